@@ -1,0 +1,57 @@
+"""The exceptions of the package, drawn as one tree.
+
+::
+
+    VjepaError
+    ├── ConfigError      a parameter, preset or combination of them makes no sense  (also a ValueError)
+    ├── CheckpointError  a weights file is missing, broken or belongs to another model
+    ├── ShapeError       an array or tensor does not fit the grid it is meant for   (also a ValueError)
+    ├── InputError       one message cannot be used: it is dropped and counted
+    └── EngineError      the model or its device failed while it ran
+
+It does not know who raises what; it imports nothing.
+"""
+
+
+class VjepaError(Exception):
+    """The root of everything that this package raises on purpose."""
+
+
+class ConfigError(VjepaError, ValueError):
+    """A parameter, or a combination of parameters, that makes no sense.
+
+    Args:
+        parameter: name of the parameter at fault, as it stands in the parameter table.
+        reason: what is wrong with it, in one sentence.
+    """
+
+    def __init__(self, parameter: str, reason: str) -> None:
+        super().__init__(f"{parameter}: {reason}")
+        self.parameter = parameter
+        self.reason = reason
+
+
+class CheckpointError(VjepaError):
+    """A weights file that is missing, broken, or made for another model."""
+
+
+class ShapeError(VjepaError, ValueError):
+    """An array or tensor that does not fit the grid it is meant for."""
+
+
+class InputError(VjepaError):
+    """One message that cannot be used; it is dropped, counted and warned about.
+
+    Args:
+        reason: a short stable key under which it is counted, for example ``unknown_encoding``.
+        detail: what was found, for people.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class EngineError(VjepaError):
+    """The model or its device failed while it ran, or gave values that are not finite."""
