@@ -101,3 +101,100 @@ class ModelConfig:
     def steps(self) -> int:
         """T', the steps of a window."""
         return self.num_frames // self.stride
+
+
+Phase = Literal["first", "last"]
+OnMissing = Literal["skip", "hold", "zero"]
+
+PHASES: tuple[str, ...] = get_args(Phase)
+ON_MISSING: tuple[str, ...] = get_args(OnMissing)
+
+S_TO_NS = 1_000_000_000
+
+
+def to_ns(seconds: float) -> int:
+    """Seconds as whole nanoseconds."""
+    return round(seconds * S_TO_NS)
+
+
+@dataclass(frozen=True)
+class SignalConfig:
+    """How one joint stream (commands or states) is picked and read.
+
+    Attributes:
+        joint_names: the joints, in the order of the model's action or state dimensions.
+        timeout_s: a value older than this is missing.
+        on_missing: what a step gets whose value is missing: ``skip`` its window, ``hold`` the old value, or ``zero``.
+    """
+
+    joint_names: tuple[str, ...]
+    timeout_s: float
+    on_missing: OnMissing
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """How stamped messages become windows: the rules of time.
+
+    Attributes:
+        num_frames: N, the frames of a window.
+        stride: sampled frames per step.
+        phase: at which frame of its stride a step is read.
+        hop: sampled frames between the starts of two consecutive windows.
+        frame_rate_hz: sampling rate of the frames; 0 takes every frame.
+        max_gap_s: source frames further apart than this restart the window.
+        jump_back_s: a frame older than the newest by this much resets everything; by less, it is dropped.
+        max_wait_s: a window is resolved at the latest when a frame this much newer than its last needed time arrives.
+        commands: the joint commands, which become actions.
+        states: the joint states.
+
+    Raises:
+        ConfigError: where a value or a combination makes no sense; it names the parameter.
+    """
+
+    num_frames: int
+    stride: int
+    phase: Phase
+    hop: int
+    frame_rate_hz: float
+    max_gap_s: float
+    jump_back_s: float
+    max_wait_s: float
+    commands: SignalConfig
+    states: SignalConfig
+
+    def __post_init__(self) -> None:
+        require(self.phase in PHASES, "actions.phase", f"{self.phase!r} is not one of {', '.join(PHASES)}")
+        require(
+            self.hop >= 1 and self.hop % self.stride == 0,
+            "hop", f"{self.hop} frames is not a positive multiple of the {self.stride} frames of a step",
+        )  # fmt: skip
+        require(self.frame_rate_hz >= 0, "frame_rate", f"must not be negative, not {self.frame_rate_hz!r}")
+        require(self.max_gap_s > 0, "window.max_gap_s", f"must be positive, not {self.max_gap_s!r}")
+        require(
+            self.frame_rate_hz == 0 or self.max_gap_s * self.frame_rate_hz >= 1,
+            "window.max_gap_s", f"{self.max_gap_s} s is shorter than a sampling period; every frame would restart it",
+        )  # fmt: skip
+        require(self.jump_back_s > 0, "time.jump_back_s", f"must be positive, not {self.jump_back_s!r}")
+        require(self.max_wait_s >= 0, "actions.max_wait_s", f"must not be negative, not {self.max_wait_s!r}")
+        for prefix, signal in (("actions", self.commands), ("states", self.states)):
+            require(signal.timeout_s > 0, f"{prefix}.timeout_s", f"must be positive, not {signal.timeout_s!r}")
+            require(
+                signal.on_missing in ON_MISSING,
+                f"{prefix}.on_missing", f"{signal.on_missing!r} is not one of {', '.join(ON_MISSING)}",
+            )  # fmt: skip
+
+    @property
+    def steps(self) -> int:
+        """T', the steps of a window."""
+        return self.num_frames // self.stride
+
+    @property
+    def phase_frames(self) -> int:
+        """Index, inside its stride, of the frame at which a step is read."""
+        return 0 if self.phase == "first" else self.stride - 1
+
+    @property
+    def step_frames(self) -> range:
+        """e(k) for k = 0..T'-1: the frames of a window at which actions and states are read (rule 6)."""
+        return range(self.phase_frames, self.num_frames, self.stride)

@@ -1,0 +1,68 @@
+"""Small real parts for the stream tests: configurations, frames, and a run of a whole message list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from vjepa_ros.config import SignalConfig, StreamConfig
+from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.window import Window, WindowStream
+
+MS = 1_000_000
+NAMES = ("joint_a", "joint_b")
+
+
+def stream_config(**changes: Any) -> StreamConfig:
+    """Strategy A on 16 frames, two joints; changes by name, timeout_s and on_missing for both signals."""
+    signal = SignalConfig(NAMES, changes.pop("timeout_s", 0.5), changes.pop("on_missing", "skip"))
+    values: dict[str, Any] = {
+        "num_frames": 16, "stride": 2, "phase": "first", "hop": 2, "frame_rate_hz": 0.0, "max_gap_s": 1.0,
+        "jump_back_s": 1.0, "max_wait_s": 0.2, "commands": signal, "states": signal,
+    }  # fmt: skip
+    return StreamConfig(**{**values, **changes})
+
+
+def frame(stamp_ns: int) -> Frame:
+    """A frame whose image carries its stamp, so that a mix-up shows."""
+    return Frame(stamp_ns, "camera", np.full((3, 1, 1), stamp_ns / MS, np.float32))
+
+
+def vector(number: float) -> np.ndarray:
+    """Two joint values that tell which message they came from."""
+    return np.array([number, -number])
+
+
+def feed(stream: WindowStream, messages: Iterable[tuple[Any, ...]]) -> list[Window]:
+    """Put ("frame", stamp), ("command", stamp, value) and ("state", stamp, value) messages in, in this order."""
+    windows = []
+    for kind, stamp_ns, *value in messages:
+        if kind == "frame":
+            windows += stream.add_frame(stamp_ns, lambda stamp_ns=stamp_ns: frame(stamp_ns))
+        else:
+            windows += (stream.add_command if kind == "command" else stream.add_state)(stamp_ns, *value)
+    return windows
+
+
+def oracle_arguments(config: StreamConfig) -> dict[str, Any]:
+    """The oracle's keyword arguments for a configuration."""
+    return {
+        "num_frames": config.num_frames, "stride": config.stride, "phase": config.phase_frames, "hop": config.hop,
+        "frame_rate": config.frame_rate_hz, "max_gap_ns": round(config.max_gap_s * 1e9),
+        "jump_back_ns": round(config.jump_back_s * 1e9), "max_wait_ns": round(config.max_wait_s * 1e9),
+        "timeout_ns": round(config.commands.timeout_s * 1e9), "on_missing": config.commands.on_missing, "dims": (2, 2),
+    }  # fmt: skip
+
+
+def assert_same(windows: list[Window], expected: list[dict[str, Any]]) -> None:
+    """Windows of the stream equal those of the oracle, value by value."""
+    assert [w.epoch for w in windows] == [e["epoch"] for e in expected]
+    assert [[f.stamp_ns for f in w.frames] for w in windows] == [e["frame_stamps"] for e in expected]
+    for window, want in zip(windows, expected, strict=True):
+        assert list(window.step_stamps_ns) == want["step_stamps"]
+        np.testing.assert_array_equal(window.actions.values, want["actions"])
+        np.testing.assert_array_equal(window.states.values, want["states"])
+        shown = [frame.image[0, 0, 0] for frame in window.frames]
+        np.testing.assert_array_equal(shown, np.array([f.stamp_ns / MS for f in window.frames], np.float32))
