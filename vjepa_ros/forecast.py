@@ -1,0 +1,74 @@
+"""One window through the engine: what is published of it, in the wire's dtype.
+
+Windows in, arrays out; the live node and the offline tools share it. No ROS, no threads, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vjepa_ros.engine import WorldModel
+from vjepa_ros.latents import DTYPES
+from vjepa_ros.parameters import NodeConfig
+from vjepa_ros.stream.window import Window
+
+_TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float16): torch.float16}
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """What the model says about one window.
+
+    Attributes:
+        predicted: (steps, H', W', D) in the wire's dtype: the forecast, or every output of the predictor.
+        context: (T', H', W', D), the encoder's latents, or None where they are not asked for.
+        finite: whether every value is; what is not finite must not be published.
+    """
+
+    predicted: NDArray[Any]
+    context: NDArray[Any] | None
+    finite: bool
+
+
+class Imagination:
+    """Encodes windows and predicts what follows them.
+
+    Args:
+        model: the world model.
+        config: what is published, and in which dtype.
+    """
+
+    def __init__(self, model: WorldModel, config: NodeConfig) -> None:
+        self._model = model
+        self._config = config
+        self._dtype = _TORCH_DTYPES[DTYPES[config.wire_encoding]]
+
+    def __call__(self, window: Window) -> Imagined:
+        """The forecast for a window.
+
+        In ``clip`` the encoder attends over the whole window in both directions, so the predictor's outputs 0..T'-2
+        are about tubelets that it has seen already; only output T'-1 looks ahead (rule 8).
+
+        Raises:
+            EngineError: if the model or its device fails.
+        """
+        model = self._model
+        clip = torch.from_numpy(window.clip()).to(model.device, model.dtype)  # (1, 3, N, H, W)
+        context = model.encode(clip)  # (1, T'*H'*W', D)
+        actions = torch.from_numpy(window.actions.values[None]).to(model.device, model.dtype)  # (1, T', A)
+        states = torch.from_numpy(window.states.values[None]).to(model.device, model.dtype)  # (1, T', S)
+        predicted = model.grid.unflatten(model.predict(context, actions, states))[0]  # (T', H', W', D)
+        if self._config.forecast_only:
+            predicted = predicted[-1:]  # (1, H', W', D)
+        wire = self._to_wire(predicted)
+        seen = self._to_wire(model.grid.unflatten(context)[0]) if self._config.publish_context else None
+        finite = bool(np.isfinite(wire).all()) and (seen is None or bool(np.isfinite(seen).all()))
+        return Imagined(wire, seen, finite)
+
+    def _to_wire(self, latents: torch.Tensor) -> NDArray[Any]:
+        return latents.to(self._dtype).contiguous().cpu().numpy()

@@ -1,0 +1,112 @@
+"""The latent grid and its wire layout: latents as an image message, and what a window's information says.
+
+One row per token (step-major, then rows, then columns), one column per channel. Numpy only: it reads and fills any
+object with the fields of a sensor_msgs/Image and knows neither ROS nor the model.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vjepa_ros.errors import InputError, ShapeError
+
+DTYPES: dict[str, np.dtype[Any]] = {"32FC1": np.dtype(np.float32), "16FC1": np.dtype(np.float16)}
+S_TO_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Latents on their grid.
+
+    Attributes:
+        array: (steps, H', W', D) float32 or float16; a view of the message it was read from.
+        stamp_ns: stamp of the newest frame of the window.
+        frame_id: the camera's coordinate frame.
+    """
+
+    array: NDArray[Any]
+    stamp_ns: int
+    frame_id: str
+
+
+def read(message: Any, info: Mapping[str, Any] | tuple[int, int]) -> Latents:
+    """The latents of a message, without copying.
+
+    Args:
+        message: a sensor_msgs/Image, or anything with its fields.
+        info: the parsed ``latent_info`` (see :func:`read_info`), or the grid's (rows, columns).
+
+    Raises:
+        InputError: ``unknown_encoding`` for anything but 32FC1 and 16FC1, ``bad_layout`` where the size does not fit.
+    """
+    _, rows, cols = info["grid"] if isinstance(info, Mapping) else (0, *info)
+    if message.encoding not in DTYPES:
+        raise InputError("unknown_encoding", f"{message.encoding!r}; latents are {' or '.join(DTYPES)}")
+    dtype = DTYPES[message.encoding].newbyteorder(">" if message.is_bigendian else "<")
+    height, width = int(message.height), int(message.width)
+    data = np.frombuffer(message.data, dtype)
+    if message.step != width * dtype.itemsize or data.size != height * width or height % (rows * cols):
+        raise InputError(
+            "bad_layout", f"{height} x {width} {message.encoding} with step {message.step} on a grid of {rows} x {cols}"
+        )
+    stamp = message.header.stamp
+    return Latents(
+        data.reshape(height // (rows * cols), rows, cols, width),
+        int(stamp.sec) * S_TO_NS + int(stamp.nanosec),
+        message.header.frame_id,
+    )
+
+
+def write(message: Any, latents: Latents) -> Any:
+    """Fill a message with latents.
+
+    Args:
+        message: an empty sensor_msgs/Image, or anything with its fields; ``data`` an ``array.array`` of bytes, as in
+            rclpy, or any attribute that takes bytes.
+        latents: what to write; a C-contiguous array is copied once.
+
+    Returns:
+        The message.
+
+    Raises:
+        ShapeError: if the array is not (steps, H', W', D) of float32 or float16.
+    """
+    array = latents.array
+    encoding = next((name for name, dtype in DTYPES.items() if dtype == array.dtype), None)
+    if array.ndim != 4 or encoding is None:
+        raise ShapeError(f"latents must be (steps, H', W', D) float32 or float16, not {array.shape} {array.dtype}")
+    rows = np.ascontiguousarray(array).reshape(-1, array.shape[-1])  # (steps*H'*W', D)
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(latents.stamp_ns, S_TO_NS)
+    message.header.frame_id = latents.frame_id
+    message.height, message.width = rows.shape
+    message.encoding = encoding
+    message.is_bigendian = int(sys.byteorder == "big")
+    message.step = rows.shape[1] * rows.itemsize
+    if hasattr(message.data, "frombytes"):
+        del message.data[:]
+        message.data.frombytes(rows.data.cast("B"))  # assigning numpy would convert byte by byte: 1,000 times slower
+    else:
+        message.data = rows.tobytes()
+    return message
+
+
+def read_info(message: Any) -> dict[str, Any]:
+    """The parsed ``~/latent_info``: a std_msgs/String, or anything with ``data``."""
+    return dict(json.loads(message.data))
+
+
+def window_values(values: Mapping[str, Any]) -> dict[str, str]:
+    """What belongs to a window as the keys and values of a diagnostic_msgs/DiagnosticStatus: every value in JSON."""
+    return {key: json.dumps(value) for key, value in values.items()}
+
+
+def read_window_info(message: Any) -> dict[str, Any]:
+    """The parsed ``~/window_info``: a diagnostic_msgs/DiagnosticArray, or anything with its fields."""
+    return {pair.key: json.loads(pair.value) for status in message.status for pair in status.values}

@@ -1,0 +1,248 @@
+"""The one table of parameters: names, defaults, descriptions, ranges, units; and their validation as a whole.
+
+The node declares it, the offline tools read it, the documentation is generated from it. Where the default is "the
+preset's", the preset file has the value. It knows no ROS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, cast
+
+from vjepa_ros.config import ENCODINGS, ON_MISSING, PHASES, PREPROCESSINGS, ModelConfig, SignalConfig, StreamConfig
+from vjepa_ros.config import require as _require
+from vjepa_ros.model.presets import load_preset, model_config
+
+Kind = Literal["bool", "int", "float", "str", "int[]", "str[]"]
+
+# What a default of the preset's looks like in a type that has no "unset".
+UNSET: dict[Kind, Any] = {"int": 0, "float": -1.0, "str": "", "int[]": [], "str[]": []}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One row of the table.
+
+    Attributes:
+        name: as in parameter files.
+        kind: its type.
+        default: its value where nobody sets it; None for the preset's.
+        description: one sentence.
+        unit: unit of the value, empty where it has none.
+        choices: the values allowed, empty for any.
+        minimum, maximum: the range of a number, None where it is open.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    description: str
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def from_preset(self) -> bool:
+        """Whether the preset has the default."""
+        return self.default is None
+
+    @property
+    def declared_default(self) -> Any:
+        """The default in its own type: what "the preset's" looks like there, if it is that."""
+        return UNSET[self.kind] if self.from_preset else self.default
+
+    def is_set(self, value: Any) -> bool:
+        """Whether a value says something, rather than "the preset's"."""
+        return not (self.from_preset and (value is None or _plain(value) == UNSET[self.kind]))
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, (tuple, list)) or hasattr(value, "tolist") else value
+
+
+_P = Parameter
+TABLE: tuple[Parameter, ...] = (
+    # the model
+    _P("preset", "str", "tiny", "Name of a preset, or path of a preset file."),
+    _P("checkpoint", "str", "", "Path of the weights; empty for seeded random ones (announced as UNTRAINED)."),
+    _P("device", "str", "auto", "Torch device of the model: cpu, cuda, cuda:1; auto takes CUDA where there is one."),
+    _P("dtype", "str", "auto", "Arithmetic of the model; auto is float32 on a CPU and bfloat16 on a GPU.",
+       choices=("auto", "float32", "bfloat16", "float16")),
+    _P("seed", "int", 0, "Seed of random weights.", minimum=0),
+    _P("threads", "int", 0, "Torch threads on a CPU; 0 takes all cores but one, which the callbacks need.", minimum=0),
+    _P("image_size", "int[]", None, "Height and width of the encoder's input.", "px"),
+    _P("patch_size", "int", None, "Side of a patch.", "px", minimum=0),
+    _P("tubelet_size", "int", None, "Frames in a tubelet.", "frames", minimum=0),
+    _P("num_frames", "int", None, "Frames in a window.", "frames", minimum=0),
+    _P("encoder_dim", "int", None, "Width of the encoder: the latents' channels.", "channels", minimum=0),
+    _P("encoder_depth", "int", None, "Layers of the encoder.", minimum=0),
+    _P("encoder_heads", "int", None, "Attention heads of the encoder.", minimum=0),
+    _P("mlp_ratio", "float", None, "Hidden width of the encoder's MLP over its own width."),
+    _P("predictor_dim", "int", None, "Width of the predictor.", "channels", minimum=0),
+    _P("predictor_depth", "int", None, "Layers of the predictor.", minimum=0),
+    _P("predictor_heads", "int", None, "Attention heads of the predictor.", minimum=0),
+    _P("action_dim", "int", None, "Dimensions of an action: as many as joint_names.", minimum=0),
+    _P("state_dim", "int", None, "Dimensions of a state: as many as state_names.", minimum=0),
+    _P("encoding", "str", None, "How a window goes through the encoder.", choices=ENCODINGS),
+    _P("preprocessing", "str", None, "How a camera image becomes the encoder's input.", choices=PREPROCESSINGS),
+    # frames
+    _P("image_transport", "str", "raw", "Whether to subscribe to image or to image/compressed.",
+       choices=("raw", "compressed")),
+    _P("frame_rate", "float", None, "Sampling rate of the frames; 0 takes every frame.", "Hz", maximum=1000.0),
+    _P("hop", "int", None, "Sampled frames between the starts of two consecutive windows.", "frames", minimum=0),
+    _P("window.max_gap_s", "float", 0.0, "Source frames further apart restart the window; 0 is 2.5 sampling periods, "
+       "or 1 s at frame_rate 0.", "s", minimum=0.0),
+    _P("time.jump_back_s", "float", 1.0, "A frame older than the newest by this much resets everything; by less, it "
+       "is dropped.", "s", minimum=1e-3),
+    # actions and states
+    _P("joint_names", "str[]", [], "The commanded joints, in the order of the model's action dimensions."),
+    _P("state_names", "str[]", [], "The observed joints, in the order of the model's state dimensions; empty for "
+       "joint_names."),
+    _P("actions.reduction", "str", None, "How the commands of a step become one action.", choices=("pick",)),
+    _P("actions.phase", "str", None, "The frame of a step at which its action and state are read.", choices=PHASES),
+    _P("actions.max_wait_s", "float", 0.2, "A window waits for commands and states until a frame this much newer than "
+       "its last step arrives.", "s", minimum=0.0),
+    _P("actions.timeout_s", "float", 1.0, "A command older than this is missing.", "s", minimum=1e-3),
+    _P("actions.on_missing", "str", "skip", "What a step without a command does: skip its window, hold the last one, "
+       "or zero.", choices=ON_MISSING),
+    _P("states.timeout_s", "float", 1.0, "A state older than this is missing.", "s", minimum=1e-3),
+    _P("states.on_missing", "str", "skip", "What a step without a state does: skip its window, hold the last one, "
+       "or zero.", choices=ON_MISSING),
+    # work and output
+    _P("queue", "str", "latest", "Windows waiting for the model: only the latest, or all (for replay and demos).",
+       choices=("latest", "all")),
+    _P("queue_size", "int", 64, "Windows that wait at most with queue all; a full queue holds up the callbacks.",
+       "windows", minimum=1),
+    _P("max_failures", "int", 3, "Times in a row that the model may fail before the node reports it as broken.",
+       minimum=1),
+    _P("latents.steps", "str", "forecast", "Publish forecasts only, or every output of the predictor: the earlier "
+       "ones predict tubelets that a clip encoder has already seen.", choices=("forecast", "all")),
+    _P("latents.dtype", "str", "32FC1", "Image encoding of the published latents.", choices=("32FC1", "16FC1")),
+    _P("latents.publish_context", "bool", False, "Publish the encoder's latents of the window too."),
+)  # fmt: skip
+BY_NAME: dict[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
+
+_PYTHON_TYPES: dict[Kind, tuple[type, ...]] = {
+    "bool": (bool,), "int": (int,), "float": (float, int), "str": (str,), "int[]": (int,), "str[]": (str,),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """Everything that the parameters say, validated: the model, the streams, and what is published how."""
+
+    model: ModelConfig
+    stream: StreamConfig
+    checkpoint: str | None
+    device: str
+    dtype: str
+    seed: int
+    threads: int
+    image_transport: str
+    lossless: bool
+    queue_size: int
+    max_failures: int
+    forecast_only: bool
+    wire_encoding: str
+    publish_context: bool
+
+
+def check(name: str, value: Any) -> None:
+    """Refuse a value of the wrong type, outside its range or its choices.
+
+    Raises:
+        ConfigError: naming the parameter; also for a name that is not in the table.
+    """
+    _require(name in BY_NAME, name, "there is no such parameter")
+    row = BY_NAME[name]
+    plain = _plain(value)
+    if row.kind.endswith("[]"):
+        _require(isinstance(plain, list), name, f"must be a list, not {value!r}")
+    for item in plain if isinstance(plain, list) else [plain]:
+        fits = isinstance(item, _PYTHON_TYPES[row.kind]) and (row.kind == "bool" or not isinstance(item, bool))
+        _require(fits, name, f"must be {row.kind}, not {value!r}")
+    if not row.is_set(value):
+        return
+    _require(not row.choices or value in row.choices, name, f"{value!r} is not one of {', '.join(row.choices)}")
+    if row.kind in ("int", "float"):
+        _require(value == value, name, "must be a number, not NaN")
+        _require(row.minimum is None or value >= row.minimum, name, f"{value} is less than {row.minimum} {row.unit}")
+        _require(row.maximum is None or value <= row.maximum, name, f"{value} is more than {row.maximum} {row.unit}")
+
+
+def effective(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter's value: the given one, else the preset's, else the table's default.
+
+    Raises:
+        ConfigError: for an unknown parameter, a bad value, or a preset that leaves one open.
+    """
+    for name, value in values.items():
+        check(name, value)
+    preset = load_preset(str(values.get("preset") or BY_NAME["preset"].default))
+    for name, value in preset.items():
+        check(name, value)
+    result: dict[str, Any] = {}
+    for row in TABLE:
+        value = values.get(row.name, row.declared_default)
+        if not row.is_set(value):
+            _require(row.name in preset, row.name, f"is neither set nor in the preset {values.get('preset')!r}")
+            value = preset[row.name]
+        result[row.name] = _plain(value)
+    return result
+
+
+def resolve(values: Mapping[str, Any]) -> NodeConfig:
+    """Validate parameters as a whole.
+
+    Args:
+        values: parameters by name; those left out have their defaults.
+
+    Raises:
+        ConfigError: naming the parameter at fault and why.
+    """
+    v = effective(values)
+    overrides = {field.name: v[field.name] for field in fields(ModelConfig) if field.name != "preset"}
+    model = model_config(v["preset"], **overrides)
+    commands = _signal("actions", "joint_names", v["joint_names"], v, "action_dim", model.action_dim)
+    state_names, named_by = (v["state_names"], "state_names") if v["state_names"] else (v["joint_names"], "joint_names")
+    states = _signal("states", named_by, state_names, v, "state_dim", model.state_dim)
+    max_gap_s = v["window.max_gap_s"] or (2.5 / v["frame_rate"] if v["frame_rate"] else 1.0)
+    stream = StreamConfig(
+        num_frames=model.num_frames,
+        stride=model.stride,
+        phase=v["actions.phase"],
+        hop=v["hop"],
+        frame_rate_hz=v["frame_rate"],
+        max_gap_s=max_gap_s,
+        jump_back_s=v["time.jump_back_s"],
+        max_wait_s=v["actions.max_wait_s"],
+        commands=commands,
+        states=states,
+    )
+    return NodeConfig(
+        model=model,
+        stream=stream,
+        checkpoint=v["checkpoint"] or None,
+        device=v["device"],
+        dtype=v["dtype"],
+        seed=v["seed"],
+        threads=v["threads"],
+        image_transport=v["image_transport"],
+        lossless=v["queue"] == "all",
+        queue_size=v["queue_size"],
+        max_failures=v["max_failures"],
+        forecast_only=v["latents.steps"] == "forecast",
+        wire_encoding=v["latents.dtype"],
+        publish_context=v["latents.publish_context"],
+    )
+
+
+def _signal(prefix: str, named_by: str, names: list[str], v: dict[str, Any], dim_name: str, dim: int) -> SignalConfig:
+    _require(len(set(names)) == len(names), named_by, f"names a joint twice: {names}")
+    _require(
+        len(names) == dim, named_by,
+        f"names {len(names)} joints, but {dim_name} is {dim}; name {dim} joints, or set {dim_name} for a model of your own",
+    )  # fmt: skip
+    return SignalConfig(tuple(names), v[f"{prefix}.timeout_s"], cast(Any, v[f"{prefix}.on_missing"]))

@@ -1,0 +1,157 @@
+"""The one thread that touches the model: its slot or queue, its epoch, its failure flag.
+
+It knows neither the model nor ROS: it is given what to compute, what to do with a result, and whom to tell of a
+failure.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from vjepa_ros.errors import EngineError
+
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass
+class WorkerCounters:
+    """What happened to the jobs."""
+
+    done: int = 0
+    superseded: int = 0  # replaced by a newer job before the model was free
+    outdated: int = 0  # thrown away because their epoch was over
+    failures: int = 0  # attempts that raised
+
+
+class Worker(Generic[JobT, ResultT]):
+    """Computes jobs one after another in a thread of its own.
+
+    Args:
+        compute: job -> result; raises EngineError where the model fails, which is tried again.
+        deliver: called with job and result, only while the job's epoch lasts.
+        on_failure: called once, in the worker's thread, when the worker gives up.
+        lossless: queue every job and let :meth:`submit` wait, rather than keep only the newest.
+        size: jobs that wait at most when lossless.
+        max_failures: attempts that may fail in a row before the worker gives up.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[JobT], ResultT],
+        deliver: Callable[[JobT, ResultT], None],
+        on_failure: Callable[[Exception], None],
+        *,
+        lossless: bool,
+        size: int,
+        max_failures: int,
+    ) -> None:
+        self._compute = compute
+        self._deliver = deliver
+        self._on_failure = on_failure
+        self._lossless = lossless
+        self._size = size if lossless else 1
+        self._max_failures = max_failures
+        self._jobs: deque[tuple[int, JobT]] = deque()
+        self._changed = threading.Condition()
+        self._delivering = threading.Lock()
+        self._epoch = 0
+        self._running = False
+        self._thread: threading.Thread | None = None
+        self.counters = WorkerCounters()
+        self.failed: Exception | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait."""
+        return len(self._jobs)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._running = True
+        self._thread = threading.Thread(target=self._run, name="vjepa_worker", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Drop what waits, let the current job end without delivering it, and join; False if it did not end."""
+        with self._changed:
+            self._running = False
+            self._jobs.clear()
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        return self._thread is None or not self._thread.is_alive()
+
+    def submit(self, epoch: int, job: JobT) -> bool:
+        """Hand over a job; when lossless, wait for room. False if the worker has stopped or failed."""
+        with self._changed:
+            if self._lossless:
+                self._changed.wait_for(lambda: len(self._jobs) < self._size or not self._running)
+            if not self._running:
+                return False
+            if len(self._jobs) >= self._size:
+                self._jobs.popleft()
+                self.counters.superseded += 1
+            self._jobs.append((epoch, job))
+            self._changed.notify_all()
+        return True
+
+    def start_epoch(self, epoch: int) -> None:
+        """From now on deliver only jobs of this epoch; when this returns, none of an older one is being delivered."""
+        with self._delivering, self._changed:
+            self._epoch = epoch
+            current = [entry for entry in self._jobs if entry[0] == epoch]
+            self.counters.outdated += len(self._jobs) - len(current)
+            self._jobs = deque(current)
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._jobs) or not self._running)
+                if not self._running:
+                    return
+                epoch, job = self._jobs.popleft()
+                self._changed.notify_all()
+            try:
+                result = self._attempt(job)
+                if result is not None:
+                    self._finish(epoch, job, result)
+            except Exception as error:  # a bug or a dead middleware: without the report the thread would end silently
+                self._give_up(error)
+                return
+
+    def _attempt(self, job: JobT) -> ResultT | None:
+        """The job's result; None if the worker was stopped in between. Raises after too many failures in a row."""
+        failures = 0
+        while self._running:
+            try:
+                return self._compute(job)
+            except EngineError:
+                self.counters.failures += 1
+                failures += 1
+                if failures >= self._max_failures:
+                    raise
+        return None
+
+    def _finish(self, epoch: int, job: JobT, result: ResultT) -> None:
+        with self._delivering:
+            if not self._running:
+                return
+            if epoch != self._epoch:
+                self.counters.outdated += 1
+                return
+            self._deliver(job, result)
+            self.counters.done += 1
+
+    def _give_up(self, error: Exception) -> None:
+        with self._changed:
+            self.failed = error
+            self._running = False
+            self._jobs.clear()
+            self._changed.notify_all()
+        self._on_failure(error)
