@@ -6,6 +6,7 @@ written once: in the parameter table or in a preset). They know no ROS, no torch
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -68,7 +69,10 @@ class ModelConfig:
         ):  # fmt: skip
             value = getattr(self, name)
             require(isinstance(value, int) and value >= 1, name, f"must be a whole number of at least 1, not {value!r}")
-        require(self.mlp_ratio > 0, "mlp_ratio", f"must be positive, not {self.mlp_ratio!r}")
+        require(
+            isinstance(self.mlp_ratio, (int, float)) and math.isfinite(self.mlp_ratio) and self.mlp_ratio > 0,
+            "mlp_ratio", f"must be a positive number, not {self.mlp_ratio!r}",
+        )  # fmt: skip
         require(
             len(self.image_size) == 2 and all(isinstance(side, int) and side >= 1 for side in self.image_size),
             "image_size", f"must be (height, width) in px, not {self.image_size!r}",
@@ -85,7 +89,12 @@ class ModelConfig:
             dim, heads = getattr(self, f"{part}_dim"), getattr(self, f"{part}_heads")
             require(dim % heads == 0, f"{part}_heads", f"{heads} heads do not divide {part}_dim {dim}")
             # RoPE needs one pair of channels per axis and head; below that positions would silently vanish.
-            require(dim // heads >= 6, f"{part}_heads", f"{dim // heads} channels a head; RoPE needs at least 6")
+            # It turns channels in pairs, so their number must be even.
+            channels = dim // heads
+            require(
+                channels >= 6 and channels % 2 == 0,
+                f"{part}_heads", f"{channels} channels a head; RoPE needs an even number of at least 6",
+            )  # fmt: skip
         require(self.encoding in ENCODINGS, "encoding", f"{self.encoding!r} is not one of {', '.join(ENCODINGS)}")
         require(
             self.preprocessing in PREPROCESSINGS,

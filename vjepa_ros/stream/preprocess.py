@@ -1,0 +1,99 @@
+"""One camera image to the encoder's input: crop, resize, normalise. Numpy and OpenCV; no torch, no ROS, no time.
+
+The modes, for a target of height x width px (square in every released model):
+
+* ``square`` (the public AC example): the largest centred crop of the target's aspect, resized to the target.
+* ``droid`` (what the released AC model was trained on): the whole image if its aspect is 0.75 to 1.35 times the
+  target's, else a centred crop to that limit; squeezed to the target.
+* ``eval`` (the encoders' evaluation): resized until it covers 256/224 of the target, then a centred crop.
+
+A target that is not square is not known from any release: the image's aspect is then taken relative to the target's.
+All work on 0..255 floats, bilinear without antialiasing (pixel centres aligned, not corners), then ImageNet's mean and
+standard deviation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vjepa_ros.config import PREPROCESSINGS, Preprocessing, require
+from vjepa_ros.errors import ShapeError
+
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255  # grey levels, RGB
+IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32) * 255
+DROID_ASPECTS = (0.75, 1.35)  # width / height, relative to the target's
+
+
+class Preprocess:
+    """Callable: (h, w, 3) uint8 RGB -> (3, H, W) float32, ImageNet-normalised, C-contiguous.
+
+    Args:
+        mode: ``square``, ``droid`` or ``eval``.
+        image_size: the target (H, W) in px.
+
+    Raises:
+        ConfigError: for an unknown mode or a size below 1 px.
+    """
+
+    def __init__(self, mode: Preprocessing, image_size: tuple[int, int]) -> None:
+        require(mode in PREPROCESSINGS, "preprocessing", f"{mode!r} is not one of {', '.join(PREPROCESSINGS)}")
+        require(min(image_size) >= 1, "image_size", f"must be at least 1 px a side, not {image_size}")
+        self.mode = mode
+        self.image_size = image_size
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Preprocess one image.
+
+        Raises:
+            ShapeError: for anything but a non-empty (h, w, 3) uint8 array.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise ShapeError(f"an image must be (h, w, 3) uint8 and not empty, not {image.shape} {image.dtype}")
+        if self.mode == "eval":
+            whole = _resize(image, self._eval_size(*image.shape[:2]))
+            pixels = _centre_crop(whole, self.image_size, round)
+        else:
+            pixels = _resize(_centre_crop(image, self._crop_size(*image.shape[:2]), math.floor), self.image_size)
+        out = np.empty((3, *self.image_size), np.float32)
+        for channel in range(3):  # straight into place: a transposed copy of the whole would be another pass
+            np.subtract(pixels[..., channel], IMAGENET_MEAN[channel], out=out[channel])
+        out /= IMAGENET_STD[:, None, None]
+        return out
+
+    def _crop_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) in px of what ``square`` and ``droid`` keep of an image."""
+        target_height, target_width = self.image_size
+        target = target_width / target_height
+        narrowest, widest = (1.0, 1.0) if self.mode == "square" else DROID_ASPECTS
+        if width / height < narrowest * target:
+            return max(1, round(width / (narrowest * target))), width
+        if width / height > widest * target:
+            return height, max(1, round(height * widest * target))
+        return height, width
+
+    def _eval_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) in px to which ``eval`` resizes an image: the side that is short for the target fits."""
+        cover_height, cover_width = (side * 256 // 224 for side in self.image_size)
+        if width * self.image_size[0] < height * self.image_size[1]:
+            return max(int(cover_width * height / width), cover_height), cover_width
+        return cover_height, max(int(cover_height * width / height), cover_width)
+
+
+def _centre_crop(image: NDArray[Any], size: tuple[int, int], whole_px: Callable[[float], int]) -> NDArray[Any]:
+    """A view of the middle. ``whole_px`` settles half a pixel: the public code rounds in ``eval``, else it cuts."""
+    top, left = whole_px((image.shape[0] - size[0]) / 2), whole_px((image.shape[1] - size[1]) / 2)
+    return image[top : top + size[0], left : left + size[1]]
+
+
+def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Bilinear, in float32: on uint8 OpenCV would round the result to whole grey levels."""
+    pixels = np.ascontiguousarray(image, dtype=np.float32)
+    if pixels.shape[:2] == size:
+        return pixels
+    return cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)
