@@ -58,10 +58,8 @@ class Imagination:
             EngineError: if the model or its device fails.
         """
         model = self._model
-        clip = torch.from_numpy(window.clip()).to(model.device, model.dtype)  # (1, 3, N, H, W)
-        context = model.encode(clip)  # (1, T'*H'*W', D)
-        actions = torch.from_numpy(window.actions.values[None]).to(model.device, model.dtype)  # (1, T', A)
-        states = torch.from_numpy(window.states.values[None]).to(model.device, model.dtype)  # (1, T', S)
+        context = model.encode(torch.from_numpy(window.clip()))  # (1, T'*H'*W', D)
+        actions, states = window.actions.values[None], window.states.values[None]  # (1, T', A), (1, T', S)
         predicted = model.grid.unflatten(model.predict(context, actions, states))[0]  # (T', H', W', D)
         if self._config.forecast_only:
             predicted = predicted[-1:]  # (1, H', W', D)

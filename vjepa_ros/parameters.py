@@ -243,6 +243,6 @@ def _signal(prefix: str, named_by: str, names: list[str], v: dict[str, Any], dim
     _require(len(set(names)) == len(names), named_by, f"names a joint twice: {names}")
     _require(
         len(names) == dim, named_by,
-        f"names {len(names)} joints, but {dim_name} is {dim}; name {dim} joints, or set {dim_name} for a model of your own",
+        f"names {len(names)} joints, but {dim_name} is {dim}: name {dim}, or set {dim_name} for a model of your own",
     )  # fmt: skip
     return SignalConfig(tuple(names), v[f"{prefix}.timeout_s"], cast(Any, v[f"{prefix}.on_missing"]))

@@ -7,6 +7,7 @@ failure.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Worker(Generic[JobT, ResultT]):
         self._running = False
         self._thread: threading.Thread | None = None
         self.counters = WorkerCounters()
+        self.compute_ms = 0.0  # of the last result
         self.failed: Exception | None = None
 
     @property
@@ -129,13 +131,17 @@ class Worker(Generic[JobT, ResultT]):
         """The job's result; None if the worker was stopped in between. Raises after too many failures in a row."""
         failures = 0
         while self._running:
+            started_s = time.monotonic()
             try:
-                return self._compute(job)
+                result = self._compute(job)
             except EngineError:
                 self.counters.failures += 1
                 failures += 1
                 if failures >= self._max_failures:
                     raise
+            else:
+                self.compute_ms = (time.monotonic() - started_s) * 1e3
+                return result
         return None
 
     def _finish(self, epoch: int, job: JobT, result: ResultT) -> None:

@@ -1,0 +1,105 @@
+"""What the node says about itself: throttled warnings and the statuses for ``/diagnostics``.
+
+It reads counters and words them; it changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from vjepa_ros.ros.messages import status_message
+from vjepa_ros.stream.counters import Counters
+from vjepa_ros.worker import Worker
+
+WARN_PERIOD_S = 5.0
+
+
+class Warnings:
+    """Warns about each (topic, reason) at most every few seconds, and then says how many there were.
+
+    rclpy's own throttling goes by the calling line, which is one for all topics and reasons.
+    """
+
+    def __init__(self, logger: RcutilsLogger) -> None:
+        self._logger = logger
+        self._last_s: dict[tuple[str, str], float] = {}
+        self._unsaid: dict[tuple[str, str], int] = {}
+
+    def __call__(self, topic: str, reason: str, detail: str) -> None:
+        """Report one dropped message."""
+        key = (topic, reason)
+        now_s = time.monotonic()
+        if now_s - self._last_s.get(key, float("-inf")) < WARN_PERIOD_S:
+            self._unsaid[key] = self._unsaid.get(key, 0) + 1
+            return
+        self._last_s[key] = now_s
+        more = self._unsaid.pop(key, 0)
+        self._logger.warning(
+            f"{topic}: {reason}: {detail}" + (f" ({more} more since the last warning)" if more else "")
+        )
+
+
+class Health:
+    """Words the counters as diagnostic statuses; a level tells of the time since the last report.
+
+    Args:
+        node_name: fully qualified; the statuses are named after it.
+    """
+
+    def __init__(self, node_name: str) -> None:
+        self._name = node_name
+        self._seen: dict[str, int] = {}
+
+    def statuses(
+        self, state: str, counters: Counters | None, epoch: int, worker: Worker[Any, Any] | None, not_finite: int
+    ) -> list[DiagnosticStatus]:
+        """One status for the streams and one for the model; before the node is configured only its state."""
+        if counters is None:
+            return [status_message(f"{self._name}: node", DiagnosticStatus.OK, state, {"state": state})]
+        return [self._stream(state, counters, epoch), self._model(state, worker, not_finite)]
+
+    def _stream(self, state: str, counters: Counters, epoch: int) -> DiagnosticStatus:
+        values: dict[str, Any] = asdict(counters)
+        values.pop("rejected")
+        values |= {"late": counters.late, "rejected": counters.rejected_total, "epoch": epoch, "state": state}
+        values |= {f"rejected {topic} {reason}": count for (topic, reason), count in sorted(counters.rejected.items())}
+        text = self._new(
+            rejected=("rejected messages", counters.rejected_total),
+            late=("late messages", counters.late),
+            skipped=("windows skipped for want of a command or state", counters.windows_skipped),
+            gaps=("gaps between frames", counters.gaps),
+        )
+        level = DiagnosticStatus.WARN if text else DiagnosticStatus.OK
+        return status_message(f"{self._name}: stream", level, text or state, values)
+
+    def _model(self, state: str, worker: Worker[Any, Any] | None, not_finite: int) -> DiagnosticStatus:
+        values: dict[str, Any] = {"state": state, "not_finite": not_finite}
+        if worker is None:
+            return status_message(f"{self._name}: model", DiagnosticStatus.OK, state, values)
+        values |= asdict(worker.counters)
+        values |= {"waiting": worker.waiting, "compute_ms": round(worker.compute_ms, 3)}
+        text = self._new(
+            failures=("failures", worker.counters.failures),
+            superseded=("windows superseded: the model is slower than the camera", worker.counters.superseded),
+            not_finite=("results with values that are not finite", not_finite),
+        )
+        level = DiagnosticStatus.WARN if text else DiagnosticStatus.OK
+        if worker.failed is not None:
+            level, text = DiagnosticStatus.ERROR, f"the model has failed: {worker.failed}"
+        return status_message(f"{self._name}: model", level, text or state, values)
+
+    def _new(self, **totals: tuple[str, int]) -> str:
+        """What has risen since the last report, in words; counters that started anew count from 0."""
+        said = []
+        for key, (words, total) in totals.items():
+            before = self._seen.get(key, 0)
+            risen = total - before if total >= before else total
+            self._seen[key] = total
+            if risen:
+                said.append(f"{risen} {words}")
+        return ", ".join(said)

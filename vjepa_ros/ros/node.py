@@ -1,0 +1,310 @@
+"""The lifecycle node ``vjepa_predictor``: wiring between topics, streams, worker and publishers.
+
+configure validates, loads and warms up; activate subscribes and starts the worker; deactivate stops it and clears the
+buffers; cleanup frees the model. Callbacks decode, resize and store; the worker's thread alone touches the model.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from vjepa_ros import engine, info
+from vjepa_ros.errors import CheckpointError, ConfigError, EngineError, VjepaError
+from vjepa_ros.forecast import Imagination, Imagined
+from vjepa_ros.model.presets import MODEL_PARAMETERS
+from vjepa_ros.parameters import NodeConfig, check, resolve
+from vjepa_ros.ros import parameters, qos
+from vjepa_ros.ros.diagnostics import Health, Warnings
+from vjepa_ros.ros.lifecycle import answer_invalid_transitions
+from vjepa_ros.ros.messages import diagnostics_message, info_message, latents_message, window_message
+from vjepa_ros.stream.intake import Intake
+from vjepa_ros.stream.preprocess import Preprocess
+from vjepa_ros.stream.window import Window
+from vjepa_ros.worker import Worker
+
+_STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at
+_DIAGNOSTICS_PERIOD_S = 1.0
+
+SUCCESS, FAILURE, ERROR = (
+    TransitionCallbackReturn.SUCCESS,
+    TransitionCallbackReturn.FAILURE,
+    TransitionCallbackReturn.ERROR,
+)
+
+
+class PredictorNode(LifecycleNode):
+    """Camera frames and joint commands in, predicted latents out."""
+
+    def __init__(self, name: str = "vjepa_predictor", **options: Any) -> None:
+        super().__init__(name, **options)
+        answer_invalid_transitions(self)
+        self._bad_parameters = parameters.declare(self)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._state = "unconfigured"
+        self._config: NodeConfig | None = None
+        self._info: dict[str, Any] = {}
+        self._intake: Intake | None = None
+        self._imagination: Imagination | None = None
+        self._worker: Worker[Window, Imagined] | None = None
+        self._inputs: list[Any] = []
+        self._clock_jumps: Any = None
+        self._outputs: dict[str, Any] = {}
+        self._not_finite = 0
+        self._warn = Warnings(self.get_logger())
+        self._health = Health(self.get_fully_qualified_name())
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS(), qos_overriding_options=qos.overridable()
+        )
+        self._reset_service = self.create_service(Trigger, "~/reset", self._on_reset)
+        # The period is real time: a paused simulation must not hide what the node says about itself.
+        self._timer = self.create_timer(
+            _DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    # -- lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Validate, load, warm up."""
+        return self._transition("configure", self._configure, super().on_configure, state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start the worker."""
+        return self._transition("activate", self._activate, super().on_activate, state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop the worker and clear the buffers."""
+        return self._transition("deactivate", self._deactivate, super().on_deactivate, state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model."""
+        return self._transition("cleanup", self._cleanup, super().on_cleanup, state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and free everything."""
+        return self._transition("shutdown", self.close, super().on_shutdown, state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and free everything; the node can be configured again."""
+        return self._transition("error", self.close, super().on_error, state)
+
+    def _transition(
+        self,
+        name: str,
+        work: Callable[[], None],
+        entities: Callable[[LifecycleState], TransitionCallbackReturn],
+        state: LifecycleState,
+    ) -> TransitionCallbackReturn:
+        """Run a transition's work and the publishers' own; log what rclpy would swallow."""
+        done = {"configure": "inactive", "activate": "active", "deactivate": "inactive", "shutdown": "finalized"}
+        try:
+            work()
+            result = entities(state)
+        except VjepaError as error:
+            self.get_logger().error(f"cannot {name}: {error}")
+            self.close()
+            return FAILURE if name == "configure" else ERROR
+        except Exception:  # rclpy would turn it into an error state and say nothing
+            self.get_logger().error(f"cannot {name}:\n{traceback.format_exc()}")
+            self.close()
+            return ERROR
+        if result == SUCCESS:
+            self._state = done.get(name, "unconfigured")
+        if name == "activate":
+            self._outputs["info"].publish(info_message(self._info))
+        return result
+
+    def _configure(self) -> None:
+        config = resolve(parameters.read(self, self._bad_parameters))
+        if config.device == "cpu" or not torch.cuda.is_available():
+            torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) - 1))
+        model = _load(config)
+        self._config = config
+        self._info = info.latent_info(config, model)
+        self._imagination = Imagination(model, config)
+        preprocess = Preprocess(config.model.preprocessing, config.model.image_size)
+        self._intake = Intake(config.stream, preprocess, self._warn)
+        self._outputs = {
+            "predicted": self._create_publisher(Image, "~/predicted_latents", qos.LATENTS()),
+            "info": self._create_publisher(String, "~/latent_info", qos.LATCHED()),
+            "window": self._create_publisher(DiagnosticArray, "~/window_info", qos.WINDOW_INFO()),
+        }
+        if config.publish_context:
+            self._outputs["context"] = self._create_publisher(Image, "~/context_latents", qos.LATENTS())
+        if not model.trained:
+            self.get_logger().warning("UNTRAINED: no checkpoint is given, the weights are random (seeded)")
+        self.get_logger().info(f"configured: {self._info}")
+
+    def _activate(self) -> None:
+        assert self._config is not None and self._intake is not None and self._imagination is not None
+        self._worker = Worker(
+            self._imagination,
+            self._publish,
+            self._on_failure,
+            lossless=self._config.lossless,
+            size=self._config.queue_size,
+            max_failures=self._config.max_failures,
+        )
+        self._worker.start_epoch(self._intake.stream.epoch)
+        self._worker.start()
+        intake = self._intake
+        if self._config.image_transport == "compressed":
+            self._subscribe(CompressedImage, "image/compressed", qos.IMAGE(), intake.compressed_image)
+        else:
+            self._subscribe(Image, "image", qos.IMAGE(), intake.image)
+        self._subscribe(JointState, "joint_commands", qos.COMMANDS(), intake.joint_command)
+        self._subscribe(JointState, "joint_states", qos.STATES(), intake.joint_state)
+        threshold = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
+        )  # fmt: skip
+        self._clock_jumps = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
+
+    def _deactivate(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._inputs = []
+        if self._clock_jumps is not None:
+            self._clock_jumps.unregister()
+            self._clock_jumps = None
+        worker, self._worker = self._worker, None
+        if self._intake is not None:
+            self._intake.stream.reset()
+        if worker is not None and not worker.stop(timeout_s):
+            raise EngineError(f"the model did not end its window within {timeout_s} s")
+
+    def _cleanup(self) -> None:
+        for publisher in self._outputs.values():
+            self.destroy_lifecycle_publisher(publisher)
+        self._outputs = {}
+        self._config = self._intake = self._imagination = None
+        self._info = {}
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def close(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
+        """Undo activate and configure, however far they came; wait so long for the window that the model is at."""
+        try:
+            self._deactivate(timeout_s)
+        except EngineError as error:
+            self.get_logger().error(str(error))
+        self._cleanup()
+        self._state = "unconfigured"
+
+    # -- in
+
+    def _subscribe(
+        self, kind: type, topic: str, profile: Any, take: Callable[[str, Any, int], list[Window]]
+    ) -> None:  # fmt: skip
+        callback = partial(self._on_message, take, self.resolve_topic_name(topic))
+        self._inputs.append(
+            self.create_subscription(kind, topic, callback, profile, qos_overriding_options=qos.overridable())
+        )
+
+    def _on_message(self, take: Callable[[str, Any, int], list[Window]], topic: str, message: Any) -> None:
+        if self._intake is None or self._worker is None:
+            return  # the executor had the message already when the node was deactivated
+        epoch = self._intake.stream.epoch
+        windows = take(topic, message, self.get_clock().now().nanoseconds)
+        if self._intake.stream.epoch != epoch:
+            self._start_epoch("time jumped back in the stamps")
+        for window in windows:
+            self._worker.submit(window.epoch, window)
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        if self._intake is None:
+            return
+        epoch = self._intake.stream.epoch
+        self._intake.stream.time_jumped_back(self.get_clock().now().nanoseconds)
+        if self._intake.stream.epoch != epoch:
+            self._start_epoch("/clock jumped back")
+
+    def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._intake is None or self._worker is None:
+            response.success, response.message = False, f"the node is {self._state}: there is nothing to reset"
+            return response
+        self._intake.stream.reset()
+        self._start_epoch("asked to")
+        response.success, response.message = True, f"epoch {self._intake.stream.epoch}"
+        return response
+
+    def _start_epoch(self, why: str) -> None:
+        assert self._intake is not None and self._worker is not None
+        self._worker.start_epoch(self._intake.stream.epoch)
+        self.get_logger().info(f"reset ({why}): epoch {self._intake.stream.epoch}")
+
+    def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        for parameter in changed:
+            if not parameters.is_ours(parameter.name):
+                continue
+            if self._config is not None:
+                reason = f"{parameter.name}: takes effect on configure; deactivate and clean up first"
+                return SetParametersResult(successful=False, reason=reason)
+            try:
+                check(parameter.name, parameter.value)
+            except ConfigError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+        for parameter in changed:
+            self._bad_parameters.pop(parameter.name, None)
+        return SetParametersResult(successful=True)
+
+    # -- out; _publish and _on_failure run in the worker's thread
+
+    def _create_publisher(self, kind: type, topic: str, profile: Any) -> Any:
+        return self.create_lifecycle_publisher(kind, topic, profile, qos_overriding_options=qos.overridable())
+
+    def _publish(self, window: Window, imagined: Imagined) -> None:
+        assert self._intake is not None and self._worker is not None
+        if not imagined.finite:
+            self._not_finite += 1
+            self._warn("model", "not_finite", f"window {window.number} gave values that are not finite: not published")
+            return
+        message = latents_message(imagined.predicted, window)
+        values = info.window_info(self._info["info_id"], window, self._intake.counters, self._worker.compute_ms)
+        # What belongs to the window goes first: who has the latents can rely on having it.
+        self._outputs["window"].publish(window_message(values, message, self.get_fully_qualified_name()))
+        self._outputs["predicted"].publish(message)
+        if imagined.context is not None:
+            self._outputs["context"].publish(latents_message(imagined.context, window))
+
+    def _on_failure(self, error: Exception) -> None:
+        self.get_logger().error(f"the model has failed and is given up: {error}; clean up and configure to try again")
+
+    def _publish_diagnostics(self) -> None:
+        counters = self._intake.counters if self._intake is not None else None
+        epoch = self._intake.stream.epoch if self._intake is not None else 0
+        statuses = self._health.statuses(self._state, counters, epoch, self._worker, self._not_finite)
+        self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(), statuses))
+
+
+def _load(config: NodeConfig) -> engine.WorldModel:
+    """The world model, warm; what fails names its parameter."""
+    model_parameters = {name: getattr(config.model, name) for name in MODEL_PARAMETERS}
+    try:
+        model = engine.load(
+            config.model.preset,
+            checkpoint=config.checkpoint,
+            device=config.device,
+            dtype=config.dtype,
+            seed=config.seed,
+            **model_parameters,
+        )
+        model.warm_up()
+    except CheckpointError as error:
+        raise ConfigError("checkpoint", str(error)) from error
+    except EngineError as error:
+        raise ConfigError("device", str(error)) from error
+    return model

@@ -1,0 +1,33 @@
+"""The quality of service of every topic, in one place.
+
+Each call gives a fresh profile: rclpy writes overrides into it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+_BEST_EFFORT, _RELIABLE = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE
+
+IMAGE = partial(QoSProfile, depth=5, reliability=_BEST_EFFORT)  # sensor data
+COMMANDS = partial(QoSProfile, depth=1000, reliability=_RELIABLE)
+STATES = partial(QoSProfile, depth=1000, reliability=_BEST_EFFORT)
+LATENTS = partial(QoSProfile, depth=2, reliability=_RELIABLE)
+WINDOW_INFO = partial(QoSProfile, depth=10, reliability=_RELIABLE)
+LATCHED = partial(QoSProfile, depth=1, reliability=_RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+DIAGNOSTICS = partial(QoSProfile, depth=10, reliability=_RELIABLE)
+
+
+def overridable() -> QoSOverridingOptions:
+    """Let parameters named ``qos_overrides.<topic>...`` change history, depth, reliability and durability."""
+    return QoSOverridingOptions(
+        policy_kinds=(
+            QoSPolicyKind.HISTORY,
+            QoSPolicyKind.DEPTH,
+            QoSPolicyKind.RELIABILITY,
+            QoSPolicyKind.DURABILITY,
+        )
+    )
