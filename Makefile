@@ -1,0 +1,29 @@
+# All that a newcomer types is `make demo` and `make test`; each sets itself up on first use, into .venv.
+# Paths are relative, and Python is always .venv's own called by tools/run.sh, so that the checkout may lie in a folder of
+# any name.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lint test clean
+export PYTHON
+
+help:  ## this list
+	@echo 'make TARGET [ARGS="..." passed on to the demo or to pytest] [PYTHON=python3.12, used for the set-up]'
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile
+
+setup:  ## make .venv, unless it is there and up to date
+	@tools/setup.sh
+
+demo: setup  ## play the sample bag through the node; writes demo.png
+	@tools/run.sh examples/demo.py $(ARGS)
+
+lint: setup  ## ruff and mypy
+	@tools/run.sh -m ruff check .
+	@tools/run.sh -m ruff format --check .
+	@tools/run.sh -m mypy
+
+test: lint  ## lint, then all tests
+	@tools/run.sh -m pytest $(ARGS)
+
+clean:  ## remove everything that is not source, .venv included
+	@rm -rf .venv build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info demo.png
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,59 @@
+"""What colcon and pip install, and where: the Python package, the executable, and the files that ROS looks for.
+
+Name, version and maintainer are read from package.xml, so that they stand in one place.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from setuptools import find_packages, setup
+
+manifest = ElementTree.parse("package.xml")
+name = manifest.findtext("name", "")
+maintainer = manifest.find("maintainer")
+
+
+def files_under(folder: str) -> list[tuple[str, list[str]]]:
+    """Every file under ``folder``, as setuptools wants its data files: (place in the install tree, files)."""
+    places: dict[str, list[str]] = {}
+    for file in sorted(Path(folder).rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            places.setdefault(f"share/{name}/{file.parent.as_posix()}", []).append(file.as_posix())
+    return list(places.items())
+
+
+setup(
+    name=name,
+    version=manifest.findtext("version"),
+    description=" ".join(manifest.findtext("description", "").split()),
+    maintainer=maintainer.text,
+    maintainer_email=maintainer.get("email"),
+    license=manifest.findtext("license"),
+    python_requires=">=3.10",
+    packages=find_packages(include=[name, f"{name}.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{name}"]),
+        (f"share/{name}", ["package.xml"]),
+        *files_under("launch"),
+        *files_under("config"),
+    ],
+    entry_points={"console_scripts": [f"predictor_node = {name}.ros.main:main"]},
+    zip_safe=True,
+    # On a robot numpy, OpenCV and YAML come from apt, which pip does not always see, and torch is the build that fits
+    # its GPU: a requirement here could pull a second copy of one of them. package.xml is what rosdep reads; who
+    # installs without ROS asks for vjepa_ros[standalone].
+    install_requires=["setuptools"],
+    extras_require={
+        "standalone": [
+            "numpy>=1.26",
+            "opencv-python-headless>=4.6,<5",
+            "pyyaml",
+            "rosbags",
+            "safetensors",
+            "torch>=2.1",
+        ],
+        "test": ["hypothesis", "pytest<9", "pytest-timeout"],
+    },
+)

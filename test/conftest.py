@@ -1,0 +1,100 @@
+"""What holds for every test: its place among ROS processes, and what may be skipped.
+
+A skipped or expectedly failing test fails the run, unless it is on the short list below: it needs a part of a full ROS
+installation that has no wheel (``pytest.importorskip("launch")``), or a GPU (``@pytest.mark.gpu``). All of them are
+listed by name at the end. It knows nothing of the package.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+# Parts of a ROS installation that exist nowhere else.
+SKIPPABLE_MODULES = {"cv_bridge", "launch", "launch_ros", "launch_testing", "ros2cli", "ros2launch", "rosbag2_py"}
+NO_GPU = "needs a CUDA device"
+
+# What pytest.importorskip says of a module that is not installed; one that is there but broken must not be skipped.
+_NOT_INSTALLED = re.compile(r"could not import '(?P<module>[\w.]+)': No module named '(?P<missing>[\w.]+)'$")
+
+
+def _claim_domain() -> tuple[int, socket.socket]:
+    """Take a ROS domain that no other test process on this machine has, for as long as the socket lives.
+
+    The name of an abstract Unix socket is the lock: it goes away with the process, and leaves no file.
+    """
+    # Above 101, the ports of a domain reach into those that Linux hands out at random; 0 is everybody's default.
+    for domain in random.sample(range(1, 102), 101):
+        lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            lock.bind(f"\0vjepa_ros.test.domain.{domain}")
+        except OSError:
+            lock.close()
+            continue
+        return domain, lock
+    raise RuntimeError("all ROS domains from 1 to 101 are taken by other test processes")
+
+
+# Here and not in a fixture: it must be in the environment before anything imports rclpy.
+_domain, _domain_lock = _claim_domain()
+os.environ["ROS_DOMAIN_ID"] = str(_domain)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ.pop("ROS_LOCALHOST_ONLY", None)  # the older name of the same setting, which would overrule it
+os.environ.setdefault("ROS_LOG_DIR", str(Path(__file__).parents[1] / "log" / "ros"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked ``gpu`` where there is none; torch is imported only where such a test exists."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip(NO_GPU)
+
+
+def _is_allowed(reason: str) -> bool:
+    """Whether a test may be skipped for this reason."""
+    match = _NOT_INSTALLED.match(reason)
+    if match is None:
+        return reason == NO_GPU
+    module, missing = match["module"].split(".")[0], match["missing"].split(".")[0]
+    return module == missing and module in SKIPPABLE_MODULES
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Why a test, or a whole file, was skipped."""
+    if hasattr(report, "wasxfail"):
+        return f"expected to fail: {report.wasxfail}"
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
+
+
+def _skipped(config: pytest.Config) -> dict[str, str]:
+    """The tests and files that were skipped, or failed as expected, with their reasons."""
+    stats = config.pluginmanager.get_plugin("terminalreporter").stats
+    return {report.nodeid: _reason(report) for kind in ("skipped", "xfailed") for report in stats.get(kind, [])}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run where something was skipped that must not be."""
+    passed = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if passed and not all(map(_is_allowed, _skipped(session.config).values())):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was skipped, and what of it must not be."""
+    skipped = _skipped(terminalreporter.config)
+    if not skipped:
+        return
+    terminalreporter.section("skipped tests")
+    for test, reason in sorted(skipped.items()):
+        verdict = "allowed  " if _is_allowed(reason) else "FORBIDDEN"
+        terminalreporter.line(f"{verdict}  {test}: {reason}")
+    if not all(map(_is_allowed, skipped.values())):
+        terminalreporter.line("FORBIDDEN: not on the list of test/conftest.py, so the run fails.", red=True)

@@ -1,0 +1,107 @@
+"""Imports only point down: which part of the package may import what, read from the source without running it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "vjepa_ros"
+
+# part: (other parts of vjepa_ros, packages besides the standard library). A file of the first column may import these
+# and itself; `engine` and `stream` do not know each other.
+ALLOWED: dict[str, tuple[set[str], set[str]]] = {
+    "errors": (set(), set()),
+    "config": ({"errors"}, set()),
+    "latents": ({"errors"}, {"numpy"}),
+    "model": ({"errors", "config"}, {"torch", "numpy", "yaml", "safetensors", "ament_index_python"}),
+    "stream": ({"errors", "config"}, {"numpy", "cv2"}),
+    "engine": ({"errors", "config", "latents", "model"}, {"torch", "numpy"}),
+    "worker": ({"errors", "config"}, set()),
+    "bag": ({"errors", "config", "stream"}, {"numpy", "rosbags"}),
+    "__init__": ({"engine"}, set()),
+}
+# Only here: ROS. `ros` may use every other part.
+ROS = {
+    "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces",
+    "rclpy", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs",
+}  # fmt: skip
+ALLOWED["ros"] = (set(ALLOWED) - {"__init__"}, {"numpy", "cv2", "yaml"} | ROS)
+
+
+def part_of(file: Path) -> str:
+    """The part that a file of the package belongs to: its folder, or its own name at the top."""
+    first = file.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports(file: Path) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of everything that a file imports, lazily or not."""
+    module = ("vjepa_ros", *file.relative_to(PACKAGE).with_suffix("").parts)
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = ".".join([*module[: len(module) - node.level], node.module or ""]) if node.level else node.module
+            assert start is not None
+            for alias in node.names:
+                yield node.lineno, f"{start.rstrip('.')}.{alias.name}"
+
+
+def violations(file: Path) -> list[str]:
+    """What a file imports and must not, one line each."""
+    part = part_of(file)
+    parts, packages = ALLOWED[part]
+    found = []
+    for line, name in imports(file):
+        top, _, rest = name.partition(".")
+        if top == "vjepa_ros":
+            target = rest.split(".")[0]
+            # `from vjepa_ros import __version__` reads the package itself, which holds no code of any part.
+            fine = target in parts | {part, "__version__"}
+        else:
+            fine = top in packages or top in sys.stdlib_module_names
+        if not fine:
+            found.append(f"{file.relative_to(PACKAGE.parent)}:{line}: {part} must not import {name}")
+    return found
+
+
+def test_every_file_belongs_to_a_part() -> None:
+    unknown = {part_of(file) for file in PACKAGE.rglob("*.py")} - set(ALLOWED)
+    assert not unknown, f"add {unknown} to the table, below everything that it is used by"
+
+
+def test_imports_only_point_down() -> None:
+    found = [line for file in sorted(PACKAGE.rglob("*.py")) for line in violations(file)]
+    assert not found, "\n".join(found)
+
+
+def test_the_table_has_no_circle() -> None:
+    below: dict[str, set[str]] = {part: parts for part, (parts, _) in ALLOWED.items()}
+    while below:
+        lowest = {part for part, parts in below.items() if not parts & set(below)}
+        assert lowest, f"a circle among {sorted(below)}"
+        below = {part: parts for part, parts in below.items() if part not in lowest}
+
+
+@pytest.mark.parametrize(
+    ("part", "source"),
+    [
+        ("stream/window.py", "import torch"),
+        ("stream/window.py", "from vjepa_ros.model import grid"),
+        ("model/encoder.py", "from ..stream import window"),
+        ("model/encoder.py", "def f():\n    import rclpy"),
+        ("latents.py", "from sensor_msgs.msg import Image"),
+        ("errors.py", "from . import config"),
+        ("engine.py", "from vjepa_ros.ros import node"),
+    ],
+)
+def test_a_wrong_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, source: str) -> None:
+    file = tmp_path / "vjepa_ros" / part
+    file.parent.mkdir(parents=True)
+    file.write_text(source, encoding="utf-8")
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path / "vjepa_ros")
+    assert len(violations(file)) == 1

