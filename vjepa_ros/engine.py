@@ -42,8 +42,9 @@ def load(
     Args:
         preset: name of a preset that comes with the package, or the path of a ``.yaml`` file.
         checkpoint: path of a ``.pt`` or ``.safetensors`` file; without one (None or "") the weights are random.
-        device: as torch names it: ``cpu``, ``cuda``, ``cuda:1``.
-        dtype: of weights and layers: ``float32``, ``bfloat16`` or ``float16``.
+        device: as torch names it: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes CUDA where there is one.
+        dtype: of weights and layers: ``float32``, ``bfloat16`` or ``float16``; ``auto`` is float32 on a CPU and
+            bfloat16 elsewhere.
         seed: of the random weights; the same seed gives the same ones.
         overrides: model parameters that replace the preset's, see :func:`vjepa_ros.model.presets.model_config`.
 
@@ -52,7 +53,8 @@ def load(
         CheckpointError: for a file that is missing, broken or made for another model.
     """
     config = model_config(preset, **overrides)
-    torch_device, torch_dtype = _device(device), _dtype(dtype)
+    torch_device = _device(device)
+    torch_dtype = _dtype(dtype, torch_device)
     # Built without memory: the weights come as they are, nothing is drawn twice, torch's random state is left alone.
     with torch.device("meta"):
         encoder, predictor = Encoder(config), Predictor(config)
@@ -195,6 +197,8 @@ def _place(module: nn.Module, tensors: dict[str, Tensor], device: torch.device, 
 
 
 def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # the name alone does not say that the device is there and works
@@ -203,7 +207,9 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _dtype(name: str) -> torch.dtype:
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        name = "float32" if device.type == "cpu" else "bfloat16"
     if name not in DTYPES:
         raise ConfigError("dtype", f"{name!r} is not one of {', '.join(DTYPES)}")
     return DTYPES[name]

@@ -130,8 +130,8 @@ class PredictorNode(LifecycleNode):
 
     def _configure(self) -> None:
         config = resolve(parameters.read(self, self._bad_parameters))
-        if config.device == "cpu" or not torch.cuda.is_available():
-            torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) - 1))
+        # With every core busy in the model, callbacks starve and messages get lost.
+        torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) - 1))
         model = _load(config)
         self._config = config
         self._info = info.latent_info(config, model)
