@@ -14,7 +14,7 @@ setup:  ## make .venv, unless it is there and up to date
 	@tools/setup.sh
 
 demo: setup  ## play the sample bag through the node; writes demo.png
-	@tools/run.sh examples/demo.py $(ARGS)
+	@tools/run.sh -m examples.demo $(ARGS)
 
 lint: setup  ## ruff and mypy
 	@tools/run.sh -m ruff check .
