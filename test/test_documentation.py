@@ -1,0 +1,31 @@
+"""What is generated is up to date, and what is shown is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs import make_parameters
+from vjepa_ros.parameters import BY_NAME
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_page_of_parameters_is_the_table() -> None:
+    assert make_parameters.PAGE.read_text(encoding="utf-8") == make_parameters.page(), "python -m docs.make_parameters"
+
+
+def test_the_default_parameter_file_sets_parameters_that_exist() -> None:
+    import yaml
+
+    (section,) = yaml.safe_load((ROOT / "config" / "predictor.yaml").read_text(encoding="utf-8")).values()
+    assert set(section["ros__parameters"]) <= BY_NAME.keys()
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")) + [ROOT / "README.md"], ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
