@@ -1,0 +1,71 @@
+"""Random weights and the hash."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from reference import small_config
+
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.weights import Weights, random_weights
+
+
+def drawn(seed: int) -> Weights:
+    config = small_config()
+    with torch.device("meta"):
+        encoder, predictor = Encoder(config), Predictor(config)
+    return random_weights(encoder, predictor, seed)
+
+
+def test_same_seed_same_weights_other_seed_others():
+    first, again, other = drawn(3), drawn(3), drawn(4)
+    assert first.hash() == again.hash() != other.hash()
+    assert all(torch.equal(first.encoder[name], again.encoder[name]) for name in first.encoder)
+    assert not torch.equal(first.encoder["blocks.0.attn.qkv.weight"], other.encoder["blocks.0.attn.qkv.weight"])
+
+
+def test_torchs_global_random_state_is_neither_read_nor_changed():
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = drawn(3).hash()
+    assert torch.equal(state, torch.get_rng_state())
+    torch.manual_seed(2)
+    assert drawn(3).hash() == first
+
+
+def test_how_random_weights_are_spread():
+    weights = drawn(0)
+    assert (weights.encoder["blocks.1.norm2.weight"] == 1).all()
+    biases = {name: tensor for name, tensor in {**weights.encoder, **weights.predictor}.items() if "bias" in name}
+    assert len(biases) > 40 and all((tensor == 0).all() for tensor in biases.values())
+    expected_std = {
+        "patch_embed.proj.weight": 0.02,
+        "blocks.2.attn.qkv.weight": 0.02,
+        "blocks.2.mlp.fc1.weight": 0.02,
+        "blocks.0.attn.proj.weight": 0.02 / math.sqrt(2),
+        "blocks.2.attn.proj.weight": 0.02 / math.sqrt(6),
+        "blocks.2.mlp.fc2.weight": 0.02 / math.sqrt(6),
+    }
+    for name, std in expected_std.items():
+        assert abs(weights.encoder[name].std().item() / std - 1) < 0.05, name
+        if name.startswith("blocks"):
+            assert abs(weights.predictor[f"predictor_{name}"].std().item() / std - 1) < 0.05, name
+    assert abs(weights.predictor["predictor_proj.weight"].std().item() / 0.02 - 1) < 0.05  # not a block's projection
+
+
+def test_every_parameter_counts_in_the_hash():
+    weights = drawn(0)
+    before = weights.hash()
+    assert len(before) == 16 and int(before, 16) >= 0
+    for part in (weights.encoder, weights.predictor):
+        for tensor in part.values():
+            last = tensor.view(-1)[-1]
+            value = last.clone()
+            last += 1
+            assert weights.hash() != before
+            last.copy_(value)
+    assert weights.hash() == before
+    reshaped = dict(weights.encoder, **{"norm.weight": weights.encoder["norm.weight"][None]})
+    assert Weights(reshaped, weights.predictor, None).hash() != before
