@@ -92,12 +92,14 @@ else
     origin="the sourced ROS 2 ($ros)"
 fi
 
-# No cache: it would lie in the user's home. -qq: errors only; everything else is in the log.
+# As variables, not as options: pip starts further ones to build a package. Its cache would lie in the user's home.
+export PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_USER=0
 pip_install() {
-    .venv/bin/python -m pip install -qq --no-input --no-cache-dir --disable-pip-version-check --log .venv/pip.log "$@" ||
-        fail "pip could not install everything (see above, and .venv/pip.log)."
+    .venv/bin/python -m pip install --progress-bar off "$@" >> .venv/pip.log 2>&1 || {
+        tail -n 20 .venv/pip.log >&2
+        fail "pip failed; the whole log is .venv/pip.log"
+    }
 }
-export PIP_USER=0
 printf 'set-up 2/4: packages, next to %s: some minutes, about 1.5 GB\n' "$origin"
 pip_install -c .venv/constraints.txt "${requirements[@]}"
 printf 'set-up 3/4: the reference implementation for the tests\n'
