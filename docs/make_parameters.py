@@ -12,14 +12,14 @@ PAGE = Path(__file__).with_name("parameters.md")
 HEAD = """\
 # Parameters
 
-Written by `python -m docs.make_parameters` from the table in `vjepa_ros/parameters.py`; a test fails when the two differ.
-`ros2 param describe /vjepa_predictor NAME` shows the same on a running node.
+Written by `python -m docs.make_parameters` from the table in `vjepa_ros/parameters.py`; a test fails when the two
+differ. `ros2 param describe /vjepa_predictor NAME` shows the same on a running node.
 
 Parameters are validated together when the node is configured: what makes no sense is refused with the parameter's name
-and the reason. While the node is configured they cannot be changed (clean up first). Where the default is *the preset's*,
-the value shown after it means "as the preset says", and the second table has what the presets say. Further parameters,
-`qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability|durability>`, change the quality of service of
-each topic; they are read once, when the node starts.
+and the reason. While the node is configured they cannot be changed (clean up first). Where the default is *the
+preset's*, the value shown after it means "as the preset says", and the second table has what the presets say. Further
+parameters, `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability|durability>`, change the quality
+of service of each topic; they are read once, when the node starts.
 """
 
 

@@ -30,7 +30,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rich.console import Console
 from rich.table import Table
 
-from examples.picture import draw
+from examples.picture import Tile, draw
 from examples.planner import Planner, Received
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -153,16 +153,21 @@ def report(console: Console, planner: Planner) -> dict[str, Any]:
 
 def write_picture(path: Path, planner: Planner) -> None:
     """A few windows: newest frame above, forecast below."""
-    chosen = [planner.received[i] for i in np.linspace(0, len(planner.received) - 1, PICTURE_WINDOWS).astype(int)]
+    info = planner.info
     first_ns = min(planner.jpegs)
-    notice = "" if planner.info["trained"] else "  -  UNTRAINED: random weights, the colours mean nothing yet"
-    draw(
-        path,
-        [planner.jpegs[received.latents.stamp_ns] for received in chosen],
-        np.stack([received.latents.array[-1] for received in chosen]),
-        [(received.latents.stamp_ns - first_ns) / 1e9 for received in chosen],
-        f"vjepa_ros {planner.info['model']}: camera frames, predicted latents (PCA){notice}",
-    )
+    tiles = []
+    for index in np.linspace(0, len(planner.received) - 1, PICTURE_WINDOWS).astype(int):
+        received = planner.received[index]
+        frame_stamps = received.window["frame_stamps"]
+        period_s = float(np.median(np.diff(frame_stamps))) / 1e9
+        newest_s = (frame_stamps[-1] - first_ns) / 1e9
+        # frames are counted from the window's start; its newest is the one before num_frames
+        begin_s, end_s = (newest_s + (n - info["num_frames"] + 1) * period_s for n in info["forecast_frames"][-1])
+        jpeg = planner.jpegs[received.latents.stamp_ns]
+        labels = f"frame at {newest_s:.2f} s", f"forecast of {begin_s:.2f} to {end_s:.2f} s"
+        tiles.append(Tile(jpeg, received.latents.array[-1], *labels))
+    notice = "" if info["trained"] else "  -  UNTRAINED: random weights, the colours mean nothing yet"
+    draw(path, f"vjepa_ros {info['model']}: camera frames, predicted latents (PCA){notice}", tiles)
 
 
 def run(arguments: argparse.Namespace, predictor: subprocess.Popen[bytes]) -> str:

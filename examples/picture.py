@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,30 +37,35 @@ def principal_colours(latents: NDArray[Any]) -> NDArray[np.uint8]:
     return colours.reshape(*latents.shape[:-1], 3)
 
 
-def draw(
-    path: Path, jpegs: list[bytes], forecasts: NDArray[Any], seconds: list[float], title: str
-) -> None:  # fmt: skip
-    """Write the picture.
+@dataclass(frozen=True)
+class Tile:
+    """One column of the picture.
 
-    Args:
-        path: the PNG to write.
-        jpegs: the newest camera frame of each window.
-        forecasts: (windows, H', W', D) floats, the forecast of each.
-        seconds: time of each newest frame since the first, in s.
-        title: the line above everything.
+    Attributes:
+        jpeg: the newest camera frame of a window.
+        forecast: (H', W', D) floats, the forecast of that window.
+        frame_label, forecast_label: what stands below the two.
     """
-    colours = principal_colours(forecasts)
-    number = len(jpegs)
-    width = GAP_PX + number * (TILE_PX + GAP_PX)
+
+    jpeg: bytes
+    forecast: NDArray[Any]
+    frame_label: str
+    forecast_label: str
+
+
+def draw(path: Path, title: str, tiles: list[Tile]) -> None:
+    """Write the picture as a PNG."""
+    colours = principal_colours(np.stack([tile.forecast for tile in tiles]))  # (tiles, H', W', 3)
+    width = GAP_PX + len(tiles) * (TILE_PX + GAP_PX)
     picture = Image.new("RGB", (width, TITLE_PX + 2 * (TILE_PX + LABEL_PX) + GAP_PX), "white")
     pen = ImageDraw.Draw(picture)
     pen.text((GAP_PX, 10), title, INK, ImageFont.load_default(20))
-    for index, jpeg in enumerate(jpegs):
+    for index, tile in enumerate(tiles):
         left = GAP_PX + index * (TILE_PX + GAP_PX)
-        camera = Image.open(io.BytesIO(jpeg)).convert("RGB").resize((TILE_PX, TILE_PX))
+        camera = Image.open(io.BytesIO(tile.jpeg)).convert("RGB").resize((TILE_PX, TILE_PX))
         latent = Image.fromarray(colours[index]).resize((TILE_PX, TILE_PX), Image.Resampling.NEAREST)
-        for row, (tile, label) in enumerate(((camera, "frame at"), (latent, "forecast after"))):
+        for row, (pixels, label) in enumerate(((camera, tile.frame_label), (latent, tile.forecast_label))):
             top = TITLE_PX + row * (TILE_PX + LABEL_PX)
-            picture.paste(tile, (left, top))
-            pen.text((left, top + TILE_PX + 4), f"{label} {seconds[index]:.2f} s", INK, ImageFont.load_default(13))
+            picture.paste(pixels, (left, top))
+            pen.text((left, top + TILE_PX + 4), label, INK, ImageFont.load_default(13))
     picture.save(path)

@@ -100,7 +100,7 @@ class WorldModel:
         self.encoder = encoder
         self.predictor = predictor
         self._preprocess = Preprocess(config.preprocessing, config.image_size)
-        with _failures("loading the weights"):
+        with failures("loading the weights"):
             _place(encoder, weights.encoder, device, dtype)
             _place(predictor, weights.predictor, device, dtype)
             encoder.patch_embed.fold()
@@ -114,7 +114,7 @@ class WorldModel:
         if frames.ndim != 4 or len(frames) == 0:
             raise ShapeError(f"frames must be (N, h, w, 3) uint8 with N of at least 1, not {frames.shape}")
         clip = np.stack([self._preprocess(frame) for frame in frames], axis=1)  # (3, N, H, W)
-        with _failures("preprocessing"):
+        with failures("preprocessing"):
             return torch.from_numpy(clip)[None].to(self.device, self.dtype)
 
     def encode(self, clip: Tensor, *, normalize: bool = True) -> Tensor:
@@ -134,7 +134,7 @@ class WorldModel:
         """
         if not clip.is_floating_point():
             raise ShapeError(f"a clip must hold normalised floats, as preprocess() gives them, not {clip.dtype}")
-        with torch.inference_mode(), _failures("encoding"):
+        with torch.inference_mode(), failures("encoding"):
             latents = self.encoder(clip.to(self.device, self.dtype)).float()
             return layer_normalize(latents) if normalize else latents
 
@@ -159,7 +159,7 @@ class WorldModel:
             ShapeError: where an input does not fit; it names both shapes.
             EngineError: where model or device fail.
         """
-        with torch.inference_mode(), _failures("predicting"):
+        with torch.inference_mode(), failures("predicting"):
             inputs = (_tensor(value).to(self.device, self.dtype) for value in (context, actions, states))
             return layer_normalize(self.predictor(*inputs).float())
 
@@ -175,7 +175,7 @@ class WorldModel:
         prediction = self.predict(
             context, torch.zeros(1, steps, config.action_dim), torch.zeros(1, steps, config.state_dim)
         )
-        with _failures("warming up"):
+        with failures("warming up"):
             prediction.sum().item()  # waits for the device
 
 
@@ -216,8 +216,12 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _failures(doing: str) -> Iterator[None]:
-    """Turn what torch raises (out of memory included) into an EngineError."""
+def failures(doing: str) -> Iterator[None]:
+    """Turn what torch raises (out of memory included) into an EngineError.
+
+    A GPU computes behind the caller's back: its failures show where a result is copied to the host, so who copies one
+    does it inside of this.
+    """
     try:
         yield
     except RuntimeError as error:

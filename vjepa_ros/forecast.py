@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine import WorldModel, failures
 from vjepa_ros.latents import DTYPES
 from vjepa_ros.parameters import NodeConfig
 from vjepa_ros.stream.window import Window
@@ -69,4 +69,5 @@ class Imagination:
         return Imagined(wire, seen, finite)
 
     def _to_wire(self, latents: torch.Tensor) -> NDArray[Any]:
-        return latents.to(self._dtype).contiguous().cpu().numpy()
+        with failures("copying latents to the host"):
+            return latents.to(self._dtype).contiguous().cpu().numpy()

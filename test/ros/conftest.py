@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import rclpy
+
 from ros.harness import Predictor, Robot
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from ros.harness import MS, T0_NS, Predictor, Robot
 from rosgraph_msgs.msg import Clock
+
+from ros.harness import MS, T0_NS, Predictor, Robot
 
 
 @pytest.fixture(scope="module")

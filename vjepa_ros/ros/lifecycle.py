@@ -1,33 +1,130 @@
-"""Keeps invalid transition requests from ending the node. It knows rclpy's lifecycle services only."""
+"""A managed node that says what went wrong: failures in transitions are logged, invalid requests are answered.
+
+It knows rclpy's lifecycle only, not what the node does.
+"""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from lifecycle_msgs.srv import ChangeState
 from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from vjepa_ros.errors import VjepaError
+
+_STATE_AFTER = {
+    "configure": "inactive",
+    "activate": "active",
+    "deactivate": "inactive",
+    "cleanup": "unconfigured",
+    "shutdown": "finalized",
+    "error": "unconfigured",
+}
 
 
-def answer_invalid_transitions(node: LifecycleNode) -> None:
-    """Answer a transition that the current state does not allow with ``success: false``.
+class ManagedNode(LifecycleNode):
+    """A lifecycle node whose work stands in ``configure``, ``activate``, ``deactivate``, ``cleanup`` and ``close``.
 
-    Up to Jazzy rclpy lets the state machine's error escape from the service's callback, which ends the executor and
-    with it the node; Kilted answers false by itself.
+    A VjepaError in ``configure`` is a refusal: the node stays unconfigured. Any other failure goes through the error
+    state; ``close`` is called, and the node can be configured again.
+
+    Attributes:
+        state_label: the lifecycle state, in the words of lifecycle_msgs.
     """
-    service: Any = getattr(node, "_service_change_state", None)
-    if service is None:
-        return
-    inner: Callable[[ChangeState.Request, ChangeState.Response], ChangeState.Response] = service.callback
 
-    def change_state(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
+        self.state_label = "unconfigured"
+        self._answer_invalid_transitions()
+
+    def configure(self) -> None:
+        """Validate, load, make ready."""
+
+    def activate(self) -> None:
+        """Start to work; the lifecycle publishers are enabled after it."""
+
+    def activated(self) -> None:
+        """What can only be published once the lifecycle publishers are enabled."""
+
+    def deactivate(self) -> None:
+        """Stop working."""
+
+    def cleanup(self) -> None:
+        """Undo configure."""
+
+    def close(self) -> None:
+        """Undo everything, however far it came; must not raise."""
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See configure."""
+        return self._transition("configure", self.configure, super().on_configure, state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See activate."""
+        return self._transition("activate", self.activate, super().on_activate, state, self.activated)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See deactivate."""
+        return self._transition("deactivate", self.deactivate, super().on_deactivate, state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See cleanup."""
+        return self._transition("cleanup", self.cleanup, super().on_cleanup, state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See close."""
+        return self._transition("shutdown", self.close, super().on_shutdown, state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See close."""
+        return self._transition("error", self.close, super().on_error, state)
+
+    def _transition(
+        self,
+        name: str,
+        work: Callable[[], None],
+        entities: Callable[[LifecycleState], TransitionCallbackReturn],
+        state: LifecycleState,
+        afterwards: Callable[[], None] = lambda: None,
+    ) -> TransitionCallbackReturn:
+        """Run a transition's work and that of the lifecycle publishers; log what rclpy would swallow."""
         try:
-            return inner(request, response)
-        except rclpy_implementation.RCLError as error:
-            wanted = request.transition.label or request.transition.id
-            node.get_logger().warning(f"transition {wanted!r} is not possible now: {str(error).splitlines()[0]}")
-            response.success = False
-            return response
+            work()
+            result = entities(state)
+            afterwards()
+        except VjepaError as error:
+            self.get_logger().error(f"cannot {name}: {error}")
+            self.close()
+            return TransitionCallbackReturn.FAILURE if name == "configure" else TransitionCallbackReturn.ERROR
+        except Exception:  # noqa: BLE001 - rclpy would turn it into the error state and say nothing
+            self.get_logger().error(f"cannot {name}:\n{traceback.format_exc()}")
+            self.close()
+            return TransitionCallbackReturn.ERROR
+        if result == TransitionCallbackReturn.SUCCESS:
+            self.state_label = _STATE_AFTER[name]
+        return result
 
-    service.callback = change_state
+    def _answer_invalid_transitions(self) -> None:
+        """Answer a transition that the current state does not allow with ``success: false``.
+
+        Up to Jazzy rclpy lets the state machine's error escape from the service's callback, which ends the executor
+        and with it the node; Kilted answers false by itself. There is no public way to get at the service.
+        """
+        service: Any = getattr(self, "_service_change_state", None)
+        if service is None:
+            return
+        inner: Callable[[ChangeState.Request, ChangeState.Response], ChangeState.Response] = service.callback
+
+        def change_state(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+            try:
+                return inner(request, response)
+            except rclpy_implementation.RCLError as error:
+                wanted = request.transition.label or request.transition.id
+                self.get_logger().warning(f"transition {wanted!r} is not possible now: {str(error).splitlines()[0]}")
+                response.success = False
+                return response
+
+        service.callback = change_state

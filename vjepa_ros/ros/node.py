@@ -6,8 +6,8 @@ buffers; cleanup frees the model. Callbacks decode, resize and store; the worker
 
 from __future__ import annotations
 
+import json
 import os
-import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,20 +17,19 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from vjepa_ros import engine, info
-from vjepa_ros.errors import CheckpointError, ConfigError, EngineError, VjepaError
+from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
 from vjepa_ros.forecast import Imagination, Imagined
 from vjepa_ros.model.presets import MODEL_PARAMETERS
-from vjepa_ros.parameters import NodeConfig, check, resolve
+from vjepa_ros.parameters import NodeConfig, check, effective, resolve
 from vjepa_ros.ros import parameters, qos
 from vjepa_ros.ros.diagnostics import Health, Warnings
-from vjepa_ros.ros.lifecycle import answer_invalid_transitions
+from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.messages import diagnostics_message, info_message, latents_message, window_message
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.preprocess import Preprocess
@@ -40,22 +39,14 @@ from vjepa_ros.worker import Worker
 _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at
 _DIAGNOSTICS_PERIOD_S = 1.0
 
-SUCCESS, FAILURE, ERROR = (
-    TransitionCallbackReturn.SUCCESS,
-    TransitionCallbackReturn.FAILURE,
-    TransitionCallbackReturn.ERROR,
-)
 
-
-class PredictorNode(LifecycleNode):
+class PredictorNode(ManagedNode):
     """Camera frames and joint commands in, predicted latents out."""
 
     def __init__(self, name: str = "vjepa_predictor", **options: Any) -> None:
         super().__init__(name, **options)
-        answer_invalid_transitions(self)
         self._bad_parameters = parameters.declare(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._state = "unconfigured"
         self._config: NodeConfig | None = None
         self._info: dict[str, Any] = {}
         self._intake: Intake | None = None
@@ -78,58 +69,10 @@ class PredictorNode(LifecycleNode):
 
     # -- lifecycle
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def configure(self) -> None:
         """Validate, load, warm up."""
-        return self._transition("configure", self._configure, super().on_configure, state)
-
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe and start the worker."""
-        return self._transition("activate", self._activate, super().on_activate, state)
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop the worker and clear the buffers."""
-        return self._transition("deactivate", self._deactivate, super().on_deactivate, state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free the model."""
-        return self._transition("cleanup", self._cleanup, super().on_cleanup, state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop and free everything."""
-        return self._transition("shutdown", self.close, super().on_shutdown, state)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop and free everything; the node can be configured again."""
-        return self._transition("error", self.close, super().on_error, state)
-
-    def _transition(
-        self,
-        name: str,
-        work: Callable[[], None],
-        entities: Callable[[LifecycleState], TransitionCallbackReturn],
-        state: LifecycleState,
-    ) -> TransitionCallbackReturn:
-        """Run a transition's work and the publishers' own; log what rclpy would swallow."""
-        done = {"configure": "inactive", "activate": "active", "deactivate": "inactive", "shutdown": "finalized"}
-        try:
-            work()
-            result = entities(state)
-        except VjepaError as error:
-            self.get_logger().error(f"cannot {name}: {error}")
-            self.close()
-            return FAILURE if name == "configure" else ERROR
-        except Exception:  # rclpy would turn it into an error state and say nothing
-            self.get_logger().error(f"cannot {name}:\n{traceback.format_exc()}")
-            self.close()
-            return ERROR
-        if result == SUCCESS:
-            self._state = done.get(name, "unconfigured")
-        if name == "activate":
-            self._outputs["info"].publish(info_message(self._info))
-        return result
-
-    def _configure(self) -> None:
-        config = resolve(parameters.read(self, self._bad_parameters))
+        values = parameters.read(self, self._bad_parameters)
+        config = resolve(values)
         # With every core busy in the model, callbacks starve and messages get lost.
         torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) - 1))
         model = _load(config)
@@ -147,9 +90,11 @@ class PredictorNode(LifecycleNode):
             self._outputs["context"] = self._create_publisher(Image, "~/context_latents", qos.LATENTS())
         if not model.trained:
             self.get_logger().warning("UNTRAINED: no checkpoint is given, the weights are random (seeded)")
-        self.get_logger().info(f"configured: {self._info}")
+        self.get_logger().info(f"configured: {json.dumps(effective(values))}")
+        self.get_logger().info(f"latents: {json.dumps(self._info)}")
 
-    def _activate(self) -> None:
+    def activate(self) -> None:
+        """Subscribe and start the worker."""
         assert self._config is not None and self._intake is not None and self._imagination is not None
         self._worker = Worker(
             self._imagination,
@@ -168,25 +113,30 @@ class PredictorNode(LifecycleNode):
             self._subscribe(Image, "image", qos.IMAGE(), intake.image)
         self._subscribe(JointState, "joint_commands", qos.COMMANDS(), intake.joint_command)
         self._subscribe(JointState, "joint_states", qos.STATES(), intake.joint_state)
-        threshold = JumpThreshold(
-            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
-        )  # fmt: skip
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._clock_jumps = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
 
-    def _deactivate(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
+    def activated(self) -> None:
+        """Say what is constant."""
+        self._outputs["info"].publish(info_message(self._info))
+
+    def deactivate(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
+        """Stop the worker and clear the buffers."""
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
         self._inputs = []
         if self._clock_jumps is not None:
             self._clock_jumps.unregister()
             self._clock_jumps = None
-        worker, self._worker = self._worker, None
+        stopped = self._worker is None or self._worker.stop(timeout_s)
+        self._worker = None
         if self._intake is not None:
             self._intake.stream.reset()
-        if worker is not None and not worker.stop(timeout_s):
+        if not stopped:
             raise EngineError(f"the model did not end its window within {timeout_s} s")
 
-    def _cleanup(self) -> None:
+    def cleanup(self) -> None:
+        """Free the model."""
         for publisher in self._outputs.values():
             self.destroy_lifecycle_publisher(publisher)
         self._outputs = {}
@@ -198,17 +148,15 @@ class PredictorNode(LifecycleNode):
     def close(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
         """Undo activate and configure, however far they came; wait so long for the window that the model is at."""
         try:
-            self._deactivate(timeout_s)
+            self.deactivate(timeout_s)
         except EngineError as error:
             self.get_logger().error(str(error))
-        self._cleanup()
-        self._state = "unconfigured"
+        self.cleanup()
+        self.state_label = "unconfigured"
 
     # -- in
 
-    def _subscribe(
-        self, kind: type, topic: str, profile: Any, take: Callable[[str, Any, int], list[Window]]
-    ) -> None:  # fmt: skip
+    def _subscribe(self, kind: type, topic: str, profile: Any, take: Callable[[str, Any, int], list[Window]]) -> None:
         callback = partial(self._on_message, take, self.resolve_topic_name(topic))
         self._inputs.append(
             self.create_subscription(kind, topic, callback, profile, qos_overriding_options=qos.overridable())
@@ -234,7 +182,7 @@ class PredictorNode(LifecycleNode):
 
     def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._intake is None or self._worker is None:
-            response.success, response.message = False, f"the node is {self._state}: there is nothing to reset"
+            response.success, response.message = False, f"the node is {self.state_label}: there is nothing to reset"
             return response
         self._intake.stream.reset()
         self._start_epoch("asked to")
@@ -286,7 +234,7 @@ class PredictorNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         counters = self._intake.counters if self._intake is not None else None
         epoch = self._intake.stream.epoch if self._intake is not None else 0
-        statuses = self._health.statuses(self._state, counters, epoch, self._worker, self._not_finite)
+        statuses = self._health.statuses(self.state_label, counters, epoch, self._worker, self._not_finite)
         self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(), statuses))
 
 

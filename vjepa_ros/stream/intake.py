@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from vjepa_ros.config import S_TO_NS, StreamConfig
-from vjepa_ros.errors import InputError
+from vjepa_ros.errors import InputError, ShapeError
 from vjepa_ros.stream.align import Vector
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.frame import Frame, decode_compressed, decode_raw
@@ -98,10 +100,16 @@ class Intake:
         stamp_ns = self._stamp_ns(topic, message, received_ns)
         try:
             return self.stream.add_frame(
-                stamp_ns, lambda: Frame(stamp_ns, message.header.frame_id, self._preprocess(decode()))
+                stamp_ns, lambda: Frame(stamp_ns, message.header.frame_id, self._prepare(decode()))
             )
         except InputError as error:
             return self._reject(topic, error)
+
+    def _prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            return self._preprocess(pixels)
+        except (ShapeError, cv2.error) as error:  # sides that no camera has: OpenCV cannot resize thousands to one
+            raise InputError("unusable_image", f"{pixels.shape[1]}x{pixels.shape[0]} px: {error}") from error
 
     def joint_command(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/JointState whose positions are joint targets."""
