@@ -114,7 +114,7 @@ def test_diagnostics_once_a_second_in_every_state(predictor: Predictor, robot: R
 def test_the_configuration_is_logged_and_untrained_weights_are_announced(predictor: Predictor, robot: Robot) -> None:
     robot.start()
     assert "UNTRAINED" in predictor.log
-    assert "'weights_hash'" in predictor.log and "joint_names" in predictor.log
+    assert '"weights_hash"' in predictor.log and '"joint_names"' in predictor.log
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
