@@ -71,15 +71,28 @@ def without_checkout() -> dict[str, str]:
 
 
 def start(workspace: Path, *arguments: str | Path) -> subprocess.Popen[str]:
-    """Start Python with the built workspace sourced, as a user of the package would have it."""
+    """Start Python with the built package in the two variables that install/setup.bash puts it into.
+
+    That file itself fails where the path of Python has a space in it, as it has in a checkout of such a name.
+    """
+    environment = without_checkout()
+    prefix = workspace / "install" / "vjepa_ros"
+    for variable, first in (("AMENT_PREFIX_PATH", prefix), ("PYTHONPATH", site_packages(workspace))):
+        environment[variable] = os.pathsep.join(filter(None, [str(first), environment.get(variable)]))
     return subprocess.Popen(
-        ["bash", "-c", 'source install/setup.bash && exec "$@"', "bash", sys.executable, *arguments],
+        [sys.executable, *arguments],
         cwd=workspace,
-        env=without_checkout(),
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def site_packages(workspace: Path) -> Path:
+    """Where the package was installed."""
+    (folder,) = (workspace / "install" / "vjepa_ros" / "lib").glob("python3*/site-packages")
+    return folder
 
 
 def output_of(workspace: Path, code: str) -> str:
@@ -106,9 +119,8 @@ def test_ros_finds_its_files(workspace: Path, place: str) -> None:
 
 def test_no_file_is_left_behind(workspace: Path) -> None:
     """Subpackages that setup.py forgets, and launch or configuration files in a folder that it does not look into."""
-    (installed_package,) = (workspace / "install/vjepa_ros/lib").glob("python3*/site-packages/vjepa_ros")
     for source, installed in [
-        (ROOT / "vjepa_ros", installed_package),
+        (ROOT / "vjepa_ros", site_packages(workspace) / "vjepa_ros"),
         (ROOT / "launch", workspace / "install/vjepa_ros/share/vjepa_ros/launch"),
         (ROOT / "config", workspace / "install/vjepa_ros/share/vjepa_ros/config"),
     ]:
