@@ -1,0 +1,31 @@
+"""An installed package without an installation: an ament prefix that points at the checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``share/vjepa_ros`` of a prefix at the head of AMENT_PREFIX_PATH, as an installation would lay it out."""
+    prefix = tmp_path / "prefix"
+    share = prefix / "share" / "vjepa_ros"
+    index = prefix / "share" / "ament_index" / "resource_index" / "packages"
+    executable = prefix / "lib" / "vjepa_ros" / "predictor_node"
+    for folder in (share, index, executable.parent):
+        folder.mkdir(parents=True)
+    (index / "vjepa_ros").touch()
+    for installed in ("launch", "config"):
+        shutil.copytree(REPOSITORY / installed, share / installed)
+    executable.write_text(f"#!{sys.executable}\nfrom vjepa_ros.ros.main import main\n\nmain()\n")
+    executable.chmod(0o755)
+    for name, first in (("AMENT_PREFIX_PATH", prefix), ("PYTHONPATH", REPOSITORY)):
+        monkeypatch.setenv(name, os.pathsep.join(filter(None, [str(first), os.environ.get(name)])))
+    return share

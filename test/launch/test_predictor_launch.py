@@ -1,0 +1,330 @@
+"""predictor.launch.py: what it makes of its arguments, and the node that it really starts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("launch")
+pytest.importorskip("launch_ros")
+
+import rclpy
+from launch import LaunchContext
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.utilities import perform_substitutions
+from launch_ros.actions import LifecycleNode
+from lifecycle_msgs.srv import GetState
+from rclpy.executors import SingleThreadedExecutor
+
+DEADLINE_S = 60.0  # for a start with imports and model on a busy machine
+DEFAULTS = {
+    "preset": "",
+    "checkpoint": "",
+    "device": "",
+    "image_topic": "image",
+    "image_transport": "",
+    "joint_commands_topic": "joint_commands",
+    "joint_states_topic": "joint_states",
+    "namespace": "",
+    "node_name": "vjepa_predictor",
+    "use_sim_time": "",
+    "log_level": "info",
+    "autostart": "true",
+    "respawn": "false",
+    "respawn_delay": "2.0",
+}
+
+
+# --- What the arguments become ---------------------------------------------------------------------------------------
+
+
+def declared(share: Path) -> dict[str, DeclareLaunchArgument]:
+    source = PythonLaunchDescriptionSource(str(share / "launch" / "predictor.launch.py"))
+    description = source.get_launch_description(LaunchContext())
+    return {argument.name: argument for argument in description.get_launch_arguments()}
+
+
+def evaluate(share: Path, pushed_namespace: str | None = None, **arguments: str) -> tuple[LifecycleNode, list[str]]:
+    """The node action, and the command line that launch would start its executable with (without the executable)."""
+    context = LaunchContext()
+    context.launch_configurations.update(arguments)
+    if pushed_namespace is not None:  # what PushRosNamespace in an including file leaves
+        context.launch_configurations["ros_namespace"] = pushed_namespace
+    source = PythonLaunchDescriptionSource(str(share / "launch" / "predictor.launch.py"))
+    nodes = []
+    for entity in source.get_launch_description(context).entities:
+        made = entity.execute(context)
+        if isinstance(entity, OpaqueFunction):
+            nodes = [action for action in made if isinstance(action, LifecycleNode)]
+    (node,) = nodes
+    node._perform_substitutions(context)
+    name, namespace = node.node_name.rpartition("/")[2], node.expanded_node_namespace
+    context.extend_locals({"ros_specific_arguments": {"name": f"__node:={name}", "ns": f"__ns:={namespace}"}})
+    return node, [perform_substitutions(context, part) for part in node.cmd[1:]]
+
+
+@contextlib.contextmanager
+def started(command_line: list[str]) -> Iterator[Any]:
+    """A plain rclpy node that got this command line."""
+    context = rclpy.Context()
+    rclpy.init(args=command_line, context=context)
+    node = rclpy.create_node("anything", context=context, automatically_declare_parameters_from_overrides=True)
+    try:
+        yield node
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+def test_every_argument_has_a_description_and_its_default(share: Path) -> None:
+    arguments = declared(share)
+    assert set(arguments) == {"params_file", *DEFAULTS}
+    for argument in arguments.values():
+        assert len(argument.description) > 10, argument.name
+    context = LaunchContext()
+    for name, default in DEFAULTS.items():
+        assert perform_substitutions(context, arguments[name].default_value) == default
+    default_file = perform_substitutions(context, arguments["params_file"].default_value)
+    assert Path(default_file) == share / "config" / "predictor.yaml"
+    assert arguments["image_transport"].choices == ["", "raw", "compressed"]
+    assert arguments["log_level"].choices == ["debug", "info", "warn", "error", "fatal"]
+
+
+def test_the_page_describes_every_argument(share: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "launch.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(declared(share))
+
+
+def params_file(folder: Path, text: str) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("key", ["/**", "vjepa_predictor", "/vjepa_predictor", "/**/vjepa_predictor"])
+def test_an_argument_overrides_the_file_only_where_given(share: Path, tmp_path: Path, key: str) -> None:
+    file = params_file(
+        tmp_path, f"{key}: {{ros__parameters: {{preset: filed, checkpoint: filed.pt, use_sim_time: true}}}}\n"
+    )
+    with started(evaluate(share, params_file=file)[1]) as node:
+        got = {name: node.get_parameter(name).value for name in ("preset", "checkpoint", "use_sim_time")}
+        assert got == {"preset": "filed", "checkpoint": "filed.pt", "use_sim_time": True}
+        assert not node.has_parameter("device")
+    with started(evaluate(share, params_file=file, preset="given", device="cuda:1", use_sim_time="False")[1]) as node:
+        got = {name: node.get_parameter(name).value for name in ("preset", "checkpoint", "device", "use_sim_time")}
+        assert got == {"preset": "given", "checkpoint": "filed.pt", "device": "cuda:1", "use_sim_time": False}
+
+
+@pytest.mark.parametrize("text", ["1", "1.5", "true", "null", "[a, b]", "it's: odd", "~/a b.pt"])
+def test_a_string_argument_stays_a_string(share: Path, text: str) -> None:
+    with started(evaluate(share, preset=text, checkpoint=text)[1]) as node:
+        assert node.get_parameter("preset").value == text
+        assert node.get_parameter("checkpoint").value == text
+
+
+def test_topics_are_remapped_whole_and_private_ones_stay(share: Path) -> None:
+    topics = {"image_topic": "/camera/image_raw", "joint_commands_topic": "arm/commands", "joint_states_topic": "/js"}
+    with started(evaluate(share, namespace="robot1", **topics)[1]) as node:
+        assert node.get_fully_qualified_name() == "/robot1/vjepa_predictor"
+        names = ("image", "image/compressed", "joint_commands", "joint_states", "~/predicted_latents")
+        assert [node.resolve_topic_name(name) for name in names] == [
+            "/camera/image_raw",
+            "/camera/image_raw/compressed",
+            "/robot1/arm/commands",
+            "/js",
+            "/robot1/vjepa_predictor/predicted_latents",
+        ]
+
+
+def test_default_topics_are_relative_to_the_namespace(share: Path) -> None:
+    with started(evaluate(share, namespace="/robot1")[1]) as node:
+        names = ("image", "image/compressed", "joint_commands", "joint_states")
+        assert [node.resolve_topic_name(name) for name in names] == [f"/robot1/{name}" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("pushed", "namespace", "full_name", "logger"),
+    [
+        (None, "", "/eyes", "eyes"),
+        (None, "robot1", "/robot1/eyes", "robot1.eyes"),
+        ("/fleet", "robot1", "/fleet/robot1/eyes", "fleet.robot1.eyes"),
+        ("fleet", "", "/fleet/eyes", "fleet.eyes"),
+        ("/fleet", "/robot1", "/robot1/eyes", "robot1.eyes"),
+    ],
+)
+def test_name_and_namespace_reach_node_parameters_and_logger(
+    share: Path, pushed: str | None, namespace: str, full_name: str, logger: str
+) -> None:
+    action, command_line = evaluate(
+        share, pushed, namespace=namespace, node_name="eyes", preset="given", log_level="debug"
+    )
+    assert action.node_name == full_name
+    assert command_line[command_line.index("--log-level") + 1] == f"{logger}:=debug"
+    with started(command_line) as node:
+        assert node.get_fully_qualified_name() == full_name
+        assert node.get_logger().name == logger
+        assert node.get_parameter("preset").value == "given"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("params_file", "/nowhere/predictor.yaml"),
+        ("use_sim_time", "maybe"),
+        ("autostart", ""),
+        ("respawn", "2"),
+        ("respawn_delay", "soon"),
+        ("image_transport", "theora"),
+        ("log_level", "loud"),
+    ],
+)
+def test_nonsense_is_refused_with_the_name_of_the_argument(share: Path, name: str, value: str) -> None:
+    with pytest.raises(RuntimeError, match=name):
+        evaluate(share, **{name: value})
+
+
+# --- What it starts --------------------------------------------------------------------------------------------------
+
+
+class Launched:
+    """The launch file in a process of its own, watched through a ROS node."""
+
+    def __init__(self, share: Path, log: Path, watcher: Any, executor: SingleThreadedExecutor, *arguments: str) -> None:
+        self.log, self.watcher, self.executor = log, watcher, executor
+        self.clients: dict[str, Any] = {}
+        runner = Path(__file__).with_name("run_launch.py")
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, str(runner), str(share / "launch" / "predictor.launch.py"), *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def pids(self) -> list[int]:
+        """The node's processes so far, the newest last."""
+        return [int(pid) for pid in re.findall(r"process started with pid \[(\d+)\]", self.output())]
+
+    def wait_for(self, what: str, fulfilled: Any) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while not fulfilled():
+            assert time.monotonic() < deadline, f"{what} did not come about; the log:\n{self.output()}"
+            assert self.process.poll() is None, f"launch ended before {what}; the log:\n{self.output()}"
+            time.sleep(0.1)
+
+    def state(self, name: str) -> str | None:
+        """The node's lifecycle state; None where it does not answer within 1 s."""
+        if name not in self.clients:  # kept: what is sent before both sides know each other is lost
+            self.clients[name] = self.watcher.create_client(GetState, f"{name}/get_state")
+        answer = self.clients[name].call_async(GetState.Request())
+        self.executor.spin_until_future_complete(answer, timeout_sec=1.0)
+        return str(answer.result().current_state.label) if answer.done() else None
+
+    def wait_for_state(self, state: str, name: str = "/vjepa_predictor") -> None:
+        self.wait_for(f"{name} being {state}", lambda: self.state(name) == state)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(timeout=20.0)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def launch(share: Path, tmp_path: Path) -> Iterator[Any]:
+    """Start the launch file with these arguments; everything has ended when the test has."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    watcher = rclpy.create_node("watcher", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(watcher)
+    running: list[Launched] = []
+
+    def start(*arguments: str) -> Launched:
+        running.append(Launched(share, tmp_path / f"launch{len(running)}.log", watcher, executor, *arguments))
+        return running[-1]
+
+    try:
+        yield start
+    finally:
+        for launched in running:
+            try:
+                launched.stop()
+            finally:
+                for pid in (launched.process.pid, *launched.pids()):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+        executor.shutdown()
+        watcher.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+def test_the_node_becomes_active_and_ends_on_sigint(launch: Any) -> None:
+    launched = launch()
+    launched.wait_for_state("active")
+    (pid,) = launched.pids()
+    assert is_alive(pid)
+    launched.stop()
+    assert not is_alive(pid)
+    assert f"process has finished cleanly [pid {pid}]" in launched.output()
+    assert "escalating" not in launched.output()
+    assert "Traceback" not in launched.output()
+
+
+def test_it_becomes_active_under_another_name_in_a_namespace(launch: Any) -> None:
+    launched = launch("namespace:=robot1", "node_name:=eyes")
+    launched.wait_for_state("active", "/robot1/eyes")
+    assert launched.state("/vjepa_predictor") is None
+
+
+def test_without_autostart_it_stays_unconfigured(launch: Any) -> None:
+    launched = launch("autostart:=false")
+    launched.wait_for_state("unconfigured")
+    time.sleep(3.0)  # autostart would have asked several times
+    launched.wait_for_state("unconfigured")
+
+
+def test_a_node_that_refuses_to_configure_is_named_and_stays(launch: Any) -> None:
+    launched = launch("preset:=no_such_preset")
+    launched.wait_for("an error", lambda: "/vjepa_predictor failed to configure" in launched.output())
+    assert "is now unconfigured" in launched.output()
+    assert "ros2 lifecycle set /vjepa_predictor configure" in launched.output()
+    launched.wait_for_state("unconfigured")
+
+
+def test_a_killed_node_comes_back_and_becomes_active_again(launch: Any) -> None:
+    launched = launch("respawn:=true", "respawn_delay:=0.5")
+    launched.wait_for_state("active")
+    os.kill(launched.pids()[-1], signal.SIGKILL)
+    launched.wait_for("a respawn", lambda: len(launched.pids()) == 2)
+    launched.wait_for_state("active")
+    assert is_alive(launched.pids()[-1])
+
+
+def test_without_respawn_launch_ends_with_the_node(launch: Any) -> None:
+    launched = launch()
+    launched.wait_for_state("active")
+    os.kill(launched.pids()[-1], signal.SIGTERM)
+    launched.process.wait(timeout=20.0)
+    assert len(launched.pids()) == 1
