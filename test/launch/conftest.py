@@ -24,7 +24,7 @@ def share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (index / "vjepa_ros").touch()
     for installed in ("launch", "config"):
         shutil.copytree(REPOSITORY / installed, share / installed)
-    executable.write_text(f"#!{sys.executable}\nfrom vjepa_ros.ros.main import main\n\nmain()\n")
+    executable.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m vjepa_ros.ros.main "$@"\n')
     executable.chmod(0o755)
     for name, first in (("AMENT_PREFIX_PATH", prefix), ("PYTHONPATH", REPOSITORY)):
         monkeypatch.setenv(name, os.pathsep.join(filter(None, [str(first), os.environ.get(name)])))

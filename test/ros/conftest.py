@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import rclpy
-
 from ros.harness import Predictor, Robot
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import Transition
-
 from ros.harness import RELIABLE, Predictor, Robot
+
 from vjepa_ros.parameters import TABLE
 
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from rosgraph_msgs.msg import Clock
-
 from ros.harness import MS, T0_NS, Predictor, Robot
+from rosgraph_msgs.msg import Clock
 
 
 @pytest.fixture(scope="module")

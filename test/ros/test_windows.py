@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
+from ros.harness import JOINTS, MS, T0_NS, Predictor, Robot, image_message, joint_message, pixels, stamped
 from sensor_msgs.msg import CompressedImage
 
-import oracle
 import vjepa_ros
-from ros.harness import JOINTS, MS, T0_NS, Predictor, Robot, image_message, joint_message, pixels, stamped
 from vjepa_ros import latents
 
 cv2 = pytest.importorskip("cv2")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import oracle
 from builders import MS, assert_same, feed, oracle_arguments, stream_config, vector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import oracle
 from vjepa_ros.stream.window import WindowStream
 
 Message = tuple[Any, ...]
