@@ -76,7 +76,8 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 def _skipped(config: pytest.Config) -> dict[str, str]:
     """The tests and files that were skipped, or failed as expected, with their reasons."""
-    stats = config.pluginmanager.get_plugin("terminalreporter").stats
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    stats = reporter.stats if reporter is not None else {}
     return {report.nodeid: _reason(report) for kind in ("skipped", "xfailed") for report in stats.get(kind, [])}
 
 
