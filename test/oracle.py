@@ -3,12 +3,18 @@
 ``windows`` gets what a recording holds, in order of arrival, and gives what must come out, whatever the interleaving.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 
-def epochs(messages, jump_back_ns):
+def epochs(messages: list[Any], jump_back_ns: int) -> list[list[Any]]:
     """Split (stamp, ...) tuples where the stamp falls back by ``jump_back_ns`` or more against the newest so far."""
-    parts, newest = [[]], None
+    parts: list[list[Any]] = [[]]
+    newest = None
     for message in messages:
         if newest is not None and message[0] <= newest - jump_back_ns:
             parts.append([])
@@ -18,7 +24,7 @@ def epochs(messages, jump_back_ns):
     return parts
 
 
-def runs(stamps, frame_rate, max_gap_ns):
+def runs(stamps: list[int], frame_rate: float, max_gap_ns: int) -> Iterator[list[int]]:
     """Lists of sampled stamps, one per restart (rules 2 and 3)."""
     newest = np.maximum.accumulate(stamps, dtype=np.int64)
     kept = [s for i, s in enumerate(stamps) if i == 0 or s > newest[i - 1]]  # out of order: dropped
@@ -28,13 +34,13 @@ def runs(stamps, frame_rate, max_gap_ns):
         if frame_rate == 0 or len(source) == 0:
             yield source.tolist()
             continue
-        ticks = []
+        ticks: list[int] = []
         while (tick := int(source[0]) + round(len(ticks) * 1e9 / frame_rate)) <= source[-1]:
             ticks.append(tick)
         yield [int(source[np.argmin(np.abs(source - tick))]) for tick in ticks]  # argmin: the earlier one on a tie
 
 
-def values(messages, dim, times, timeout_ns, on_missing):
+def values(messages: list[Any], dim: int, times: list[int], timeout_ns: int, on_missing: str) -> Any:
     """Zero-order hold at the given times (rule 5), (len(times), dim); None where the window must be skipped."""
     messages = sorted(messages, key=lambda message: message[0])  # stable: of equal stamps the last one counts
     stamps = np.array([stamp for stamp, _ in messages], dtype=np.int64)
@@ -48,8 +54,11 @@ def values(messages, dim, times, timeout_ns, on_missing):
     return np.array(rows)
 
 
-def windows(frames, commands, states, *, num_frames, stride, phase, hop, frame_rate, max_gap_ns, jump_back_ns,
-            max_wait_ns, timeout_ns, on_missing, dims=(7, 7)):  # fmt: skip
+def windows(
+    frames: list[Any], commands: list[Any], states: list[Any], *, num_frames: int, stride: int, phase: int, hop: int,
+    frame_rate: float, max_gap_ns: int, jump_back_ns: int, max_wait_ns: int, timeout_ns: int, on_missing: str,
+    dims: tuple[int, int] = (7, 7),
+) -> list[dict[str, Any]]:  # fmt: skip
     """All windows, in order: dicts with epoch, frame_stamps, step_stamps, actions, states.
 
     ``frames`` are (stamp,) tuples, ``commands`` and ``states`` (stamp, vector) tuples; after a jump back of time the

@@ -25,6 +25,13 @@ def require(condition: bool, parameter: str, reason: str) -> None:
         raise ConfigError(parameter, reason)
 
 
+def _require_finite(parameter: str, value: float, *, above_zero: bool = False) -> None:
+    """Refuse what is negative (or zero), infinite or no number: none of them can be a rate or whole nanoseconds."""
+    wanted = "positive" if above_zero else "zero or more"
+    fits = math.isfinite(value) and (value > 0 if above_zero else value >= 0)
+    require(fits, parameter, f"must be {wanted} and finite, not {value!r}")
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """The sizes of one encoder and action-conditioned predictor, and the view they expect.
@@ -178,16 +185,16 @@ class StreamConfig:
             self.hop >= 1 and self.hop % self.stride == 0,
             "hop", f"{self.hop} frames is not a positive multiple of the {self.stride} frames of a step",
         )  # fmt: skip
-        require(self.frame_rate_hz >= 0, "frame_rate", f"must not be negative, not {self.frame_rate_hz!r}")
-        require(self.max_gap_s > 0, "window.max_gap_s", f"must be positive, not {self.max_gap_s!r}")
+        _require_finite("frame_rate", self.frame_rate_hz)
+        _require_finite("window.max_gap_s", self.max_gap_s, above_zero=True)
         require(
             self.frame_rate_hz == 0 or self.max_gap_s * self.frame_rate_hz >= 1,
             "window.max_gap_s", f"{self.max_gap_s} s is shorter than a sampling period; every frame would restart it",
         )  # fmt: skip
-        require(self.jump_back_s > 0, "time.jump_back_s", f"must be positive, not {self.jump_back_s!r}")
-        require(self.max_wait_s >= 0, "actions.max_wait_s", f"must not be negative, not {self.max_wait_s!r}")
+        _require_finite("time.jump_back_s", self.jump_back_s, above_zero=True)
+        _require_finite("actions.max_wait_s", self.max_wait_s)
         for prefix, signal in (("actions", self.commands), ("states", self.states)):
-            require(signal.timeout_s > 0, f"{prefix}.timeout_s", f"must be positive, not {signal.timeout_s!r}")
+            _require_finite(f"{prefix}.timeout_s", signal.timeout_s, above_zero=True)
             require(
                 signal.on_missing in ON_MISSING,
                 f"{prefix}.on_missing", f"{signal.on_missing!r} is not one of {', '.join(ON_MISSING)}",

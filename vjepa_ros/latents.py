@@ -51,14 +51,15 @@ def read(message: Any, info: Mapping[str, Any] | tuple[int, int]) -> Latents:
         raise InputError("unknown_encoding", f"{message.encoding!r}; latents are {' or '.join(DTYPES)}")
     dtype = DTYPES[message.encoding].newbyteorder(">" if message.is_bigendian else "<")
     height, width = int(message.height), int(message.width)
-    data = np.frombuffer(message.data, dtype)
-    if message.step != width * dtype.itemsize or data.size != height * width or height % (rows * cols):
+    row_bytes = width * dtype.itemsize
+    data = np.frombuffer(message.data, np.uint8)
+    if message.step != row_bytes or not 0 < data.size == height * row_bytes or height % (rows * cols):
         raise InputError(
             "bad_layout", f"{height} x {width} {message.encoding} with step {message.step} on a grid of {rows} x {cols}"
         )
     stamp = message.header.stamp
     return Latents(
-        data.reshape(height // (rows * cols), rows, cols, width),
+        data.view(dtype).reshape(height // (rows * cols), rows, cols, width),
         int(stamp.sec) * S_TO_NS + int(stamp.nanosec),
         message.header.frame_id,
     )

@@ -6,6 +6,7 @@ preset's", the preset file has the value. It knows no ROS.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, cast
@@ -167,9 +168,10 @@ def check(name: str, value: Any) -> None:
         return
     _require(not row.choices or value in row.choices, name, f"{value!r} is not one of {', '.join(row.choices)}")
     if row.kind in ("int", "float"):
-        _require(value == value, name, "must be a number, not NaN")
-        _require(row.minimum is None or value >= row.minimum, name, f"{value} is less than {row.minimum} {row.unit}")
-        _require(row.maximum is None or value <= row.maximum, name, f"{value} is more than {row.maximum} {row.unit}")
+        unit = f" {row.unit}" if row.unit else ""
+        _require(math.isfinite(value), name, f"must be a finite number, not {value}")
+        _require(row.minimum is None or value >= row.minimum, name, f"{value} is less than {row.minimum}{unit}")
+        _require(row.maximum is None or value <= row.maximum, name, f"{value} is more than {row.maximum}{unit}")
 
 
 def effective(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,14 +182,19 @@ def effective(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     for name, value in values.items():
         check(name, value)
-    preset = load_preset(str(values.get("preset") or BY_NAME["preset"].default))
+    preset_name = str(values.get("preset") or BY_NAME["preset"].default)
+    preset = load_preset(preset_name)
+    if isinstance(preset.get("image_size"), int):
+        preset["image_size"] = [preset["image_size"]] * 2  # presets may give a square by one number
     for name, value in preset.items():
         check(name, value)
+        # Every row has a value of its own or takes the preset's: a preset's value for the others would never be read.
+        _require(BY_NAME[name].from_preset, name, f"cannot be set by a preset, but stands in {preset_name!r}")
     result: dict[str, Any] = {}
     for row in TABLE:
         value = values.get(row.name, row.declared_default)
         if not row.is_set(value):
-            _require(row.name in preset, row.name, f"is neither set nor in the preset {values.get('preset')!r}")
+            _require(row.name in preset, row.name, f"is neither set nor in the preset {preset_name!r}")
             value = preset[row.name]
         result[row.name] = _plain(value)
     return result

@@ -123,7 +123,8 @@ class Worker(Generic[JobT, ResultT]):
                 result = self._attempt(job)
                 if result is not None:
                     self._finish(epoch, job, result)
-            except Exception as error:  # a bug or a dead middleware: without the report the thread would end silently
+            # A bug or a dead middleware: without the report the thread would end silently.
+            except Exception as error:  # noqa: BLE001
                 self._give_up(error)
                 return
 

@@ -59,17 +59,17 @@ def joints(draw: st.DrawFn, offset_ns: int = 0) -> tuple[list[Message], list[Mes
     return commands, states
 
 
-def displaced(draw: st.DrawFn, messages: list[Message], most: int) -> list[Message]:
+def displaced(data: st.DataObject, messages: list[Message], most: int) -> list[Message]:
     """The messages with some moved later by up to ``most`` places."""
-    random = Random(draw(st.integers(0, 2**32)))
+    random = Random(data.draw(st.integers(0, 2**32)))
     keys = [index + random.randint(0, most) for index in range(len(messages))]
     return [message for _, message in sorted(zip(keys, messages, strict=True), key=lambda pair: pair[0])]
 
 
-def merged(draw: st.DrawFn, *streams: list[Message]) -> list[Message]:
+def merged(data: st.DataObject, *streams: list[Message]) -> list[Message]:
     """One interleaving of streams that keep their own order."""
     order = [index for index, stream in enumerate(streams) for _ in stream]
-    Random(draw(st.integers(0, 2**32))).shuffle(order)
+    Random(data.draw(st.integers(0, 2**32))).shuffle(order)
     iterators = [iter(stream) for stream in streams]
     return [next(iterators[index]) for index in order]
 
@@ -89,8 +89,8 @@ def test_without_late_messages_the_windows_are_the_oracles() -> None:
     def check(data: st.DataObject, config: Any) -> None:
         most = data.draw(st.sampled_from([0, 2, 6]), "displacement")
         commands, states = data.draw(joints(), "joints")
-        parts = [displaced(data.draw, part, most) for part in (data.draw(frames(), "frames"), commands, states)]
-        messages = merged(data.draw, *parts)
+        parts = [displaced(data, part, most) for part in (data.draw(frames(), "frames"), commands, states)]
+        messages = merged(data, *parts)
         stream = WindowStream(config)
         windows = feed(stream, messages)
         expected = oracle.windows(*split(messages), **oracle_arguments(config))
@@ -112,7 +112,7 @@ def test_any_interleaving_of_ordered_topics_is_never_late_and_equals_the_oracle(
         config = stream_config(**{**vars(config), "max_wait_s": 1e6})
         joint_parts = data.draw(joints(), "joints")
         commands, states = (sorted(part, key=lambda message: message[1]) for part in joint_parts)
-        messages = merged(data.draw, data.draw(frames(), "frames"), commands, states)
+        messages = merged(data, data.draw(frames(), "frames"), commands, states)
         stream = WindowStream(config)
         windows = feed(stream, messages)
         expected = oracle.windows(*split(messages), **oracle_arguments(config))
@@ -135,7 +135,7 @@ def test_after_a_jump_back_of_time_each_stretch_is_a_recording_of_its_own(data: 
         # The joints of the new stretch begin before its frames do: the reset must not lose them.
         start: list[Message] = [("command", offset_ns, vector(0.5)), ("state", offset_ns, vector(0.5))]
         frame_part = [("frame", offset_ns + 5 * MS), *data.draw(frames(offset_ns=offset_ns + 30 * MS), "frames")]
-        messages += start + merged(data.draw, frame_part, commands, states)
+        messages += start + merged(data, frame_part, commands, states)
     stream = WindowStream(config)
     windows = feed(stream, messages)
     assert_same(windows, oracle.windows(*split(messages), **oracle_arguments(config)))

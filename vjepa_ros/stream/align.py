@@ -71,15 +71,18 @@ class Signal:
         index = bisect_right(self._stamps_ns, time_ns) - 1
         return None if index < 0 else (self._stamps_ns[index], self._values[index])
 
+    @property
+    def awaits_reset(self) -> bool:
+        """Whether time has jumped back and no reset has followed: it will need what came after the jump."""
+        return self._jumped_at is not None
+
     def forget_before(self, time_ns: int) -> None:
         """Drop what no question about this time or a later one can need."""
-        if self._jumped_at is not None:
-            return  # the reset that will follow needs what came after the jump
-        self._keep(range(max(bisect_right(self._stamps_ns, time_ns) - 1, 0), len(self._stamps_ns)))
+        self._delete(slice(max(bisect_right(self._stamps_ns, time_ns) - 1, 0)))
 
     def forget_after(self, time_ns: int) -> None:
         """Drop what is stamped after this time."""
-        self._keep(range(bisect_right(self._stamps_ns, time_ns)))
+        self._delete(slice(bisect_right(self._stamps_ns, time_ns), None))
 
     def start_epoch(self) -> None:
         """Forget what came before the last jump back; without one, everything.
@@ -91,15 +94,16 @@ class Signal:
             self.clear()
             return
         jumped_at = self._jumped_at
-        self._keep([i for i, arrival in enumerate(self._arrivals) if arrival >= jumped_at])
         self._jumped_at = None
+        kept = [i for i, arrival in enumerate(self._arrivals) if arrival >= jumped_at]
+        self._stamps_ns = [self._stamps_ns[i] for i in kept]
+        self._values = [self._values[i] for i in kept]
+        self._arrivals = [self._arrivals[i] for i in kept]
 
-    def _keep(self, indices: range | list[int]) -> None:
-        if len(indices) == len(self._stamps_ns):
-            return
-        self._stamps_ns = [self._stamps_ns[i] for i in indices]
-        self._values = [self._values[i] for i in indices]
-        self._arrivals = [self._arrivals[i] for i in indices]
+    def _delete(self, which: slice) -> None:
+        del self._stamps_ns[which]  # in place: this happens with every message
+        del self._values[which]
+        del self._arrivals[which]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from vjepa_ros.errors import InputError
 
 _COLOR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # the sensor's own rows, whatever EXIF says
 
+# Markers of a JPEG file. They cannot occur inside a scan's data; after the start of the last scan the end must come.
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+
 # encoding -> (channels, conversion to RGB or None)
 _RAW_8_BIT: dict[str, tuple[int, int | None]] = {
     "rgb8": (3, None),
@@ -86,6 +89,10 @@ def decode_compressed(format_: str, data: Any) -> NDArray[np.uint8]:
     buffer = np.frombuffer(data, np.uint8)
     if buffer.size == 0:
         raise InputError("empty_image", "no data")
+    file = buffer.tobytes()
+    if file.startswith(_JPEG_START) and file.rfind(_JPEG_END) < file.rfind(_JPEG_SCAN):
+        # OpenCV 4.6 (Ubuntu 24.04's) fills what is missing with grey and says nothing.
+        raise InputError("undecodable_image", f"{len(file)} bytes of {format_!r}: cut off before its end")
     try:
         pixels = cv2.imdecode(buffer, _COLOR)
     except cv2.error as error:

@@ -178,7 +178,10 @@ class WindowStream:
         if not signal.insert(stamp_ns, value):
             self.counters.duplicates += 1
             return False
-        signal.forget_before(max(stamp_ns - self._history_ns, self._oldest_needed_ns()))
+        oldest_ns = stamp_ns - self._history_ns
+        if not signal.awaits_reset:
+            oldest_ns = max(oldest_ns, self._oldest_needed_ns())
+        signal.forget_before(oldest_ns)
         return self._resolved_ns is not None and stamp_ns <= self._resolved_ns
 
     def _oldest_needed_ns(self) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from vjepa_ros.config import SignalConfig, StreamConfig
+from vjepa_ros.stream.align import Vector
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.window import Window, WindowStream
 
@@ -30,7 +32,7 @@ def frame(stamp_ns: int) -> Frame:
     return Frame(stamp_ns, "camera", np.full((3, 1, 1), stamp_ns / MS, np.float32))
 
 
-def vector(number: float) -> np.ndarray:
+def vector(number: float) -> Vector:
     """Two joint values that tell which message they came from."""
     return np.array([number, -number])
 
@@ -40,7 +42,7 @@ def feed(stream: WindowStream, messages: Iterable[tuple[Any, ...]]) -> list[Wind
     windows = []
     for kind, stamp_ns, *value in messages:
         if kind == "frame":
-            windows += stream.add_frame(stamp_ns, lambda stamp_ns=stamp_ns: frame(stamp_ns))
+            windows += stream.add_frame(stamp_ns, partial(frame, stamp_ns))
         else:
             windows += (stream.add_command if kind == "command" else stream.add_state)(stamp_ns, *value)
     return windows
