@@ -5,6 +5,7 @@ No ROS, no threads, no clock, no files but the checkpoint.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -177,6 +178,20 @@ class WorldModel:
         )
         with failures("warming up"):
             prediction.sum().item()  # waits for the device
+
+
+def use_threads(count: int) -> None:
+    """Let torch compute with so many threads on a CPU; 0 takes all cores but one.
+
+    With every core busy in the model, whoever receives messages beside it starves, and messages get lost.
+    """
+    torch.set_num_threads(count or max(1, len(os.sched_getaffinity(0)) - 1))
+
+
+def release_memory() -> None:
+    """Give the GPU memory of models that are gone back to the device."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def layer_normalize(latents: Tensor) -> Tensor:

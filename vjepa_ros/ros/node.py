@@ -7,12 +7,10 @@ buffers; cleanup frees the model. Callbacks decode, resize and store; the worker
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
@@ -73,8 +71,7 @@ class PredictorNode(ManagedNode):
         """Validate, load, warm up."""
         values = parameters.read(self, self._bad_parameters)
         config = resolve(values)
-        # With every core busy in the model, callbacks starve and messages get lost.
-        torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) - 1))
+        engine.use_threads(config.threads)
         model = _load(config)
         self._config = config
         self._info = info.latent_info(config, model)
@@ -142,8 +139,7 @@ class PredictorNode(ManagedNode):
         self._outputs = {}
         self._config = self._intake = self._imagination = None
         self._info = {}
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        engine.release_memory()
 
     def close(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
         """Undo activate and configure, however far they came; wait so long for the window that the model is at."""
