@@ -37,6 +37,14 @@ def vector(number: float) -> Vector:
     return np.array([number, -number])
 
 
+def every(period_ms: float, count: int, kind: str = "frame", start_ms: float = 0.0) -> list[tuple[Any, ...]]:
+    """Messages of one kind at an even pace; the number of a command or state is its place in the list."""
+    stamps_ns = [round((start_ms + index * period_ms) * MS) for index in range(count)]
+    if kind == "frame":
+        return [(kind, stamp_ns) for stamp_ns in stamps_ns]
+    return [(kind, stamp_ns, vector(index)) for index, stamp_ns in enumerate(stamps_ns)]
+
+
 def feed(stream: WindowStream, messages: Iterable[tuple[Any, ...]]) -> list[Window]:
     """Put ("frame", stamp), ("command", stamp, value) and ("state", stamp, value) messages in, in this order."""
     windows = []
@@ -59,12 +67,17 @@ def oracle_arguments(config: StreamConfig) -> dict[str, Any]:
 
 
 def assert_same(windows: list[Window], expected: list[dict[str, Any]]) -> None:
-    """Windows of the stream equal those of the oracle, value by value."""
+    """Windows of the stream equal those of the oracle, value by value; images are compared elsewhere."""
     assert [w.epoch for w in windows] == [e["epoch"] for e in expected]
     assert [[f.stamp_ns for f in w.frames] for w in windows] == [e["frame_stamps"] for e in expected]
     for window, want in zip(windows, expected, strict=True):
         assert list(window.step_stamps_ns) == want["step_stamps"]
         np.testing.assert_array_equal(window.actions.values, want["actions"])
         np.testing.assert_array_equal(window.states.values, want["states"])
+
+
+def assert_own_images(windows: list[Window]) -> None:
+    """Each frame made by :func:`frame` still has the image of its own stamp."""
+    for window in windows:
         shown = [frame.image[0, 0, 0] for frame in window.frames]
         np.testing.assert_array_equal(shown, np.array([f.stamp_ns / MS for f in window.frames], np.float32))
