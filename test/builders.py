@@ -1,4 +1,4 @@
-"""Small real parts for the stream tests: configurations, frames, and a run of a whole message list."""
+"""Small real parts for tests: configurations, frames, windows, and a run of a whole message list."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vjepa_ros.config import SignalConfig, StreamConfig
-from vjepa_ros.stream.align import Vector
+from vjepa_ros.stream.align import Steps, Vector
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.window import Window, WindowStream
 
@@ -37,6 +37,14 @@ def vector(number: float) -> Vector:
     return np.array([number, -number])
 
 
+def every(period_ms: float, count: int, kind: str = "frame", start_ms: float = 0.0) -> list[tuple[Any, ...]]:
+    """Messages of one kind at an even pace; the number of a command or state is its place in the list."""
+    stamps_ns = [round((start_ms + index * period_ms) * MS) for index in range(count)]
+    if kind == "frame":
+        return [(kind, stamp_ns) for stamp_ns in stamps_ns]
+    return [(kind, stamp_ns, vector(index)) for index, stamp_ns in enumerate(stamps_ns)]
+
+
 def feed(stream: WindowStream, messages: Iterable[tuple[Any, ...]]) -> list[Window]:
     """Put ("frame", stamp), ("command", stamp, value) and ("state", stamp, value) messages in, in this order."""
     windows = []
@@ -59,12 +67,32 @@ def oracle_arguments(config: StreamConfig) -> dict[str, Any]:
 
 
 def assert_same(windows: list[Window], expected: list[dict[str, Any]]) -> None:
-    """Windows of the stream equal those of the oracle, value by value."""
+    """Windows of the stream equal those of the oracle, value by value; images are compared elsewhere."""
     assert [w.epoch for w in windows] == [e["epoch"] for e in expected]
     assert [[f.stamp_ns for f in w.frames] for w in windows] == [e["frame_stamps"] for e in expected]
     for window, want in zip(windows, expected, strict=True):
         assert list(window.step_stamps_ns) == want["step_stamps"]
         np.testing.assert_array_equal(window.actions.values, want["actions"])
         np.testing.assert_array_equal(window.states.values, want["states"])
+
+
+def assert_own_images(windows: list[Window]) -> None:
+    """Each frame made by :func:`frame` still has the image of its own stamp."""
+    for window in windows:
         shown = [frame.image[0, 0, 0] for frame in window.frames]
         np.testing.assert_array_equal(shown, np.array([f.stamp_ns / MS for f in window.frames], np.float32))
+
+
+def model_window(frames: int = 0, actions: int = 0, states: int = 0, nan_frame: int | None = None) -> Window:
+    """A window that fits the preset tiny and seven joints; the numbers are the seeds of its contents."""
+    stamps_ns = tuple(index * 50 * MS for index in range(16))
+    images = np.random.default_rng(frames).normal(size=(16, 3, 64, 64)).astype(np.float32)
+    if nan_frame is not None:
+        images[nan_frame] = np.nan
+    step_stamps_ns = stamps_ns[::2]
+    signals = [
+        Steps(np.random.default_rng(100 + seed).normal(size=(8, 7)), step_stamps_ns, missing=0, usable=True)
+        for seed in (actions, 10 + states)
+    ]
+    shots = tuple(Frame(stamp_ns, "camera", image) for stamp_ns, image in zip(stamps_ns, images, strict=True))
+    return Window(0, 0, shots, step_stamps_ns, *signals)

@@ -159,11 +159,10 @@ def check(name: str, value: Any) -> None:
     _require(name in BY_NAME, name, "there is no such parameter")
     row = BY_NAME[name]
     plain = _plain(value)
-    if row.kind.endswith("[]"):
-        _require(isinstance(plain, list), name, f"must be a list, not {value!r}")
+    fits = isinstance(plain, list) == row.kind.endswith("[]")
     for item in plain if isinstance(plain, list) else [plain]:
-        fits = isinstance(item, _PYTHON_TYPES[row.kind]) and (row.kind == "bool" or not isinstance(item, bool))
-        _require(fits, name, f"must be {row.kind}, not {value!r}")
+        fits &= isinstance(item, _PYTHON_TYPES[row.kind]) and (row.kind == "bool" or not isinstance(item, bool))
+    _require(fits, name, f"must be {row.kind}, not {value!r}")
     if not row.is_set(value):
         return
     _require(not row.choices or value in row.choices, name, f"{value!r} is not one of {', '.join(row.choices)}")

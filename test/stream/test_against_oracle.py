@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import oracle
-from builders import MS, assert_same, feed, oracle_arguments, stream_config, vector
+from builders import MS, assert_own_images, assert_same, feed, oracle_arguments, stream_config, vector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,6 +97,7 @@ def test_without_late_messages_the_windows_are_the_oracles() -> None:
         assert stream.counters.windows + stream.counters.windows_skipped >= len(expected)
         if stream.counters.late == 0:
             assert_same(windows, expected)
+            assert_own_images(windows)
             compared.append(len(expected))
 
     check()
@@ -118,6 +119,7 @@ def test_any_interleaving_of_ordered_topics_is_never_late_and_equals_the_oracle(
         expected = oracle.windows(*split(messages), **oracle_arguments(config))
         assert stream.counters.late == 0
         assert_same(windows, expected)
+        assert_own_images(windows)
         assert stream.counters.windows == len(expected)
         compared.append(len(expected))
 
@@ -139,5 +141,6 @@ def test_after_a_jump_back_of_time_each_stretch_is_a_recording_of_its_own(data: 
     stream = WindowStream(config)
     windows = feed(stream, messages)
     assert_same(windows, oracle.windows(*split(messages), **oracle_arguments(config)))
+    assert stream.counters.late == 0
     assert stream.epoch == 1
     assert stream.counters.resets == 1

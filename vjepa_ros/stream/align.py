@@ -36,6 +36,7 @@ class Signal:
         self._jumped_at: int | None = None  # number of the arrival that jumped back, until a reset follows
         self._jumped_from_ns = 0  # the newest stamp at that moment
         self._last_arrived_ns: int | None = None
+        self.undecided_late = 0  # late if what jumped back was a straggler, of the new epoch if it was time
 
     @property
     def newest_ns(self) -> int | None:
@@ -95,6 +96,7 @@ class Signal:
             return
         jumped_at = self._jumped_at
         self._jumped_at = None
+        self.undecided_late = 0
         kept = [i for i, arrival in enumerate(self._arrivals) if arrival >= jumped_at]
         self._stamps_ns = [self._stamps_ns[i] for i in kept]
         self._values = [self._values[i] for i in kept]

@@ -166,8 +166,8 @@ class WindowStream:
         self.counters.late_states += self._insert(self._states, stamp_ns, value)
         return self._resolve()
 
-    def _insert(self, signal: Signal, stamp_ns: int, value: Vector) -> bool:
-        """Insert a value; True if it is late."""
+    def _insert(self, signal: Signal, stamp_ns: int, value: Vector) -> int:
+        """Insert a value; how many are now known to be late."""
         if signal.jumps_back(stamp_ns):
             # The sender's time has jumped. If the frames jumped first, what it sent from before the jump in the
             # meantime lies far ahead of them and would stand in for values that are still to come.
@@ -177,12 +177,15 @@ class WindowStream:
                 signal.forget_after(self.newest_frame_ns + self._jump_back_ns)
         if not signal.insert(stamp_ns, value):
             self.counters.duplicates += 1
-            return False
+            return 0
+        signal.undecided_late += self._resolved_ns is not None and stamp_ns <= self._resolved_ns
         oldest_ns = stamp_ns - self._history_ns
-        if not signal.awaits_reset:
-            oldest_ns = max(oldest_ns, self._oldest_needed_ns())
-        signal.forget_before(oldest_ns)
-        return self._resolved_ns is not None and stamp_ns <= self._resolved_ns
+        if signal.awaits_reset:
+            signal.forget_before(oldest_ns)
+            return 0
+        signal.forget_before(max(oldest_ns, self._oldest_needed_ns()))
+        late, signal.undecided_late = signal.undecided_late, 0
+        return late
 
     def _oldest_needed_ns(self) -> int:
         """The earliest time that a window can still ask about; 0 before the first frame."""
