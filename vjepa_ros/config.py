@@ -18,6 +18,13 @@ Preprocessing = Literal["square", "droid", "eval"]
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
 PREPROCESSINGS: tuple[str, ...] = get_args(Preprocessing)
 
+S_TO_NS = 1_000_000_000
+
+
+def to_ns(seconds: float) -> int:
+    """Seconds as whole nanoseconds."""
+    return round(seconds * S_TO_NS)
+
 
 def require(condition: bool, parameter: str, reason: str) -> None:
     """Raise :class:`ConfigError` for ``parameter`` unless ``condition`` holds."""
@@ -25,7 +32,7 @@ def require(condition: bool, parameter: str, reason: str) -> None:
         raise ConfigError(parameter, reason)
 
 
-def _require_finite(parameter: str, value: float, *, above_zero: bool = False) -> None:
+def require_finite(parameter: str, value: float, *, above_zero: bool = False) -> None:
     """Refuse what is negative (or zero), infinite or no number: none of them can be a rate or whole nanoseconds."""
     wanted = "positive" if above_zero else "zero or more"
     fits = math.isfinite(value) and (value > 0 if above_zero else value >= 0)
@@ -117,100 +124,3 @@ class ModelConfig:
     def steps(self) -> int:
         """T', the steps of a window."""
         return self.num_frames // self.stride
-
-
-Phase = Literal["first", "last"]
-OnMissing = Literal["skip", "hold", "zero"]
-
-PHASES: tuple[str, ...] = get_args(Phase)
-ON_MISSING: tuple[str, ...] = get_args(OnMissing)
-
-S_TO_NS = 1_000_000_000
-
-
-def to_ns(seconds: float) -> int:
-    """Seconds as whole nanoseconds."""
-    return round(seconds * S_TO_NS)
-
-
-@dataclass(frozen=True)
-class SignalConfig:
-    """How one joint stream (commands or states) is picked and read.
-
-    Attributes:
-        joint_names: the joints, in the order of the model's action or state dimensions.
-        timeout_s: a value older than this is missing.
-        on_missing: what a step gets whose value is missing: ``skip`` its window, ``hold`` the old value, or ``zero``.
-    """
-
-    joint_names: tuple[str, ...]
-    timeout_s: float
-    on_missing: OnMissing
-
-
-@dataclass(frozen=True)
-class StreamConfig:
-    """How stamped messages become windows: the rules of time.
-
-    Attributes:
-        num_frames: N, the frames of a window.
-        stride: sampled frames per step.
-        phase: at which frame of its stride a step is read.
-        hop: sampled frames between the starts of two consecutive windows.
-        frame_rate_hz: sampling rate of the frames; 0 takes every frame.
-        max_gap_s: source frames further apart than this restart the window.
-        jump_back_s: a frame older than the newest by this much resets everything; by less, it is dropped.
-        max_wait_s: a window is resolved at the latest when a frame this much newer than its last needed time arrives.
-        commands: the joint commands, which become actions.
-        states: the joint states.
-
-    Raises:
-        ConfigError: where a value or a combination makes no sense; it names the parameter.
-    """
-
-    num_frames: int
-    stride: int
-    phase: Phase
-    hop: int
-    frame_rate_hz: float
-    max_gap_s: float
-    jump_back_s: float
-    max_wait_s: float
-    commands: SignalConfig
-    states: SignalConfig
-
-    def __post_init__(self) -> None:
-        require(self.phase in PHASES, "actions.phase", f"{self.phase!r} is not one of {', '.join(PHASES)}")
-        require(
-            self.hop >= 1 and self.hop % self.stride == 0,
-            "hop", f"{self.hop} frames is not a positive multiple of the {self.stride} frames of a step",
-        )  # fmt: skip
-        _require_finite("frame_rate", self.frame_rate_hz)
-        _require_finite("window.max_gap_s", self.max_gap_s, above_zero=True)
-        require(
-            self.frame_rate_hz == 0 or self.max_gap_s * self.frame_rate_hz >= 1,
-            "window.max_gap_s", f"{self.max_gap_s} s is shorter than a sampling period; every frame would restart it",
-        )  # fmt: skip
-        _require_finite("time.jump_back_s", self.jump_back_s, above_zero=True)
-        _require_finite("actions.max_wait_s", self.max_wait_s)
-        for prefix, signal in (("actions", self.commands), ("states", self.states)):
-            _require_finite(f"{prefix}.timeout_s", signal.timeout_s, above_zero=True)
-            require(
-                signal.on_missing in ON_MISSING,
-                f"{prefix}.on_missing", f"{signal.on_missing!r} is not one of {', '.join(ON_MISSING)}",
-            )  # fmt: skip
-
-    @property
-    def steps(self) -> int:
-        """T', the steps of a window."""
-        return self.num_frames // self.stride
-
-    @property
-    def phase_frames(self) -> int:
-        """Index, inside its stride, of the frame at which a step is read."""
-        return 0 if self.phase == "first" else self.stride - 1
-
-    @property
-    def step_frames(self) -> range:
-        """e(k) for k = 0..T'-1: the frames of a window at which actions and states are read (rule 6)."""
-        return range(self.phase_frames, self.num_frames, self.stride)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from vjepa_ros.engine import WorldModel, failures
 from vjepa_ros.latents import DTYPES
-from vjepa_ros.parameters import NodeConfig
+from vjepa_ros.node_config import NodeConfig, Normalization
+from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.window import Window
 
 _TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float16): torch.float16}
@@ -38,15 +39,19 @@ class Imagined:
 class Imagination:
     """Encodes windows and predicts what follows them.
 
+    In ``tubelet`` and ``frame_repeat`` each tubelet or frame is encoded alone, so its latents serve every window that
+    it is in: they are kept, and only what has entered is encoded.
+
     Args:
         model: the world model.
-        config: what is published, and in which dtype.
+        config: the normalisation, what is published, and in which dtype.
     """
 
     def __init__(self, model: WorldModel, config: NodeConfig) -> None:
         self._model = model
         self._config = config
         self._dtype = _TORCH_DTYPES[DTYPES[config.wire_encoding]]
+        self._encoded: dict[tuple[int, ...], torch.Tensor] = {}
 
     def __call__(self, window: Window) -> Imagined:
         """The forecast for a window.
@@ -58,8 +63,9 @@ class Imagination:
             EngineError: if the model or its device fails.
         """
         model = self._model
-        context = model.encode(torch.from_numpy(window.clip()))  # (1, T'*H'*W', D)
-        actions, states = window.actions.values[None], window.states.values[None]  # (1, T', A), (1, T', S)
+        context = self._context(window)  # (1, T'*H'*W', D)
+        actions = _normalize(window.actions.values, self._config.actions)[None]  # (1, T', A)
+        states = _normalize(window.states.values, self._config.states)[None]  # (1, T', S)
         predicted = model.grid.unflatten(model.predict(context, actions, states))[0]  # (T', H', W', D)
         if self._config.forecast_only:
             predicted = predicted[-1:]  # (1, H', W', D)
@@ -68,6 +74,29 @@ class Imagination:
         finite = bool(np.isfinite(wire).all()) and (seen is None or bool(np.isfinite(seen).all()))
         return Imagined(wire, seen, finite)
 
+    def _context(self, window: Window) -> torch.Tensor:
+        if self._model.config.encoding == "clip":
+            return self._encode(window.frames)
+        size = self._model.config.stride
+        encoded: dict[tuple[int, ...], torch.Tensor] = {}
+        units = []
+        for first in range(0, len(window.frames), size):
+            frames = window.frames[first : first + size]
+            key = (window.epoch, *(frame.stamp_ns for frame in frames))
+            # One by one and not as a batch: the same tubelet gives the same bits, however many entered with it.
+            encoded[key] = self._encoded[key] if key in self._encoded else self._encode(frames)
+            units.append(encoded[key])
+        self._encoded = encoded
+        return torch.cat(units, dim=1)
+
+    def _encode(self, frames: tuple[Frame, ...]) -> torch.Tensor:
+        clip = np.stack([frame.image for frame in frames], axis=1)[None]  # (1, 3, n, H, W)
+        return self._model.encode(torch.from_numpy(clip))
+
     def _to_wire(self, latents: torch.Tensor) -> NDArray[Any]:
         with failures("copying latents to the host"):
             return latents.to(self._dtype).contiguous().cpu().numpy()
+
+
+def _normalize(values: NDArray[np.float64], how: Normalization) -> NDArray[np.float64]:
+    return (values - how.mean) / how.std

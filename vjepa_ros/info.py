@@ -11,7 +11,7 @@ from typing import Any
 
 import vjepa_ros
 from vjepa_ros.engine import WorldModel
-from vjepa_ros.parameters import NodeConfig
+from vjepa_ros.node_config import NodeConfig
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.window import Window
 
@@ -44,12 +44,26 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "encoding": m.encoding,
         "frame_rate_hz": rate_hz,
         "hop": s.hop,
-        "reduction": "pick",
-        "alignment": "hold",
+        "command_type": s.command_type,
+        "reduction": s.reduction,
         "phase": s.phase,
+        "tail": s.tail if s.reaches_ahead else "",
+        "alignment": s.commands.alignment,
         "joint_names": list(s.commands.joint_names),
-        "state_names": list(s.states.joint_names),
-        "joint_normalization": "none",
+        "command_field": s.commands.field,
+        "state_source": s.state_source,
+        "state_names": list(s.states.joint_names) if s.state_source == "joint_states" else [],
+        "state_field": s.states.field,
+        "state_alignment": s.states.alignment,
+        "action_scale": list(s.commands.scale),
+        "action_offset": list(s.commands.offset),
+        "action_mean": list(config.actions.mean),
+        "action_std": list(config.actions.std),
+        "state_scale": list(s.states.scale),
+        "state_offset": list(s.states.offset),
+        "state_mean": list(config.states.mean),
+        "state_std": list(config.states.std),
+        "time_offsets_s": config.offsets_s,
         "step_frames": s.stride,
         "step_period_s": s.stride / rate_hz if rate_hz else None,
         # frames after the window's start that each forecast step is about, both ends included (rule 8)
@@ -59,20 +73,25 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
     return {"info_id": hashlib.sha256(text.encode()).hexdigest()[:16], **info}
 
 
-def window_info(info_id: str, window: Window, counters: Counters, compute_ms: float) -> dict[str, Any]:
-    """Everything that belongs to one window: times in integer nanoseconds, actions and states as they were used."""
+def window_info(
+    info: dict[str, Any], window: Window, counters: Counters, compute_ms: float
+) -> dict[str, Any]:  # fmt: skip
+    """Everything that belongs to one window: times in integer nanoseconds, actions and states as they were used.
+
+    Actions and states are those before the normalisation by mean and standard deviation.
+    """
     return {
-        "info_id": info_id,
+        "info_id": info["info_id"],
         "epoch": window.epoch,
         "window": window.number,
         "frame_stamps": [frame.stamp_ns for frame in window.frames],
         "step_stamps": list(window.step_stamps_ns),
         "actions": window.actions.values.tolist(),
         "action_stamps": list(window.actions.stamps_ns),
-        "action_source": "joint_commands",
+        "action_source": info["command_type"],
         "states": window.states.values.tolist(),
         "state_stamps": list(window.states.stamps_ns),
-        "state_source": "joint_states",
+        "state_source": info["state_source"],
         "held": window.held,
         "late": counters.late,
         "compute_ms": round(compute_ms, 3),

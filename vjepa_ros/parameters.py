@@ -1,4 +1,4 @@
-"""The one table of parameters: names, defaults, descriptions, ranges, units; and their validation as a whole.
+"""The one table of parameters: names, defaults, descriptions, ranges, units.
 
 The node declares it, the offline tools read it, the documentation is generated from it. Where the default is "the
 preset's", the preset file has the value. It knows no ROS.
@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from vjepa_ros.config import ENCODINGS, ON_MISSING, PHASES, PREPROCESSINGS, ModelConfig, SignalConfig, StreamConfig
+from vjepa_ros.config import ENCODINGS, PREPROCESSINGS
 from vjepa_ros.config import require as _require
-from vjepa_ros.model.presets import load_preset, model_config
+from vjepa_ros.model.presets import load_preset
+from vjepa_ros.stream import config as sc
 
-Kind = Literal["bool", "int", "float", "str", "int[]", "str[]"]
+Kind = Literal["bool", "int", "float", "str", "int[]", "float[]", "str[]"]
 
 # What a default of the preset's looks like in a type that has no "unset".
-UNSET: dict[Kind, Any] = {"int": 0, "float": -1.0, "str": "", "int[]": [], "str[]": []}
+UNSET: dict[Kind, Any] = {"int": 0, "float": -1.0, "str": "", "int[]": [], "float[]": [], "str[]": []}
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Parameter:
         unit: unit of the value, empty where it has none.
         choices: the values allowed, empty for any.
         minimum, maximum: the range of a number, None where it is open.
+        fallback: the value where the default is the preset's and the preset does not say; None where it must.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    fallback: Any = None
 
     @property
     def from_preset(self) -> bool:
@@ -97,20 +100,49 @@ TABLE: tuple[Parameter, ...] = (
        "or 1 s at frame_rate 0.", "s", minimum=0.0),
     _P("time.jump_back_s", "float", 1.0, "A frame older than the newest by this much resets everything; by less, it "
        "is dropped.", "s", minimum=1e-3),
-    # actions and states
+    _P("time.offset_s.image", "float", 0.0, "Added to the stamps of the camera.", "s"),
+    _P("time.offset_s.joint_commands", "float", 0.0, "Added to the stamps of the commands.", "s"),
+    _P("time.offset_s.joint_states", "float", 0.0, "Added to the stamps of the joint states.", "s"),
+    _P("time.max_skew_s", "float", 0.5, "Warn where the clocks of camera and joints seem to be further apart than this, "
+       "judged by how long their messages take to arrive.", "s", minimum=1e-3),
+    # actions
     _P("joint_names", "str[]", [], "The commanded joints, in the order of the model's action dimensions."),
-    _P("state_names", "str[]", [], "The observed joints, in the order of the model's state dimensions; empty for "
-       "joint_names."),
-    _P("actions.reduction", "str", None, "How the commands of a step become one action.", choices=("pick",)),
-    _P("actions.phase", "str", None, "The frame of a step at which its action and state are read.", choices=PHASES),
+    _P("actions.type", "str", "JointState", "Type of the messages on joint_commands.", choices=sc.COMMAND_TYPES),
+    _P("actions.field", "str", "position", "Which of a joint's values is the command.", choices=sc.FIELDS),
+    _P("actions.alignment", "str", None, "The command at a time: the newest before it, interpolated, or the nearest.",
+       choices=sc.ALIGNMENTS, fallback="hold"),
+    _P("actions.reduction", "str", None, "How the commands of a step become one action.", choices=sc.REDUCTIONS),
+    _P("actions.phase", "str", None, "The frame of a step at which its action and state are read.", choices=sc.PHASES),
+    _P("actions.tail", "str", None, "What the last action is where it reaches into the future: the one before it, "
+       "zero, or what the trajectory in force says.", choices=sc.TAILS, fallback="hold"),
+    _P("actions.scale", "float[]", [], "Factor per joint on the commands, before the offset; empty for 1."),
+    _P("actions.offset", "float[]", [], "Added to the commands, per joint; empty for 0."),
+    _P("actions.mean", "float[]", None, "Subtracted from the actions before the model, per dimension; empty for 0.",
+       fallback=[]),
+    _P("actions.std", "float[]", None, "The actions are divided by it before the model, per dimension; empty for 1.",
+       fallback=[]),
     _P("actions.max_wait_s", "float", 0.2, "A window waits for commands and states until a frame this much newer than "
-       "its last step arrives.", "s", minimum=0.0),
+       "its last step arrives; 0 where commands are sent only when they change.", "s", minimum=0.0),
     _P("actions.timeout_s", "float", 1.0, "A command older than this is missing.", "s", minimum=1e-3),
     _P("actions.on_missing", "str", "skip", "What a step without a command does: skip its window, hold the last one, "
-       "or zero.", choices=ON_MISSING),
+       "or zero.", choices=sc.ON_MISSING),
+    # states
+    _P("states.source", "str", None, "Where states come from: measured, the previous step's command, or none (zeros).",
+       choices=sc.STATE_SOURCES, fallback="joint_states"),
+    _P("state_names", "str[]", [], "The observed joints, in the order of the model's state dimensions; empty for "
+       "joint_names."),
+    _P("states.field", "str", "position", "Which of a joint's measured values is the state.", choices=sc.FIELDS),
+    _P("states.alignment", "str", None, "The state at a time: the newest before it, interpolated, or the nearest.",
+       choices=sc.ALIGNMENTS, fallback="hold"),
+    _P("states.scale", "float[]", [], "Factor per joint on the states, before the offset; empty for 1."),
+    _P("states.offset", "float[]", [], "Added to the states, per joint; empty for 0."),
+    _P("states.mean", "float[]", None, "Subtracted from the states before the model, per dimension; empty for 0.",
+       fallback=[]),
+    _P("states.std", "float[]", None, "The states are divided by it before the model, per dimension; empty for 1.",
+       fallback=[]),
     _P("states.timeout_s", "float", 1.0, "A state older than this is missing.", "s", minimum=1e-3),
     _P("states.on_missing", "str", "skip", "What a step without a state does: skip its window, hold the last one, "
-       "or zero.", choices=ON_MISSING),
+       "or zero.", choices=sc.ON_MISSING),
     # work and output
     _P("queue", "str", "latest", "Windows waiting for the model: only the latest, or all (for replay and demos).",
        choices=("latest", "all")),
@@ -126,28 +158,9 @@ TABLE: tuple[Parameter, ...] = (
 BY_NAME: dict[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
 
 _PYTHON_TYPES: dict[Kind, tuple[type, ...]] = {
-    "bool": (bool,), "int": (int,), "float": (float, int), "str": (str,), "int[]": (int,), "str[]": (str,),
+    "bool": (bool,), "int": (int,), "float": (float, int), "str": (str,), "int[]": (int,),
+    "float[]": (float, int), "str[]": (str,),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class NodeConfig:
-    """Everything that the parameters say, validated: the model, the streams, and what is published how."""
-
-    model: ModelConfig
-    stream: StreamConfig
-    checkpoint: str | None
-    device: str
-    dtype: str
-    seed: int
-    threads: int
-    image_transport: str
-    lossless: bool
-    queue_size: int
-    max_failures: int
-    forecast_only: bool
-    wire_encoding: str
-    publish_context: bool
 
 
 def check(name: str, value: Any) -> None:
@@ -166,6 +179,8 @@ def check(name: str, value: Any) -> None:
     if not row.is_set(value):
         return
     _require(not row.choices or value in row.choices, name, f"{value!r} is not one of {', '.join(row.choices)}")
+    if row.kind == "float[]":
+        _require(all(map(math.isfinite, plain)), name, f"must be finite numbers, not {plain}")
     if row.kind in ("int", "float"):
         unit = f" {row.unit}" if row.unit else ""
         _require(math.isfinite(value), name, f"must be a finite number, not {value}")
@@ -193,62 +208,7 @@ def effective(values: Mapping[str, Any]) -> dict[str, Any]:
     for row in TABLE:
         value = values.get(row.name, row.declared_default)
         if not row.is_set(value):
-            _require(row.name in preset, row.name, f"is neither set nor in the preset {preset_name!r}")
-            value = preset[row.name]
+            value = preset.get(row.name, row.fallback)
+            _require(value is not None, row.name, f"is neither set nor in the preset {preset_name!r}")
         result[row.name] = _plain(value)
     return result
-
-
-def resolve(values: Mapping[str, Any]) -> NodeConfig:
-    """Validate parameters as a whole.
-
-    Args:
-        values: parameters by name; those left out have their defaults.
-
-    Raises:
-        ConfigError: naming the parameter at fault and why.
-    """
-    v = effective(values)
-    overrides = {field.name: v[field.name] for field in fields(ModelConfig) if field.name != "preset"}
-    model = model_config(v["preset"], **overrides)
-    commands = _signal("actions", "joint_names", v["joint_names"], v, "action_dim", model.action_dim)
-    state_names, named_by = (v["state_names"], "state_names") if v["state_names"] else (v["joint_names"], "joint_names")
-    states = _signal("states", named_by, state_names, v, "state_dim", model.state_dim)
-    max_gap_s = v["window.max_gap_s"] or (2.5 / v["frame_rate"] if v["frame_rate"] else 1.0)
-    stream = StreamConfig(
-        num_frames=model.num_frames,
-        stride=model.stride,
-        phase=v["actions.phase"],
-        hop=v["hop"],
-        frame_rate_hz=v["frame_rate"],
-        max_gap_s=max_gap_s,
-        jump_back_s=v["time.jump_back_s"],
-        max_wait_s=v["actions.max_wait_s"],
-        commands=commands,
-        states=states,
-    )
-    return NodeConfig(
-        model=model,
-        stream=stream,
-        checkpoint=v["checkpoint"] or None,
-        device=v["device"],
-        dtype=v["dtype"],
-        seed=v["seed"],
-        threads=v["threads"],
-        image_transport=v["image_transport"],
-        lossless=v["queue"] == "all",
-        queue_size=v["queue_size"],
-        max_failures=v["max_failures"],
-        forecast_only=v["latents.steps"] == "forecast",
-        wire_encoding=v["latents.dtype"],
-        publish_context=v["latents.publish_context"],
-    )
-
-
-def _signal(prefix: str, named_by: str, names: list[str], v: dict[str, Any], dim_name: str, dim: int) -> SignalConfig:
-    _require(len(set(names)) == len(names), named_by, f"names a joint twice: {names}")
-    _require(
-        len(names) == dim, named_by,
-        f"names {len(names)} joints, but {dim_name} is {dim}: name {dim}, or set {dim_name} for a model of your own",
-    )  # fmt: skip
-    return SignalConfig(tuple(names), v[f"{prefix}.timeout_s"], cast(Any, v[f"{prefix}.on_missing"]))

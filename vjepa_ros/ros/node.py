@@ -17,14 +17,16 @@ from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import String
+from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
 
 from vjepa_ros import engine, info
 from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
 from vjepa_ros.forecast import Imagination, Imagined
 from vjepa_ros.model.presets import MODEL_PARAMETERS
-from vjepa_ros.parameters import NodeConfig, check, effective, resolve
+from vjepa_ros.node_config import NodeConfig, resolve
+from vjepa_ros.parameters import check, effective
 from vjepa_ros.ros import parameters, qos
 from vjepa_ros.ros.diagnostics import Health, Warnings
 from vjepa_ros.ros.lifecycle import ManagedNode
@@ -36,6 +38,11 @@ from vjepa_ros.worker import Worker
 
 _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at
 _DIAGNOSTICS_PERIOD_S = 1.0
+_COMMAND_TYPES = {
+    "JointState": JointState,
+    "JointTrajectory": JointTrajectory,
+    "Float64MultiArray": Float64MultiArray,
+}
 
 
 class PredictorNode(ManagedNode):
@@ -77,7 +84,7 @@ class PredictorNode(ManagedNode):
         self._info = info.latent_info(config, model)
         self._imagination = Imagination(model, config)
         preprocess = Preprocess(config.model.preprocessing, config.model.image_size)
-        self._intake = Intake(config.stream, preprocess, self._warn)
+        self._intake = Intake(config.stream, preprocess, self._warn, config.offsets_s, config.max_skew_s)
         self._outputs = {
             "predicted": self._create_publisher(Image, "~/predicted_latents", qos.LATENTS()),
             "info": self._create_publisher(String, "~/latent_info", qos.LATCHED()),
@@ -108,8 +115,10 @@ class PredictorNode(ManagedNode):
             self._subscribe(CompressedImage, "image/compressed", qos.IMAGE(), intake.compressed_image)
         else:
             self._subscribe(Image, "image", qos.IMAGE(), intake.image)
-        self._subscribe(JointState, "joint_commands", qos.COMMANDS(), intake.joint_command)
-        self._subscribe(JointState, "joint_states", qos.STATES(), intake.joint_state)
+        command_type = _COMMAND_TYPES[self._config.stream.command_type]
+        self._subscribe(command_type, "joint_commands", qos.COMMANDS(), intake.joint_command)
+        if self._config.stream.reads_joint_states:
+            self._subscribe(JointState, "joint_states", qos.STATES(), intake.joint_state)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._clock_jumps = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
 
@@ -217,7 +226,7 @@ class PredictorNode(ManagedNode):
             self._warn("model", "not_finite", f"window {window.number} gave values that are not finite: not published")
             return
         message = latents_message(imagined.predicted, window)
-        values = info.window_info(self._info["info_id"], window, self._intake.counters, self._worker.compute_ms)
+        values = info.window_info(self._info, window, self._intake.counters, self._worker.compute_ms)
         # What belongs to the window goes first: who has the latents can rely on having it.
         self._outputs["window"].publish(window_message(values, message, self.get_fully_qualified_name()))
         self._outputs["predicted"].publish(message)

@@ -18,6 +18,7 @@ _TYPES = {
     "float": RosParameter.Type.DOUBLE,
     "str": RosParameter.Type.STRING,
     "int[]": RosParameter.Type.INTEGER_ARRAY,
+    "float[]": RosParameter.Type.DOUBLE_ARRAY,
     "str[]": RosParameter.Type.STRING_ARRAY,
 }
 _INT_MAX = 2**63 - 1

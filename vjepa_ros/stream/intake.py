@@ -6,63 +6,26 @@ cannot be used is dropped, counted by topic and reason and reported; it changes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.config import S_TO_NS, StreamConfig
+from vjepa_ros.config import S_TO_NS, to_ns
 from vjepa_ros.errors import InputError, ShapeError
-from vjepa_ros.stream.align import Vector
+from vjepa_ros.stream.config import StreamConfig
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.frame import Frame, decode_compressed, decode_raw
+from vjepa_ros.stream.joints import COMMANDS, JointStates
 from vjepa_ros.stream.preprocess import Preprocess
+from vjepa_ros.stream.skew import SkewEstimate
 from vjepa_ros.stream.window import Window, WindowStream
 
+NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
 Report = Callable[[str, str, str], None]  # (topic, reason, detail)
-
-
-class JointPicker:
-    """Picks the configured joints out of messages that hold them in any order, with others.
-
-    Args:
-        joint_names: the joints wanted, in the order wanted.
-    """
-
-    def __init__(self, joint_names: Sequence[str]) -> None:
-        self._wanted = list(joint_names)
-        self._names: list[str] | None = None  # of the last message: senders rarely change their order
-        self._indices: list[int] = []
-
-    def __call__(self, names: Sequence[str], values: Any) -> Vector:
-        """The wanted joints' values.
-
-        Args:
-            names: the message's joint names.
-            values: one number per name.
-
-        Returns:
-            (len(joint_names),) float64.
-
-        Raises:
-            InputError: ``missing_joints``, ``length_mismatch`` or ``not_finite``.
-        """
-        if list(names) != self._names:
-            missing = [name for name in self._wanted if name not in names]
-            if missing:
-                raise InputError(
-                    "missing_joints", f"no {', '.join(missing)} in a message with {', '.join(names) or 'none'}"
-                )
-            self._names = list(names)
-            self._indices = [self._names.index(name) for name in self._wanted]
-        if len(values) != len(names):
-            raise InputError("length_mismatch", f"{len(names)} names but {len(values)} positions")
-        picked = np.array([values[index] for index in self._indices], np.float64)
-        if not np.isfinite(picked).all():
-            raise InputError("not_finite", f"{dict(zip(self._wanted, picked.tolist(), strict=True))}")
-        return picked
 
 
 class Intake:
@@ -73,16 +36,31 @@ class Intake:
     Args:
         config: the stream's configuration.
         preprocess: turns RGB pixels into the encoder's input.
-        report: told of every message dropped, and once per topic of a missing stamp: (topic, reason, detail).
+        report: told of messages dropped, missing stamps and clocks that do not agree: (topic, reason, detail).
+        offsets_s: added to the stamps, by stream: ``image``, ``joint_commands``, ``joint_states``.
+        max_skew_s: clocks of camera and joints further apart than this are reported.
     """
 
-    def __init__(self, config: StreamConfig, preprocess: Preprocess, report: Report) -> None:
+    def __init__(
+        self,
+        config: StreamConfig,
+        preprocess: Preprocess,
+        report: Report,
+        offsets_s: Mapping[str, float] = NO_OFFSETS,
+        max_skew_s: float = math.inf,
+    ) -> None:
         self.counters = Counters()
         self.stream = WindowStream(config, self.counters)
+        self.skew = SkewEstimate(*NO_OFFSETS)
+        self._skew_epoch = self.stream.epoch
+        self._config = config
         self._preprocess = preprocess
         self._report = report
-        self._pick_command = JointPicker(config.commands.joint_names)
-        self._pick_state = JointPicker(config.states.joint_names)
+        self._offsets_ns = {stream: to_ns(offset_s) for stream, offset_s in offsets_s.items()}
+        self._max_skew_s = max_skew_s
+        self._command_values = COMMANDS[config.command_type](config.commands)
+        self._state_values = JointStates(config.states)
+        self._measured_values = JointStates(config.commands)
         self._told_zero_stamp: set[str] = set()
 
     def image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
@@ -97,10 +75,11 @@ class Intake:
         return self._frame(topic, message, received_ns, lambda: decode_compressed(message.format, message.data))
 
     def _frame(self, topic: str, message: Any, received_ns: int, decode: Callable[[], Any]) -> list[Window]:
-        stamp_ns = self._stamp_ns(topic, message, received_ns)
+        stamp_ns = self._stamp_ns("image", topic, message, received_ns)
+        offset_ns = self._offsets_ns["image"]
         try:
             return self.stream.add_frame(
-                stamp_ns, lambda: Frame(stamp_ns, message.header.frame_id, self._prepare(decode()))
+                stamp_ns, lambda: Frame(stamp_ns, message.header.frame_id, self._prepare(decode()), offset_ns)
             )
         except InputError as error:
             return self._reject(topic, error)
@@ -112,31 +91,53 @@ class Intake:
             raise InputError("unusable_image", f"{pixels.shape[1]}x{pixels.shape[0]} px: {error}") from error
 
     def joint_command(self, topic: str, message: Any, received_ns: int) -> list[Window]:
-        """Take in a sensor_msgs/JointState whose positions are joint targets."""
+        """Take in a command, of the type that the configuration names."""
         try:
-            value = self._pick_command(message.name, message.position)
+            value = self._command_values(message)
         except InputError as error:
             return self._reject(topic, error)
-        return self.stream.add_command(self._stamp_ns(topic, message, received_ns), value)
+        return self.stream.add_command(self._stamp_ns("joint_commands", topic, message, received_ns), value)
 
     def joint_state(self, topic: str, message: Any, received_ns: int) -> list[Window]:
-        """Take in a sensor_msgs/JointState whose positions were measured."""
+        """Take in a sensor_msgs/JointState with what was measured."""
         try:
-            value = self._pick_state(message.name, message.position)
+            state = self._state_values(message) if self._config.state_source == "joint_states" else None
+            measured = self._measured_values(message) if self._config.reads_measured_commands else None
         except InputError as error:
             return self._reject(topic, error)
-        return self.stream.add_state(self._stamp_ns(topic, message, received_ns), value)
+        stamp_ns = self._stamp_ns("joint_states", topic, message, received_ns)
+        windows = [] if measured is None else self.stream.add_measured(stamp_ns, measured)
+        return windows if state is None else windows + self.stream.add_state(stamp_ns, state)
 
-    def _stamp_ns(self, topic: str, message: Any, received_ns: int) -> int:
-        stamp = message.header.stamp
-        stamp_ns = int(stamp.sec) * S_TO_NS + int(stamp.nanosec)
+    def _stamp_ns(self, stream: str, topic: str, message: Any, received_ns: int) -> int:
+        """The message's time on the common clock (rule 1)."""
+        header = getattr(message, "header", None)  # a Float64MultiArray has none
+        stamp_ns = 0 if header is None else int(header.stamp.sec) * S_TO_NS + int(header.stamp.nanosec)
         if stamp_ns != 0:
+            stamp_ns += self._offsets_ns[stream]
+            self._watch_skew(topic, stream, stamp_ns, received_ns)
             return stamp_ns
         self.counters.zero_stamps += 1
         if topic not in self._told_zero_stamp:
             self._told_zero_stamp.add(topic)
             self._report(topic, "zero_stamp", "the receive time stands in: replays will not be bit-identical")
         return received_ns
+
+    def _watch_skew(self, topic: str, stream: str, stamp_ns: int, received_ns: int) -> None:
+        if self._skew_epoch != self.stream.epoch:
+            self._skew_epoch = self.stream.epoch
+            self.skew.clear()
+        is_renewed = self.skew.add(stream, stamp_ns, received_ns)
+        if not is_renewed or stream == "image":
+            return  # once per pair is enough: the joints report it
+        skew_s = self.skew.seconds("image", stream)
+        if skew_s is not None and abs(skew_s) > self._max_skew_s:
+            self._report(
+                topic,
+                "clock_skew",
+                f"the camera's stamps seem to be {abs(skew_s):.3f} s {'behind' if skew_s > 0 else 'ahead of'} those here; "
+                f"if its clock is wrong, add {skew_s:.3f} to time.offset_s.image",
+            )
 
     def _reject(self, topic: str, error: InputError) -> list[Window]:
         self.counters.rejected[topic, error.reason] += 1

@@ -7,17 +7,20 @@ It knows no messages, no ROS, no model, no clock and no threads: whoever owns it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.config import StreamConfig, to_ns
-from vjepa_ros.stream.align import Signal, Steps, Vector, read_steps
+from vjepa_ros.config import to_ns
+from vjepa_ros.stream.actions import Steps, StepTimes, read_actions, read_states
+from vjepa_ros.stream.align import Reader, SampleReader, TrajectoryReader
+from vjepa_ros.stream.config import StreamConfig
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.sampler import Order, Sampler
+from vjepa_ros.stream.signal import Signal, Vector
 
 # Commands and states are kept this long before the newest one even when no frame asks for them, so that a camera that
 # lags or stalls neither loses them nor fills the memory.
@@ -45,8 +48,8 @@ class Window:
 
     @property
     def stamp_ns(self) -> int:
-        """Stamp of the newest frame."""
-        return self.frames[-1].stamp_ns
+        """Stamp of the newest frame, as its message has it."""
+        return self.frames[-1].header_ns
 
     @property
     def held(self) -> int:
@@ -64,7 +67,7 @@ class _Ended:
 
     number: int
     frames: tuple[Frame, ...]
-    step_stamps_ns: tuple[int, ...]
+    times: StepTimes
 
 
 class WindowStream:
@@ -81,10 +84,18 @@ class WindowStream:
         self.epoch = 0
         self._max_wait_ns = to_ns(config.max_wait_s)
         self._jump_back_ns = to_ns(config.jump_back_s)
-        self._history_ns = _SIGNAL_HISTORY_NS + config.num_frames * to_ns(config.max_gap_s)
+        self._margin_ns = (config.stride + 1) * to_ns(config.max_gap_s)  # of the step before a window's first
+        self._history_ns = _SIGNAL_HISTORY_NS + config.num_frames * to_ns(config.max_gap_s) + self._margin_ns
         self._sampler: Sampler[Frame] = Sampler(config.frame_rate_hz, to_ns(config.max_gap_s), self._jump_back_ns)
-        self._commands = Signal(self._jump_back_ns)
-        self._states = Signal(self._jump_back_ns)
+        self._commands, self._states, self._measured = (Signal(self._jump_back_ns) for _ in range(3))
+        self._signals = (self._commands, self._states, self._measured)
+        self._read_states: Reader = SampleReader(self._states, config.states)
+        self._read_commands: Reader = SampleReader(self._commands, config.commands)
+        if config.reads_measured_commands:
+            # Before a trajectory's first point the measured values of its joints stand in; they are read like states.
+            alike = replace(config.commands, alignment=config.states.alignment, timeout_s=config.states.timeout_s)
+            measured = SampleReader(self._measured, alike)
+            self._read_commands = TrajectoryReader(self._commands, config.commands, measured)
         self._clear()
 
     def _clear(self) -> None:
@@ -93,7 +104,6 @@ class WindowStream:
         self._until_end = self.config.num_frames  # sampled frames still to come before a window ends
         self._number = 0
         self._ended: deque[_Ended] = deque()
-        self._resolved_ns: int | None = None  # the latest time for which values were given out
 
     @property
     def newest_frame_ns(self) -> int | None:
@@ -108,14 +118,14 @@ class WindowStream:
         self.epoch += 1
         self.counters.resets += 1
         self._clear()
-        forget(self._commands)
-        forget(self._states)
+        for signal in self._signals:
+            forget(signal)
 
     def time_jumped_back(self, now_ns: int) -> None:
         """The clock was set back to ``now_ns``: reset, unless the frames have followed already."""
         if self.newest_frame_ns is not None and self.newest_frame_ns > now_ns:
             self._start_epoch(Signal.start_epoch)
-        for signal in (self._commands, self._states):
+        for signal in self._signals:
             signal.forget_after(now_ns + self._jump_back_ns)
 
     def add_frame(self, stamp_ns: int, load: Callable[[], Frame]) -> list[Window]:
@@ -150,12 +160,12 @@ class WindowStream:
         if self._until_end == 0:
             self._until_end = self.config.hop
             frames = tuple(self._sampled)
-            times_ns = tuple(frames[index].stamp_ns for index in self.config.step_frames)
-            self._ended.append(_Ended(self._number, frames, times_ns))
+            times = StepTimes.of(tuple(frame.stamp_ns for frame in frames), self.config)
+            self._ended.append(_Ended(self._number, frames, times))
             self._number += 1
 
     def add_command(self, stamp_ns: int, value: Vector) -> list[Window]:
-        """Take in a command, (A,) float64 and finite."""
+        """Take in a command: (A,) float64 and finite, or (points, 1 + A) for a trajectory."""
         self.counters.commands += 1
         self.counters.late_commands += self._insert(self._commands, stamp_ns, value)
         return self._resolve()
@@ -164,6 +174,11 @@ class WindowStream:
         """Take in a state, (S,) float64 and finite."""
         self.counters.states += 1
         self.counters.late_states += self._insert(self._states, stamp_ns, value)
+        return self._resolve()
+
+    def add_measured(self, stamp_ns: int, value: Vector) -> list[Window]:
+        """Take in the measured values of the commanded joints, (A,) float64; what trajectories need."""
+        self.counters.late_states += self._insert(self._measured, stamp_ns, value)
         return self._resolve()
 
     def _insert(self, signal: Signal, stamp_ns: int, value: Vector) -> int:
@@ -178,42 +193,48 @@ class WindowStream:
         if not signal.insert(stamp_ns, value):
             self.counters.duplicates += 1
             return 0
-        signal.undecided_late += self._resolved_ns is not None and stamp_ns <= self._resolved_ns
         oldest_ns = stamp_ns - self._history_ns
-        if signal.awaits_reset:
-            signal.forget_before(oldest_ns)
-            return 0
-        signal.forget_before(max(oldest_ns, self._oldest_needed_ns()))
-        late, signal.undecided_late = signal.undecided_late, 0
-        return late
+        signal.forget_before(oldest_ns if signal.awaits_reset else max(oldest_ns, self._oldest_needed_ns()))
+        return signal.take_late()
 
     def _oldest_needed_ns(self) -> int:
         """The earliest time that a window can still ask about; 0 before the first frame."""
         oldest = self._ended[0].frames if self._ended else self._sampled
-        return oldest[0].stamp_ns if oldest else 0
+        return oldest[0].stamp_ns - self._margin_ns if oldest else 0
 
     def _resolve(self) -> list[Window]:
         """The windows that have become ready, in order (rule 4)."""
         windows = []
-        while self._ended and self._is_ready(self._ended[0].step_stamps_ns[-1]):
+        while self._ended and self._is_ready(self._ended[0].times):
             ended = self._ended.popleft()
-            self._resolved_ns = ended.step_stamps_ns[-1]
-            actions = read_steps(self._commands, self.config.commands, ended.step_stamps_ns)
-            states = read_steps(self._states, self.config.states, ended.step_stamps_ns)
+            actions = read_actions(self.config, ended.times, self._read_commands, self._commands)
+            states = read_states(self.config, ended.times, self._read_states, self._read_commands)
+            for signal, last_ns, looks_ahead in self._needs(ended.times):
+                signal.asked(last_ns, looks_ahead=looks_ahead)
             self.counters.missing_commands += actions.missing
             self.counters.missing_states += states.missing
             if not (actions.usable and states.usable):
                 self.counters.windows_skipped += 1
                 continue
             self.counters.windows += 1
-            windows.append(Window(self.epoch, ended.number, ended.frames, ended.step_stamps_ns, actions, states))
+            windows.append(Window(self.epoch, ended.number, ended.frames, ended.times.steps_ns, actions, states))
         return windows
 
-    def _is_ready(self, last_needed_ns: int) -> bool:
+    def _needs(self, times: StepTimes) -> Iterator[tuple[Signal, int, bool]]:
+        """The signals that a window asks, the last time that it asks them about, and whether the next value counts."""
+        config = self.config
+        last_ns = times.last_needed_ns(config)
+        if config.reads_measured_commands:
+            yield self._commands, last_ns, False
+            yield self._measured, last_ns, config.states.alignment != "hold"
+        else:
+            yield self._commands, last_ns, config.commands.alignment != "hold"
+        if config.state_source == "joint_states":
+            yield self._states, times.steps_ns[-1], config.states.alignment != "hold"
+
+    def _is_ready(self, times: StepTimes) -> bool:
+        needs = list(self._needs(times))
         newest_ns = self.newest_frame_ns
-        if newest_ns is not None and newest_ns - last_needed_ns >= self._max_wait_ns:
+        if newest_ns is not None and newest_ns - max(last_ns for _, last_ns, _ in needs) >= self._max_wait_ns:
             return True
-        return all(
-            signal.newest_ns is not None and signal.newest_ns >= last_needed_ns
-            for signal in (self._commands, self._states)
-        )
+        return all(signal.newest_ns is not None and signal.newest_ns >= last_ns for signal, last_ns, _ in needs)

@@ -1,0 +1,145 @@
+"""What the parameters say, as a whole: validated, with presets and defaults filled in.
+
+Values in, frozen configurations out; it knows no ROS and builds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from vjepa_ros.config import ModelConfig, require
+from vjepa_ros.model.presets import model_config
+from vjepa_ros.parameters import effective
+from vjepa_ros.stream.config import SignalConfig, StreamConfig
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """What is done to actions or states before the model sees them: (x - mean) / std, per dimension.
+
+    Attributes:
+        mean, std: one number per dimension.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """Everything that the parameters say.
+
+    Attributes:
+        model, stream: the model and the rules of time.
+        actions, states: their normalisation.
+        offsets_s: added to the stamps, by stream: ``image``, ``joint_commands``, ``joint_states``.
+        max_skew_s: clocks of camera and joints further apart are warned about.
+        checkpoint, device, dtype, seed, threads: how the model is loaded and run.
+        image_transport: ``raw`` or ``compressed``.
+        lossless, queue_size, max_failures: how the worker works.
+        forecast_only, wire_encoding, publish_context: what is published.
+    """
+
+    model: ModelConfig
+    stream: StreamConfig
+    actions: Normalization
+    states: Normalization
+    offsets_s: dict[str, float]
+    max_skew_s: float
+    checkpoint: str | None
+    device: str
+    dtype: str
+    seed: int
+    threads: int
+    image_transport: str
+    lossless: bool
+    queue_size: int
+    max_failures: int
+    forecast_only: bool
+    wire_encoding: str
+    publish_context: bool
+
+
+def resolve(values: Mapping[str, Any]) -> NodeConfig:
+    """Validate parameters as a whole.
+
+    Args:
+        values: parameters by name; those left out have their defaults.
+
+    Raises:
+        ConfigError: naming the parameter at fault and why.
+    """
+    v = effective(values)
+    overrides = {field.name: v[field.name] for field in fields(ModelConfig) if field.name != "preset"}
+    model = model_config(v["preset"], **overrides)
+    return NodeConfig(
+        model=model,
+        stream=_stream(v, model),
+        actions=_normalization("actions", v, model.action_dim),
+        states=_normalization("states", v, model.state_dim),
+        offsets_s={name: v[f"time.offset_s.{name}"] for name in ("image", "joint_commands", "joint_states")},
+        max_skew_s=v["time.max_skew_s"],
+        checkpoint=v["checkpoint"] or None,
+        device=v["device"],
+        dtype=v["dtype"],
+        seed=v["seed"],
+        threads=v["threads"],
+        image_transport=v["image_transport"],
+        lossless=v["queue"] == "all",
+        queue_size=v["queue_size"],
+        max_failures=v["max_failures"],
+        forecast_only=v["latents.steps"] == "forecast",
+        wire_encoding=v["latents.dtype"],
+        publish_context=v["latents.publish_context"],
+    )
+
+
+def _stream(v: dict[str, Any], model: ModelConfig) -> StreamConfig:
+    state_names, named_by = (v["state_names"], "state_names") if v["state_names"] else (v["joint_names"], "joint_names")
+    if v["states.source"] == "none":  # nothing is read: the names stand for dimensions only
+        state_names = [f"zero_{index}" for index in range(model.state_dim)]
+    return StreamConfig(
+        num_frames=model.num_frames,
+        stride=model.stride,
+        phase=v["actions.phase"],
+        hop=v["hop"],
+        frame_rate_hz=v["frame_rate"],
+        max_gap_s=v["window.max_gap_s"] or (2.5 / v["frame_rate"] if v["frame_rate"] else 1.0),
+        jump_back_s=v["time.jump_back_s"],
+        max_wait_s=v["actions.max_wait_s"],
+        command_type=v["actions.type"],
+        reduction=v["actions.reduction"],
+        tail=v["actions.tail"],
+        state_source=v["states.source"],
+        commands=_signal("actions", "joint_names", v["joint_names"], v, "action_dim", model.action_dim),
+        states=_signal("states", named_by, state_names, v, "state_dim", model.state_dim),
+    )
+
+
+def _signal(prefix: str, named_by: str, names: list[str], v: dict[str, Any], dim_name: str, dim: int) -> SignalConfig:
+    require(len(set(names)) == len(names), named_by, f"names a joint twice: {names}")
+    require(
+        len(names) == dim, named_by,
+        f"names {len(names)} joints, but {dim_name} is {dim}: name {dim}, or set {dim_name} for a model of your own",
+    )  # fmt: skip
+    return SignalConfig(
+        prefix=prefix,
+        joint_names=tuple(names),
+        field=v[f"{prefix}.field"],
+        alignment=v[f"{prefix}.alignment"],
+        timeout_s=v[f"{prefix}.timeout_s"],
+        on_missing=v[f"{prefix}.on_missing"],
+        scale=tuple(map(float, v[f"{prefix}.scale"])) or (1.0,) * dim,
+        offset=tuple(map(float, v[f"{prefix}.offset"])) or (0.0,) * dim,
+    )
+
+
+def _normalization(prefix: str, v: dict[str, Any], dim: int) -> Normalization:
+    mean = tuple(map(float, v[f"{prefix}.mean"])) or (0.0,) * dim
+    std = tuple(map(float, v[f"{prefix}.std"])) or (1.0,) * dim
+    for name, numbers in (("mean", mean), ("std", std)):
+        require(len(numbers) == dim, f"{prefix}.{name}", f"has {len(numbers)} numbers for {dim} dimensions")
+    require(all(number > 0 for number in std), f"{prefix}.std", f"must be positive, not {list(std)}")
+    return Normalization(mean, std)

@@ -1,0 +1,179 @@
+"""What a window's commands and states become: one action and one state per step (rule 6).
+
+It knows the times of a window's frames and the streams to read, not where either came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vjepa_ros.config import to_ns
+from vjepa_ros.stream.align import Reader, Reading, TrajectoryReader
+from vjepa_ros.stream.config import OnMissing, StreamConfig
+from vjepa_ros.stream.pose import pose_delta
+from vjepa_ros.stream.signal import Signal, Vector
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The values of one signal at the steps of a window.
+
+    Attributes:
+        values: (T', dims) float64.
+        stamps_ns: per step the stamp of the newest message that its value came from; None where there is none.
+        missing: steps whose value was missing, or had timed out, and was held or replaced by zeros if it may be.
+        usable: False where a missing value may not be replaced; then the window must be skipped.
+    """
+
+    values: NDArray[np.float64]
+    stamps_ns: tuple[int | None, ...]
+    missing: int
+    usable: bool
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """The times that a window asks about.
+
+    Attributes:
+        frames_ns: the stamps of the N frames.
+        steps_ns: (T',) the stamps of the frames e(k).
+        before_ns, after_ns: where the step before the first and the one after the last would be: as far away as their
+            neighbours are from each other, or by the frame rate where there is only one step.
+        stride: frames per step.
+    """
+
+    frames_ns: tuple[int, ...]
+    steps_ns: tuple[int, ...]
+    before_ns: int
+    after_ns: int
+    stride: int
+
+    @classmethod
+    def of(cls, frames_ns: tuple[int, ...], config: StreamConfig) -> StepTimes:
+        """The times of a window whose frames have these stamps."""
+        steps_ns = tuple(frames_ns[index] for index in config.step_frames)
+        if len(steps_ns) > 1:
+            first_ns, last_ns = steps_ns[1] - steps_ns[0], steps_ns[-1] - steps_ns[-2]
+        else:
+            first_ns = last_ns = to_ns(config.stride / config.frame_rate_hz) if config.frame_rate_hz else 0
+        return cls(frames_ns, steps_ns, steps_ns[0] - first_ns, steps_ns[-1] + last_ns, config.stride)
+
+    @property
+    def previous_ns(self) -> tuple[int, ...]:
+        """The time of the step before each step."""
+        return (self.before_ns, *self.steps_ns[:-1])
+
+    def of_step(self, step: int) -> tuple[int, ...]:
+        """The stamps of all frames of a step."""
+        return self.frames_ns[step * self.stride : (step + 1) * self.stride]
+
+    def last_needed_ns(self, config: StreamConfig) -> int:
+        """The latest time that commands are asked about, as far as it lies inside of the window."""
+        return self.frames_ns[-1] if config.reduction == "mean" else self.steps_ns[-1]
+
+
+class Row:
+    """Collects the readings that one step's value is made of, and what a missing one does to it."""
+
+    def __init__(self, readings: Sequence[Reading], on_missing: OnMissing) -> None:
+        absent = any(reading.value is None for reading in readings)
+        self.missing = any(reading.missing for reading in readings)
+        self.usable = not self.missing or on_missing == "zero" or (on_missing == "hold" and not absent)
+        self.is_zero = absent or (self.missing and on_missing == "zero")
+        stamps = [reading.stamp_ns for reading in readings if reading.stamp_ns is not None]
+        self.stamp_ns = max(stamps) if stamps and not self.is_zero else None
+        self.values = [reading.value for reading in readings if reading.value is not None]
+
+
+def _collect(rows: Sequence[tuple[Row, Vector]]) -> Steps:
+    values = np.stack([np.zeros_like(value) if row.is_zero else value for row, value in rows])
+    return Steps(
+        values,
+        tuple(row.stamp_ns for row, _ in rows),
+        sum(row.missing for row, _ in rows),
+        all(row.usable for row, _ in rows),
+    )
+
+
+def read_states(config: StreamConfig, times: StepTimes, states: Reader, commands: Reader) -> Steps:
+    """The states of a window: measured at each step, the previous step's command, or zeros."""
+    dim = config.states.dim
+    if config.state_source == "none":
+        return Steps(np.zeros((len(times.steps_ns), dim)), (None,) * len(times.steps_ns), 0, True)
+    if config.state_source == "commands":
+        return _pick(commands, times.previous_ns, dim, config.commands.on_missing)
+    return _pick(states, times.steps_ns, dim, config.states.on_missing)
+
+
+def _pick(reader: Reader, times_ns: Sequence[int], dim: int, on_missing: OnMissing) -> Steps:
+    rows = []
+    for time_ns in times_ns:
+        row = Row([reader.at(time_ns)], on_missing)
+        rows.append((row, row.values[0] if row.values else np.zeros(dim)))
+    return _collect(rows)
+
+
+def read_actions(config: StreamConfig, times: StepTimes, commands: Reader, messages: Signal) -> Steps:
+    """The actions of a window.
+
+    Args:
+        config: which reduction, and its conventions.
+        times: the window's times.
+        commands: the command at a time.
+        messages: the command messages themselves, which ``sum`` adds.
+    """
+    on_missing, dim = config.commands.on_missing, config.commands.dim
+    if config.reduction == "pick":
+        return _pick(commands, times.steps_ns, dim, on_missing)
+    rows: list[tuple[Row, Vector]] = []
+    for step, time_ns in enumerate(times.steps_ns):
+        if config.reduction == "mean":
+            row = Row([commands.at(frame_ns) for frame_ns in times.of_step(step)], on_missing)
+            rows.append((row, np.mean(row.values, axis=0) if row.values else np.zeros(dim)))
+        elif config.reduction == "difference":
+            rows.append(_change(commands.at(times.previous_ns[step]), commands.at(time_ns), dim, on_missing))
+        elif step < len(times.steps_ns) - 1:
+            next_ns = times.steps_ns[step + 1]
+            if config.reduction == "sum":
+                rows.append(_sum(messages, commands.at(next_ns), time_ns, next_ns, dim, on_missing))
+            else:
+                rows.append(_change(commands.at(time_ns), commands.at(next_ns), dim, on_missing, is_pose=True))
+        else:
+            rows.append(_tail(config, times, commands, rows, dim))
+    return _collect(rows)
+
+
+def _change(
+    start: Reading, end: Reading, dim: int, on_missing: OnMissing, is_pose: bool = False
+) -> tuple[Row, Vector]:  # fmt: skip
+    row = Row([start, end], on_missing)
+    if len(row.values) < 2:
+        return row, np.zeros(dim)
+    before, after = row.values
+    return row, pose_delta(before, after) if is_pose else after - before
+
+
+def _sum(
+    messages: Signal, newest: Reading, after_ns: int, until_ns: int, dim: int, on_missing: OnMissing
+) -> tuple[Row, Vector]:
+    """All deltas stamped in (after, until]; none of them is no motion, as long as the sender has not fallen silent."""
+    row = Row([newest], on_missing)
+    return row, np.sum([value for _, value in messages.between(after_ns, until_ns)], axis=0) + np.zeros(dim)
+
+
+def _tail(
+    config: StreamConfig, times: StepTimes, commands: Reader, rows: list[tuple[Row, Vector]], dim: int
+) -> tuple[Row, Vector]:
+    """The last action, whose interval ends after the window."""
+    on_missing, now_ns = config.commands.on_missing, times.steps_ns[-1]
+    if config.tail == "hold":
+        return rows[-1]
+    if config.tail == "trajectory" and isinstance(commands, TrajectoryReader):
+        ahead = commands.ahead(now_ns, times.after_ns)
+        return _change(commands.at(now_ns), ahead, dim, on_missing, is_pose=True)
+    return Row([commands.at(now_ns)], on_missing), np.zeros(dim)

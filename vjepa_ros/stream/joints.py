@@ -1,0 +1,119 @@
+"""Joint values out of messages: by name, in any order, with others; one callable per message type.
+
+It reads objects with the fields of ROS messages, whoever made them, and knows no stamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vjepa_ros.config import S_TO_NS
+from vjepa_ros.errors import InputError
+from vjepa_ros.stream.config import SignalConfig
+from vjepa_ros.stream.signal import Vector
+
+_POINT_FIELDS = {"position": "positions", "velocity": "velocities", "effort": "effort"}  # as trajectories call them
+
+
+class _Picker:
+    """Places of the wanted joints among the names of a message."""
+
+    def __init__(self, wanted: Sequence[str]) -> None:
+        self._wanted = list(wanted)
+        self._names: list[str] | None = None  # of the last message: senders rarely change their order
+        self._indices: list[int] = []
+
+    def __call__(self, names: Sequence[str]) -> list[int]:
+        if list(names) != self._names:
+            missing = [name for name in self._wanted if name not in names]
+            if missing:
+                found = ", ".join(names) or "none"
+                raise InputError("missing_joints", f"no {', '.join(missing)} in a message with {found}")
+            self._names = list(names)
+            self._indices = [self._names.index(name) for name in self._wanted]
+        return self._indices
+
+
+class JointStates:
+    """sensor_msgs/JointState -> (dims,) float64, scaled."""
+
+    def __init__(self, config: SignalConfig) -> None:
+        self._config = config
+        self._pick = _Picker(config.joint_names)
+
+    def __call__(self, message: Any) -> Vector:
+        """The wanted joints' values.
+
+        Raises:
+            InputError: ``missing_joints``, ``length_mismatch`` or ``not_finite``.
+        """
+        indices = self._pick(message.name)
+        values = getattr(message, self._config.field)
+        if len(values) != len(message.name):
+            raise InputError("length_mismatch", f"{len(message.name)} names but {len(values)} {self._config.field}s")
+        return _finished(np.array([values[index] for index in indices], np.float64), self._config)
+
+
+class JointTrajectories:
+    """trajectory_msgs/JointTrajectory -> (points, 1 + dims) float64: time from the start in ns, scaled values."""
+
+    def __init__(self, config: SignalConfig) -> None:
+        self._config = config
+        self._pick = _Picker(config.joint_names)
+
+    def __call__(self, message: Any) -> Vector:
+        """The wanted joints' values at each point.
+
+        Raises:
+            InputError: ``missing_joints``, ``length_mismatch``, ``not_finite``, ``empty_trajectory`` or ``bad_times``.
+        """
+        indices = self._pick(message.joint_names)
+        field = _POINT_FIELDS[self._config.field]
+        if not message.points:
+            raise InputError("empty_trajectory", "it has no points")
+        times_ns, rows = [], []
+        for point in message.points:
+            values = getattr(point, field)
+            if len(values) != len(message.joint_names):
+                raise InputError("length_mismatch", f"{len(message.joint_names)} names but {len(values)} {field}")
+            since = point.time_from_start
+            times_ns.append(int(since.sec) * S_TO_NS + int(since.nanosec))
+            rows.append([values[index] for index in indices])
+        times = np.array(times_ns, np.float64)  # exact for 104 days
+        if times[0] < 0 or (np.diff(times) <= 0).any():
+            raise InputError("bad_times", f"time_from_start must rise from 0 on, not {(times / S_TO_NS).tolist()} s")
+        return np.column_stack([times, _finished(np.array(rows, np.float64), self._config)])
+
+
+class FloatArrays:
+    """std_msgs/Float64MultiArray -> (dims,) float64, scaled: one number per joint in the order of joint_names."""
+
+    def __init__(self, config: SignalConfig) -> None:
+        self._config = config
+
+    def __call__(self, message: Any) -> Vector:
+        """The values.
+
+        Raises:
+            InputError: ``length_mismatch`` or ``not_finite``.
+        """
+        if len(message.data) != self._config.dim:
+            raise InputError("length_mismatch", f"{len(message.data)} numbers for {self._config.dim} joints")
+        return _finished(np.array(message.data, np.float64), self._config)
+
+
+def _finished(values: Vector, config: SignalConfig) -> Vector:
+    """The values, checked and scaled."""
+    if not np.isfinite(values).all():
+        raise InputError("not_finite", f"{', '.join(config.joint_names)}: {values.tolist()}")
+    return values * config.scale + config.offset if config.is_scaled else values
+
+
+COMMANDS: dict[str, Callable[[SignalConfig], Callable[[Any], Vector]]] = {
+    "JointState": JointStates,
+    "JointTrajectory": JointTrajectories,
+    "Float64MultiArray": FloatArrays,
+}

@@ -1,0 +1,40 @@
+"""End-effector poses: x, y, z in m, extrinsic xyz Euler angles in rad, gripper; and their differences.
+
+Numbers in, numbers out; it knows nothing of time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vjepa_ros.stream.signal import Vector
+
+
+def rotation_matrix(angles: Vector) -> Vector:
+    """(..., 3) extrinsic xyz Euler angles -> (..., 3, 3): R = Rz(c) Ry(b) Rx(a)."""
+    a, b, c = np.moveaxis(angles, -1, 0)
+    ca, sa, cb, sb, cc, sc = np.cos(a), np.sin(a), np.cos(b), np.sin(b), np.cos(c), np.sin(c)
+    rows = (
+        (cb * cc, sa * sb * cc - ca * sc, ca * sb * cc + sa * sc),
+        (cb * sc, sa * sb * sc + ca * cc, ca * sb * sc - sa * cc),
+        (-sb, sa * cb, ca * cb),
+    )
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def euler_angles(matrix: Vector) -> Vector:
+    """(..., 3, 3) -> (..., 3) extrinsic xyz Euler angles, the middle one in [-pi/2, pi/2]."""
+    a = np.arctan2(matrix[..., 2, 1], matrix[..., 2, 2])
+    b = np.arcsin(np.clip(-matrix[..., 2, 0], -1.0, 1.0))
+    c = np.arctan2(matrix[..., 1, 0], matrix[..., 0, 0])
+    return np.stack([a, b, c], axis=-1)
+
+
+def pose_delta(start: Vector, end: Vector) -> Vector:
+    """The action that leads from one pose to another, (..., 7) each.
+
+    Positions and gripper are subtracted; the rotation is R_end R_start^T, as extrinsic xyz Euler angles: the
+    convention of the released V-JEPA 2-AC.
+    """
+    turn = rotation_matrix(end[..., 3:6]) @ np.swapaxes(rotation_matrix(start[..., 3:6]), -1, -2)
+    return np.concatenate([end[..., :3] - start[..., :3], euler_angles(turn), end[..., 6:] - start[..., 6:]], axis=-1)

@@ -1,0 +1,147 @@
+"""The values of one stream in the order of their stamps: what is kept, what is late, what a jump of time leaves.
+
+It knows stamps and arrays, not what the arrays mean, nor messages or frames.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+Stamped = tuple[int, Vector]  # stamp in ns, value
+
+_OPEN = 2**63  # later than any stamp
+
+
+class Signal:
+    """The values of one stream that may still be asked for, sorted by stamp.
+
+    Args:
+        jump_back_ns: a stamp this far before the one that arrived last means that the sender's time has jumped.
+    """
+
+    def __init__(self, jump_back_ns: int) -> None:
+        self._jump_back_ns = jump_back_ns
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget every value."""
+        self._stamps_ns: list[int] = []
+        self._values: list[Vector] = []
+        self._arrivals: list[int] = []  # number of arrival of each value
+        self._count = 0
+        self._jumped_at: int | None = None  # number of the arrival that jumped back, until a reset follows
+        self._jumped_from_ns = 0  # the newest stamp at that moment
+        self._last_arrived_ns: int | None = None
+        self._undecided_late = 0  # late if what jumped back was a straggler, of the new epoch if it was time
+        self._asked_until_ns = -1  # a value stamped up to here comes too late
+
+    @property
+    def newest_ns(self) -> int | None:
+        """The newest stamp delivered, None before the first."""
+        return self._stamps_ns[-1] if self._stamps_ns else None
+
+    def __len__(self) -> int:
+        return len(self._stamps_ns)
+
+    def jumps_back(self, stamp_ns: int) -> bool:
+        """Whether this stamp lies so far before the one that arrived last that time must have jumped."""
+        return self._last_arrived_ns is not None and stamp_ns <= self._last_arrived_ns - self._jump_back_ns
+
+    def insert(self, stamp_ns: int, value: Vector) -> bool:
+        """Add a value, after those with the same stamp; False for a repetition of one that is there already."""
+        index = bisect_right(self._stamps_ns, stamp_ns)
+        self._count += 1
+        if self.jumps_back(stamp_ns):
+            self._jumped_at, self._jumped_from_ns = self._count, self._stamps_ns[-1] if self._stamps_ns else stamp_ns
+        elif stamp_ns > self._jumped_from_ns:
+            self._jumped_at = None  # it was one straggler, not time
+        self._last_arrived_ns = stamp_ns
+        if index and self._stamps_ns[index - 1] == stamp_ns and np.array_equal(self._values[index - 1], value):
+            self._arrivals[index - 1] = self._count  # in a loop the repetition belongs to the new epoch
+            return False
+        self._stamps_ns.insert(index, stamp_ns)
+        self._values.insert(index, value)
+        self._arrivals.insert(index, self._count)
+        if stamp_ns <= self._asked_until_ns:
+            self._undecided_late += 1
+            if self._asked_until_ns == _OPEN:
+                self._asked_until_ns = stamp_ns  # from now on this is the value that followed
+        return True
+
+    def asked(self, time_ns: int, *, looks_ahead: bool) -> None:
+        """Remember that the value at a time has been given out, so that what comes too late for it is counted.
+
+        Args:
+            time_ns: the time.
+            looks_ahead: the value depended on the next one too; where there was none yet, any next one is late.
+        """
+        until_ns = time_ns
+        if looks_ahead and (held := self.at(time_ns)) is not None and held[0] < time_ns:
+            following = self.after(time_ns)
+            until_ns = _OPEN if following is None else following[0]
+        self._asked_until_ns = max(self._asked_until_ns, until_ns)
+
+    def take_late(self) -> int:
+        """How many values are newly known to be late; none while it is open whether time has jumped."""
+        if self.awaits_reset:
+            return 0
+        late, self._undecided_late = self._undecided_late, 0
+        return late
+
+    def at(self, time_ns: int) -> Stamped | None:
+        """The newest value stamped at or before a time, None where there is none."""
+        index = bisect_right(self._stamps_ns, time_ns) - 1
+        return None if index < 0 else (self._stamps_ns[index], self._values[index])
+
+    def after(self, time_ns: int) -> Stamped | None:
+        """The last to arrive of the earliest values stamped after a time, None where there is none."""
+        index = bisect_right(self._stamps_ns, time_ns)
+        if index == len(self._stamps_ns):
+            return None
+        last = bisect_right(self._stamps_ns, self._stamps_ns[index]) - 1
+        return self._stamps_ns[last], self._values[last]
+
+    def between(self, after_ns: int, until_ns: int) -> list[Stamped]:
+        """Every value stamped in (after, until], in order."""
+        which = slice(bisect_right(self._stamps_ns, after_ns), bisect_right(self._stamps_ns, until_ns))
+        return list(zip(self._stamps_ns[which], self._values[which], strict=True))
+
+    @property
+    def awaits_reset(self) -> bool:
+        """Whether time has jumped back and no reset has followed: it will need what came after the jump."""
+        return self._jumped_at is not None
+
+    def forget_before(self, time_ns: int) -> None:
+        """Drop what no question about this time or a later one can need."""
+        self._delete(slice(max(bisect_right(self._stamps_ns, time_ns) - 1, 0)))
+
+    def forget_after(self, time_ns: int) -> None:
+        """Drop what is stamped after this time."""
+        self._delete(slice(bisect_right(self._stamps_ns, time_ns), None))
+
+    def start_epoch(self) -> None:
+        """Forget what came before the last jump back; without one, everything.
+
+        Commands and frames travel on their own topics: after a jump, the first commands with the new time may arrive
+        before the first frame with it. They must survive the reset which that frame causes.
+        """
+        if self._jumped_at is None:
+            self.clear()
+            return
+        jumped_at = self._jumped_at
+        self._jumped_at = None
+        self._undecided_late = 0
+        self._asked_until_ns = -1
+        kept = [i for i, arrival in enumerate(self._arrivals) if arrival >= jumped_at]
+        self._stamps_ns = [self._stamps_ns[i] for i in kept]
+        self._values = [self._values[i] for i in kept]
+        self._arrivals = [self._arrivals[i] for i in kept]
+
+    def _delete(self, which: slice) -> None:
+        del self._stamps_ns[which]  # in place: this happens with every message
+        del self._values[which]
+        del self._arrivals[which]
