@@ -8,21 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from vjepa_ros.config import SignalConfig, StreamConfig
-from vjepa_ros.stream.align import Steps, Vector
+from vjepa_ros.stream.actions import Steps
+from vjepa_ros.stream.config import SignalConfig, StreamConfig
 from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.signal import Vector
 from vjepa_ros.stream.window import Window, WindowStream
 
 MS = 1_000_000
 NAMES = ("joint_a", "joint_b")
 
 
+def signal_config(prefix: str = "actions", names: tuple[str, ...] = NAMES, **changes: Any) -> SignalConfig:
+    """Positions of the named joints, held, as they are; changes by name."""
+    values: dict[str, Any] = {
+        "field": "position", "alignment": "hold", "timeout_s": 0.5, "on_missing": "skip",
+        "scale": (1.0,) * len(names), "offset": (0.0,) * len(names),
+    }  # fmt: skip
+    return SignalConfig(prefix=prefix, joint_names=names, **{**values, **changes})
+
+
 def stream_config(**changes: Any) -> StreamConfig:
-    """Strategy A on 16 frames, two joints; changes by name, timeout_s and on_missing for both signals."""
-    signal = SignalConfig(NAMES, changes.pop("timeout_s", 0.5), changes.pop("on_missing", "skip"))
+    """Strategy A on 16 frames, two joints; changes by name, timeout_s, on_missing and alignment for both signals."""
+    shared = {name: changes.pop(name) for name in ("timeout_s", "on_missing", "alignment") if name in changes}
     values: dict[str, Any] = {
         "num_frames": 16, "stride": 2, "phase": "first", "hop": 2, "frame_rate_hz": 0.0, "max_gap_s": 1.0,
-        "jump_back_s": 1.0, "max_wait_s": 0.2, "commands": signal, "states": signal,
+        "jump_back_s": 1.0, "max_wait_s": 0.2, "command_type": "JointState", "reduction": "pick", "tail": "hold",
+        "state_source": "joint_states", "commands": signal_config("actions", **shared),
+        "states": signal_config("states", **shared),
     }  # fmt: skip
     return StreamConfig(**{**values, **changes})
 
@@ -46,13 +58,15 @@ def every(period_ms: float, count: int, kind: str = "frame", start_ms: float = 0
 
 
 def feed(stream: WindowStream, messages: Iterable[tuple[Any, ...]]) -> list[Window]:
-    """Put ("frame", stamp), ("command", stamp, value) and ("state", stamp, value) messages in, in this order."""
+    """Put ("frame", stamp) and ("command" | "state" | "measured", stamp, value) messages in, in this order."""
+    add = {"command": stream.add_command, "state": stream.add_state, "measured": stream.add_measured}
+    add["trajectory"] = stream.add_command
     windows = []
     for kind, stamp_ns, *value in messages:
         if kind == "frame":
             windows += stream.add_frame(stamp_ns, partial(frame, stamp_ns))
         else:
-            windows += (stream.add_command if kind == "command" else stream.add_state)(stamp_ns, *value)
+            windows += add[kind](stamp_ns, *value)
     return windows
 
 
@@ -62,7 +76,10 @@ def oracle_arguments(config: StreamConfig) -> dict[str, Any]:
         "num_frames": config.num_frames, "stride": config.stride, "phase": config.phase_frames, "hop": config.hop,
         "frame_rate": config.frame_rate_hz, "max_gap_ns": round(config.max_gap_s * 1e9),
         "jump_back_ns": round(config.jump_back_s * 1e9), "max_wait_ns": round(config.max_wait_s * 1e9),
-        "timeout_ns": round(config.commands.timeout_s * 1e9), "on_missing": config.commands.on_missing, "dims": (2, 2),
+        "timeout_ns": round(config.commands.timeout_s * 1e9), "on_missing": config.commands.on_missing,
+        "alignment": config.commands.alignment, "state_alignment": config.states.alignment,
+        "reduction": config.reduction, "tail": config.tail, "trajectory": config.command_type == "JointTrajectory",
+        "state_source": config.state_source, "dims": (config.commands.dim, config.states.dim),
     }  # fmt: skip
 
 
@@ -72,8 +89,9 @@ def assert_same(windows: list[Window], expected: list[dict[str, Any]]) -> None:
     assert [[f.stamp_ns for f in w.frames] for w in windows] == [e["frame_stamps"] for e in expected]
     for window, want in zip(windows, expected, strict=True):
         assert list(window.step_stamps_ns) == want["step_stamps"]
-        np.testing.assert_array_equal(window.actions.values, want["actions"])
-        np.testing.assert_array_equal(window.states.values, want["states"])
+        # Rotations are multiplied in another order there; all else is the same arithmetic.
+        np.testing.assert_allclose(window.actions.values, want["actions"], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(window.states.values, want["states"], rtol=0, atol=1e-12)
 
 
 def assert_own_images(windows: list[Window]) -> None:

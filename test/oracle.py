@@ -1,20 +1,15 @@
 """The rules of time once more, on whole lists of stamped messages, in plain numpy; it imports nothing of the package.
 
 ``windows`` gets what a recording holds, in order of arrival, and gives what must come out, whatever the interleaving.
+Commands are (stamp, vector); those of a trajectory are (stamp, [(time from start in ns, vector), ...]).
 """
-
-from __future__ import annotations
-
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 
-def epochs(messages: list[Any], jump_back_ns: int) -> list[list[Any]]:
+def epochs(messages, jump_back_ns):
     """Split (stamp, ...) tuples where the stamp falls back by ``jump_back_ns`` or more against the newest so far."""
-    parts: list[list[Any]] = [[]]
-    newest = None
+    parts, newest = [[]], None
     for message in messages:
         if newest is not None and message[0] <= newest - jump_back_ns:
             parts.append([])
@@ -24,7 +19,7 @@ def epochs(messages: list[Any], jump_back_ns: int) -> list[list[Any]]:
     return parts
 
 
-def runs(stamps: list[int], frame_rate: float, max_gap_ns: int) -> Iterator[list[int]]:
+def runs(stamps, frame_rate, max_gap_ns):
     """Lists of sampled stamps, one per restart (rules 2 and 3)."""
     newest = np.maximum.accumulate(stamps, dtype=np.int64)
     kept = [s for i, s in enumerate(stamps) if i == 0 or s > newest[i - 1]]  # out of order: dropped
@@ -34,52 +29,183 @@ def runs(stamps: list[int], frame_rate: float, max_gap_ns: int) -> Iterator[list
         if frame_rate == 0 or len(source) == 0:
             yield source.tolist()
             continue
-        ticks: list[int] = []
+        ticks = []
         while (tick := int(source[0]) + round(len(ticks) * 1e9 / frame_rate)) <= source[-1]:
             ticks.append(tick)
         yield [int(source[np.argmin(np.abs(source - tick))]) for tick in ticks]  # argmin: the earlier one on a tie
 
 
-def values(messages: list[Any], dim: int, times: list[int], timeout_ns: int, on_missing: str) -> Any:
-    """Zero-order hold at the given times (rule 5), (len(times), dim); None where the window must be skipped."""
+def between(before, after, alignment):
+    """The value at 0 between (time <= 0, value) and (time > 0, value) or None (rule 5)."""
+    if alignment == "hold" or before[0] == 0 or after is None:
+        return before[1]
+    if alignment == "nearest":
+        return before[1] if -before[0] <= after[0] else after[1]
+    return before[1] + before[0] / (before[0] - after[0]) * (after[1] - before[1])
+
+
+def sampled(messages, timeout_ns, alignment):
+    """A function time -> (value or None, missing) over (stamp, vector) messages."""
     messages = sorted(messages, key=lambda message: message[0])  # stable: of equal stamps the last one counts
     stamps = np.array([stamp for stamp, _ in messages], dtype=np.int64)
-    rows = []
-    for time in times:
+
+    def at(time):
         index = int(np.searchsorted(stamps, time, side="right")) - 1
-        missing = index < 0 or time - stamps[index] > timeout_ns
-        if missing and (on_missing == "skip" or (on_missing == "hold" and index < 0)):
+        if index < 0:
+            return None, True
+        if time - stamps[index] > timeout_ns:
+            return messages[index][1], True
+        later = np.flatnonzero(stamps == stamps[index + 1])[-1] if index + 1 < len(stamps) else None
+        after = None if later is None else (int(stamps[later]) - time, messages[later][1])
+        return between((int(stamps[index]) - time, messages[index][1]), after, alignment), False
+
+    return at
+
+
+def trajectories(messages, timeout_ns, alignment, measured):
+    """A function (time, ahead) -> (value or None, missing): what is in force at a time says about a later one."""
+    messages = sorted(messages, key=lambda message: message[0])
+
+    def at(time, ahead=0):
+        force = [message for message in messages if message[0] <= time]
+        if not force:
+            return None, True
+        start, points = force[-1]
+        times = [start + offset - time - ahead for offset, _ in points]
+        if times[0] > 0:
+            return measured(time)
+        index = max(i for i, t in enumerate(times) if t <= 0)
+        after = (times[index + 1], points[index + 1][1]) if index + 1 < len(points) else None
+        return between((times[index], points[index][1]), after, alignment), -times[-1] > timeout_ns
+
+    return at
+
+
+def turn(angles):
+    """Extrinsic xyz: about x, then y, then z of the fixed frame."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x
+
+
+def pose_change(start, end):
+    """xyz, rotation R_end R_start^T as extrinsic xyz Euler angles, gripper."""
+    r = turn(end[3:6]) @ turn(start[3:6]).T
+    angles = [np.arctan2(r[2, 1], r[2, 2]), -np.arcsin(np.clip(r[2, 0], -1, 1)), np.arctan2(r[1, 0], r[0, 0])]
+    return np.concatenate([end[:3] - start[:3], angles, end[6:] - start[6:]])
+
+
+def step_values(readings, combine, dim, on_missing):
+    """One row per step out of its readings [(value or None, missing), ...]; None where the window must be skipped."""
+    rows = []
+    for step, parts in enumerate(readings):
+        missing, absent = any(m for _, m in parts), any(v is None for v, _ in parts)
+        if missing and (on_missing == "skip" or (on_missing == "hold" and absent)):
             return None
-        rows.append(np.zeros(dim) if missing and on_missing == "zero" else messages[index][1])
+        zero = absent or (missing and on_missing == "zero")
+        rows.append(np.zeros(dim) if zero else combine(step, [v for v, _ in parts]))
     return np.array(rows)
 
 
-def windows(
-    frames: list[Any], commands: list[Any], states: list[Any], *, num_frames: int, stride: int, phase: int, hop: int,
-    frame_rate: float, max_gap_ns: int, jump_back_ns: int, max_wait_ns: int, timeout_ns: int, on_missing: str,
-    dims: tuple[int, int] = (7, 7),
-) -> list[dict[str, Any]]:  # fmt: skip
+def actions_of(window, times, commands, messages, o):
+    """The actions of a window (rule 6)."""
+    dim, skip, stride, kind = o["dims"][0], o["on_missing"], o["stride"], o["reduction"]
+    before, after = neighbours(times, o)
+    if kind == "pick":
+        return step_values([[commands(t)] for t in times], lambda _, v: v[0], dim, skip)
+    if kind == "mean":
+        parts = [[commands(t) for t in window[k * stride : (k + 1) * stride]] for k in range(len(times))]
+        return step_values(parts, lambda _, v: np.mean(v, axis=0), dim, skip)
+    if kind == "difference":
+        pairs = zip([before, *times[:-1]], times, strict=True)
+        return step_values([[commands(a), commands(b)] for a, b in pairs], lambda _, v: v[1] - v[0], dim, skip)
+    if kind == "sum":
+
+        def combine(k, _):
+            inside = [v for stamp, v in unrepeated(messages) if times[k] < stamp <= times[k + 1]]
+            return np.sum(inside, axis=0) if inside else np.zeros(dim)
+
+        rows = step_values([[commands(t)] for t in times[1:]], combine, dim, skip)
+    else:
+        pairs = list(zip(times, times[1:], strict=False))
+        rows = step_values([[commands(a), commands(b)] for a, b in pairs], lambda _, v: pose_change(*v), dim, skip)
+    if rows is None:
+        return None
+    if o["tail"] == "hold":
+        return np.concatenate([rows, rows[-1:]])
+    now = commands(times[-1])
+    if o["tail"] == "zero":
+        last = step_values([[now]], lambda _, v: np.zeros(dim), dim, skip)
+    else:
+        ahead = commands(times[-1], after - times[-1])
+        last = step_values([[now, ahead]], lambda _, v: pose_change(*v), dim, skip)
+    return None if last is None else np.concatenate([rows.reshape(-1, dim), last])
+
+
+def unrepeated(messages):
+    """Sorted by stamp, without a message that repeats the one before it."""
+    out = []
+    for stamp, value in sorted(messages, key=lambda message: message[0]):
+        if not out or out[-1][0] != stamp or not np.array_equal(out[-1][1], value):
+            out.append((stamp, value))
+    return out
+
+
+def neighbours(times, o):
+    """Where the step before the first and the one after the last would be."""
+    if len(times) > 1:
+        return 2 * times[0] - times[1], 2 * times[-1] - times[-2]
+    period = round(o["stride"] * 1e9 / o["frame_rate"]) if o["frame_rate"] else 0
+    return times[0] - period, times[0] + period
+
+
+DEFAULTS = {
+    "alignment": "hold", "state_alignment": "hold", "reduction": "pick", "tail": "hold", "trajectory": False,
+    "state_source": "joint_states", "dims": (7, 7),
+}  # fmt: skip
+
+
+def windows(frames, commands, states, measured=(), **options):
     """All windows, in order: dicts with epoch, frame_stamps, step_stamps, actions, states.
 
-    ``frames`` are (stamp,) tuples, ``commands`` and ``states`` (stamp, vector) tuples; after a jump back of time the
-    n-th stretch of each belongs to the n-th of the others.
+    ``frames`` are (stamp,) tuples; ``measured`` are (stamp, vector) of the commanded joints, for trajectories. After a
+    jump back of time the n-th stretch of each list belongs to the n-th of the others.
     """
-    out = []
-    streams = [epochs(messages, jump_back_ns) for messages in (frames, commands, states)]
+    o = {**DEFAULTS, **options}
+    out, empty = [], []
+    streams = [epochs(messages, o["jump_back_ns"]) for messages in (frames, commands, states, list(measured))]
     for epoch, stretch in enumerate(streams[0]):
-        joints = [stream[epoch] if epoch < len(stream) else [] for stream in streams[1:]]
+        cmds, sts, meas = (stream[epoch] if epoch < len(stream) else empty for stream in streams[1:])
+        state_at = sampled(sts, o["timeout_ns"], o["state_alignment"])
+        if o["trajectory"]:
+            measured_at = sampled(meas, o["timeout_ns"], o["state_alignment"])
+            command_at = trajectories(cmds, o["timeout_ns"], o["alignment"], measured_at)
+        else:
+            command_at = sampled(cmds, o["timeout_ns"], o["alignment"])
         stamps = [message[0] for message in stretch]
-        for sampled in runs(stamps, frame_rate, max_gap_ns):
-            for end in range(num_frames, len(sampled) + 1, hop):
-                window = sampled[end - num_frames : end]
-                times = window[phase::stride]  # e(k) = k * stride + phase (rule 6)
-                delivered = all(max((m[0] for m in messages), default=-1) >= times[-1] for messages in joints)
-                if not delivered and max(stamps) < times[-1] + max_wait_ns:
+        for run in runs(stamps, o["frame_rate"], o["max_gap_ns"]):
+            for end in range(o["num_frames"], len(run) + 1, o["hop"]):
+                window = run[end - o["num_frames"] : end]
+                times = window[o["phase"] :: o["stride"]]  # e(k) = k * stride + phase (rule 6)
+                last = window[-1] if o["reduction"] == "mean" else times[-1]
+                needs = [(cmds, last)]
+                needs += [(sts, times[-1])] if o["state_source"] == "joint_states" else []
+                needs += [(meas, last)] if o["trajectory"] else []
+                delivered = all(max((m[0] for m in messages), default=-1) >= t for messages, t in needs)
+                if not delivered and max(stamps) < max(t for _, t in needs) + o["max_wait_ns"]:
                     continue  # never resolved (rule 4)
-                actions, observed = (
-                    values(messages, dim, times, timeout_ns, on_missing)
-                    for messages, dim in zip(joints, dims, strict=True)
-                )
+                actions = actions_of(window, times, command_at, cmds, o)
+                if o["state_source"] == "none":
+                    observed = np.zeros((len(times), o["dims"][1]))
+                else:
+                    of_commands = o["state_source"] == "commands"
+                    at, asked = (
+                        (command_at, [neighbours(times, o)[0], *times[:-1]]) if of_commands else (state_at, times)
+                    )
+                    readings = [[at(t)] for t in asked]
+                    observed = step_values(readings, lambda _, v: v[0], o["dims"][1], o["on_missing"])
                 if actions is not None and observed is not None:
                     row = {"epoch": epoch, "frame_stamps": window, "step_stamps": times}
                     out.append({**row, "actions": actions, "states": observed})

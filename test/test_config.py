@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from builders import signal_config, stream_config
 
-from vjepa_ros.config import ModelConfig, SignalConfig, StreamConfig, require, to_ns
+from vjepa_ros.config import ModelConfig, require, to_ns
 from vjepa_ros.errors import ConfigError, VjepaError
 
 MODEL = ModelConfig(
@@ -15,12 +16,9 @@ MODEL = ModelConfig(
     encoder_heads=2, mlp_ratio=4.0, predictor_dim=48, predictor_depth=2, predictor_heads=3, action_dim=7, state_dim=7,
     encoding="clip", preprocessing="square",
 )  # fmt: skip
-SIGNAL = SignalConfig(joint_names=("a", "b"), timeout_s=1.0, on_missing="skip")
-STREAM = StreamConfig(
-    num_frames=16, stride=2, phase="first", hop=2, frame_rate_hz=4.0, max_gap_s=0.625, jump_back_s=1.0, max_wait_s=0.2,
-    commands=SIGNAL, states=SIGNAL,
-)  # fmt: skip
+STREAM = stream_config(frame_rate_hz=4.0, max_gap_s=0.625)
 NAN, INF = float("nan"), float("inf")
+POSE = signal_config(names=tuple("xyzabcg"))
 
 WHOLE_NUMBERS = [
     "patch_size", "tubelet_size", "num_frames", "encoder_dim", "encoder_depth", "encoder_heads", "predictor_dim",
@@ -94,15 +92,54 @@ def test_steps_of_each_encoding(encoding: Any, stride: int, steps: int) -> None:
         ({"max_wait_s": -0.1}, "actions.max_wait_s"),
         ({"max_wait_s": NAN}, "actions.max_wait_s"),
         ({"max_wait_s": INF}, "actions.max_wait_s"),
-        ({"commands": replace(SIGNAL, timeout_s=0.0)}, "actions.timeout_s"),
-        ({"states": replace(SIGNAL, timeout_s=-1.0)}, "states.timeout_s"),
-        ({"states": replace(SIGNAL, timeout_s=INF)}, "states.timeout_s"),
-        ({"commands": SignalConfig(("a",), 1.0, cast(Any, "wait"))}, "actions.on_missing"),
-        ({"states": SignalConfig(("a",), 1.0, cast(Any, ""))}, "states.on_missing"),
+        ({"command_type": "JointJog"}, "actions.type"),
+        ({"reduction": "median"}, "actions.reduction"),
+        ({"tail": "guess"}, "actions.tail"),
+        ({"state_source": "memory"}, "states.source"),
+        # combinations
+        ({"reduction": "mean", "stride": 1}, "actions.reduction"),
+        ({"reduction": "sum", "command_type": "JointTrajectory"}, "actions.reduction"),
+        ({"reduction": "sum", "commands": signal_config(alignment="linear")}, "actions.alignment"),
+        ({"reduction": "sum", "commands": signal_config(on_missing="hold")}, "actions.on_missing"),
+        ({"reduction": "sum", "commands": signal_config(offset=(0.1, 0.0))}, "actions.offset"),
+        ({"reduction": "pose_delta"}, "actions.reduction"),  # two joints are no pose
+        ({"reduction": "pose_delta", "commands": POSE, "states": POSE, "tail": "trajectory"}, "actions.tail"),
+        ({"reduction": "pose_delta", "commands": replace(POSE, alignment="linear")}, "actions.alignment"),
+        ({"reduction": "pose_delta", "commands": replace(POSE, scale=(2.0,) * 7)}, "actions.scale"),
+        ({"reduction": "sum", "num_frames": 2}, "actions.tail"),
+        ({"tail": "zero"}, "actions.tail"),
+        ({"tail": "trajectory", "command_type": "JointTrajectory"}, "actions.tail"),
+        (
+            {"command_type": "Float64MultiArray", "commands": signal_config(field="effort")},
+            "actions.field",
+        ),
+        ({"state_source": "commands", "reduction": "sum"}, "states.source"),
+        ({"state_source": "commands", "states": signal_config(names=("a",))}, "states.source"),
     ],
 )
 def test_streams_that_make_no_sense(changes: dict[str, Any], parameter: str) -> None:
     assert refused(STREAM, **changes).parameter == parameter
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameter"),
+    [
+        ({"timeout_s": 0.0}, "timeout_s"),
+        ({"timeout_s": -1.0}, "timeout_s"),
+        ({"timeout_s": INF}, "timeout_s"),
+        ({"on_missing": "wait"}, "on_missing"),
+        ({"on_missing": ""}, "on_missing"),
+        ({"field": "torque"}, "field"),
+        ({"alignment": "cubic"}, "alignment"),
+        ({"scale": (1.0,)}, "scale"),
+        ({"scale": (1.0, NAN)}, "scale"),
+        ({"offset": (0.0, 0.0, 0.0)}, "offset"),
+        ({"offset": (INF, 0.0)}, "offset"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["actions", "states"])
+def test_signals_that_make_no_sense(prefix: str, changes: dict[str, Any], parameter: str) -> None:
+    assert refused(signal_config(prefix), **changes).parameter == f"{prefix}.{parameter}"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +182,7 @@ def test_a_refusal_names_the_parameter_and_the_reason() -> None:
     assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize(("config", "name"), [(MODEL, "patch_size"), (STREAM, "hop"), (SIGNAL, "timeout_s")])
+@pytest.mark.parametrize(("config", "name"), [(MODEL, "patch_size"), (STREAM, "hop"), (STREAM.commands, "timeout_s")])
 def test_configurations_do_not_change(config: Any, name: str) -> None:
     with pytest.raises(FrozenInstanceError):
         setattr(config, name, 1)

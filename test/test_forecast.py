@@ -11,7 +11,7 @@ import vjepa_ros
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import EngineError
 from vjepa_ros.forecast import Imagination
-from vjepa_ros.parameters import NodeConfig, resolve
+from vjepa_ros.node_config import NodeConfig, resolve
 from vjepa_ros.stream.window import Window
 
 JOINTS = [f"joint{number}" for number in range(7)]

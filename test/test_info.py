@@ -13,7 +13,7 @@ import vjepa_ros
 from vjepa_ros import latents
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.info import latent_info, window_info
-from vjepa_ros.parameters import resolve
+from vjepa_ros.node_config import resolve
 from vjepa_ros.stream.counters import Counters
 
 JOINTS = [f"joint{number}" for number in range(7)]

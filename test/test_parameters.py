@@ -13,7 +13,8 @@ import pytest
 from vjepa_ros.config import ModelConfig
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.model.presets import load_preset, preset_names
-from vjepa_ros.parameters import BY_NAME, TABLE, UNSET, Parameter, check, effective, resolve
+from vjepa_ros.node_config import resolve
+from vjepa_ros.parameters import BY_NAME, TABLE, UNSET, Parameter, check, effective
 
 JOINTS = [f"panda_joint{number}" for number in range(1, 8)]
 NAN, INF = float("nan"), float("inf")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vjepa_ros.engine import WorldModel, failures
 from vjepa_ros.latents import DTYPES
 from vjepa_ros.node_config import NodeConfig, Normalization
-from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.frame import Frame, clip_of
 from vjepa_ros.stream.window import Window
 
 _TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float16): torch.float16}
@@ -90,8 +90,7 @@ class Imagination:
         return torch.cat(units, dim=1)
 
     def _encode(self, frames: tuple[Frame, ...]) -> torch.Tensor:
-        clip = np.stack([frame.image for frame in frames], axis=1)[None]  # (1, 3, n, H, W)
-        return self._model.encode(torch.from_numpy(clip))
+        return self._model.encode(torch.from_numpy(clip_of(frames)))
 
     def _to_wire(self, latents: torch.Tensor) -> NDArray[Any]:
         with failures("copying latents to the host"):

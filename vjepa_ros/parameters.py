@@ -103,7 +103,7 @@ TABLE: tuple[Parameter, ...] = (
     _P("time.offset_s.image", "float", 0.0, "Added to the stamps of the camera.", "s"),
     _P("time.offset_s.joint_commands", "float", 0.0, "Added to the stamps of the commands.", "s"),
     _P("time.offset_s.joint_states", "float", 0.0, "Added to the stamps of the joint states.", "s"),
-    _P("time.max_skew_s", "float", 0.5, "Warn where the clocks of camera and joints seem to be further apart than this, "
+    _P("time.max_skew_s", "float", 0.5, "Warn where the clocks of camera and joints seem further apart than this, "
        "judged by how long their messages take to arrive.", "s", minimum=1e-3),
     # actions
     _P("joint_names", "str[]", [], "The commanded joints, in the order of the model's action dimensions."),

@@ -11,8 +11,8 @@ import pytest
 import recorded
 from builders import assert_same
 
-from vjepa_ros.parameters import NodeConfig, resolve
-from vjepa_ros.stream.frame import decode_compressed
+from vjepa_ros.node_config import NodeConfig, resolve
+from vjepa_ros.stream.frame import clip_of, decode_compressed
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
@@ -69,7 +69,7 @@ def test_the_order_of_arrival_between_topics_changes_nothing(order: str) -> None
     assert intake.counters.late == 0
     for got, want in zip(windows, expected, strict=True):
         assert (got.number, got.step_stamps_ns) == (want.number, want.step_stamps_ns)
-        np.testing.assert_array_equal(got.clip(), want.clip(), strict=True)
+        np.testing.assert_array_equal(clip_of(got.frames), clip_of(want.frames), strict=True)
         np.testing.assert_array_equal(got.actions.values, want.actions.values, strict=True)
         np.testing.assert_array_equal(got.states.values, want.states.values, strict=True)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from builders import MS, assert_own_images, every, feed, frame, stream_config, vector
 
-from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.frame import Frame, clip_of
 from vjepa_ros.stream.window import Window, WindowStream
 
 S = 1000 * MS
@@ -68,7 +68,7 @@ def test_a_window_ends_every_hop_frames(hop: int) -> None:
 
 def test_a_clip_is_channels_first_and_in_the_order_of_the_frames() -> None:
     (window,) = feed(WindowStream(stream_config()), joints(16) + every(PERIOD_MS, 16))
-    clip = window.clip()
+    clip = clip_of(window.frames)
     assert clip.shape == (1, 3, 16, 1, 1)
     assert clip.dtype == np.float32
     np.testing.assert_array_equal(clip[0, :, :, 0, 0], [[50.0 * index for index in range(16)]] * 3)

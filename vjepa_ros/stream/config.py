@@ -68,7 +68,7 @@ class SignalConfig:
         for name, numbers in (("scale", self.scale), ("offset", self.offset)):
             require(
                 len(numbers) == len(self.joint_names) and all(map(math.isfinite, numbers)),
-                f"{self.prefix}.{name}", f"must be one finite number for each of {len(self.joint_names)} joints, not {numbers}",
+                f"{self.prefix}.{name}", f"must be {len(self.joint_names)} finite numbers, one a joint, not {numbers}",
             )  # fmt: skip
 
     @property

@@ -5,6 +5,7 @@ It takes the plain fields of an image message, wherever they came from, and know
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,11 @@ class Frame:
     def header_ns(self) -> int:
         """The stamp in the message."""
         return self.stamp_ns - self.offset_ns
+
+
+def clip_of(frames: Sequence[Frame]) -> NDArray[np.float32]:
+    """Frames as one video, (1, 3, n, H, W) float32."""
+    return np.stack([frame.image for frame in frames], axis=1)[None]
 
 
 def decode_raw(encoding: str, height: int, width: int, step: int, data: Any) -> NDArray[np.uint8]:

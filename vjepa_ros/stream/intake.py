@@ -132,12 +132,9 @@ class Intake:
             return  # once per pair is enough: the joints report it
         skew_s = self.skew.seconds("image", stream)
         if skew_s is not None and abs(skew_s) > self._max_skew_s:
-            self._report(
-                topic,
-                "clock_skew",
-                f"the camera's stamps seem to be {abs(skew_s):.3f} s {'behind' if skew_s > 0 else 'ahead of'} those here; "
-                f"if its clock is wrong, add {skew_s:.3f} to time.offset_s.image",
-            )
+            apart = f"{abs(skew_s):.3f} s {'behind' if skew_s > 0 else 'ahead of'} those here"
+            advice = f"if its clock is wrong, add {skew_s:.3f} to time.offset_s.image"
+            self._report(topic, "clock_skew", f"the camera's stamps seem to be {apart}; {advice}")
 
     def _reject(self, topic: str, error: InputError) -> list[Window]:
         self.counters.rejected[topic, error.reason] += 1

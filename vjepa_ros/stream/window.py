@@ -10,9 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vjepa_ros.config import to_ns
 from vjepa_ros.stream.actions import Steps, StepTimes, read_actions, read_states
 from vjepa_ros.stream.align import Reader, SampleReader, TrajectoryReader
@@ -24,7 +21,7 @@ from vjepa_ros.stream.signal import Signal, Vector
 
 # Commands and states are kept this long before the newest one even when no frame asks for them, so that a camera that
 # lags or stalls neither loses them nor fills the memory.
-_SIGNAL_HISTORY_NS = to_ns(10.0)
+_SIGNAL_HISTORY_NS = to_ns(30.0)
 
 
 @dataclass(frozen=True)
@@ -55,10 +52,6 @@ class Window:
     def held(self) -> int:
         """Values that were missing and were held or replaced by zeros."""
         return self.actions.missing + self.states.missing
-
-    def clip(self) -> NDArray[np.float32]:
-        """The frames as one video, (1, 3, N, H, W) float32."""
-        return np.stack([frame.image for frame in self.frames], axis=1)[None]
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from builders import MS, NAMES, vector
+from builders import MS, vector
 
-from vjepa_ros.config import OnMissing, SignalConfig
-from vjepa_ros.stream.align import Signal, read_steps
+from vjepa_ros.stream.signal import Signal
 
 S = 1000 * MS
 
@@ -101,43 +99,3 @@ def test_one_straggler_is_not_a_jump_of_time() -> None:
     assert (before, kept.awaits_reset) == (True, False)
     kept.start_epoch()
     assert len(kept) == 0
-
-
-def config(on_missing: OnMissing) -> SignalConfig:
-    return SignalConfig(NAMES, timeout_s=0.1, on_missing=on_missing)
-
-
-@pytest.mark.parametrize("on_missing", ["skip", "hold", "zero"])
-def test_fresh_values_are_held(on_missing: OnMissing) -> None:
-    steps = read_steps(signal(0, 50 * MS), config(on_missing), (0, 49 * MS, 50 * MS, 150 * MS))
-    np.testing.assert_array_equal(steps.values, [vector(0), vector(0), vector(50 * MS), vector(50 * MS)])
-    assert steps.stamps_ns == (0, 0, 50 * MS, 50 * MS)
-    assert steps.missing == 0
-    assert steps.usable
-
-
-@pytest.mark.parametrize(
-    ("on_missing", "value", "stamp_ns", "usable"),
-    [("skip", 0.0, 0, False), ("hold", 7.0, 0, True), ("zero", 0.0, None, True)],
-)
-def test_a_value_older_than_the_timeout_is_missing(
-    on_missing: OnMissing, value: float, stamp_ns: int | None, usable: bool
-) -> None:
-    old = Signal(S)
-    old.insert(0, vector(7))
-    steps = read_steps(old, config(on_missing), (100 * MS, 100 * MS + 1))  # exactly as old as allowed; older
-    np.testing.assert_array_equal(steps.values[0], vector(7))
-    assert steps.missing == 1
-    assert steps.usable == usable
-    if usable:
-        np.testing.assert_array_equal(steps.values[1], vector(value))
-        assert steps.stamps_ns == (0, stamp_ns)
-
-
-@pytest.mark.parametrize(("on_missing", "usable"), [("skip", False), ("hold", False), ("zero", True)])
-def test_before_the_first_value_there_is_nothing_to_hold(on_missing: OnMissing, usable: bool) -> None:
-    steps = read_steps(signal(20), config(on_missing), (19, 20))
-    assert steps.missing == 1
-    assert steps.usable == usable
-    assert steps.stamps_ns == (None, 20)
-    np.testing.assert_array_equal(steps.values, [[0, 0], vector(20)])
