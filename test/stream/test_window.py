@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import MS, assert_own_images, every, feed, frame, stream_config, vector
+from builders import MS, NAMES, assert_own_images, every, feed, frame, stream_config, vector
 
+from vjepa_ros.config import SignalConfig
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.window import Window, WindowStream
 
@@ -177,6 +178,16 @@ def test_without_any_command_only_zero_gives_windows(on_missing: str, count: int
         assert window.states.values[:, 0].tolist() == list(range(0, 16, 2))
 
 
+def test_commands_and_states_each_have_their_own_rules() -> None:
+    commands = SignalConfig(NAMES, timeout_s=0.06, on_missing="zero")
+    states = SignalConfig(NAMES, timeout_s=0.7, on_missing="hold")
+    stream = WindowStream(stream_config(commands=commands, states=states))
+    (window,) = feed(stream, [("command", 0, vector(1)), ("state", 0, vector(2)), *every(PERIOD_MS, 19)])
+    assert window.actions.values[:, 0].tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+    assert window.states.values[:, 0].tolist() == [2] * 8
+    assert (stream.counters.missing_commands, stream.counters.missing_states, window.held) == (7, 0, 7)
+
+
 # -- gaps, resets, jumps (rules 2 and 3)
 
 
@@ -282,6 +293,31 @@ def test_a_clock_that_jumps_after_the_frames_have_followed_changes_nothing() -> 
     assert stream.epoch == 1
     (window,) = feed(stream, every(PERIOD_MS, 6, start_ms=50_500.0))
     assert numbers(window) == list(range(0, 16, 2))
+
+
+def stale() -> list[tuple[Any, ...]]:
+    """What a sender still said in the old time: it must not pass for what is still to come in the new one."""
+    return [("command", 102 * S, vector(99)), ("state", 102 * S, vector(99))]
+
+
+@pytest.mark.parametrize("first", ["the clock", "the joints", "the frames"])
+def test_joints_of_the_old_time_do_not_make_windows_ready(first: str) -> None:
+    stream = WindowStream(stream_config(max_wait_s=FOREVER_S))
+    frames, new = every(PERIOD_MS, 16, start_ms=50_000.0), joints(16, start_ms=50_000.0)
+    commands, states = new[:16], new[16:]
+    if first == "the clock":
+        feed(stream, stale())
+        stream.time_jumped_back(50 * S)
+    elif first == "the joints":
+        feed(stream, [*stale(), commands[0], states[0]])
+    else:
+        feed(stream, [*every(PERIOD_MS, 1, start_ms=100_000.0), *frames[:4], *stale(), commands[0], states[0]])
+        frames = frames[4:]
+    assert feed(stream, frames) == []
+    (window,) = feed(stream, commands + states)
+    assert numbers(window) == list(range(0, 16, 2))
+    assert window.held == 0
+    assert stream.counters.late == 0
 
 
 # -- robustness
