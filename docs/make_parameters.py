@@ -56,7 +56,11 @@ def page() -> str:
     lines.append("|---|" + "---|" * len(names))
     for row in TABLE:
         if row.from_preset:
-            lines.append(f"| `{row.name}` | " + " | ".join(f"`{text(presets[n][row.name])}`" for n in names) + " |")
+            lines.append(
+                f"| `{row.name}` | "
+                + " | ".join(f"`{text(presets[n].get(row.name, row.fallback))}`" for n in names)
+                + " |"
+            )
     return "\n".join(lines) + "\n"
 
 

@@ -77,6 +77,7 @@ def oracle_arguments(config: StreamConfig) -> dict[str, Any]:
         "frame_rate": config.frame_rate_hz, "max_gap_ns": round(config.max_gap_s * 1e9),
         "jump_back_ns": round(config.jump_back_s * 1e9), "max_wait_ns": round(config.max_wait_s * 1e9),
         "timeout_ns": round(config.commands.timeout_s * 1e9), "on_missing": config.commands.on_missing,
+        "state_timeout_ns": round(config.states.timeout_s * 1e9), "state_on_missing": config.states.on_missing,
         "alignment": config.commands.alignment, "state_alignment": config.states.alignment,
         "reduction": config.reduction, "tail": config.tail, "trajectory": config.command_type == "JointTrajectory",
         "state_source": config.state_source, "dims": (config.commands.dim, config.states.dim),
@@ -108,9 +109,9 @@ def model_window(frames: int = 0, actions: int = 0, states: int = 0, nan_frame: 
     if nan_frame is not None:
         images[nan_frame] = np.nan
     step_stamps_ns = stamps_ns[::2]
-    signals = [
-        Steps(np.random.default_rng(100 + seed).normal(size=(8, 7)), step_stamps_ns, missing=0, usable=True)
-        for seed in (actions, 10 + states)
-    ]
+    signals = []
+    for seed, before_ns in ((actions, 3), (10 + states, 5)):  # each message came a little before its step
+        values = np.random.default_rng(100 + seed).normal(size=(8, 7))
+        signals.append(Steps(values, tuple(stamp - before_ns for stamp in step_stamps_ns), missing=0, usable=True))
     shots = tuple(Frame(stamp_ns, "camera", image) for stamp_ns, image in zip(stamps_ns, images, strict=True))
     return Window(0, 0, shots, step_stamps_ns, *signals)

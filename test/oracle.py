@@ -129,8 +129,8 @@ def actions_of(window, times, commands, messages, o):
 
         rows = step_values([[commands(t)] for t in times[1:]], combine, dim, skip)
     else:
-        pairs = list(zip(times, times[1:], strict=False))
-        rows = step_values([[commands(a), commands(b)] for a, b in pairs], lambda _, v: pose_change(*v), dim, skip)
+        ends = zip(times, times[1:], strict=False)
+        rows = step_values([[commands(a), commands(b)] for a, b in ends], lambda _, v: pose_change(*v), dim, skip)
     if rows is None:
         return None
     if o["tail"] == "hold":
@@ -174,13 +174,14 @@ def windows(frames, commands, states, measured=(), **options):
     jump back of time the n-th stretch of each list belongs to the n-th of the others.
     """
     o = {**DEFAULTS, **options}
+    o = {"state_timeout_ns": o["timeout_ns"], "state_on_missing": o["on_missing"], **o}
     out, empty = [], []
     streams = [epochs(messages, o["jump_back_ns"]) for messages in (frames, commands, states, list(measured))]
     for epoch, stretch in enumerate(streams[0]):
         cmds, sts, meas = (stream[epoch] if epoch < len(stream) else empty for stream in streams[1:])
-        state_at = sampled(sts, o["timeout_ns"], o["state_alignment"])
+        state_at = sampled(sts, o["state_timeout_ns"], o["state_alignment"])
         if o["trajectory"]:
-            measured_at = sampled(meas, o["timeout_ns"], o["state_alignment"])
+            measured_at = sampled(meas, o["state_timeout_ns"], o["state_alignment"])
             command_at = trajectories(cmds, o["timeout_ns"], o["alignment"], measured_at)
         else:
             command_at = sampled(cmds, o["timeout_ns"], o["alignment"])
@@ -200,12 +201,10 @@ def windows(frames, commands, states, measured=(), **options):
                 if o["state_source"] == "none":
                     observed = np.zeros((len(times), o["dims"][1]))
                 else:
-                    of_commands = o["state_source"] == "commands"
-                    at, asked = (
-                        (command_at, [neighbours(times, o)[0], *times[:-1]]) if of_commands else (state_at, times)
-                    )
-                    readings = [[at(t)] for t in asked]
-                    observed = step_values(readings, lambda _, v: v[0], o["dims"][1], o["on_missing"])
+                    at, asked, missing = state_at, times, o["state_on_missing"]
+                    if o["state_source"] == "commands":
+                        at, asked, missing = command_at, [neighbours(times, o)[0], *times[:-1]], o["on_missing"]
+                    observed = step_values([[at(t)] for t in asked], lambda _, v: v[0], o["dims"][1], missing)
                 if actions is not None and observed is not None:
                     row = {"epoch": epoch, "frame_stamps": window, "step_stamps": times}
                     out.append({**row, "actions": actions, "states": observed})

@@ -87,7 +87,11 @@ def test_the_id_is_that_of_the_contents() -> None:
         ("state_names", [f"other{number}" for number in range(7)], "state_names"),
         ("latents.steps", "all", "steps"),
         ("latents.dtype", "16FC1", "dtype"),
-        ("checkpoint", "/some/file.pt", "checkpoint"),
+        ("actions.reduction", "mean", "reduction"),
+        ("actions.alignment", "linear", "alignment"),
+        ("states.source", "none", "state_source"),
+        ("actions.std", [2.0] * 7, "action_std"),
+        ("time.offset_s.image", 0.1, "time_offsets_s"),
     ],
 )
 def test_the_id_changes_with_whatever_changes(name: str, value: Any, key: str) -> None:
@@ -96,14 +100,25 @@ def test_the_id_changes_with_whatever_changes(name: str, value: Any, key: str) -
     assert before["info_id"] != after["info_id"]
 
 
+def test_the_path_of_the_weights_is_not_part_of_the_id() -> None:
+    here, there = info_of(), info_of(checkpoint="/some/file.pt")
+    assert (here["checkpoint"], there["checkpoint"]) == ("", "/some/file.pt")
+    assert here["info_id"] == there["info_id"]
+
+
 def test_a_window_says_what_it_was_made_of(model: WorldModel) -> None:
     window = model_window()
-    values = window_info("0123456789abcdef", window, Counters(late_commands=2, late_states=3), 12.34567)
+    values = window_info(
+        "0123456789abcdef", window, Counters(late_commands=2, late_states=3), 12.34567, ("/arm/targets", "none")
+    )
     assert values["info_id"] == "0123456789abcdef"
     assert (values["epoch"], values["window"], values["held"], values["late"]) == (0, 0, 0, 5)
     assert values["compute_ms"] == 12.346
+    assert (values["action_source"], values["state_source"]) == ("/arm/targets", "none")
     assert values["frame_stamps"] == [index * 50_000_000 for index in range(16)]
-    assert values["step_stamps"] == values["action_stamps"] == values["state_stamps"] == values["frame_stamps"][::2]
+    assert values["step_stamps"] == values["frame_stamps"][::2]
+    assert values["action_stamps"] == [stamp - 3 for stamp in values["step_stamps"]]
+    assert values["state_stamps"] == [stamp - 5 for stamp in values["step_stamps"]]
     pairs = latents.window_values(values)
     keyed = [SimpleNamespace(key=key, value=value) for key, value in pairs.items()]
     read = latents.read_window_info(SimpleNamespace(status=[SimpleNamespace(values=keyed)]))

@@ -20,9 +20,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"errors", "config", "model", "stream"}, {"torch", "numpy"}),
     "worker": ({"errors", "config", "stream", "engine"}, {"numpy"}),
     "latents": ({"errors"}, {"numpy"}),
-    "parameters": ({"errors", "config", "model"}, set()),
-    "forecast": ({"errors", "config", "parameters", "stream", "engine", "latents"}, {"torch", "numpy"}),
-    "info": ({"errors", "config", "parameters", "stream", "engine"}, {"numpy"}),
+    "parameters": ({"errors", "config", "model", "stream"}, set()),
+    "node_config": ({"errors", "config", "model", "stream", "parameters"}, set()),
+    "forecast": ({"errors", "config", "node_config", "stream", "engine", "latents"}, {"torch", "numpy"}),
+    "info": ({"errors", "config", "node_config", "stream", "engine"}, {"numpy"}),
     "bag": ({"errors", "config", "stream", "latents"}, {"numpy", "rosbags"}),
     "__init__": ({"engine"}, set()),
 }

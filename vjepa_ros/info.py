@@ -17,7 +17,11 @@ from vjepa_ros.stream.window import Window
 
 
 def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
-    """Everything constant that a planner needs to understand the latents, with an id of its own contents."""
+    """Everything constant that a planner needs to understand the latents.
+
+    ``info_id`` stands for its contents, all but the checkpoint's path: the same weights give the same id on a robot and
+    on the machine that replays its bags.
+    """
     m, s = config.model, config.stream
     rate_hz = s.frame_rate_hz
     info: dict[str, Any] = {
@@ -25,7 +29,6 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "model": m.preset,
         "trained": model.trained,
         "notice": "" if model.trained else "UNTRAINED: seeded random weights",
-        "checkpoint": config.checkpoint or "",
         "checkpoint_key": model.checkpoint_key or "",
         "weights_hash": model.weights_hash,
         "model_dtype": str(model.dtype).removeprefix("torch."),
@@ -70,28 +73,34 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "forecast_frames": [[m.num_frames, m.num_frames + s.stride - 1]],
     }
     text = json.dumps(info, sort_keys=True)
-    return {"info_id": hashlib.sha256(text.encode()).hexdigest()[:16], **info}
+    info_id = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return {"info_id": info_id, "checkpoint": config.checkpoint or "", **info}
 
 
 def window_info(
-    info: dict[str, Any], window: Window, counters: Counters, compute_ms: float
-) -> dict[str, Any]:  # fmt: skip
+    info_id: str, window: Window, counters: Counters, compute_ms: float, sources: tuple[str, str]
+) -> dict[str, Any]:
     """Everything that belongs to one window: times in integer nanoseconds, actions and states as they were used.
 
-    Actions and states are those before the normalisation by mean and standard deviation.
+    Args:
+        info_id: of the ``latent_info`` that goes with it.
+        window: the window; its actions and states are those before normalisation by mean and standard deviation.
+        counters: the stream's totals.
+        compute_ms: how long the model took.
+        sources: where actions and states come from, in words: their topics.
     """
     return {
-        "info_id": info["info_id"],
+        "info_id": info_id,
         "epoch": window.epoch,
         "window": window.number,
         "frame_stamps": [frame.stamp_ns for frame in window.frames],
         "step_stamps": list(window.step_stamps_ns),
         "actions": window.actions.values.tolist(),
         "action_stamps": list(window.actions.stamps_ns),
-        "action_source": info["command_type"],
+        "action_source": sources[0],
         "states": window.states.values.tolist(),
         "state_stamps": list(window.states.stamps_ns),
-        "state_source": info["state_source"],
+        "state_source": sources[1],
         "held": window.held,
         "late": counters.late,
         "compute_ms": round(compute_ms, 3),

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.stream import config as sc
-from vjepa_ros.stream.config import StreamConfig
+from vjepa_ros.stream.config import SignalConfig, StreamConfig
 from vjepa_ros.stream.signal import Vector
 from vjepa_ros.stream.window import WindowStream
 
@@ -38,11 +38,16 @@ def configuration(random: Random) -> StreamConfig | None:
     rate = random.choice([0.0, 4.0, 10.0, 29.97, 50.0])
     reduction = random.choice(sc.REDUCTIONS)
     names = POSE_NAMES if reduction == "pose_delta" else NAMES
-    shared = {
-        "names": names,
-        "timeout_s": random.choice([0.02, 0.1, 10.0]),
-        "on_missing": random.choice(sc.ON_MISSING),
-    }
+
+    def signal(prefix: str) -> SignalConfig:
+        return signal_config(
+            prefix,
+            names,
+            alignment=random.choice(sc.ALIGNMENTS),
+            timeout_s=random.choice([0.02, 0.1, 10.0]),
+            on_missing=random.choice(sc.ON_MISSING),
+        )
+
     try:
         return stream_config(
             num_frames=stride * random.randint(1, 4),
@@ -56,8 +61,8 @@ def configuration(random: Random) -> StreamConfig | None:
             reduction=reduction,
             tail=random.choice(sc.TAILS),
             state_source=random.choice(sc.STATE_SOURCES),
-            commands=signal_config("actions", alignment=random.choice(sc.ALIGNMENTS), **shared),
-            states=signal_config("states", alignment=random.choice(sc.ALIGNMENTS), **shared),
+            commands=signal("actions"),
+            states=signal("states"),
         )
     except ConfigError:
         return None
@@ -140,7 +145,7 @@ def expected_of(messages: list[Message], config: StreamConfig) -> list[dict[str,
     for kind, stamp_ns, *value in messages:
         if kind == "trajectory":
             value = [[(int(point[0]), point[1:]) for point in value[0]]]
-        lists[kinds.get(kind, kind)].append((stamp_ns, *value))
+        lists[kinds.get(str(kind), "measured")].append((stamp_ns, *value))
     return oracle.windows(**lists, **oracle_arguments(config))
 
 

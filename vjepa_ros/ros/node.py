@@ -22,6 +22,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from vjepa_ros import engine, info
+from vjepa_ros.config import to_ns
 from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
 from vjepa_ros.forecast import Imagination, Imagined
 from vjepa_ros.model.presets import MODEL_PARAMETERS
@@ -38,6 +39,7 @@ from vjepa_ros.worker import Worker
 
 _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at
 _DIAGNOSTICS_PERIOD_S = 1.0
+_SAME_JUMP_NS = to_ns(1.0)  # frames and /clock that jump within this time have jumped together
 _COMMAND_TYPES = {
     "JointState": JointState,
     "JointTrajectory": JointTrajectory,
@@ -59,7 +61,9 @@ class PredictorNode(ManagedNode):
         self._worker: Worker[Window, Imagined] | None = None
         self._inputs: list[Any] = []
         self._clock_jumps: Any = None
+        self._frames_jumped_ns: int | None = None  # what /clock said when the frames last jumped back
         self._outputs: dict[str, Any] = {}
+        self._sources = ("", "")
         self._not_finite = 0
         self._warn = Warnings(self.get_logger())
         self._health = Health(self.get_fully_qualified_name())
@@ -116,6 +120,9 @@ class PredictorNode(ManagedNode):
         else:
             self._subscribe(Image, "image", qos.IMAGE(), intake.image)
         command_type = _COMMAND_TYPES[self._config.stream.command_type]
+        commands_topic, states_topic = map(self.resolve_topic_name, ("joint_commands", "joint_states"))
+        by_source = {"joint_states": states_topic, "commands": commands_topic, "none": "none"}
+        self._sources = (commands_topic, by_source[self._config.stream.state_source])
         self._subscribe(command_type, "joint_commands", qos.COMMANDS(), intake.joint_command)
         if self._config.stream.reads_joint_states:
             self._subscribe(JointState, "joint_states", qos.STATES(), intake.joint_state)
@@ -171,8 +178,10 @@ class PredictorNode(ManagedNode):
         if self._intake is None or self._worker is None:
             return  # the executor had the message already when the node was deactivated
         epoch = self._intake.stream.epoch
-        windows = take(topic, message, self.get_clock().now().nanoseconds)
+        now_ns = self.get_clock().now().nanoseconds
+        windows = take(topic, message, now_ns)
         if self._intake.stream.epoch != epoch:
+            self._frames_jumped_ns = now_ns
             self._start_epoch("time jumped back in the stamps")
         for window in windows:
             self._worker.submit(window.epoch, window)
@@ -180,10 +189,12 @@ class PredictorNode(ManagedNode):
     def _on_clock_jump(self, jump: TimeJump) -> None:
         if self._intake is None:
             return
-        epoch = self._intake.stream.epoch
-        self._intake.stream.time_jumped_back(self.get_clock().now().nanoseconds)
-        if self._intake.stream.epoch != epoch:
-            self._start_epoch("/clock jumped back")
+        delta_ns = jump.delta.nanoseconds  # negative
+        before_ns = self.get_clock().now().nanoseconds - delta_ns
+        if self._frames_jumped_ns is not None and 0 <= before_ns - self._frames_jumped_ns < _SAME_JUMP_NS:
+            return  # the frames were a little faster than /clock: it is the same jump
+        self._intake.stream.time_jumped_back(delta_ns)
+        self._start_epoch("/clock jumped back")
 
     def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._intake is None or self._worker is None:
@@ -226,8 +237,9 @@ class PredictorNode(ManagedNode):
             self._warn("model", "not_finite", f"window {window.number} gave values that are not finite: not published")
             return
         message = latents_message(imagined.predicted, window)
-        values = info.window_info(self._info, window, self._intake.counters, self._worker.compute_ms)
-        # What belongs to the window goes first: who has the latents can rely on having it.
+        values = info.window_info(
+            self._info["info_id"], window, self._intake.counters, self._worker.compute_ms, self._sources
+        )
         self._outputs["window"].publish(window_message(values, message, self.get_fully_qualified_name()))
         self._outputs["predicted"].publish(message)
         if imagined.context is not None:

@@ -108,7 +108,7 @@ class FloatArrays:
 def _finished(values: Vector, config: SignalConfig) -> Vector:
     """The values, checked and scaled."""
     if not np.isfinite(values).all():
-        raise InputError("not_finite", f"{', '.join(config.joint_names)}: {values.tolist()}")
+        raise InputError("not_finite", f"{dict(zip(config.joint_names, values.T.tolist(), strict=True))}")
     return values * config.scale + config.offset if config.is_scaled else values
 
 

@@ -14,6 +14,9 @@ Vector = NDArray[np.float64]
 Stamped = tuple[int, Vector]  # stamp in ns, value
 
 _OPEN = 2**63  # later than any stamp
+# Values kept at most, for a camera that lags or stalls: 50 s at 1 kHz, about 12 MB. By number, not by time, so that a
+# single wrong stamp cannot make everything else look old.
+_MOST = 50_000
 
 
 class Signal:
@@ -35,6 +38,7 @@ class Signal:
         self._count = 0
         self._jumped_at: int | None = None  # number of the arrival that jumped back, until a reset follows
         self._jumped_from_ns = 0  # the newest stamp at that moment
+        self._frames_at_jump_ns: int | None = None  # the newest frame after it
         self._last_arrived_ns: int | None = None
         self._undecided_late = 0  # late if what jumped back was a straggler, of the new epoch if it was time
         self._asked_until_ns = -1  # a value stamped up to here comes too late
@@ -57,6 +61,7 @@ class Signal:
         self._count += 1
         if self.jumps_back(stamp_ns):
             self._jumped_at, self._jumped_from_ns = self._count, self._stamps_ns[-1] if self._stamps_ns else stamp_ns
+            self._frames_at_jump_ns = None
         elif stamp_ns > self._jumped_from_ns:
             self._jumped_at = None  # it was one straggler, not time
         self._last_arrived_ns = stamp_ns
@@ -66,6 +71,8 @@ class Signal:
         self._stamps_ns.insert(index, stamp_ns)
         self._values.insert(index, value)
         self._arrivals.insert(index, self._count)
+        if len(self) > _MOST:
+            self._delete(slice(len(self) - _MOST))
         if stamp_ns <= self._asked_until_ns:
             self._undecided_late += 1
             if self._asked_until_ns == _OPEN:
@@ -114,6 +121,17 @@ class Signal:
     def awaits_reset(self) -> bool:
         """Whether time has jumped back and no reset has followed: it will need what came after the jump."""
         return self._jumped_at is not None
+
+    def frames_go_on(self, newest_ns: int) -> None:
+        """A frame with this stamp came in order. If the signal has jumped and the frames do not follow for a while, it
+        was not time: a stamp far ahead was wrong, and what came after it goes on as before.
+        """
+        if self._jumped_at is None:
+            return
+        if self._frames_at_jump_ns is None:
+            self._frames_at_jump_ns = newest_ns
+        elif newest_ns - self._frames_at_jump_ns >= self._jump_back_ns:
+            self._jumped_at = None
 
     def forget_before(self, time_ns: int) -> None:
         """Drop what no question about this time or a later one can need."""

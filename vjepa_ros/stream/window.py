@@ -19,10 +19,6 @@ from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.sampler import Order, Sampler
 from vjepa_ros.stream.signal import Signal, Vector
 
-# Commands and states are kept this long before the newest one even when no frame asks for them, so that a camera that
-# lags or stalls neither loses them nor fills the memory.
-_SIGNAL_HISTORY_NS = to_ns(30.0)
-
 
 @dataclass(frozen=True)
 class Window:
@@ -78,7 +74,6 @@ class WindowStream:
         self._max_wait_ns = to_ns(config.max_wait_s)
         self._jump_back_ns = to_ns(config.jump_back_s)
         self._margin_ns = (config.stride + 1) * to_ns(config.max_gap_s)  # of the step before a window's first
-        self._history_ns = _SIGNAL_HISTORY_NS + config.num_frames * to_ns(config.max_gap_s) + self._margin_ns
         self._sampler: Sampler[Frame] = Sampler(config.frame_rate_hz, to_ns(config.max_gap_s), self._jump_back_ns)
         self._commands, self._states, self._measured = (Signal(self._jump_back_ns) for _ in range(3))
         self._signals = (self._commands, self._states, self._measured)
@@ -96,6 +91,7 @@ class WindowStream:
         self._sampled: deque[Frame] = deque(maxlen=self.config.num_frames)
         self._until_end = self.config.num_frames  # sampled frames still to come before a window ends
         self._number = 0
+        self._stale_ns: tuple[int, int] | None = None  # frames stamped in (after, until] are from before a jump
         self._ended: deque[_Ended] = deque()
 
     @property
@@ -114,12 +110,25 @@ class WindowStream:
         for signal in self._signals:
             forget(signal)
 
-    def time_jumped_back(self, now_ns: int) -> None:
-        """The clock was set back to ``now_ns``: reset, unless the frames have followed already."""
-        if self.newest_frame_ns is not None and self.newest_frame_ns > now_ns:
-            self._start_epoch(Signal.start_epoch)
-        for signal in self._signals:
-            signal.forget_after(now_ns + self._jump_back_ns)
+    def time_jumped_back(self, delta_ns: int) -> None:
+        """The clock was set back by so much (a negative number): start a new epoch, and expect no older frames in it.
+
+        Frames that were on their way when the clock jumped still have stamps from before; they are told apart by lying
+        in the later half of the stretch that will be seen again. Where stamps go on regardless, they are believed.
+        """
+        newest_ns = self.newest_frame_ns
+        self._start_epoch(Signal.start_epoch)
+        if newest_ns is not None:
+            self._stale_ns = (newest_ns + delta_ns // 2, newest_ns + self._jump_back_ns)
+
+    def _is_stale(self, stamp_ns: int) -> bool:
+        if self._stale_ns is None:
+            return False
+        after_ns, until_ns = self._stale_ns
+        if after_ns < stamp_ns <= until_ns:
+            return True
+        self._stale_ns = None  # a frame of the new time, or time has not jumped for the frames
+        return False
 
     def add_frame(self, stamp_ns: int, load: Callable[[], Frame]) -> list[Window]:
         """Take in a frame.
@@ -130,7 +139,7 @@ class WindowStream:
                 through and leaves the stream as it was.
         """
         order = self._sampler.order(stamp_ns)
-        if order is Order.OUT_OF_ORDER:
+        if order is Order.OUT_OF_ORDER or self._is_stale(stamp_ns):
             self.counters.frames_out_of_order += 1
             return []
         frame = load()
@@ -141,6 +150,8 @@ class WindowStream:
             self._sampled.clear()
             self._until_end = self.config.num_frames
         self.counters.frames += 1
+        for signal in self._signals:
+            signal.frames_go_on(stamp_ns)
         for sampled in self._sampler.take(frame):
             self._sample(sampled)
         return self._resolve()
@@ -179,15 +190,15 @@ class WindowStream:
         if signal.jumps_back(stamp_ns):
             # The sender's time has jumped. If the frames jumped first, what it sent from before the jump in the
             # meantime lies far ahead of them and would stand in for values that are still to come.
-            if self.newest_frame_ns is None:
+            newest_ns = self.newest_frame_ns
+            if newest_ns is None:
                 signal.clear()
             else:
-                signal.forget_after(self.newest_frame_ns + self._jump_back_ns)
+                signal.forget_after(newest_ns + self._jump_back_ns)
         if not signal.insert(stamp_ns, value):
             self.counters.duplicates += 1
-            return 0
-        oldest_ns = stamp_ns - self._history_ns
-        signal.forget_before(oldest_ns if signal.awaits_reset else max(oldest_ns, self._oldest_needed_ns()))
+        elif not signal.awaits_reset:
+            signal.forget_before(self._oldest_needed_ns())
         return signal.take_late()
 
     def _oldest_needed_ns(self) -> int:
