@@ -11,7 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, cast
 
-from vjepa_ros.config import ENCODINGS, ON_MISSING, PHASES, PREPROCESSINGS, ModelConfig, SignalConfig, StreamConfig
+from vjepa_ros.config import (
+    ENCODINGS,
+    FLIPS,
+    ON_MISSING,
+    PHASES,
+    PREPROCESSINGS,
+    ROTATIONS_DEG,
+    ModelConfig,
+    SignalConfig,
+    StreamConfig,
+    ViewConfig,
+)
 from vjepa_ros.config import require as _require
 from vjepa_ros.model.presets import load_preset, model_config
 
@@ -40,7 +51,7 @@ class Parameter:
     default: Any
     description: str
     unit: str = ""
-    choices: tuple[str, ...] = ()
+    choices: tuple[str | int, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
 
@@ -91,6 +102,12 @@ TABLE: tuple[Parameter, ...] = (
     # frames
     _P("image_transport", "str", "raw", "Whether to subscribe to image or to image/compressed.",
        choices=("raw", "compressed")),
+    _P("view.roi", "int[]", [], "Region of interest [x, y, width, height] in the camera's image; empty for the whole.",
+       "px"),
+    _P("view.rotation_deg", "int", 0, "Clockwise turn of what the region of interest leaves.", "degrees",
+       choices=ROTATIONS_DEG),
+    _P("view.flip", "str", "none", "Mirror of the turned image: horizontal swaps left and right, vertical top and "
+       "bottom.", choices=FLIPS),
     _P("frame_rate", "float", None, "Sampling rate of the frames; 0 takes every frame.", "Hz", maximum=1000.0),
     _P("hop", "int", None, "Sampled frames between the starts of two consecutive windows.", "frames", minimum=0),
     _P("window.max_gap_s", "float", 0.0, "Source frames further apart restart the window; 0 is 2.5 sampling periods, "
@@ -136,6 +153,7 @@ class NodeConfig:
 
     model: ModelConfig
     stream: StreamConfig
+    view: ViewConfig
     checkpoint: str | None
     device: str
     dtype: str
@@ -166,7 +184,8 @@ def check(name: str, value: Any) -> None:
         _require(fits, name, f"must be {row.kind}, not {value!r}")
     if not row.is_set(value):
         return
-    _require(not row.choices or value in row.choices, name, f"{value!r} is not one of {', '.join(row.choices)}")
+    choices = ", ".join(map(str, row.choices))
+    _require(not row.choices or value in row.choices, name, f"{value!r} is not one of {choices}")
     if row.kind in ("int", "float"):
         unit = f" {row.unit}" if row.unit else ""
         _require(math.isfinite(value), name, f"must be a finite number, not {value}")
@@ -231,6 +250,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
     return NodeConfig(
         model=model,
         stream=stream,
+        view=ViewConfig(tuple(v["view.roi"]), v["view.rotation_deg"], v["view.flip"]),
         checkpoint=v["checkpoint"] or None,
         device=v["device"],
         dtype=v["dtype"],

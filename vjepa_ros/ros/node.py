@@ -25,7 +25,7 @@ from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
 from vjepa_ros.forecast import Imagination, Imagined
 from vjepa_ros.model.presets import MODEL_PARAMETERS
 from vjepa_ros.parameters import NodeConfig, check, effective, resolve
-from vjepa_ros.ros import parameters, qos
+from vjepa_ros.ros import bridge, parameters, qos
 from vjepa_ros.ros.diagnostics import Health, Warnings
 from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.messages import diagnostics_message, info_message, latents_message, window_message
@@ -76,8 +76,8 @@ class PredictorNode(ManagedNode):
         self._config = config
         self._info = info.latent_info(config, model)
         self._imagination = Imagination(model, config)
-        preprocess = Preprocess(config.model.preprocessing, config.model.image_size)
-        self._intake = Intake(config.stream, preprocess, self._warn)
+        preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
+        self._intake = Intake(config.stream, preprocess, self._warn, bridge.decode)
         self._outputs = {
             "predicted": self._create_publisher(Image, "~/predicted_latents", qos.LATENTS()),
             "info": self._create_publisher(String, "~/latent_info", qos.LATCHED()),

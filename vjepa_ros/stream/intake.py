@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from vjepa_ros.config import S_TO_NS, StreamConfig
 from vjepa_ros.errors import InputError, ShapeError
 from vjepa_ros.stream.align import Vector
+from vjepa_ros.stream.compressed import decode_compressed
 from vjepa_ros.stream.counters import Counters
-from vjepa_ros.stream.frame import Frame, decode_compressed, decode_raw
+from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.preprocess import Preprocess
+from vjepa_ros.stream.raw import decode_raw
 from vjepa_ros.stream.window import Window, WindowStream
 
 Report = Callable[[str, str, str], None]  # (topic, reason, detail)
+Decode = Callable[[Any], NDArray[np.uint8]]  # sensor_msgs/Image -> (height, width, 3) RGB; raises InputError
 
 
 class JointPicker:
@@ -74,42 +77,61 @@ class Intake:
         config: the stream's configuration.
         preprocess: turns RGB pixels into the encoder's input.
         report: told of every message dropped, and once per topic of a missing stamp: (topic, reason, detail).
+        fallback: decodes raw images of unknown encodings; without one they are dropped.
     """
 
-    def __init__(self, config: StreamConfig, preprocess: Preprocess, report: Report) -> None:
+    def __init__(
+        self, config: StreamConfig, preprocess: Preprocess, report: Report, fallback: Decode | None = None
+    ) -> None:
         self.counters = Counters()
         self.stream = WindowStream(config, self.counters)
         self._preprocess = preprocess
         self._report = report
+        self._fallback = fallback
         self._pick_command = JointPicker(config.commands.joint_names)
         self._pick_state = JointPicker(config.states.joint_names)
         self._told_zero_stamp: set[str] = set()
 
     def image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/Image."""
-        return self._frame(
-            topic, message, received_ns,
-            lambda: decode_raw(message.encoding, message.height, message.width, message.step, message.data),
-        )  # fmt: skip
+        return self._frame(topic, message, received_ns, lambda: self._decode_raw(message))
 
     def compressed_image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/CompressedImage."""
         return self._frame(topic, message, received_ns, lambda: decode_compressed(message.format, message.data))
 
-    def _frame(self, topic: str, message: Any, received_ns: int, decode: Callable[[], Any]) -> list[Window]:
+    def _frame(
+        self, topic: str, message: Any, received_ns: int, decode: Callable[[], NDArray[np.uint8]]
+    ) -> list[Window]:
         stamp_ns = self._stamp_ns(topic, message, received_ns)
         try:
             return self.stream.add_frame(
-                stamp_ns, lambda: Frame(stamp_ns, message.header.frame_id, self._prepare(decode()))
+                stamp_ns, lambda: Frame(stamp_ns, message.header.frame_id, self._prepare(decode))
             )
         except InputError as error:
             return self._reject(topic, error)
 
-    def _prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _decode_raw(self, message: Any) -> NDArray[np.uint8]:
+        m = message
         try:
+            return decode_raw(m.encoding, m.height, m.width, m.step, bool(m.is_bigendian), m.data)
+        except InputError as error:
+            if error.reason != "unknown_encoding" or self._fallback is None:
+                raise
+            ours = error.detail
+        try:
+            return self._fallback(message)
+        except InputError as error:
+            raise InputError(error.reason, f"{ours}; {error.detail}") from error
+
+    def _prepare(self, decode: Callable[[], NDArray[np.uint8]]) -> NDArray[np.float32]:
+        size = "an image"
+        try:
+            pixels = decode()
+            size = f"{pixels.shape[1]}x{pixels.shape[0]} px"
             return self._preprocess(pixels)
         except (ShapeError, cv2.error) as error:  # sides that no camera has: OpenCV cannot resize thousands to one
-            raise InputError("unusable_image", f"{pixels.shape[1]}x{pixels.shape[0]} px: {error}") from error
+            raise InputError("unusable_image", f"{size}: {error}") from error
 
     def joint_command(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/JointState whose positions are joint targets."""
