@@ -130,7 +130,7 @@ class Intake:
             pixels = decode()
             size = f"{pixels.shape[1]}x{pixels.shape[0]} px"
             return self._preprocess(pixels)
-        except (ShapeError, cv2.error) as error:  # sides that no camera has: OpenCV cannot resize thousands to one
+        except (ShapeError, cv2.error) as error:  # OpenCV's own refusals, want of memory among them
             raise InputError("unusable_image", f"{size}: {error}") from error
 
     def joint_command(self, topic: str, message: Any, received_ns: int) -> list[Window]:

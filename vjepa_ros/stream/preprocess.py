@@ -30,6 +30,8 @@ IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255  # grey levels
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32) * 255
 DROID_ASPECTS = (0.75, 1.35)  # width / height, relative to the target's
 
+_MAX_EVAL_PX = 16_000_000  # of the resized image, 200 MB of floats: aspects of 190 and more at 256 x 256 px
+
 _CLOCKWISE = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _FLIP_AXES = {"horizontal": 1, "vertical": 0}
 
@@ -58,7 +60,8 @@ class Preprocess:
 
         Raises:
             ShapeError: for anything but a non-empty (h, w, 3) uint8 array.
-            InputError: ``roi_outside``: the region of interest does not lie inside of the image.
+            InputError: ``roi_outside``: the region of interest does not lie inside of the image; ``unusable_image``: a
+                strip so long and thin that ``eval`` would fill the memory with it.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise ShapeError(f"an image must be (h, w, 3) uint8 and not empty, not {image.shape} {image.dtype}")
@@ -90,8 +93,12 @@ class Preprocess:
         """(height, width) in px to which ``eval`` resizes an image: the side that is short for the target fits."""
         cover_height, cover_width = (side * 256 // 224 for side in self.image_size)
         if width * self.image_size[0] < height * self.image_size[1]:
-            return max(int(cover_width * height / width), cover_height), cover_width
-        return cover_height, max(int(cover_height * width / height), cover_width)
+            size = max(int(cover_width * height / width), cover_height), cover_width
+        else:
+            size = cover_height, max(int(cover_height * width / height), cover_width)
+        if size[0] * size[1] > _MAX_EVAL_PX:
+            raise InputError("unusable_image", f"{width}x{height} px would be resized to {size[1]}x{size[0]} px")
+        return size
 
 
 def _look(image: NDArray[np.uint8], view: ViewConfig) -> NDArray[np.uint8]:
