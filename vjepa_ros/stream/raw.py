@@ -1,7 +1,7 @@
-"""How the encodings of uncompressed images become RGB: every one that sensor_msgs names for colour and grey cameras.
+"""How the encodings of uncompressed images become RGB: all that sensor_msgs names for colour and grey, but nv24.
 
-It takes the plain fields of an image message, wherever they came from, and knows no ROS. Where cv_bridge converts the
-same encoding to ``rgb8``, the result is the same to the bit.
+It takes the plain fields of an image message, wherever they came from, and knows no ROS. Meanings, rounding and the
+order of steps are cv_bridge's, wherever it converts the same encoding to ``rgb8``. OpenCV has no conversion of nv24.
 """
 
 from __future__ import annotations
