@@ -49,6 +49,7 @@ setup(
         "standalone": [
             "numpy>=1.26",
             "opencv-python-headless>=4.6,<5",
+            "pillow",
             "pyyaml",
             "rosbags",
             "safetensors",

@@ -9,6 +9,7 @@ import pytest
 
 from docs import make_parameters
 from vjepa_ros.parameters import BY_NAME
+from vjepa_ros.stream.raw import ENCODINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +23,17 @@ def test_the_default_parameter_file_sets_parameters_that_exist() -> None:
 
     (section,) = yaml.safe_load((ROOT / "config" / "predictor.yaml").read_text(encoding="utf-8")).values()
     assert set(section["ros__parameters"]) <= BY_NAME.keys()
+
+
+def test_the_page_of_cameras_names_every_encoding_and_every_reason() -> None:
+    page = (ROOT / "docs" / "cameras.md").read_text(encoding="utf-8")
+    files = ("stream/raw.py", "stream/compressed.py", "stream/preprocess.py", "ros/bridge.py")
+    sources = [(ROOT / "vjepa_ros" / file).read_text(encoding="utf-8") for file in files]
+    reasons = {reason for source in sources for reason in re.findall(r'InputError\(\s*"(\w+)"', source)}
+    assert len(reasons) == 9, "fewer: the pattern is out of date"
+    section = page.split("## What is refused")[1].split("\n## ")[0]
+    assert reasons == set(re.findall(r"^\| `(\w+)` ", section, re.MULTILINE))
+    assert all(f"`{encoding}`" in page for encoding in ENCODINGS if not re.match(r"bayer_.*16", encoding))
 
 
 @pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")) + [ROOT / "README.md"], ids=lambda page: page.name)

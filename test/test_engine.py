@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import vjepa_ros
+from vjepa_ros.config import ViewConfig
 from vjepa_ros.engine import WorldModel
-from vjepa_ros.errors import CheckpointError, ConfigError, EngineError, ShapeError
+from vjepa_ros.errors import CheckpointError, ConfigError, EngineError, InputError, ShapeError
 from vjepa_ros.stream.preprocess import Preprocess
 
 REFERENCE = Path(__file__).parent / "data" / "reference"
@@ -86,6 +87,14 @@ def test_preprocess_is_the_streams_preprocessing_frame_by_frame():
     for index, frame in enumerate(frames):
         assert np.array_equal(clip[0, :, index].numpy(), Preprocess("droid", (32, 64))(frame))
     assert vjepa_ros.load("tiny", dtype="bfloat16").preprocess(frames).dtype == torch.bfloat16
+
+
+def test_preprocess_looks_at_the_view(tiny):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 90, 50, 3), np.uint8)
+    seen = np.rot90(frames[:, 20:70, 5:45], axes=(1, 2))[:, :, ::-1]  # numpy turns the other way round
+    assert torch.equal(tiny.preprocess(frames, ViewConfig((5, 20, 40, 50), 270, "horizontal")), tiny.preprocess(seen))
+    with pytest.raises(InputError, match="roi_outside"):
+        tiny.preprocess(frames, ViewConfig((5, 20, 50, 50), 0, "none"))
 
 
 @pytest.mark.parametrize(

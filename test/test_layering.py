@@ -16,7 +16,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "config": ({"errors"}, set()),
     "model": ({"errors", "config"}, {"torch", "numpy", "yaml", "safetensors"}),
-    "stream": ({"errors", "config"}, {"numpy", "cv2"}),
+    "stream": ({"errors", "config"}, {"numpy", "cv2", "PIL"}),
     "engine": ({"errors", "config", "model", "stream"}, {"torch", "numpy"}),
     "worker": ({"errors", "config", "stream", "engine"}, {"numpy"}),
     "latents": ({"errors"}, {"numpy"}),

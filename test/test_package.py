@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 # module -> rosdep key, where they differ; None: no key fits, package.xml says why
 KEYS = {
+    "PIL": "python3-pil",
     "cv2": "python3-opencv",
     "hypothesis": "python3-hypothesis",
     "numpy": "python3-numpy",
@@ -27,7 +28,7 @@ KEYS = {
     "yaml": "python3-yaml",
 }
 # What only a checkout needs: the demo's output, the tests' own tools, and their helpers.
-DEVELOPMENT_ONLY = {"PIL", "catkin_pkg", "einops", "psutil", "rich", "setuptools", "timm", "vjepa2"}
+DEVELOPMENT_ONLY = {"catkin_pkg", "einops", "psutil", "rich", "setuptools", "timm", "vjepa2"}
 
 
 def third_party_imports(folder: str) -> set[str]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vjepa_ros.config import ModelConfig
+from vjepa_ros.config import ModelConfig, ViewConfig
 from vjepa_ros.errors import ConfigError, EngineError, ShapeError
 from vjepa_ros.model.checkpoint import read_checkpoint
 from vjepa_ros.model.encoder import Encoder
@@ -100,21 +100,26 @@ class WorldModel:
         self.weights_hash = weights.hash()
         self.encoder = encoder
         self.predictor = predictor
-        self._preprocess = Preprocess(config.preprocessing, config.image_size)
         with failures("loading the weights"):
             _place(encoder, weights.encoder, device, dtype)
             _place(predictor, weights.predictor, device, dtype)
             encoder.patch_embed.fold()
 
-    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
+    def preprocess(self, frames: NDArray[np.uint8], view: ViewConfig | None = None) -> Tensor:
         """(N, h, w, 3) uint8 RGB -> (1, 3, N, H, W), as the preset says, on the model's device and in its dtype.
+
+        Args:
+            frames: whole camera images.
+            view: what of them to look at and how to turn it, before the preset's preprocessing.
 
         Raises:
             ShapeError: for anything else, or no frame at all.
+            InputError: for frames that the view's region of interest does not fit in.
         """
         if frames.ndim != 4 or len(frames) == 0:
             raise ShapeError(f"frames must be (N, h, w, 3) uint8 with N of at least 1, not {frames.shape}")
-        clip = np.stack([self._preprocess(frame) for frame in frames], axis=1)  # (3, N, H, W)
+        preprocess = Preprocess(self.config.preprocessing, self.config.image_size, view)
+        clip = np.stack([preprocess(frame) for frame in frames], axis=1)  # (3, N, H, W)
         with failures("preprocessing"):
             return torch.from_numpy(clip)[None].to(self.device, self.dtype)
 

@@ -44,6 +44,11 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "tubelet_size": m.tubelet_size,
         "num_frames": m.num_frames,
         "preprocessing": m.preprocessing,
+        "view": {
+            "roi": list(config.view.roi),
+            "rotation_deg": config.view.rotation_deg,
+            "flip": config.view.flip,
+        },
         "encoding": m.encoding,
         "frame_rate_hz": rate_hz,
         "hop": s.hop,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from vjepa_ros.config import ModelConfig, require
+from vjepa_ros.config import ModelConfig, ViewConfig, require
 from vjepa_ros.model.presets import model_config
 from vjepa_ros.parameters import effective
 from vjepa_ros.stream.config import SignalConfig, StreamConfig
@@ -33,6 +33,7 @@ class NodeConfig:
 
     Attributes:
         model, stream: the model and the rules of time.
+        view: what of a camera image is looked at.
         actions, states: their normalisation.
         offsets_s: added to the stamps, by stream: ``image``, ``joint_commands``, ``joint_states``.
         max_skew_s: clocks of camera and joints further apart are warned about.
@@ -44,6 +45,7 @@ class NodeConfig:
 
     model: ModelConfig
     stream: StreamConfig
+    view: ViewConfig
     actions: Normalization
     states: Normalization
     offsets_s: dict[str, float]
@@ -77,6 +79,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
     return NodeConfig(
         model=model,
         stream=_stream(v, model),
+        view=ViewConfig(tuple(v["view.roi"]), v["view.rotation_deg"], v["view.flip"]),
         actions=_normalization("actions", v, model.action_dim),
         states=_normalization("states", v, model.state_dim),
         offsets_s={name: v[f"time.offset_s.{name}"] for name in ("image", "joint_commands", "joint_states")},

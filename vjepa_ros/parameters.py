@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vjepa_ros.config import ENCODINGS, PREPROCESSINGS
+from vjepa_ros.config import ENCODINGS, FLIPS, PREPROCESSINGS, ROTATIONS_DEG
 from vjepa_ros.config import require as _require
 from vjepa_ros.model.presets import load_preset
 from vjepa_ros.stream import config as sc
@@ -42,7 +42,7 @@ class Parameter:
     default: Any
     description: str
     unit: str = ""
-    choices: tuple[str, ...] = ()
+    choices: tuple[str | int, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
     fallback: Any = None
@@ -94,6 +94,12 @@ TABLE: tuple[Parameter, ...] = (
     # frames
     _P("image_transport", "str", "raw", "Whether to subscribe to image or to image/compressed.",
        choices=("raw", "compressed")),
+    _P("view.roi", "int[]", [], "Region of interest [x, y, width, height] in the camera's image; empty for the whole.",
+       "px"),
+    _P("view.rotation_deg", "int", 0, "Clockwise turn of what the region of interest leaves.", "degrees",
+       choices=ROTATIONS_DEG),
+    _P("view.flip", "str", "none", "Mirror of the turned image: horizontal swaps left and right, vertical top and "
+       "bottom.", choices=FLIPS),
     _P("frame_rate", "float", None, "Sampling rate of the frames; 0 takes every frame.", "Hz", maximum=1000.0),
     _P("hop", "int", None, "Sampled frames between the starts of two consecutive windows.", "frames", minimum=0),
     _P("window.max_gap_s", "float", 0.0, "Source frames further apart restart the window; 0 is 2.5 sampling periods, "
@@ -178,7 +184,8 @@ def check(name: str, value: Any) -> None:
     _require(fits, name, f"must be {row.kind}, not {value!r}")
     if not row.is_set(value):
         return
-    _require(not row.choices or value in row.choices, name, f"{value!r} is not one of {', '.join(row.choices)}")
+    choices = ", ".join(map(str, row.choices))
+    _require(not row.choices or value in row.choices, name, f"{value!r} is not one of {choices}")
     if row.kind == "float[]":
         _require(all(map(math.isfinite, plain)), name, f"must be finite numbers, not {plain}")
     if row.kind in ("int", "float"):

@@ -76,7 +76,7 @@ def test_every_parameter_describes_itself(predictor: Predictor, robot: Robot) ->
         assert descriptor.name == row.name
         assert descriptor.description.startswith(row.description)
         assert not row.unit or row.unit in descriptor.description
-        assert all(choice in descriptor.additional_constraints for choice in row.choices)
+        assert all(str(choice) in descriptor.additional_constraints for choice in row.choices)
         if row.minimum is not None and row.kind == "int":
             assert descriptor.integer_range[0].from_value == row.minimum
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vjepa_ros.errors import ConfigError, ShapeError
+from vjepa_ros.config import ViewConfig
+from vjepa_ros.errors import ConfigError, InputError, ShapeError
+from vjepa_ros.parameters import resolve
 from vjepa_ros.stream.preprocess import Preprocess
 
 GOLDEN = np.load(Path(__file__).parents[1] / "data" / "reference" / "golden.npz")
@@ -124,6 +126,13 @@ def test_extreme_images_still_give_the_target(mode, shape):
     assert out.shape == (3, 16, 32) and np.isfinite(out).all()
 
 
+@pytest.mark.parametrize("shape", [(1, 60000), (60000, 1)])
+def test_a_strip_that_eval_would_fill_the_memory_with_is_refused(shape):
+    with pytest.raises(InputError, match=r"unusable_image: .*60000.* px would be resized to"):
+        Preprocess("eval", (256, 256))(noise(*shape))
+    assert Preprocess("square", (256, 256))(noise(*shape)).shape == (3, 256, 256)
+
+
 @pytest.mark.parametrize(
     "image",
     [
@@ -144,3 +153,104 @@ def test_unknown_modes_and_sizes_are_refused():
         Preprocess("round", (32, 32))
     with pytest.raises(ConfigError, match="image_size"):
         Preprocess("square", (32, 0))
+
+
+@pytest.mark.parametrize("mode", ["square", "droid", "eval"])
+@pytest.mark.parametrize("source", [(480, 640), (640, 480), (720, 1280), (1080, 1920), (300, 500), (224, 224)])
+def test_camera_sizes_equal_torch(mode, source):
+    """Written once more after the public code: torchvision's resize of a size, then its centre crop."""
+    target, image = 256, noise(*source)
+    height, width = source
+    if mode == "eval":
+        short = int(target * 256 / 224)
+        size = (int(short * height / width), short) if width <= height else (short, int(short * width / height))
+        whole = interpolated(image, size)
+        top, left = round((size[0] - target) / 2), round((size[1] - target) / 2)
+        expected = whole[:, top : top + target, left : left + target]
+    else:
+        widest, narrowest = (1.0, 1.0) if mode == "square" else (1.35, 0.75)
+        kept_width, kept_height = min(width, round(height * widest)), min(height, round(width / narrowest))
+        top, left = (height - kept_height) // 2, (width - kept_width) // 2
+        expected = interpolated(image[top : top + kept_height, left : left + kept_width], (target, target))
+    assert_grey(grey_levels(Preprocess(mode, (target, target))(image)), expected)
+
+
+# The four corners of a picture: A B over C D.
+A, B, C, D = range(4)
+
+
+def corners(image: np.ndarray) -> list[int]:
+    """Which of A, B, C, D lies in the upper left, upper right, lower left, lower right."""
+    return [int(image[0, y, x]) for y in (0, -1) for x in (0, -1)]
+
+
+@pytest.mark.parametrize(
+    "rotation_deg, flip, expected",
+    [
+        (0, "none", [A, B, C, D]),
+        (90, "none", [C, A, D, B]),  # clockwise
+        (180, "none", [D, C, B, A]),
+        (270, "none", [B, D, A, C]),
+        (0, "horizontal", [B, A, D, C]),
+        (0, "vertical", [C, D, A, B]),
+        (90, "horizontal", [A, C, B, D]),  # turned, then mirrored
+        (90, "vertical", [D, B, C, A]),
+        (270, "horizontal", [D, B, C, A]),
+        (180, "vertical", [B, A, D, C]),
+    ],
+)
+def test_turns_and_flips(rotation_deg, flip, expected):
+    quarters = np.kron(np.array([[A, B], [C, D]]), np.ones((8, 8)))[..., None].repeat(3, axis=-1).astype(np.uint8)
+    ours = Preprocess("square", (16, 16), ViewConfig((), rotation_deg, flip))(quarters)
+    assert corners(np.rint(grey_levels(ours))) == expected
+
+
+@pytest.mark.parametrize("mode", ["square", "droid", "eval"])
+@pytest.mark.parametrize("rotation_deg", [0, 90, 180, 270])
+@pytest.mark.parametrize("flip", ["none", "horizontal", "vertical"])
+def test_the_region_of_interest_comes_first_then_the_turn_then_the_flip_then_the_mode(mode, rotation_deg, flip):
+    image = noise(50, 70)
+    before = image.copy()
+    seen = np.rot90(image[5:45, 10:68], -rotation_deg // 90)
+    seen = {"none": seen, "horizontal": seen[:, ::-1], "vertical": seen[::-1]}[flip]
+    ours = Preprocess(mode, (32, 48), ViewConfig((10, 5, 58, 40), rotation_deg, flip))(image)
+    assert np.array_equal(ours, Preprocess(mode, (32, 48))(seen))
+    assert np.array_equal(image, before)
+
+
+def test_a_region_of_interest_may_be_the_whole_image_or_one_pixel():
+    image = noise(20, 30)
+    whole = Preprocess("square", (16, 16), ViewConfig((0, 0, 30, 20), 0, "none"))
+    assert np.array_equal(whole(image), Preprocess("square", (16, 16))(image))
+    corner = grey_levels(Preprocess("square", (16, 16), ViewConfig((29, 19, 1, 1), 0, "none"))(image))
+    assert_grey(corner, np.broadcast_to(image[19, 29][:, None, None].astype(float), (3, 16, 16)))
+
+
+@pytest.mark.parametrize("roi", [(0, 0, 31, 20), (0, 0, 30, 21), (30, 0, 1, 1), (0, 20, 1, 1), (5, 5, 30, 2)])
+def test_an_image_that_the_region_of_interest_does_not_lie_in_is_refused_with_advice(roi):
+    with pytest.raises(InputError, match=r"30x20 px, but view.roi .*: set view.roi for this resolution") as caught:
+        Preprocess("square", (16, 16), ViewConfig(roi, 0, "none"))(noise(20, 30))
+    assert caught.value.reason == "roi_outside"
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"view.roi": [1, 2, 3]}, r"view.roi: must be \[x, y, width, height\]"),
+        ({"view.roi": [-1, 0, 3, 3]}, r"view.roi: must be \[x, y, width, height\]"),
+        ({"view.roi": [0, 0, 3, 0]}, r"view.roi: must be \[x, y, width, height\]"),
+        ({"view.roi": [0.5, 0, 3, 3]}, r"view.roi: must be int\[\]"),
+        ({"view.rotation_deg": 45}, "view.rotation_deg: 45 is not one of 0, 90, 180, 270"),
+        ({"view.rotation_deg": "90"}, "view.rotation_deg: must be int"),
+        ({"view.flip": "both"}, "view.flip: 'both' is not one of none, horizontal, vertical"),
+    ],
+)
+def test_views_that_make_no_sense_are_refused_by_name(values, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve({"joint_names": list("abcdefg"), **values})
+
+
+def test_the_parameters_give_the_view():
+    values = {"view.roi": [1, 2, 30, 40], "view.rotation_deg": 270, "view.flip": "vertical"}
+    assert resolve({"joint_names": list("abcdefg"), **values}).view == ViewConfig((1, 2, 30, 40), 270, "vertical")
+    assert resolve({"joint_names": list("abcdefg")}).view == ViewConfig((), 0, "none")

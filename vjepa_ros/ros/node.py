@@ -28,7 +28,7 @@ from vjepa_ros.forecast import Imagination, Imagined
 from vjepa_ros.model.presets import MODEL_PARAMETERS
 from vjepa_ros.node_config import NodeConfig, resolve
 from vjepa_ros.parameters import check, effective
-from vjepa_ros.ros import parameters, qos
+from vjepa_ros.ros import bridge, parameters, qos
 from vjepa_ros.ros.diagnostics import Health, Warnings
 from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.messages import diagnostics_message, info_message, latents_message, window_message
@@ -87,8 +87,8 @@ class PredictorNode(ManagedNode):
         self._config = config
         self._info = info.latent_info(config, model)
         self._imagination = Imagination(model, config)
-        preprocess = Preprocess(config.model.preprocessing, config.model.image_size)
-        self._intake = Intake(config.stream, preprocess, self._warn, config.offsets_s, config.max_skew_s)
+        preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
+        self._intake = Intake(config.stream, preprocess, self._warn, config.offsets_s, config.max_skew_s, bridge.decode)
         self._outputs = {
             "predicted": self._create_publisher(Image, "~/predicted_latents", qos.LATENTS()),
             "info": self._create_publisher(String, "~/latent_info", qos.LATCHED()),

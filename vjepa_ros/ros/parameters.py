@@ -34,7 +34,7 @@ def descriptor(row: Parameter) -> ParameterDescriptor:
         text += f" {UNSET[row.kind]!r}: the preset's."
     result = ParameterDescriptor(name=row.name, description=text)
     if row.choices:
-        result.additional_constraints = "one of: " + ", ".join(row.choices)
+        result.additional_constraints = "one of: " + ", ".join(map(str, row.choices))
     # A number such as 4 in a file is an integer there; frame_rate: 4 must not be refused for want of a decimal point.
     result.dynamic_typing = row.kind == "float"
     if row.minimum is not None or row.maximum is not None:

@@ -16,16 +16,19 @@ from numpy.typing import NDArray
 
 from vjepa_ros.config import S_TO_NS, to_ns
 from vjepa_ros.errors import InputError, ShapeError
+from vjepa_ros.stream.compressed import decode_compressed
 from vjepa_ros.stream.config import StreamConfig
 from vjepa_ros.stream.counters import Counters
-from vjepa_ros.stream.frame import Frame, decode_compressed, decode_raw
+from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.joints import COMMANDS, JointStates
 from vjepa_ros.stream.preprocess import Preprocess
+from vjepa_ros.stream.raw import decode_raw
 from vjepa_ros.stream.skew import SkewEstimate
 from vjepa_ros.stream.window import Window, WindowStream
 
 NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
 Report = Callable[[str, str, str], None]  # (topic, reason, detail)
+Decode = Callable[[Any], NDArray[np.uint8]]  # sensor_msgs/Image -> (height, width, 3) RGB; raises InputError
 
 
 class Intake:
@@ -39,6 +42,7 @@ class Intake:
         report: told of messages dropped, missing stamps and clocks that do not agree: (topic, reason, detail).
         offsets_s: added to the stamps, by stream: ``image``, ``joint_commands``, ``joint_states``.
         max_skew_s: clocks of camera and joints further apart than this are reported.
+        fallback: decodes raw images of unknown encodings; without one they are dropped.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Intake:
         report: Report,
         offsets_s: Mapping[str, float] = NO_OFFSETS,
         max_skew_s: float = math.inf,
+        fallback: Decode | None = None,
     ) -> None:
         self.counters = Counters()
         self.stream = WindowStream(config, self.counters)
@@ -58,6 +63,7 @@ class Intake:
         self._report = report
         self._offsets_ns = {stream: to_ns(offset_s) for stream, offset_s in offsets_s.items()}
         self._max_skew_s = max_skew_s
+        self._fallback = fallback
         self._command_values = COMMANDS[config.command_type](config.commands)
         self._state_values = JointStates(config.states)
         self._measured_values = JointStates(config.commands)
@@ -65,30 +71,45 @@ class Intake:
 
     def image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/Image."""
-        return self._frame(
-            topic, message, received_ns,
-            lambda: decode_raw(message.encoding, message.height, message.width, message.step, message.data),
-        )  # fmt: skip
+        return self._frame(topic, message, received_ns, lambda: self._decode_raw(message))
 
     def compressed_image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/CompressedImage."""
         return self._frame(topic, message, received_ns, lambda: decode_compressed(message.format, message.data))
 
-    def _frame(self, topic: str, message: Any, received_ns: int, decode: Callable[[], Any]) -> list[Window]:
+    def _frame(
+        self, topic: str, message: Any, received_ns: int, decode: Callable[[], NDArray[np.uint8]]
+    ) -> list[Window]:
         stamp_ns = self._stamp_ns("image", topic, message, received_ns)
         offset_ns = self._offsets_ns["image"]
         try:
             return self.stream.add_frame(
-                stamp_ns, lambda: Frame(stamp_ns, message.header.frame_id, self._prepare(decode()), offset_ns)
+                stamp_ns, lambda: Frame(stamp_ns, message.header.frame_id, self._prepare(decode), offset_ns)
             )
         except InputError as error:
             return self._reject(topic, error)
 
-    def _prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _decode_raw(self, message: Any) -> NDArray[np.uint8]:
+        m = message
         try:
+            return decode_raw(m.encoding, m.height, m.width, m.step, bool(m.is_bigendian), m.data)
+        except InputError as error:
+            if error.reason != "unknown_encoding" or self._fallback is None:
+                raise
+            ours = error.detail
+        try:
+            return self._fallback(message)
+        except InputError as error:
+            raise InputError(error.reason, f"{ours}; {error.detail}") from error
+
+    def _prepare(self, decode: Callable[[], NDArray[np.uint8]]) -> NDArray[np.float32]:
+        size = "an image"
+        try:
+            pixels = decode()
+            size = f"{pixels.shape[1]}x{pixels.shape[0]} px"
             return self._preprocess(pixels)
-        except (ShapeError, cv2.error) as error:  # sides that no camera has: OpenCV cannot resize thousands to one
-            raise InputError("unusable_image", f"{pixels.shape[1]}x{pixels.shape[0]} px: {error}") from error
+        except (ShapeError, cv2.error) as error:  # OpenCV's own refusals, want of memory among them
+            raise InputError("unusable_image", f"{size}: {error}") from error
 
     def joint_command(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a command, of the type that the configuration names."""
