@@ -13,10 +13,11 @@ from builders import MS, NAMES, signal_config, stream_config
 from numpy.typing import NDArray
 
 from vjepa_ros.errors import InputError
-from vjepa_ros.stream.frame import clip_of, decode_raw
+from vjepa_ros.stream.frame import clip_of
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.joints import JointStates
 from vjepa_ros.stream.preprocess import Preprocess
+from vjepa_ros.stream.raw import decode_raw
 from vjepa_ros.stream.window import Window
 
 CAMERA, COMMANDS, STATES = "/camera/image_raw", "/joint_commands", "/joint_states"
@@ -179,11 +180,11 @@ def test_a_compressed_image_is_decoded() -> None:
 def bad_messages(stamp_ns: int) -> list[tuple[str, Any, str]]:
     """(topic, message, reason) of everything that must be dropped, as new as the newest good message."""
     return [
-        (CAMERA, image(stamp_ns, encoding="yuv422"), "unknown_encoding"),
+        (CAMERA, image(stamp_ns, encoding="yuv_of_mars"), "unknown_encoding"),
         (CAMERA, image(stamp_ns, height=0, data=b""), "empty_image"),
         (CAMERA, image(stamp_ns, step=23), "bad_layout"),
-        (CAMERA, image(stamp_ns + 10 * S, encoding="yuv422"), "unknown_encoding"),  # neither a gap
-        (CAMERA, image(stamp_ns - 10 * S, encoding="yuv422"), "unknown_encoding"),  # nor a jump of time
+        (CAMERA, image(stamp_ns + 10 * S, encoding="yuv_of_mars"), "unknown_encoding"),  # neither a gap
+        (CAMERA, image(stamp_ns - 10 * S, encoding="yuv_of_mars"), "unknown_encoding"),  # nor a jump of time
         (COMMANDS, joint_state(stamp_ns, np.nan), "not_finite"),
         (COMMANDS, joint_state(stamp_ns, np.inf), "not_finite"),
         (COMMANDS, joint_state(stamp_ns, 5.0, name=["x", "y", "z"]), "missing_joints"),
@@ -251,4 +252,4 @@ def test_the_pixels_that_arrive_are_those_of_the_decoder() -> None:
     recorder = Recorder()
     message = image(T0_NS, encoding="bgr8", step=26, data=bytes(i * 5 % 256 for i in range(26 * 6)))
     recorder.take(CAMERA, message)
-    np.testing.assert_array_equal(recorder.preprocessed[0], decode_raw("bgr8", 6, 8, 26, message.data))
+    np.testing.assert_array_equal(recorder.preprocessed[0], decode_raw("bgr8", 6, 8, 26, False, message.data))

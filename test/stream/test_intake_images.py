@@ -40,7 +40,7 @@ class Recorder(Intake):
 
     def __init__(self, preprocess: Any = SQUARE, fallback: Any = None) -> None:
         self.reports: list[tuple[str, str, str]] = []
-        super().__init__(stream_config(), preprocess, lambda *report: self.reports.append(report), fallback)
+        super().__init__(stream_config(), preprocess, lambda *report: self.reports.append(report), fallback=fallback)
 
     @property
     def frames(self) -> list[Frame]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from vjepa_ros.config import ViewConfig
 from vjepa_ros.errors import ConfigError, InputError, ShapeError
-from vjepa_ros.parameters import resolve
+from vjepa_ros.node_config import resolve
 from vjepa_ros.stream.preprocess import Preprocess
 
 GOLDEN = np.load(Path(__file__).parents[1] / "data" / "reference" / "golden.npz")

@@ -12,7 +12,8 @@ import recorded
 from builders import assert_same
 
 from vjepa_ros.node_config import NodeConfig, resolve
-from vjepa_ros.stream.frame import clip_of, decode_compressed
+from vjepa_ros.stream.compressed import decode_compressed
+from vjepa_ros.stream.frame import clip_of
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
