@@ -18,6 +18,8 @@ from vjepa_ros.errors import EngineError
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
+_GIVE_UP_POLL_S = 0.1
+
 
 @dataclass
 class WorkerCounters:
@@ -88,12 +90,21 @@ class Worker(Generic[JobT, ResultT]):
             self._thread.join(timeout_s)
         return self._thread is None or not self._thread.is_alive()
 
-    def submit(self, epoch: int, job: JobT) -> bool:
-        """Hand over a job; when lossless, wait for room. False if the worker has stopped or failed."""
+    def submit(self, epoch: int, job: JobT, give_up: Callable[[], bool] = lambda: False) -> bool:
+        """Hand over a job; when lossless, wait for room.
+
+        Args:
+            epoch: of the job.
+            job: what to compute.
+            give_up: asked now and then while waiting; True ends the wait.
+
+        Returns:
+            False if the worker has stopped or failed, or the wait was given up.
+        """
         with self._changed:
-            if self._lossless:
-                self._changed.wait_for(lambda: len(self._jobs) < self._size or not self._running)
-            if not self._running:
+            while self._lossless and len(self._jobs) >= self._size and self._running and not give_up():
+                self._changed.wait(_GIVE_UP_POLL_S)
+            if not self._running or (self._lossless and len(self._jobs) >= self._size):
                 return False
             if len(self._jobs) >= self._size:
                 self._jobs.popleft()

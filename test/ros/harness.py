@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,20 @@ class Predictor:
         log: file for what it prints.
         parameters: by name, besides the seven joints, CPU and reliable inputs.
         arguments: further ROS arguments.
+        program: what Python runs.
     """
 
-    def __init__(self, log: Path, parameters: dict[str, Any] | None = None, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        log: Path,
+        parameters: dict[str, Any] | None = None,
+        arguments: tuple[str, ...] = (),
+        program: Sequence[str] = ("-m", "vjepa_ros.ros.main"),
+    ) -> None:
         values: dict[str, Any] = {"joint_names": JOINTS, "device": "cpu", "queue": "all", "threads": 1, **RELIABLE}
         values.update(parameters or {})
         values = {name: value for name, value in values.items() if value is not None}
-        command = [sys.executable, "-m", "vjepa_ros.ros.main", "--ros-args"]
+        command = [sys.executable, *program, "--ros-args"]
         for name, value in values.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["-p", f"{name}:={text}"]

@@ -107,7 +107,10 @@ def test_diagnostics_once_a_second_in_every_state(predictor: Predictor, robot: R
     names = {"/vjepa_predictor: stream", "/vjepa_predictor: model"}
     assert robot.spin(lambda: names <= robot.diagnostics.keys(), 3.0)
     assert {robot.diagnostics[name]["state"] for name in names} == {"active"}
-    assert all(robot.levels[name] == b"\0" for name in names)
+    assert robot.levels["/vjepa_predictor: model"] == b"\0"
+    assert robot.levels["/vjepa_predictor: stream"] == b"\1", "active, and no frames"
+    robot.send_frames(0, 2)
+    assert robot.spin(lambda: robot.levels["/vjepa_predictor: stream"] == b"\0", 3.0)
     robot.stop()
 
 

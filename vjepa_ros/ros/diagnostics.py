@@ -31,7 +31,7 @@ class Warnings:
         self._unsaid: dict[tuple[str, str], int] = {}
 
     def __call__(self, topic: str, reason: str, detail: str) -> None:
-        """Report one dropped message."""
+        """Report one dropped message, or whatever else must not be silent."""
         key = (topic, reason)
         now_s = time.monotonic()
         if now_s - self._last_s.get(key, float("-inf")) < WARN_PERIOD_S:
@@ -49,16 +49,21 @@ class Health:
 
     Args:
         node_name: fully qualified; the statuses are named after it.
+
+    Attributes:
+        problems: what is wrong since the last report, by a short key.
     """
 
     def __init__(self, node_name: str) -> None:
         self._name = node_name
         self._seen: dict[str, int] = {}
+        self.problems: dict[str, str] = {}
 
     def statuses(
         self, state: str, counters: Counters | None, epoch: int, worker: Worker[Any, Any] | None, not_finite: int
     ) -> list[DiagnosticStatus]:
         """One status for the streams and one for the model; before the node is configured only its state."""
+        self.problems = {}
         if counters is None:
             return [status_message(f"{self._name}: node", DiagnosticStatus.OK, state, {"state": state})]
         return [self._stream(state, counters, epoch), self._model(state, worker, not_finite)]
@@ -68,14 +73,17 @@ class Health:
         values.pop("rejected")
         values |= {"late": counters.late, "rejected": counters.rejected_total, "epoch": epoch, "state": state}
         values |= {f"rejected {topic} {reason}": count for (topic, reason), count in sorted(counters.rejected.items())}
-        text = self._new(
-            rejected=("rejected messages", counters.rejected_total),
-            late=("late messages", counters.late),
-            skipped=("windows skipped for want of a command or state", counters.windows_skipped),
+        problems = self._new(
+            rejected=("messages rejected", counters.rejected_total),
+            late=("messages late", counters.late),
+            missing_commands=("steps without a command", counters.missing_commands),
+            missing_states=("steps without a state", counters.missing_states),
+            skipped=("windows skipped for want of them", counters.windows_skipped),
             gaps=("gaps between frames", counters.gaps),
         )
-        level = DiagnosticStatus.WARN if text else DiagnosticStatus.OK
-        return status_message(f"{self._name}: stream", level, text or state, values)
+        if state == "active" and not self._new(frames=("frames", counters.frames)):
+            problems["frames"] = "no frames"
+        return self._status("stream", state, problems, values)
 
     def _model(self, state: str, worker: Worker[Any, Any] | None, not_finite: int) -> DiagnosticStatus:
         values: dict[str, Any] = {"state": state, "not_finite": not_finite}
@@ -83,23 +91,28 @@ class Health:
             return status_message(f"{self._name}: model", DiagnosticStatus.OK, state, values)
         values |= asdict(worker.counters)
         values |= {"waiting": worker.waiting, "compute_ms": round(worker.compute_ms, 3)}
-        text = self._new(
-            failures=("failures", worker.counters.failures),
+        problems = self._new(
+            failures=("failures of the model", worker.counters.failures),
             superseded=("windows superseded: the model is slower than the camera", worker.counters.superseded),
             not_finite=("results with values that are not finite", not_finite),
         )
-        level = DiagnosticStatus.WARN if text else DiagnosticStatus.OK
         if worker.failed is not None:
-            level, text = DiagnosticStatus.ERROR, f"the model has failed: {worker.failed}"
-        return status_message(f"{self._name}: model", level, text or state, values)
+            text = f"the model has failed: {worker.failed}"
+            return status_message(f"{self._name}: model", DiagnosticStatus.ERROR, text, values)
+        return self._status("model", state, problems, values)
 
-    def _new(self, **totals: tuple[str, int]) -> str:
+    def _status(self, part: str, state: str, problems: dict[str, str], values: dict[str, Any]) -> DiagnosticStatus:
+        self.problems |= problems
+        level = DiagnosticStatus.WARN if problems else DiagnosticStatus.OK
+        return status_message(f"{self._name}: {part}", level, ", ".join(problems.values()) or state, values)
+
+    def _new(self, **totals: tuple[str, int]) -> dict[str, str]:
         """What has risen since the last report, in words; counters that started anew count from 0."""
-        said = []
+        said = {}
         for key, (words, total) in totals.items():
             before = self._seen.get(key, 0)
             risen = total - before if total >= before else total
             self._seen[key] = total
             if risen:
-                said.append(f"{risen} {words}")
-        return ", ".join(said)
+                said[key] = f"{risen} {words}"
+        return said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from vjepa_ros.ros.node import PredictorNode
 
@@ -18,6 +19,9 @@ def main(args: list[str] | None = None) -> None:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except rclpy_implementation.RCLError:
+        if rclpy.ok():  # else the signal came between two steps of the executor, which found its context gone
+            raise
     finally:
         node.close(timeout_s=1.0)
         executor.shutdown()

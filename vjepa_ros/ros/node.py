@@ -40,6 +40,7 @@ from vjepa_ros.worker import Worker
 _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SAME_JUMP_NS = to_ns(1.0)  # frames and /clock that jump within this time have jumped together
+_WARNED_ABOUT = ("rejected", "not_finite")  # with details, where they happen
 _COMMAND_TYPES = {
     "JointState": JointState,
     "JointTrajectory": JointTrajectory,
@@ -184,7 +185,7 @@ class PredictorNode(ManagedNode):
             self._frames_jumped_ns = now_ns
             self._start_epoch("time jumped back in the stamps")
         for window in windows:
-            self._worker.submit(window.epoch, window)
+            self._worker.submit(window.epoch, window, lambda: not self.context.ok())
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         if self._intake is None:
@@ -232,6 +233,8 @@ class PredictorNode(ManagedNode):
 
     def _publish(self, window: Window, imagined: Imagined) -> None:
         assert self._intake is not None and self._worker is not None
+        if not self.context.ok():
+            return  # a signal has ended everything while the model was at this window
         if not imagined.finite:
             self._not_finite += 1
             self._warn("model", "not_finite", f"window {window.number} gave values that are not finite: not published")
@@ -253,6 +256,9 @@ class PredictorNode(ManagedNode):
         epoch = self._intake.stream.epoch if self._intake is not None else 0
         statuses = self._health.statuses(self.state_label, counters, epoch, self._worker, self._not_finite)
         self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(), statuses))
+        for key, text in self._health.problems.items():
+            if key not in _WARNED_ABOUT:
+                self._warn("health", key, text)
 
 
 def _load(config: NodeConfig) -> engine.WorldModel:

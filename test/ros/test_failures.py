@@ -1,0 +1,97 @@
+"""A model that fails: retried, reported, never published; and the node lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lifecycle_msgs.msg import Transition
+from ros.harness import MS, T0_NS, Predictor, Robot, image_message
+
+from vjepa_ros import latents
+
+MODEL, STREAM = "/vjepa_predictor: model", "/vjepa_predictor: stream"
+OK, WARN, ERROR = b"\0", b"\1", b"\2"
+
+
+@contextmanager
+def faulty(tmp_path: Path, fault: str, **parameters: object) -> Iterator[tuple[Predictor, Robot]]:
+    program = [str(Path(__file__).with_name("faulty.py")), fault]
+    predictor = Predictor(tmp_path / "log.txt", dict(parameters), program=program)
+    robot = Robot()
+    try:
+        robot.start()
+        yield predictor, robot
+        assert predictor.stop() == 0, predictor.log
+        assert "Traceback" not in predictor.log
+    finally:
+        predictor.process.kill()
+        robot.executor_.shutdown()
+        robot.destroy_node()
+
+
+def test_a_model_that_fails_once_is_tried_again(tmp_path: Path) -> None:
+    with faulty(tmp_path, "once") as (_, robot):
+        robot.send_frames(0, 18)
+        assert robot.spin(lambda: len(robot.predicted) == 2)
+        assert [window["window"] for window in robot.windows] == [0, 1], "the window that failed is not lost"
+        assert robot.spin(lambda: robot.diagnostics.get(MODEL, {}).get("failures") == "1")
+        assert robot.diagnostics[MODEL]["done"] == "2"
+
+
+def test_a_model_that_always_fails_is_reported_and_can_be_configured_again(tmp_path: Path) -> None:
+    with faulty(tmp_path, "always", max_failures=3) as (predictor, robot):
+        robot.send_frames(0, 20)
+        assert robot.spin(lambda: robot.levels.get(MODEL) == ERROR)
+        assert robot.diagnostics[MODEL]["failures"] == "3"
+        assert robot.predicted == robot.windows == []
+        assert predictor.log.count("the model has failed and is given up: CUDA out of memory") == 1
+        assert robot.state() == "active"
+        robot.levels.clear()
+        assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
+        assert robot.change_state(Transition.TRANSITION_CLEANUP)
+        assert robot.change_state(Transition.TRANSITION_CONFIGURE)
+        assert robot.spin(lambda: robot.levels.get(MODEL) == OK)
+
+
+def test_what_is_not_finite_is_never_published(tmp_path: Path) -> None:
+    with faulty(tmp_path, "nan", **{"latents.publish_context": True}) as (predictor, robot):
+        robot.send_frames(0, 22)  # windows 0 to 3
+        assert robot.spin(lambda: robot.diagnostics.get(MODEL, {}).get("not_finite") == "2")
+        assert robot.levels[MODEL] == WARN
+        assert [window["window"] for window in robot.windows] == [0, 2]
+        assert len(robot.predicted) == len(robot.contexts) == 2
+        assert all(np.isfinite(latents.read(message, robot.info).array).all() for message in robot.predicted)
+        assert "model: not_finite: window 1" in predictor.log
+
+
+def test_of_windows_that_come_too_fast_the_newest_wins_and_the_rest_is_counted(tmp_path: Path) -> None:
+    with faulty(tmp_path, "slow", queue="latest") as (_, robot):
+        robot.send_frames(0, 36)  # windows 0 to 10, much faster than one in half a second
+        assert robot.spin(lambda: bool(robot.windows) and robot.windows[-1]["window"] == 10)
+        published = [window["window"] for window in robot.windows]
+        assert published == sorted(set(published)) and len(published) <= 4
+        assert robot.spin(lambda: robot.diagnostics.get(MODEL, {}).get("superseded") == str(11 - len(published)))
+
+
+@pytest.mark.parametrize("queue", ["latest", "all"])
+def test_an_interrupt_in_the_middle_of_a_window_ends_the_node_cleanly(tmp_path: Path, queue: str) -> None:
+    """With ``all`` and one place in the queue the callbacks wait for the model when the signal comes."""
+    with faulty(tmp_path, "slow", queue=queue, queue_size=1) as (_, robot):
+        robot.send_frames(0, 60)
+        assert robot.spin(lambda: bool(robot.windows))
+
+
+def test_silence_is_not_health(tmp_path: Path) -> None:
+    with faulty(tmp_path, "none", **{"actions.max_wait_s": 0.0}) as (predictor, robot):
+        assert robot.spin(lambda: robot.levels.get(STREAM) == WARN)
+        assert robot.spin(lambda: "no frames" in predictor.log)
+        for index in range(40):
+            robot.images.publish(image_message(T0_NS + index * 50 * MS, index))
+        assert robot.spin(lambda: int(robot.diagnostics.get(STREAM, {}).get("windows_skipped", 0)) == 13)
+        assert robot.spin(lambda: "windows skipped for want of them" in predictor.log)
+        assert "steps without a command" in predictor.log
+        assert robot.windows == []
