@@ -24,7 +24,7 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "vjepa_ros": vjepa_ros.__version__,
         "model": m.preset,
         "trained": model.trained,
-        "notice": "" if model.trained else "UNTRAINED: seeded random weights",
+        "notice": model.notice,
         "checkpoint": config.checkpoint or "",
         "checkpoint_key": model.checkpoint_key or "",
         "weights_hash": model.weights_hash,

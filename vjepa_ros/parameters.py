@@ -68,6 +68,8 @@ TABLE: tuple[Parameter, ...] = (
     # the model
     _P("preset", "str", "tiny", "Name of a preset, or path of a preset file."),
     _P("checkpoint", "str", "", "Path of the weights; empty for seeded random ones (announced as UNTRAINED)."),
+    _P("random_predictor", "bool", False, "Take the encoder alone from the checkpoint, with a seeded random predictor "
+       "(announced as UNTRAINED): for files without an action-conditioned one."),
     _P("device", "str", "auto", "Torch device of the model: cpu, cuda, cuda:1; auto takes CUDA where there is one."),
     _P("dtype", "str", "auto", "Arithmetic of the model; auto is float32 on a CPU and bfloat16 on a GPU.",
        choices=("auto", "float32", "bfloat16", "float16")),
@@ -137,6 +139,7 @@ class NodeConfig:
     model: ModelConfig
     stream: StreamConfig
     checkpoint: str | None
+    random_predictor: bool
     device: str
     dtype: str
     seed: int
@@ -232,6 +235,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         model=model,
         stream=stream,
         checkpoint=v["checkpoint"] or None,
+        random_predictor=v["random_predictor"],
         device=v["device"],
         dtype=v["dtype"],
         seed=v["seed"],
