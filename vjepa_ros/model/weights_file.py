@@ -18,6 +18,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,10 @@ class WeightsFile:
 
         Such pages are the file's own and no burden when memory is short, but they count as the process's.
         """
-        for start, length in self._mappings():
+        for start, length in self._mappings:
             _LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
 
+    @cached_property
     def _mappings(self) -> list[tuple[int, int]]:
         """(address, bytes) of where this process has the file mapped, as Linux lists it."""
         own = " " + str(self.path.resolve())
