@@ -1,37 +1,27 @@
-"""The converter as people call it: what it writes, what it refuses, and what is left when it is killed."""
+"""The converter as people call it: what it writes, and what it refuses."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import yaml
+from conversions import CHECKPOINT, REFERENCE, loaded, run, written_preset
 from safetensors.torch import load_file, save_file
 
 import vjepa_ros
-from vjepa_ros import convert
+from vjepa_ros import conversion
+from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import CheckpointError
 from vjepa_ros.model.sidecar import Sidecar
-
-REFERENCE = Path(__file__).parent / "data" / "reference"
-CHECKPOINT = REFERENCE / "small_ac.pt"
-CONVENTION = {"frame_rate": 4.0, "hop": 2, "actions.reduction": "pick", "actions.phase": "first"}
 
 
 @pytest.fixture
 def preset(tmp_path: Path) -> str:
-    """The small checkpoint's preset at 64x64 px, with the convention that a sidecar records."""
-    values = yaml.safe_load((REFERENCE / "small_ac.yaml").read_text())
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump({**values, "image_size": 64, **CONVENTION}))
-    return str(path)
+    return written_preset(tmp_path)
 
 
 @pytest.fixture
@@ -50,10 +40,6 @@ def training_checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "training.pt"
 
 
-def run(*arguments: str | Path) -> int:
-    return convert.main([str(argument) for argument in arguments])
-
-
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
     """(exit status, the sentence)."""
     status = run(*arguments)
@@ -63,11 +49,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple
     return status, sentence.removeprefix("vjepa_convert: ")
 
 
-def loaded(path: Path, preset: str, dtype: str = "float32", **options: Any) -> vjepa_ros.engine.WorldModel:
-    return vjepa_ros.load(preset, checkpoint=str(path), dtype=dtype, **options)
-
-
-def outputs(model: vjepa_ros.engine.WorldModel) -> torch.Tensor:
+def outputs(model: WorldModel) -> torch.Tensor:
     generator = torch.Generator().manual_seed(5)
     clip = torch.randn(1, 3, 16, 64, 64, generator=generator)
     actions, states = torch.randn(2, 1, 8, 7, generator=generator)
@@ -248,7 +230,7 @@ def test_a_failing_disk(folder, preset):
 
 def test_a_second_conversion_to_the_same_place_is_refused(folder, preset, capsys):
     out = folder / "small.safetensors"
-    with convert._work_folder(out):
+    with conversion._work_folder(out):
         status, sentence = refused(capsys, CHECKPOINT, out, "--preset", preset)
         assert (status, sentence) == (1, f"{out}: another vjepa_convert is writing it")
     assert run(CHECKPOINT, out, "--preset", preset) == 0
@@ -261,7 +243,7 @@ def test_a_result_that_differs_from_its_source_is_not_kept(folder, preset, capsy
         wrong = {**parts, part: {**parts[part], name: parts[part][name] + 1}}
         save_file({f"{p}.{n}": tensor for p, tensors in wrong.items() for n, tensor in tensors.items()}, path)
 
-    monkeypatch.setattr(convert, "write_safetensors", write_wrongly)
+    monkeypatch.setattr(conversion, "write_safetensors", write_wrongly)
     status, sentence = refused(capsys, CHECKPOINT, folder / "small.safetensors", "--preset", preset)
     assert status == 1 and f"its {part} is not the one that" in sentence
     assert list(folder.iterdir()) == []
@@ -269,7 +251,7 @@ def test_a_result_that_differs_from_its_source_is_not_kept(folder, preset, capsy
 
 def test_other_outputs_are_noticed_even_with_the_right_weights(folder, preset, capsys, monkeypatch):
     load = vjepa_ros.engine.load
-    monkeypatch.setattr(convert.engine, "load", lambda *a, **k: load(*a, **{**k, "encoder_heads": 2}))
+    monkeypatch.setattr(conversion.engine, "load", lambda *a, **k: load(*a, **{**k, "encoder_heads": 2}))
     monkeypatch.setattr(Sidecar, "require_sizes", lambda *_: None)
     status, sentence = refused(capsys, CHECKPOINT, folder / "small.safetensors", "--preset", preset)
     assert status == 1 and "gives other latents than its source (by up to " in sentence
@@ -280,83 +262,6 @@ def test_ctrl_c(folder, preset, capsys, monkeypatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(convert, "write_safetensors", interrupted)
+    monkeypatch.setattr(conversion, "write_safetensors", interrupted)
     assert refused(capsys, CHECKPOINT, folder / "small.safetensors", "--preset", preset) == (130, "interrupted")
     assert list(folder.iterdir()) == []
-
-
-# --- Killed ----------------------------------------------------------------------------------------------------------
-
-# Converts again and again, each time in a fork that kills itself one step later: before the first, second, ... thing
-# that it does in or to the output's folder, until one comes through. Then once more in the middle of writing the
-# weights, by a limit on the size of files. What each left behind is copied to a folder of its own.
-KILLED = """
-import os, pathlib, resource, shutil, signal, sys, torch
-from vjepa_ros import convert
-torch.set_num_threads(1)
-folder, states, start, *arguments = sys.argv[1:]
-def die_before(step):
-    seen = 0
-    def hook(event, values):
-        nonlocal seen
-        if event in ("os.remove", "os.rmdir") or any(folder in str(value) for value in values):
-            seen += 1
-            if seen > step:
-                os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(hook)
-def attempt(name, prepare):
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(start, folder)
-    child = os.fork()
-    if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        prepare()
-        os._exit(convert.main(arguments))
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    shutil.copytree(folder, os.path.join(states, name))
-    return status
-step = 0
-while (status := attempt(f"step {step}", lambda: die_before(step))) == -signal.SIGKILL:
-    step += 1
-assert status == 0, status
-def limit():
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
-assert attempt("writing", limit) == -signal.SIGXFSZ
-"""
-
-
-@pytest.mark.parametrize("before", ["nothing", "another pair"])
-def test_a_killed_run_leaves_a_whole_pair_or_none(tmp_path, folder, preset, before):
-    out, start, states = folder / "small.safetensors", tmp_path / "start", tmp_path / "states"
-    start.mkdir()
-    states.mkdir()
-    new = loaded(CHECKPOINT, preset).weights_hash
-    old = ""
-    if before == "another pair":
-        content = torch.load(CHECKPOINT, weights_only=True)
-        content["target_encoder"] = {name: tensor * 2 for name, tensor in content["target_encoder"].items()}
-        torch.save(content, tmp_path / "other.pt")
-        assert run(tmp_path / "other.pt", start / out.name, "--preset", preset) == 0
-        old = loaded(start / out.name, preset).weights_hash
-    arguments = [folder, states, start, CHECKPOINT, out, "--preset", preset, *(["--force"] if old else [])]
-    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, timeout=110)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-    found: dict[str, list[str]] = {}
-    for state in states.iterdir():
-        weights = state / out.name
-        # With its sidecar, which is for this very file (or it would be refused), or none at all.
-        assert weights.with_suffix(".json").exists() or not weights.exists(), state.name
-        found.setdefault(loaded(weights, preset).weights_hash if weights.exists() else "none", []).append(state.name)
-    print(json.dumps({kind: sorted(names) for kind, names in found.items()}))
-    assert set(found) == {"none", new, old} - {""}
-    assert len(found[new]) >= 2  # killed while tidying up, and the one that came through
-    assert "writing" in found[old or "none"]
-    assert any(state.glob("*.vjepa_convert/*") for state in states.iterdir())
-
-    left_over = next(state for state in states.iterdir() if state.name == "writing")
-    assert [*left_over.glob("*.vjepa_convert/.tmp*")]  # half of the weights, from a killed run
-    assert run(CHECKPOINT, left_over / out.name, "--preset", preset, "--force") == 0
-    assert sorted(path.name for path in left_over.iterdir()) == ["small.json", "small.safetensors"]
-    assert os.path.getsize(left_over / out.name) == os.path.getsize(states / found[new][0] / out.name)

@@ -23,7 +23,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "parameters": ({"errors", "config", "model"}, set()),
     "forecast": ({"errors", "config", "parameters", "stream", "engine", "latents"}, {"torch", "numpy"}),
     "info": ({"errors", "config", "parameters", "stream", "engine"}, {"numpy"}),
-    "convert": ({"errors", "config", "parameters", "model", "stream", "engine"}, {"torch", "rich", "yaml"}),
+    "conversion": ({"errors", "config", "parameters", "model", "stream", "engine"}, {"torch"}),
+    "convert": ({"errors", "conversion"}, {"rich", "yaml"}),
     "bag": ({"errors", "config", "stream", "latents"}, {"numpy", "rosbags"}),
     "__init__": ({"engine"}, set()),
 }
