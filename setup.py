@@ -39,7 +39,9 @@ setup(
         *files_under("launch"),
         *files_under("config"),
     ],
-    entry_points={"console_scripts": [f"predictor_node = {name}.ros.main:main"]},
+    entry_points={
+        "console_scripts": [f"predictor_node = {name}.ros.main:main", f"vjepa_convert = {name}.convert:main"],
+    },
     zip_safe=True,
     # On a robot numpy, OpenCV and YAML come from apt, which pip does not always see, and torch is the build that fits
     # its GPU: a requirement here could pull a second copy of one of them. package.xml is what rosdep reads; who
@@ -51,6 +53,7 @@ setup(
             "opencv-python-headless>=4.6,<5",
             "pillow",
             "pyyaml",
+            "rich",
             "rosbags",
             "safetensors",
             "torch>=2.1",

@@ -111,6 +111,7 @@ def output_of(workspace: Path, code: str) -> str:
         "share/vjepa_ros/launch/predictor.launch.py",
         "share/vjepa_ros/config/presets/tiny.yaml",
         "lib/vjepa_ros/predictor_node",
+        "lib/vjepa_ros/vjepa_convert",
     ],
 )
 def test_ros_finds_its_files(workspace: Path, place: str) -> None:
@@ -135,6 +136,13 @@ def test_presets_are_found_where_they_were_installed(workspace: Path) -> None:
     load = "from vjepa_ros.model.presets import load_preset; load_preset('tiny')"
     output = output_of(workspace, f"{load}; import vjepa_ros; print(vjepa_ros.__file__)")
     assert Path(output).is_relative_to(workspace / "install")
+
+
+def test_the_converter_starts(workspace: Path) -> None:
+    executable = workspace / "install/vjepa_ros/lib/vjepa_ros/vjepa_convert"
+    assert os.access(executable, os.X_OK)
+    output, errors = start(workspace, executable, "--help").communicate(timeout=60)
+    assert "CHECKPOINT OUT.safetensors" in output, errors
 
 
 def test_the_executable_starts_the_node(workspace: Path) -> None:

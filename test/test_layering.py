@@ -24,6 +24,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "node_config": ({"errors", "config", "model", "stream", "parameters"}, set()),
     "forecast": ({"errors", "config", "node_config", "stream", "engine", "latents"}, {"torch", "numpy"}),
     "info": ({"errors", "config", "node_config", "stream", "engine"}, {"numpy"}),
+    "conversion": ({"errors", "config", "node_config", "parameters", "model", "stream", "engine"}, {"torch"}),
+    "convert": ({"errors", "conversion"}, {"rich", "yaml"}),
     "bag": ({"errors", "config", "stream", "latents"}, {"numpy", "rosbags"}),
     "__init__": ({"engine"}, set()),
 }

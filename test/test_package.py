@@ -22,13 +22,14 @@ KEYS = {
     "hypothesis": "python3-hypothesis",
     "numpy": "python3-numpy",
     "pytest": "python3-pytest",
+    "rich": "python3-rich",
     "rosbags": "python3-rosbags-pip",
     "safetensors": None,
     "torch": None,
     "yaml": "python3-yaml",
 }
 # What only a checkout needs: the demo's output, the tests' own tools, and their helpers.
-DEVELOPMENT_ONLY = {"catkin_pkg", "einops", "psutil", "rich", "setuptools", "timm", "vjepa2"}
+DEVELOPMENT_ONLY = {"catkin_pkg", "einops", "psutil", "setuptools", "timm", "vjepa2"}
 
 
 def third_party_imports(folder: str) -> set[str]:

@@ -21,9 +21,18 @@ def load(
     device: str = "cpu",
     dtype: str = "float32",
     seed: int = 0,
+    random_predictor: bool = False,
     **overrides: Any,
 ) -> WorldModel:
     """Build a world model; see :func:`vjepa_ros.engine.load`."""
     from vjepa_ros import engine  # torch takes seconds to import: only who asks for a model pays for it
 
-    return engine.load(preset, checkpoint=checkpoint, device=device, dtype=dtype, seed=seed, **overrides)
+    return engine.load(
+        preset,
+        checkpoint=checkpoint,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        random_predictor=random_predictor,
+        **overrides,
+    )

@@ -36,6 +36,7 @@ def load(
     device: str = "cpu",
     dtype: str = "float32",
     seed: int = 0,
+    random_predictor: bool = False,
     **overrides: Any,
 ) -> WorldModel:
     """Build a world model.
@@ -47,6 +48,8 @@ def load(
         dtype: of weights and layers: ``float32``, ``bfloat16`` or ``float16``; ``auto`` is float32 on a CPU and
             bfloat16 elsewhere.
         seed: of the random weights; the same seed gives the same ones.
+        random_predictor: take the encoder alone from the checkpoint, for files without an action-conditioned predictor;
+            what is then predicted means nothing.
         overrides: model parameters that replace the preset's, see :func:`vjepa_ros.model.presets.model_config`.
 
     Raises:
@@ -60,7 +63,11 @@ def load(
     with torch.device("meta"):
         encoder, predictor = Encoder(config), Predictor(config)
     if checkpoint:
-        weights = read_checkpoint(checkpoint, encoder, predictor)
+        predictor_seed = seed if random_predictor else None
+        with failures("loading the weights"):
+            weights = read_checkpoint(
+                checkpoint, encoder, predictor, device=torch_device, dtype=torch_dtype, predictor_seed=predictor_seed
+            )
     else:
         weights = random_weights(encoder, predictor, seed)
     return WorldModel(config, encoder, predictor, weights, torch_device, torch_dtype)
@@ -76,7 +83,8 @@ class WorldModel:
         config: the configuration.
         grid: tokens of a whole window; ``grid.unflatten`` turns latents into (B, T', H', W', D).
         device, dtype: where and in what the layers run.
-        trained: whether the weights come from a checkpoint. Random ones give meaningless latents.
+        trained: whether all weights come from a checkpoint. Random ones give meaningless latents.
+        notice: what users must be told about weights that are not trained, empty where all are.
         checkpoint_key: the key of the file that the encoder came from, None for random weights.
         weights_hash: 16 hex digits that stand for the weights, whatever the device and dtype.
         encoder, predictor: the modules.
@@ -96,7 +104,8 @@ class WorldModel:
         self.device = device
         self.dtype = dtype
         self.checkpoint_key = weights.checkpoint_key
-        self.trained = weights.checkpoint_key is not None
+        self.trained = weights.trained
+        self.notice = _notice(weights)
         self.weights_hash = weights.hash()
         self.encoder = encoder
         self.predictor = predictor
@@ -207,6 +216,13 @@ def layer_normalize(latents: Tensor) -> Tensor:
 def _tensor(value: Tensor | NDArray[np.floating]) -> Tensor:
     """The value as a tensor; numpy arrays are copied, since they may be read-only views of a message."""
     return value if isinstance(value, Tensor) else torch.tensor(value)
+
+
+def _notice(weights: Weights) -> str:
+    if weights.trained:
+        return ""
+    which = "seeded random weights" if weights.checkpoint_key is None else "the predictor has seeded random weights"
+    return f"UNTRAINED: {which}"
 
 
 def _place(module: nn.Module, tensors: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:

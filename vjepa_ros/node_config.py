@@ -1,16 +1,20 @@
 """What the parameters say, as a whole: validated, with presets and defaults filled in.
 
-Values in, frozen configurations out; it knows no ROS and builds nothing.
+Values in, frozen configurations out; the only file it reads is the sidecar of the weights. It knows no ROS and builds
+nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from vjepa_ros.config import ModelConfig, ViewConfig, require
+from vjepa_ros.errors import CheckpointError, ConfigError
 from vjepa_ros.model.presets import model_config
+from vjepa_ros.model.sidecar import JOINT_NORMALIZATION, Sidecar
 from vjepa_ros.parameters import effective
 from vjepa_ros.stream.config import SignalConfig, StreamConfig
 
@@ -37,7 +41,8 @@ class NodeConfig:
         actions, states: their normalisation.
         offsets_s: added to the stamps, by stream: ``image``, ``joint_commands``, ``joint_states``.
         max_skew_s: clocks of camera and joints further apart are warned about.
-        checkpoint, device, dtype, seed, threads: how the model is loaded and run.
+        convention_warnings: where the weights were trained with another convention, which was overridden.
+        checkpoint, random_predictor, device, dtype, seed, threads: how the model is loaded and run.
         image_transport: ``raw`` or ``compressed``.
         lossless, queue_size, max_failures: how the worker works.
         forecast_only, wire_encoding, publish_context: what is published.
@@ -50,7 +55,9 @@ class NodeConfig:
     states: Normalization
     offsets_s: dict[str, float]
     max_skew_s: float
+    convention_warnings: tuple[str, ...]
     checkpoint: str | None
+    random_predictor: bool
     device: str
     dtype: str
     seed: int
@@ -74,6 +81,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         ConfigError: naming the parameter at fault and why.
     """
     v = effective(values)
+    warnings = _apply_sidecar(v)
     overrides = {field.name: v[field.name] for field in fields(ModelConfig) if field.name != "preset"}
     model = model_config(v["preset"], **overrides)
     return NodeConfig(
@@ -84,7 +92,9 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         states=_normalization("states", v, model.state_dim),
         offsets_s={name: v[f"time.offset_s.{name}"] for name in ("image", "joint_commands", "joint_states")},
         max_skew_s=v["time.max_skew_s"],
+        convention_warnings=warnings,
         checkpoint=v["checkpoint"] or None,
+        random_predictor=v["random_predictor"],
         device=v["device"],
         dtype=v["dtype"],
         seed=v["seed"],
@@ -97,6 +107,31 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         wire_encoding=v["latents.dtype"],
         publish_context=v["latents.publish_context"],
     )
+
+
+def _apply_sidecar(v: dict[str, Any]) -> tuple[str, ...]:
+    """Take the normalisation of the weights' sidecar where none is set; where it names another convention, refuse.
+
+    Returns:
+        The differences, where they are overridden.
+    """
+    weights = Path(v["checkpoint"])
+    if weights.suffix != ".safetensors":
+        return ()
+    try:
+        sidecar = Sidecar.next_to(weights)
+    except CheckpointError as error:
+        raise ConfigError("checkpoint", str(error)) from error
+    if sidecar is None:
+        return ()
+    for name in JOINT_NORMALIZATION:
+        v[name] = v[name] or sidecar.normalization[name]
+    differences = sidecar.differences(v)
+    if differences and not v["override_convention"]:
+        name, first = next(iter(differences.items()))
+        others = "".join(f"; {name}: {text}" for name, text in list(differences.items())[1:])
+        raise ConfigError(name, f"{first}{others}; to run them all the same, set override_convention: true")
+    return tuple(f"{name}: {text}" for name, text in differences.items())
 
 
 def _stream(v: dict[str, Any], model: ModelConfig) -> StreamConfig:

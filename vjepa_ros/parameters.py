@@ -71,6 +71,10 @@ TABLE: tuple[Parameter, ...] = (
     # the model
     _P("preset", "str", "tiny", "Name of a preset, or path of a preset file."),
     _P("checkpoint", "str", "", "Path of the weights; empty for seeded random ones (announced as UNTRAINED)."),
+    _P("random_predictor", "bool", False, "Take the encoder alone from the checkpoint, with a seeded random predictor "
+       "(announced as UNTRAINED): for files without an action-conditioned one."),
+    _P("override_convention", "bool", False, "Run weights whose sidecar names another convention all the same; every "
+       "latent_info then carries a warning."),
     _P("device", "str", "auto", "Torch device of the model: cpu, cuda, cuda:1; auto takes CUDA where there is one."),
     _P("dtype", "str", "auto", "Arithmetic of the model; auto is float32 on a CPU and bfloat16 on a GPU.",
        choices=("auto", "float32", "bfloat16", "float16")),

@@ -1,48 +1,94 @@
-"""Reading weights files: the layouts that exist, and a clear refusal of everything else."""
+"""Reading weights: the layouts that exist, and what comes out of them."""
 
 from __future__ import annotations
 
-import os
-import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from reference import DATA, SMALL_CHECKPOINT, small_config
-from safetensors.torch import save_file
+from checkpoint_files import ENCODER_PREFIX, read, refusal, saved, saved_safetensors, small_content
+from reference import SMALL_CHECKPOINT, SMALL_PRESET, public_encoder, public_predictor, randomize, run, small_config
+from torch import nn
 
-from vjepa_ros.errors import CheckpointError
-from vjepa_ros.model.checkpoint import read_checkpoint
+import vjepa_ros
+from vjepa_ros.engine import layer_normalize
+from vjepa_ros.model.checkpoint import ALLOWED_EXTRA, read_checkpoint
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.model.weights import Weights
-
-ENCODER_PREFIX = "module.backbone."
-
-
-def read(path: str | Path, use_extrinsics: bool = False, **overrides: object) -> Weights:
-    config = small_config(**overrides)
-    with torch.device("meta"):
-        encoder, predictor = Encoder(config), Predictor(config, use_extrinsics)
-    return read_checkpoint(path, encoder, predictor)
 
 
 @pytest.fixture
 def content() -> dict[str, Any]:
-    return torch.load(SMALL_CHECKPOINT, weights_only=True)
+    return small_content()
 
 
-def saved(tmp_path: Path, content: object) -> Path:
-    torch.save(content, tmp_path / "weights.pt")
-    return tmp_path / "weights.pt"
+@pytest.fixture(scope="module")
+def public() -> dict[str, nn.Module]:
+    """Modules of the public code with random weights: the averaged encoder, the other one, and the predictor."""
+    config = small_config()
+    modules = {
+        "target_encoder": public_encoder(config),
+        "encoder": public_encoder(config),
+        "predictor": public_predictor(config),
+    }
+    for seed, module in enumerate(modules.values()):
+        randomize(module, seed)
+    return modules
 
 
-def refusal(path: str | Path, **overrides: object) -> str:
-    with pytest.raises(CheckpointError) as error:
-        read(path, **overrides)
-    assert str(path) in str(error.value)
-    return str(error.value)
+def wrapped(module: nn.Module, prefix: str) -> dict[str, torch.Tensor]:
+    """The state of a module as training saves it: what wraps it puts its prefix before each name."""
+    return {f"{prefix}{name}": tensor for name, tensor in module.state_dict().items()}
+
+
+def training_state(module: nn.Module) -> dict[str, Any]:
+    """What else a training checkpoint holds, from a real optimizer that has made a step."""
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5)
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    optimizer.zero_grad()
+    scaler = {"scale": 65536.0, "growth_factor": 2.0, "_growth_tracker": 0}
+    return {"opt": optimizer.state_dict(), "scaler": scaler, "epoch": 315, "loss": 0.31, "batch_size": 8,
+            "world_size": 64, "lr": 1e-5}  # fmt: skip
+
+
+def assert_same_weights(weights, encoder: nn.Module, predictor: nn.Module) -> None:
+    stored = encoder.state_dict()
+    assert weights.encoder.keys() == stored.keys()
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in weights.encoder.items())
+    stored = predictor.state_dict()
+    assert weights.predictor.keys() == stored.keys() - set(ALLOWED_EXTRA["predictor"])
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in weights.predictor.items())
+
+
+PREFIXES = ["", "module.", "backbone.", "module.backbone.", "backbone.module.", "module.module.backbone."]
+
+
+@pytest.mark.parametrize("encoder_prefix", PREFIXES)
+@pytest.mark.parametrize("predictor_prefix", PREFIXES)
+def test_prefixes_in_every_combination(tmp_path, public, encoder_prefix, predictor_prefix):
+    path = saved(tmp_path, {"encoder": wrapped(public["encoder"], encoder_prefix),
+                            "predictor": wrapped(public["predictor"], predictor_prefix)})  # fmt: skip
+    assert_same_weights(read(path), public["encoder"], public["predictor"])
+
+
+def test_a_training_checkpoint_of_the_public_code_gives_the_public_codes_output(tmp_path, public):
+    """Everything that training saves, with a stray pos_embed, and the averaged encoder beside the other one."""
+    encoder = wrapped(public["encoder"], ENCODER_PREFIX)
+    target = {**wrapped(public["target_encoder"], ENCODER_PREFIX), f"{ENCODER_PREFIX}pos_embed": torch.ones(1, 128, 64)}
+    everything = {"encoder": encoder, "target_encoder": target, "predictor": wrapped(public["predictor"], "module."),
+                  **training_state(public["encoder"])}  # fmt: skip
+    wm = vjepa_ros.load(SMALL_PRESET, checkpoint=str(saved(tmp_path, everything)), image_size=64)
+    assert wm.trained and wm.notice == "" and wm.checkpoint_key == "target_encoder"
+    generator = torch.Generator().manual_seed(0)
+    clip = torch.randn(1, 3, 16, 64, 64, generator=generator)
+    actions, states = torch.randn(2, 1, 8, 7, generator=generator)
+    latents = layer_normalize(run(public["target_encoder"], clip))
+    predictions = layer_normalize(run(public["predictor"], latents, actions, states))
+    torch.testing.assert_close(wm.encode(clip), latents, rtol=0, atol=1e-5)
+    torch.testing.assert_close(wm.predict(latents, actions, states), predictions, rtol=0, atol=1e-5)
 
 
 def test_the_released_layout(content):
@@ -54,6 +100,16 @@ def test_the_released_layout(content):
     stored = content["predictor"]
     assert len(weights.predictor) == len(stored) - 2  # all but the unused extrinsics encoder
     assert all(torch.equal(tensor, stored[f"module.{name}"]) for name, tensor in weights.predictor.items())
+
+
+def test_two_encoders_that_are_one(tmp_path, content):
+    """In the released AC file both keys hold the same tensors, stored once."""
+    one = content["target_encoder"]
+    path = saved(tmp_path, {"encoder": one, "target_encoder": dict(one), "predictor": content["predictor"]})
+    both = torch.load(path, weights_only=True)
+    name = f"{ENCODER_PREFIX}norm.weight"
+    assert both["encoder"][name].data_ptr() == both["target_encoder"][name].data_ptr()
+    assert read(path).hash() == read(SMALL_CHECKPOINT).hash()
 
 
 def test_extrinsics_are_read_where_they_are_used(content):
@@ -80,128 +136,93 @@ def test_the_preferred_encoder_is_used_and_named(tmp_path, content, keys, prefer
     assert torch.equal(weights.encoder[name], encoders[preferred][ENCODER_PREFIX + name])
 
 
-def test_names_without_prefixes_and_a_stray_pos_embed(tmp_path, content):
-    encoder = {name.removeprefix(ENCODER_PREFIX): tensor for name, tensor in content["encoder"].items()}
-    encoder["pos_embed"] = torch.zeros(1, 128, 64)
-    predictor = {name.removeprefix("module."): tensor for name, tensor in content["predictor"].items()}
-    path = saved(tmp_path, {"target_encoder": encoder, "predictor": predictor})
-    assert read(path).hash() == read(SMALL_CHECKPOINT).hash()
-
-
 def test_safetensors_hold_the_same_weights(tmp_path):
     weights = read(SMALL_CHECKPOINT)
-    tensors = {f"encoder.{name}": tensor for name, tensor in weights.encoder.items()}
-    tensors |= {f"predictor.{name}": tensor for name, tensor in weights.predictor.items()}
-    save_file(tensors, tmp_path / "weights.safetensors")
-    again = read(tmp_path / "weights.safetensors")
+    parts = {"encoder": weights.encoder, "predictor": weights.predictor}
+    again = read(saved_safetensors(tmp_path / "weights.safetensors", parts))
     assert again.hash() == weights.hash() and again.checkpoint_key == "encoder"
 
 
-def test_what_happens_to_the_file_later_changes_nothing(tmp_path):
-    path = tmp_path / "weights.pt"
-    path.write_bytes(Path(SMALL_CHECKPOINT).read_bytes())
-    weights = read(path)
-    before = weights.hash()
-    with path.open("r+b") as file:  # in place, where a mapping would see it
-        file.write(b"\xff" * path.stat().st_size)
-    assert weights.hash() == before
+def test_safetensors_with_the_prefixes_of_training(tmp_path, content):
+    parts = {"encoder": content["encoder"], "predictor": content["predictor"]}
+    path = saved_safetensors(tmp_path / "weights.safetensors", parts)
+    assert read(path).hash() == read(SMALL_CHECKPOINT).hash()
 
 
-def test_missing_file_and_folder(tmp_path):
-    assert "no such file" in refusal(tmp_path / "nowhere.pt")
-    assert "folder" in refusal(tmp_path)
+def test_tensors_that_are_views_of_others_are_copied_as_they_look(tmp_path, content):
+    name = f"{ENCODER_PREFIX}blocks.0.mlp.fc1.weight"
+    expected = content["target_encoder"][name].clone()
+    content["target_encoder"][name] = expected.t().contiguous().t()
+    assert not content["target_encoder"][name].is_contiguous()
+    weights = read(saved(tmp_path, content))
+    tensor = weights.encoder["blocks.0.mlp.fc1.weight"]
+    assert tensor.is_contiguous() and torch.equal(tensor, expected)
+    assert weights.hash() == read(SMALL_CHECKPOINT).hash()
 
 
-@pytest.mark.parametrize("content_bytes", [b"", b"version https://git-lfs", pickle.dumps({"a": 1})])
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_not_a_checkpoint(tmp_path, content_bytes, suffix):
-    path = tmp_path / f"weights{suffix}"
-    path.write_bytes(content_bytes)
-    assert "is not a" in refusal(path)
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float64])
+def test_dtypes_of_the_file_and_of_the_model(tmp_path, content, stored):
+    for part in ("target_encoder", "predictor"):
+        content[part] = {name: tensor.to(stored) for name, tensor in content[part].items()}
+    path = saved(tmp_path, content)
+    assert read(path).encoder["norm.bias"].dtype == stored
+    config = small_config()
+    weights = read_checkpoint(path, Encoder(config), Predictor(config), dtype=torch.bfloat16)
+    tensor = content["target_encoder"][f"{ENCODER_PREFIX}norm.bias"]
+    assert torch.equal(weights.encoder["norm.bias"], tensor.to(torch.bfloat16))
+    assert weights.hash() == read(path).hash() != read(SMALL_CHECKPOINT).hash()  # of the file, not of the run
 
 
-def test_another_zip_archive():
-    assert "is not a checkpoint" in refusal(DATA / "golden.npz")
+def test_progress_is_told_up_to_the_end():
+    told: list[tuple[int, int]] = []
+    config = small_config()
+    weights = read_checkpoint(
+        SMALL_CHECKPOINT, Encoder(config), Predictor(config), on_bytes=lambda *bytes: told.append(bytes)
+    )
+    total = sum(tensor.nbytes for part in (weights.encoder, weights.predictor) for tensor in part.values())
+    done = [bytes[0] for bytes in told]
+    assert len(told) > 10 and done == sorted(done) and told[-1] == (total, total)
 
 
-@pytest.mark.parametrize("kept", [0.01, 0.5, 0.999])
-def test_truncated(tmp_path, kept):
-    whole = Path(SMALL_CHECKPOINT).read_bytes()
-    path = tmp_path / "weights.pt"
-    path.write_bytes(whole[: int(len(whole) * kept)])
-    assert "truncated" in refusal(path)
+# --- Encoders without an action-conditioned predictor ----------------------------------------------------------------
+
+ADVICE = "to use its encoder alone, with a random predictor, set random_predictor (vjepa_convert: --encoder-only)"
 
 
-def test_truncated_safetensors(tmp_path):
-    path = tmp_path / "weights.safetensors"
-    save_file({"encoder.norm.weight": torch.zeros(64)}, path)
-    path.write_bytes(path.read_bytes()[:-1])
-    assert "truncated" in refusal(path)
-
-
-class RunsCode:
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.marker),)
-
-
-def test_a_pickle_that_wants_to_run_code(tmp_path, content):
-    marker = tmp_path / "it_ran"
-    path = saved(tmp_path, {**content, "extra": RunsCode(marker)})
-    assert "could run code" in refusal(path) and not marker.exists()
-    torch.load(path, weights_only=False)
-    assert marker.exists()  # the trap is a real one
-
-
-def test_missing_parts(tmp_path, content):
+def without_ac_predictor(tmp_path: Path, content: dict[str, Any], kind: str) -> tuple[Path, str]:
+    """A file of one kind that lacks it, and what is said of it."""
+    if kind == "masked":  # the released encoders come with the predictor of their pre-training
+        masked = {"module.backbone.mask_tokens.0": torch.zeros(1, 1, 64), "module.backbone.predictor_norm.bias": 0}
+        path = saved(tmp_path, {**content, "predictor": masked})
+        return path, "has a predictor of masked patches, not an action-conditioned one"
     encoders = {key: value for key, value in content.items() if key != "predictor"}
-    assert "has no predictor; it has epoch, loss, encoder, target_encoder" in refusal(saved(tmp_path, encoders))
-    rest = {"predictor": content["predictor"]}
-    assert "has no target_encoder or ema_encoder or encoder; it has predictor" in refusal(saved(tmp_path, rest))
-    assert "predictor is a int" in refusal(saved(tmp_path, {**content, "predictor": 3}))
-    assert "it has no keys" in refusal(saved(tmp_path, [1, 2]))
+    if kind == "safetensors":
+        path = saved_safetensors(tmp_path / "encoder.safetensors", {"encoder": encoders["encoder"]})
+    else:
+        path = saved(tmp_path, encoders)
+    return path, "has no predictor"
 
 
-@pytest.mark.parametrize("part, name", [("target_encoder", "module.backbone.blocks.1.norm1.bias"),
-                                        ("predictor", "module.action_encoder.weight")])  # fmt: skip
-def test_missing_and_unexpected_names(tmp_path, content, part, name):
-    tensor = content[part].pop(name)
-    bare = name.removeprefix("module.").removeprefix("backbone.")
-    assert f"{part.removeprefix('target_')} lacks {bare}" in refusal(saved(tmp_path, content))
-    content[part][name] = tensor
-    content[part]["module.surplus.weight"] = tensor
-    assert "surplus.weight, which this model does not" in refusal(saved(tmp_path, content))
+@pytest.mark.parametrize("kind", ["none", "masked", "safetensors"])
+def test_a_file_without_an_ac_predictor_is_refused_with_advice(tmp_path, content, kind):
+    path, what = without_ac_predictor(tmp_path, content, kind)
+    assert refusal(path) == f"{what}; {ADVICE}"
 
 
-def test_no_encoder_name_is_allowed_in_a_predictor(tmp_path, content):
-    content["predictor"]["module.pos_embed"] = torch.zeros(1)
-    assert "predictor has pos_embed" in refusal(saved(tmp_path, content))
+@pytest.mark.parametrize("kind", ["none", "masked", "safetensors"])
+def test_its_encoder_alone_can_be_asked_for(tmp_path, content, kind):
+    path, _ = without_ac_predictor(tmp_path, content, kind)
+    with_predictor = read(SMALL_CHECKPOINT)
+    weights, again, other = (read(path, predictor_seed=seed) for seed in (3, 3, 4))
+    assert not weights.trained and weights.checkpoint_key in ("encoder", "target_encoder")
+    assert weights.hashes["encoder"] == with_predictor.hashes["encoder"]
+    assert weights.predictor.keys() == with_predictor.predictor.keys()
+    assert weights.hash() == again.hash() != other.hash()
+    assert weights.predictor["predictor_proj.weight"].std() == pytest.approx(0.02, rel=0.05)
 
-
-def test_wrong_shape_names_file_name_and_both_shapes():
-    message = refusal(SMALL_CHECKPOINT, tubelet_size=1)
-    assert "patch_embed.proj.weight" in message and "(64, 3, 2, 16, 16)" in message and "(64, 3, 1, 16, 16)" in message
-    message = refusal(SMALL_CHECKPOINT, action_dim=8)
-    assert "action_encoder.weight" in message and "(64, 7)" in message and "(64, 8)" in message
-
-
-def test_another_depth():
-    assert "lacks blocks.3.norm1.weight" in refusal(SMALL_CHECKPOINT, encoder_depth=4)
-    assert "has blocks.2.norm1.weight" in refusal(SMALL_CHECKPOINT, encoder_depth=2)
-
-
-def test_what_is_no_floating_point_tensor(tmp_path, content):
-    name = f"{ENCODER_PREFIX}norm.bias"
-    for value, kind in ((torch.zeros(64, dtype=torch.int64), "torch.int64"), ("text", "str")):
-        content["target_encoder"][name] = value
-        assert f"norm.bias is {kind}, not a floating-point tensor" in refusal(saved(tmp_path, content))
-
-
-def test_safetensors_with_names_that_belong_nowhere(tmp_path):
-    path = tmp_path / "weights.safetensors"
-    save_file({"model.a": torch.zeros(1)}, path)
-    assert "no names that begin with encoder." in refusal(path)
-    save_file({"encoder.a": torch.zeros(1), "predictor.a": torch.zeros(1), "optimizer.a": torch.zeros(1)}, path)
-    assert "optimizer.a" in refusal(path)
+    wm = vjepa_ros.load(SMALL_PRESET, checkpoint=str(path), image_size=64, random_predictor=True, seed=3)
+    assert wm.weights_hash == weights.hash() and not wm.trained
+    assert wm.notice == "UNTRAINED: the predictor has seeded random weights"
+    whole = vjepa_ros.load(SMALL_PRESET, checkpoint=SMALL_CHECKPOINT, image_size=64)
+    clip = torch.randn(1, 3, 16, 64, 64)
+    assert torch.equal(wm.encode(clip), whole.encode(clip))

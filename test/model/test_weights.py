@@ -9,7 +9,7 @@ from reference import small_config
 
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.model.weights import Weights, random_weights
+from vjepa_ros.model.weights import Weights, model_hash, part_hash, random_weights
 
 
 def drawn(seed: int) -> Weights:
@@ -57,15 +57,24 @@ def test_how_random_weights_are_spread():
 
 def test_every_parameter_counts_in_the_hash():
     weights = drawn(0)
-    before = weights.hash()
-    assert len(before) == 16 and int(before, 16) >= 0
-    for part in (weights.encoder, weights.predictor):
-        for tensor in part.values():
+    assert len(weights.hash()) == 16 and int(weights.hash(), 16) >= 0
+    for part, tensors in (("encoder", weights.encoder), ("predictor", weights.predictor)):
+        before = part_hash(tensors)
+        assert before == weights.hashes[part] and len(before) == 64
+        for tensor in tensors.values():
             last = tensor.view(-1)[-1]
             value = last.clone()
             last += 1
-            assert weights.hash() != before
+            assert part_hash(tensors) != before
             last.copy_(value)
-    assert weights.hash() == before
+        assert part_hash(tensors) == before
     reshaped = dict(weights.encoder, **{"norm.weight": weights.encoder["norm.weight"][None]})
-    assert Weights(reshaped, weights.predictor, None).hash() != before
+    assert part_hash(reshaped) != weights.hashes["encoder"]
+
+
+def test_the_hash_of_a_model_stands_for_each_of_its_parts():
+    hashes = {"encoder": "1" * 64, "predictor": "2" * 64}
+    others = [{**hashes, "encoder": "3" * 64}, {**hashes, "predictor": "3" * 64}, {"encoder": "1" * 64},
+              {"encoder": "2" * 64, "predictor": "1" * 64}]  # fmt: skip
+    assert model_hash(hashes) == model_hash(dict(reversed(hashes.items())))
+    assert len({model_hash(each) for each in [hashes, *others]}) == 5

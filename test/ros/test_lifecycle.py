@@ -6,9 +6,11 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from lifecycle_msgs.msg import Transition
 from ros.harness import RELIABLE, Predictor, Robot
 
+import vjepa_ros
 from vjepa_ros.parameters import TABLE
 
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
@@ -118,6 +120,22 @@ def test_the_configuration_is_logged_and_untrained_weights_are_announced(predict
     robot.start()
     assert "UNTRAINED" in predictor.log
     assert '"weights_hash"' in predictor.log and '"joint_names"' in predictor.log
+
+
+def test_an_encoder_alone_has_to_be_asked_for_and_is_announced(
+    predictor: Predictor, robot: Robot, tmp_path: Path
+) -> None:
+    robot.stop()
+    path = tmp_path / "encoder.pt"
+    torch.save({"encoder": vjepa_ros.load("tiny", seed=5).encoder.state_dict()}, path)
+    assert robot.set_parameters(checkpoint=str(path))[0][0]
+    assert not robot.change_state(CONFIGURE)
+    assert f"cannot configure: checkpoint: {path}: has no predictor; to use its encoder alone" in predictor.log
+    assert robot.set_parameters(random_predictor=True)[0][0]
+    assert robot.change_state(CONFIGURE)
+    assert "UNTRAINED: the predictor has seeded random weights" in predictor.log
+    robot.stop()
+    assert robot.set_parameters(checkpoint="", random_predictor=False)[0][0]
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])

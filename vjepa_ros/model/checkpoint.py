@@ -1,18 +1,13 @@
-"""Weights from files: ``.pt`` in the released layout, and ``.safetensors``. Strict; never runs code from a file.
+"""A model's weights out of a file: strictly those that it needs, copied to the dtype and the device that it runs in.
 
-* ``.pt``: the encoder under the first of ``target_encoder``, ``ema_encoder``, ``encoder`` that is there, the AC
-  predictor under ``predictor``; names may carry the prefixes ``module.`` and ``backbone.``.
-* ``.safetensors``: names ``encoder.*`` and ``predictor.*``.
-
-Encoder and predictor always come from one file: a predictor knows the latents of its own encoder only. It knows no
-presets, no devices and no network.
+Encoder and predictor always come from one file: a predictor knows the latents of its own encoder only. What the files
+look like is :mod:`vjepa_ros.model.weights_file`; what may stand next to a ``.safetensors`` is
+:mod:`vjepa_ros.model.sidecar`. It knows no presets and no network.
 """
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,109 +15,141 @@ import torch
 from torch import Tensor, nn
 
 from vjepa_ros.errors import CheckpointError
-from vjepa_ros.model.weights import Weights
-
-ENCODER_KEYS = ("target_encoder", "ema_encoder", "encoder")
-"""In order of preference: the averaged encoder is the one whose latents the predictor was trained on."""
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.sidecar import Sidecar, sidecar_path
+from vjepa_ros.model.weights import PartHash, Weights, draw, part_hash
+from vjepa_ros.model.weights_file import WeightsFile, open_weights
 
 PREFIXES = ("module.", "backbone.")
+"""What training wraps around a model; names may begin with any of them, in any order, any number of times."""
 
 ALLOWED_EXTRA: dict[str, tuple[str, ...]] = {
     "encoder": ("pos_embed",),  # a sine table that the released encoders carry but, with RoPE, do not use
     "predictor": ("extrinsics_encoder.weight", "extrinsics_encoder.bias"),  # in released files even when unused
 }
-"""The only names that a file may have and the model not. Nothing may be missing."""
+"""The only names that a part may have and the model not, prefixes aside. Nothing may be missing."""
+
+_DROPS = 64  # times that the pages of a file are given back while it is read: at most 1/64 of it, or a tensor, stays
 
 
-def read_checkpoint(path: str | Path, encoder: nn.Module, predictor: nn.Module) -> Weights:
+def read_checkpoint(
+    path: str | Path,
+    encoder: Encoder,
+    predictor: Predictor,
+    *,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    predictor_seed: int | None = None,
+    on_bytes: Callable[[int, int], None] | None = None,
+) -> Weights:
     """Read the weights of these two modules; the modules themselves are left as they are.
 
-    The tensors are copies in the file's dtype, so that nothing that happens to the file later can change a running
-    model.
+    Every tensor is copied, one after the other and into its last place at once: the file may be overwritten afterwards,
+    and memory never holds much more than what is returned.
+
+    Args:
+        path: of a ``.pt`` or ``.safetensors`` file. Next to the latter, a ``.json`` of the same name is its sidecar.
+        encoder, predictor: the modules, on the meta device or with memory; for their names, shapes and configuration.
+        device: where the tensors go; the CPU without one.
+        dtype: of the tensors; without one, as they are in the file.
+        predictor_seed: leaves the file's predictor alone, if it has one, and draws random weights for it.
+        on_bytes: called now and then with (bytes read, bytes to read), as they stand in the file.
 
     Raises:
         CheckpointError: where the file is not there, not a checkpoint, truncated, wants to run code, or belongs to a
-            model of another shape. The message names the file, the name in it, and both shapes.
+            model of another shape; where its sidecar tells of another configuration, or of other weights. The message
+            names the file, the name in it, and both shapes.
+        RuntimeError: torch's own, where memory or the device fail.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise CheckpointError(f"{path}: {'is a folder, not a file' if path.is_dir() else 'there is no such file'}")
-    parts, key = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pt(path)
-    return Weights(
-        encoder=_fit(parts["encoder"], encoder, "encoder", path),
-        predictor=_fit(parts["predictor"], predictor, "predictor", path),
-        checkpoint_key=key,
+    opened = open_weights(path)
+    sidecar = Sidecar.next_to(opened.path) if opened.path.suffix == ".safetensors" else None
+    if sidecar is not None:
+        sidecar.require_sizes(encoder.config, opened.path)
+    fitting = {"encoder": _fit(opened.encoder, encoder, "encoder", f"{opened.path}: {opened.key}")}
+    if predictor_seed is None:
+        fitting["predictor"] = _fit(_ac_predictor(opened), predictor, "predictor", f"{opened.path}: predictor")
+    taken, hashes = _take(opened, fitting, device or torch.device("cpu"), dtype, on_bytes)
+    if sidecar is not None:
+        sidecar.require_parts(hashes, opened.path, sidecar_path(opened.path))
+    if predictor_seed is not None:
+        drawn = draw(predictor, torch.Generator(device="cpu").manual_seed(predictor_seed))
+        hashes["predictor"] = part_hash(drawn)
+        taken["predictor"] = {name: tensor.to(device, dtype) for name, tensor in drawn.items()}
+    return Weights(taken["encoder"], taken["predictor"], hashes, opened.key, trained=predictor_seed is None)
+
+
+def _ac_predictor(opened: WeightsFile) -> Mapping[str, Any]:
+    """The predictor of a file, or a sentence about what there is instead and what can be done."""
+    found = opened.predictor
+    if found is not None and not any(_strip(name).startswith("mask_tokens.") for name in found):
+        return found
+    what = "has no predictor" if found is None else "has a predictor of masked patches, not an action-conditioned one"
+    raise CheckpointError(
+        f"{opened.path}: {what}; to use its encoder alone, with a random predictor, "
+        "set random_predictor (vjepa_convert: --encoder-only)"
     )
 
 
-def _read_pt(path: Path) -> tuple[dict[str, Mapping[str, Any]], str]:
-    with path.open("rb") as file:
-        starts_as_zip = file.read(4) == b"PK\x03\x04"
-    if not starts_as_zip:
-        raise CheckpointError(f"{path}: is not a checkpoint (torch.save writes a zip archive; this is none)")
-    if not zipfile.is_zipfile(path):  # the table of contents stands at the end of a zip
-        raise CheckpointError(f"{path}: is truncated (it begins as a checkpoint, but its end is missing)")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path}: holds more than weights and could run code: refused ({reason})") from error
-    except (RuntimeError, OSError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path}: is not a checkpoint, or is damaged ({reason})") from error
-    found = [str(key) for key in content] if isinstance(content, dict) else []
-    key = next((key for key in ENCODER_KEYS if key in found), None)
-    if key is None or "predictor" not in found:
-        wanted = "predictor" if key else " or ".join(ENCODER_KEYS)
-        raise CheckpointError(f"{path}: has no {wanted}; it has {', '.join(found) or 'no keys'}")
-    for part in (key, "predictor"):
-        if not isinstance(content[part], dict):
-            raise CheckpointError(f"{path}: {part} is a {type(content[part]).__name__}, not a dictionary of weights")
-    return {"encoder": content[key], "predictor": content["predictor"]}, key
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Mapping[str, Any]], str]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise CheckpointError(f"{path}: reading it needs the package safetensors, which is not installed") from error
-    try:
-        content = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: is not a safetensors file, or is truncated ({error})") from error
-    parts: dict[str, Mapping[str, Any]] = {}
-    for part in ("encoder", "predictor"):
-        start = f"{part}."
-        parts[part] = {name[len(start) :]: tensor for name, tensor in content.items() if name.startswith(start)}
-        if not parts[part]:
-            raise CheckpointError(f"{path}: has no names that begin with {start}")
-    unknown = sorted(name for name in content if not name.startswith(("encoder.", "predictor.")))
-    if unknown:
-        raise CheckpointError(f"{path}: {_some(unknown)} belong(s) neither to encoder. nor to predictor.")
-    return parts, "encoder"
-
-
-def _fit(found: Mapping[str, Any], module: nn.Module, part: str, path: Path) -> dict[str, Tensor]:
-    """The module's parameters out of a file's tensors: all of them, each of the right shape, and nothing unexpected."""
-    tensors = {_strip(name): tensor for name, tensor in found.items()}
+def _fit(found: Mapping[str, Any], module: nn.Module, part: str, where: str) -> dict[str, Tensor]:
+    """The module's parameters among a file's tensors: all of them, each of the right shape, and nothing unexpected."""
+    tensors: dict[str, Any] = {}
+    for name, tensor in found.items():
+        if _strip(name) in tensors:
+            raise CheckpointError(f"{where} has {_strip(name)} twice, the second time as {name}")
+        tensors[_strip(name)] = tensor
     wanted = dict(module.named_parameters())
     missing = [name for name in wanted if name not in tensors]
     if missing:
-        raise CheckpointError(f"{path}: {part} lacks {_some(missing)}")
+        raise CheckpointError(f"{where} lacks {_some(missing)}")
     extra = [name for name in tensors if name not in wanted and name not in ALLOWED_EXTRA[part]]
     if extra:
-        raise CheckpointError(f"{path}: {part} has {_some(extra)}, which this model does not")
+        raise CheckpointError(f"{where} has {_some(extra)}, which this model does not")
     for name, parameter in wanted.items():
         tensor = tensors[name]
-        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise CheckpointError(f"{path}: {part} {name} is {kind}, not a floating-point tensor")
+        if not isinstance(tensor, Tensor):
+            raise CheckpointError(f"{where} {name} is a {type(tensor).__name__}, not a tensor")
+        if not tensor.is_floating_point() or tensor.layout != torch.strided:
+            raise CheckpointError(f"{where} {name} is {tensor.dtype}, {tensor.layout}, not dense and floating-point")
         if tensor.shape != parameter.shape:
             raise CheckpointError(
-                f"{path}: {part} {name} has shape {tuple(tensor.shape)}, but this model needs {tuple(parameter.shape)}"
+                f"{where} {name} has shape {tuple(tensor.shape)}, but this model needs {tuple(parameter.shape)}"
             )
-    return {name: tensors[name].detach().clone() for name in wanted}
+    return {name: tensors[name].detach() for name in wanted}
+
+
+def _take(
+    opened: WeightsFile,
+    fitting: dict[str, dict[str, Tensor]],
+    device: torch.device,
+    dtype: torch.dtype | None,
+    on_bytes: Callable[[int, int], None] | None,
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, str]]:
+    """Copies of the mapped tensors, and the hash of each part as it stands in the file."""
+    total = sum(tensor.nbytes for tensors in fitting.values() for tensor in tensors.values())
+    done = dropped = 0
+    taken: dict[str, dict[str, Tensor]] = {}
+    hashes: dict[str, str] = {}
+    for part, tensors in fitting.items():
+        digest = PartHash()
+        taken[part] = {}
+        for name in sorted(tensors):
+            mapped = tensors[name]
+            digest.add(name, mapped)
+            # contiguous_format: a transposed view would keep its strides, and with them another order of summation
+            taken[part][name] = mapped.to(
+                device, dtype or mapped.dtype, copy=True, memory_format=torch.contiguous_format
+            )
+            done += mapped.nbytes
+            if (done - dropped) * _DROPS >= total:
+                opened.drop_pages()
+                dropped = done
+                if on_bytes is not None:
+                    on_bytes(done, total)
+        hashes[part] = digest.hexdigest()
+    if on_bytes is not None:
+        on_bytes(total, total)
+    return taken, hashes
 
 
 def _strip(name: str) -> str:

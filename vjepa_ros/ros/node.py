@@ -97,8 +97,10 @@ class PredictorNode(ManagedNode):
         }
         if config.publish_context:
             self._outputs["context"] = self._create_publisher(Image, "~/context_latents", qos.LATENTS())
+        for warning in config.convention_warnings:
+            self.get_logger().warning(f"override_convention: {warning}")
         if not model.trained:
-            self.get_logger().warning("UNTRAINED: no checkpoint is given, the weights are random (seeded)")
+            self.get_logger().warning(model.notice)
         self.get_logger().info(f"configured: {json.dumps(effective(values))}")
         self.get_logger().info(f"latents: {json.dumps(self._info)}")
 
@@ -271,6 +273,7 @@ def _load(config: NodeConfig) -> engine.WorldModel:
             device=config.device,
             dtype=config.dtype,
             seed=config.seed,
+            random_predictor=config.random_predictor,
             **model_parameters,
         )
         model.warm_up()

@@ -1,0 +1,243 @@
+"""From a training checkpoint to what inference needs: a ``.safetensors`` and its sidecar, tried out, all or nothing.
+
+The two files are written and tried out in a folder of their own beside the output, ``OUT.safetensors.vjepa_convert``,
+and moved to their places at the very end, the weights last: however the program ends, weights that lie there are whole
+and have their sidecar. What a killed run leaves in that folder, the next one clears. It knows no ROS, no network and no
+command line (:mod:`vjepa_ros.convert` does).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import vjepa_ros
+from vjepa_ros import engine
+from vjepa_ros.config import ModelConfig
+from vjepa_ros.errors import CheckpointError, ConfigError
+from vjepa_ros.model.checkpoint import read_checkpoint
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.presets import MODEL_PARAMETERS
+from vjepa_ros.model.sidecar import CONVENTION, JOINT_NORMALIZATION, SIZES, Sidecar, sidecar_path
+from vjepa_ros.model.weights import Weights, model_hash, part_hash
+from vjepa_ros.model.weights_file import PARTS, write_safetensors
+from vjepa_ros.node_config import resolve
+from vjepa_ros.parameters import effective
+from vjepa_ros.stream.preprocess import IMAGENET_MEAN, IMAGENET_STD
+
+DTYPES = ("float32", "bfloat16")
+SUFFIX = ".safetensors"
+
+Report = Callable[[str, int, int], None]
+"""Called with (what is being done, bytes done, bytes to do)."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a sidecar records of a preset and the settings that replace some of its values."""
+
+    config: ModelConfig
+    sizes: dict[str, Any]
+    convention: dict[str, Any]
+    normalization: dict[str, Any]
+
+
+def record(preset: str, settings: dict[str, Any]) -> Recorded:
+    """A preset with some parameters replaced, validated as the node would.
+
+    Raises:
+        ConfigError: naming the parameter at fault; also for one that a sidecar does not record.
+    """
+    recorded = (*SIZES, *CONVENTION, *JOINT_NORMALIZATION)
+    for name in settings:
+        if name not in recorded:
+            raise ConfigError(name, f"is not recorded with weights; these are: {', '.join(recorded)}")
+    values = effective({"preset": preset, **settings})
+    # The node's validation wants joints as well, as many as the model has dimensions; most weights do not know which.
+    joints = {
+        names: values[names] or [f"joint{index}" for index in range(values[dim])]
+        for names, dim in (("joint_names", "action_dim"), ("state_names", "state_dim"))
+    }
+    config = resolve({"preset": preset, **settings, **joints}).model
+    sizes, convention, normalization = (
+        {name: values[name] for name in names} for names in (SIZES, CONVENTION, JOINT_NORMALIZATION)
+    )
+    return Recorded(config, sizes, convention, normalization)
+
+
+def convert(
+    checkpoint: Path,
+    out: Path,
+    recorded: Recorded,
+    *,
+    dtype: str = "float32",
+    encoder_only: bool = False,
+    force: bool = False,
+    report: Report = lambda doing, done, total: None,
+) -> Sidecar:
+    """Write the weights that inference needs to ``out``, and their sidecar next to it.
+
+    Args:
+        checkpoint: a ``.pt`` or ``.safetensors`` file.
+        out: the new file, ending in ``.safetensors``.
+        recorded: the model, and what the sidecar is to say of it.
+        dtype: of the new weights: ``float32`` or ``bfloat16``.
+        encoder_only: leave the predictor out, or do without one.
+        force: replace files that are there already.
+        report: is told of the progress.
+
+    Returns:
+        What the sidecar says.
+
+    Raises:
+        CheckpointError: where the checkpoint is refused, ``out`` must not be written, the disk is full, or the result
+            is not the same as its source.
+        EngineError: where the memory does not suffice.
+    """
+    _check_places(checkpoint, out, force)
+    with torch.device("meta"):
+        encoder, predictor = Encoder(recorded.config), Predictor(recorded.config)
+    torch_dtype = engine.DTYPES[dtype]
+    parts = PARTS[:1] if encoder_only else PARTS
+    size = _check_space(out, [encoder] if encoder_only else [encoder, predictor], torch_dtype)
+    with engine.failures("converting"), _work_folder(out) as folder:
+        weights = read_checkpoint(
+            checkpoint,
+            encoder,
+            predictor,
+            dtype=torch_dtype,
+            predictor_seed=0 if encoder_only else None,
+            on_bytes=lambda done, total: report("reading", done, total),
+        )
+        report("writing", 0, size)
+        tensors = {part: getattr(weights, part) for part in parts}
+        write_safetensors(folder / out.name, tensors)
+        report("writing", size, size)
+        source = model_hash({part: weights.hashes[part] for part in parts})
+        sidecar = Sidecar(
+            vjepa_ros=vjepa_ros.__version__,
+            preset=Path(recorded.config.preset).name,  # a file of one's own is known by its path
+            sizes=recorded.sizes,
+            convention=recorded.convention,
+            normalization={
+                "pixel_mean": _shares(IMAGENET_MEAN),
+                "pixel_std": _shares(IMAGENET_STD),
+                **recorded.normalization,
+            },
+            dtype=dtype,
+            source={"file": checkpoint.name, "key": str(weights.checkpoint_key), "hash": source},
+            parts={part: {"hash": part_hash(tensors[part]), "source": source} for part in parts},
+        )
+        sidecar.write(sidecar_path(folder / out.name))
+        report("checking", 0, size)
+        expected = _outputs(recorded.config, encoder, predictor, weights)
+        del weights, tensors, encoder, predictor  # room for the result
+        _check_result(folder / out.name, recorded.config, dtype, encoder_only, expected)
+        report("checking", size, size)
+        _publish(folder, out)
+    return sidecar
+
+
+def _check_places(checkpoint: Path, out: Path, force: bool) -> None:
+    if out.suffix != SUFFIX:
+        raise ConfigError("OUT", f"{out} must end in {SUFFIX}")
+    if not out.parent.is_dir():
+        raise CheckpointError(f"{out}: there is no folder {out.parent}")
+    for path in (out, sidecar_path(out)):
+        if path.exists() and checkpoint.exists() and path.samefile(checkpoint):
+            raise CheckpointError(f"{path}: is the checkpoint itself; give the output another name")
+        if path.exists() and not force:
+            raise CheckpointError(f"{path}: is there already; --force replaces it")
+
+
+def _check_space(out: Path, modules: list[Encoder | Predictor], dtype: torch.dtype) -> int:
+    """The bytes that the weights will take, once there is room for them."""
+    needed = sum(parameter.numel() * dtype.itemsize for module in modules for parameter in module.parameters())
+    free = shutil.disk_usage(out.parent).free
+    if needed > free:
+        raise CheckpointError(f"{out}: needs {needed / 1e9:.3f} GB, but its disk has {free / 1e9:.3f} GB left")
+    return needed
+
+
+@contextmanager
+def _work_folder(out: Path) -> Iterator[Path]:
+    """An empty folder beside the output, ours alone while we are in it, gone afterwards."""
+    folder = out.with_name(f"{out.name}.vjepa_convert")
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:  # the kernel drops the lock with the process, however that ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CheckpointError(f"{out}: another vjepa_convert is writing it") from error
+        try:
+            for left_over in folder.iterdir():
+                if left_over.name != "lock":
+                    left_over.unlink()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # on NFS, the open lock keeps an empty folder there
+
+
+def _outputs(config: ModelConfig, encoder: Encoder, predictor: Predictor, weights: Weights) -> tuple[Tensor, Tensor]:
+    dtype = weights.encoder["norm.weight"].dtype
+    return _try_out(engine.WorldModel(config, encoder, predictor, weights, torch.device("cpu"), dtype))
+
+
+def _try_out(model: engine.WorldModel) -> tuple[Tensor, Tensor]:
+    """What a model makes of one step of noise: its latents and its prediction."""
+    config, generator = model.config, torch.Generator().manual_seed(0)
+    clip = torch.randn(1, 3, config.stride, *config.image_size, generator=generator)
+    actions = torch.randn(1, 1, config.action_dim, generator=generator)
+    states = torch.randn(1, 1, config.state_dim, generator=generator)
+    latents = model.encode(clip)
+    return latents, model.predict(latents, actions, states)
+
+
+def _check_result(
+    path: Path, config: ModelConfig, dtype: str, encoder_only: bool, expected: tuple[Tensor, Tensor]
+) -> None:
+    """Load the new pair of files as anybody would, and compare."""
+    parameters = {name: getattr(config, name) for name in MODEL_PARAMETERS}
+    model = engine.load(
+        config.preset, checkpoint=str(path), dtype=dtype, random_predictor=encoder_only, seed=0, **parameters
+    )
+    for name, ours, source in zip(("latents", "predictions"), _try_out(model), expected, strict=True):
+        if not torch.equal(ours, source):
+            difference = (ours - source).abs().max().item()
+            raise CheckpointError(f"{path}: gives other {name} than its source (by up to {difference:.1e})")
+
+
+def _publish(folder: Path, out: Path) -> None:
+    """Move the pair into place: the sidecar before the weights that would be taken for whole without it."""
+    weights, sidecar = folder / out.name, sidecar_path(folder / out.name)
+    weights.chmod(sidecar.stat().st_mode)  # safetensors writes files that nobody else may read
+    for path in (weights, sidecar):
+        _sync(path)
+    out.unlink(missing_ok=True)  # else a kill between the two moves would leave old weights with a new sidecar
+    for path in (sidecar, weights):
+        path.replace(out.with_name(path.name))
+        _sync(out.parent)
+
+
+def _sync(path: Path) -> None:
+    """See a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _shares(levels: Any) -> list[float]:
+    """Grey levels as values from 0 to 1."""
+    return [round(float(level) / 255, 6) for level in levels]
