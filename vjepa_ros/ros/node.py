@@ -96,10 +96,10 @@ class PredictorNode(ManagedNode):
         }
         if config.publish_context:
             self._outputs["context"] = self._create_publisher(Image, "~/context_latents", qos.LATENTS())
-        if not model.trained:
-            self.get_logger().warning("UNTRAINED: no checkpoint is given, the weights are random (seeded)")
         self.get_logger().info(f"configured: {json.dumps(effective(values))}")
         self.get_logger().info(f"latents: {json.dumps(self._info)}")
+        if not model.trained:  # after the long lines, which would bury it
+            self.get_logger().warning("UNTRAINED: no checkpoint is given, the weights are random (seeded)")
 
     def activate(self) -> None:
         """Subscribe and start the worker."""
