@@ -239,8 +239,9 @@ def run(arguments: argparse.Namespace, predictor: subprocess.Popen[bytes]) -> st
         spin.listen(windows, player, len(expected))
     finally:
         player.terminate()
+        player.wait(timeout=20)
     if not windows:
-        return f"no window came, {len(expected)} were expected (the player's status: {player.wait()})"
+        return f"no window came, {len(expected)} were expected (the player's status: {player.returncode})"
     windows.sort(key=lambda received: received.latents.stamp_ns)  # in the order of arrival they need not be
     figures = report(console, planner, windows, arguments.rate)
     write_picture(arguments.picture, planner.info, windows)

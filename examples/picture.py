@@ -1,6 +1,6 @@
 """Draws camera frames above and predicted latents below, the latents as colours of their first principal components.
 
-What is taken off the latents before, such as each position's mean, is for the caller to decide and for the title to say.
+What is taken off the latents before, such as each position's mean, the caller decides and the title says.
 """
 
 from __future__ import annotations
