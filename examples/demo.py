@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,30 +64,54 @@ def start_predictor(frame_rate: float) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=ROOT)
 
 
-def change_state(planner: Planner, executor: SingleThreadedExecutor, transition: int) -> None:
-    """Take the predictor through one lifecycle transition."""
-    client = planner.create_client(ChangeState, f"{PREDICTOR}/change_state")
-    if not client.wait_for_service(START_TIMEOUT_S):
-        sys.exit("the predictor node did not start")
-    future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-    executor.spin_until_future_complete(future, START_TIMEOUT_S)
-    if not future.done() or not future.result().success:
-        sys.exit("the predictor node could not be configured and activated; its log says why")
+class Run:
+    """Spins the planner while the predictor node lives.
 
+    Args:
+        planner: subscribed to the node.
+        predictor: the node's process.
+    """
 
-def listen(planner: Planner, executor: SingleThreadedExecutor, player: subprocess.Popen[bytes], expected: int) -> None:
-    """Spin until every window has come and the node has reported on itself, or nothing comes any more."""
-    last_s, seen = time.monotonic(), 0
-    while len(planner.received) < expected or player.poll() is None:
-        executor.spin_once(timeout_sec=0.1)
-        if len(planner.received) > seen or player.poll() is None:
-            last_s, seen = time.monotonic(), len(planner.received)
-        if time.monotonic() - last_s > QUIET_S:
-            break
-    planner.health.clear()
-    end_s = time.monotonic() + 5.0
-    while "late" not in planner.health and time.monotonic() < end_s:
-        executor.spin_once(timeout_sec=0.1)
+    def __init__(self, planner: Planner, predictor: subprocess.Popen[bytes]) -> None:
+        self.planner = planner
+        self._predictor = predictor
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(planner)
+
+    def until(self, is_done: Callable[[], bool], timeout_s: float) -> bool:
+        """Spin until something is done; False if it is not in time. Ends the program if the node has ended."""
+        end_s = time.monotonic() + timeout_s
+        while not is_done():
+            if (status := self._predictor.poll()) is not None:
+                sys.exit(f"the predictor node ended with status {status}; what it wrote above says why")
+            if time.monotonic() > end_s:
+                return False
+            self._executor.spin_once(timeout_sec=0.1)
+        return True
+
+    def change_state(self, transition: int) -> None:
+        """Take the predictor through one lifecycle transition."""
+        client = self.planner.create_client(ChangeState, f"{PREDICTOR}/change_state")
+        if not self.until(client.service_is_ready, START_TIMEOUT_S):
+            sys.exit(f"the predictor node did not start within {START_TIMEOUT_S:.0f} s")
+        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        if not self.until(future.done, START_TIMEOUT_S) or not future.result().success:
+            sys.exit("the predictor node could not be configured and activated; its log says why")
+
+    def listen(self, received: list[Received], player: subprocess.Popen[bytes], expected: int) -> None:
+        """Spin until every window has come and the node has reported on itself, or nothing comes any more."""
+        last_s, seen = time.monotonic(), 0
+
+        def is_over() -> bool:
+            nonlocal last_s, seen
+            is_playing = player.poll() is None
+            if len(received) > seen or is_playing:
+                last_s, seen = time.monotonic(), len(received)
+            return not is_playing and (len(received) >= expected or time.monotonic() - last_s > QUIET_S)
+
+        self.until(is_over, float("inf"))
+        self.planner.health.clear()
+        self.until(lambda: {"stream", "model"} <= self.planner.health.keys(), 5.0)
 
 
 def difference(received: list[Received], expected: list[dict[str, Any]]) -> str:
@@ -102,6 +127,11 @@ def difference(received: list[Received], expected: list[dict[str, Any]]) -> str:
     return ""
 
 
+def model_name(info: dict[str, Any]) -> str:
+    """The model and whether it is trained."""
+    return f"{info['model']}, " + ("trained" if info["trained"] else "UNTRAINED (random weights)")
+
+
 def print_window(console: Console, received: Received) -> None:
     """One line per window."""
     shape = " x ".join(map(str, received.latents.array.shape))
@@ -112,22 +142,23 @@ def print_window(console: Console, received: Received) -> None:
     )
 
 
-def report(console: Console, planner: Planner) -> dict[str, Any]:
+def report(console: Console, planner: Planner, windows: list[Received], rate: float) -> dict[str, Any]:
     """Print the table; give the figures of the last line."""
-    latencies_ms = [received.latency_ms for received in planner.received] or [float("nan")]
-    compute_ms = [received.window["compute_ms"] for received in planner.received] or [float("nan")]
-    health = {key: int(value) for key, value in planner.health.items() if value.isdigit()}
-    dropped = sum(health.get(key, -1) for key in ("frames_out_of_order", "windows_skipped", "superseded", "outdated"))
+    latencies_ms = [received.latency_ms for received in windows]
+    compute_ms = [received.window["compute_ms"] for received in windows]
+    stream, model = planner.health.get("stream", {}), planner.health.get("model", {})
+    dropped = sum(int(stream.get(key, -1)) for key in ("frames_out_of_order", "windows_skipped"))
+    dropped += sum(int(model.get(key, -1)) for key in ("superseded", "outdated"))
     info = planner.info
     figures = {
-        "windows": len(planner.received),
+        "windows": len(windows),
         "grid": info["grid"],
         "forecast_steps": info["steps"],
         "dim": info["dim"],
         "latency_ms_p50": round(float(np.median(latencies_ms)), 1),
-        "late": health.get("late", -1),
+        "late": int(stream.get("late", -1)),
         "dropped": dropped,
-        "rejected": health.get("rejected", -1),
+        "rejected": int(stream.get("rejected", -1)),
         "trained": info["trained"],
     }
     table = Table(title="vjepa_ros demo", title_justify="left")
@@ -135,7 +166,8 @@ def report(console: Console, planner: Planner) -> dict[str, Any]:
     table.add_column("figure", justify="right")
     rows = {
         "windows": figures["windows"],
-        "model": f"{info['model']}, " + ("trained" if info["trained"] else "UNTRAINED (random weights)"),
+        "model": model_name(info),
+        "speed of the replay": f"{rate:g} x real time",
         "grid of a window (steps, rows, columns)": " x ".join(map(str, info["grid"])),
         "forecast steps, channels": f"{figures['forecast_steps']}, {figures['dim']}",
         "newest frame to latents, p50 / p95 / max": " / ".join(
@@ -148,53 +180,74 @@ def report(console: Console, planner: Planner) -> dict[str, Any]:
     for what, figure in rows.items():
         table.add_row(what, str(figure))
     console.print(table)
+    if rate > 1:
+        console.print(
+            "Faster than real time, windows queue up for the model and none is dropped: these latencies hold\n"
+            "that wait. What a robot would see is measured at --rate 1."
+        )
     return figures
 
 
-def write_picture(path: Path, planner: Planner) -> None:
+def write_picture(path: Path, info: dict[str, Any], windows: list[Received]) -> None:
     """A few windows: newest frame above, forecast below."""
-    info = planner.info
-    first_ns = min(planner.jpegs)
+    first_ns = windows[0].window["frame_stamps"][0]
+    forecasts = np.stack([received.latents.array[-1] for received in windows])  # (windows, H', W', D)
+    # Each position has a look of its own that hardly changes and would take all the colours.
+    changes = forecasts - forecasts.mean(axis=0)
     tiles = []
-    for index in np.linspace(0, len(planner.received) - 1, PICTURE_WINDOWS).astype(int):
-        received = planner.received[index]
+    for index in np.linspace(0, len(windows) - 1, PICTURE_WINDOWS).astype(int):
+        received = windows[index]
         frame_stamps = received.window["frame_stamps"]
         period_s = float(np.median(np.diff(frame_stamps))) / 1e9
         newest_s = (frame_stamps[-1] - first_ns) / 1e9
         # frames are counted from the window's start; its newest is the one before num_frames
         begin_s, end_s = (newest_s + (n - info["num_frames"] + 1) * period_s for n in info["forecast_frames"][-1])
-        jpeg = planner.jpegs[received.latents.stamp_ns]
         labels = f"frame at {newest_s:.2f} s", f"forecast of {begin_s:.2f} to {end_s:.2f} s"
-        tiles.append(Tile(jpeg, received.latents.array[-1], *labels))
-    notice = "" if info["trained"] else "  -  UNTRAINED: random weights, the colours mean nothing yet"
-    draw(path, f"vjepa_ros {info['model']}: camera frames, predicted latents (PCA){notice}", tiles)
+        tiles.append(Tile(received.jpeg, changes[index], *labels))
+    notice = "" if info["trained"] else "  -  UNTRAINED: the colours mean nothing yet"
+    title = f"vjepa_ros {info['model']}: frames, and forecasts less each position's mean over the recording (PCA)"
+    draw(path, title + notice, tiles)
 
 
 def run(arguments: argparse.Namespace, predictor: subprocess.Popen[bytes]) -> str:
     """Everything between start and end of the node; gives what went wrong, if anything did."""
     console = Console(width=100, highlight=False)
+    console.print(
+        "A recorded Franka Panda goes through the predictor node, as a robot would. Three processes:\n"
+        f"  player     publishes {recorded.BAG.relative_to(ROOT)} at {arguments.rate:g} x real time\n"
+        f"  predictor  the node {PREDICTOR}: camera and joint commands in, predicted latents out\n"
+        "  planner    this program: subscribes to the latents and prints a line per window"
+    )
     expected = oracle.windows(*recorded.oracle_lists(), **recorded.oracle_arguments(arguments.frame_rate))
-    rclpy.init()
-    planner = Planner(PREDICTOR, recorded.CAMERA, lambda received: print_window(console, received))
-    executor = SingleThreadedExecutor()
-    executor.add_node(planner)
-    change_state(planner, executor, Transition.TRANSITION_CONFIGURE)
-    change_state(planner, executor, Transition.TRANSITION_ACTIVATE)
+    windows: list[Received] = []
+
+    def on_window(received: Received) -> None:
+        windows.append(received)
+        print_window(console, received)
+
+    planner = Planner(PREDICTOR, recorded.CAMERA, on_window)
+    spin = Run(planner, predictor)
+    spin.change_state(Transition.TRANSITION_CONFIGURE)
+    spin.change_state(Transition.TRANSITION_ACTIVATE)
+    if not spin.until(lambda: bool(planner.info), START_TIMEOUT_S):
+        return "the predictor node is active, but its latent_info did not come"
+    console.print(f"model: {model_name(planner.info)}")
     listeners = [f"{recorded.CAMERA}=2", f"{recorded.COMMANDS}=1", f"{recorded.STATES}=1"]
     command = [sys.executable, "-m", "examples.play_bag", str(recorded.BAG), "--rate", str(arguments.rate)]
     player = subprocess.Popen([*command, "--wait-for", *listeners], cwd=ROOT)
     try:
-        listen(planner, executor, player, len(expected))
+        spin.listen(windows, player, len(expected))
     finally:
         player.terminate()
-    if not planner.received:
-        return f"no window came, {len(expected)} were expected (player {player.wait()}, node {predictor.poll()})"
-    figures = report(console, planner)
-    write_picture(arguments.picture, planner)
+        player.wait(timeout=20)
+    if not windows:
+        return f"no window came, {len(expected)} were expected (the player's status: {player.returncode})"
+    windows.sort(key=lambda received: received.latents.stamp_ns)  # in the order of arrival they need not be
+    figures = report(console, planner, windows, arguments.rate)
+    write_picture(arguments.picture, planner.info, windows)
     console.print(f"picture: {arguments.picture}")
-    rclpy.shutdown()
     print(json.dumps(figures), flush=True)
-    return difference(planner.received, expected)
+    return difference(windows, expected)
 
 
 def main() -> None:
@@ -205,9 +258,11 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, default=Path("demo.png"))
     arguments = parser.parse_args()
     predictor = start_predictor(arguments.frame_rate)
+    rclpy.init()
     try:
         problem = run(arguments, predictor)
     finally:
+        rclpy.shutdown()
         predictor.terminate()
         predictor.wait(timeout=20)
     if problem:

@@ -1,4 +1,7 @@
-"""Draws camera frames above and predicted latents below, the latents as colours of their first principal components."""
+"""Draws camera frames above and predicted latents below, the latents as colours of their first principal components.
+
+What is taken off the latents before, such as each position's mean, the caller decides and the title says.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ class Tile:
 
     Attributes:
         jpeg: the newest camera frame of a window.
-        forecast: (H', W', D) floats, the forecast of that window.
+        forecast: (H', W', D) floats, what is shown of the forecast of that window.
         frame_label, forecast_label: what stands below the two.
     """
 

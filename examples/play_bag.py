@@ -58,6 +58,8 @@ def main() -> None:
         for connection, recorded_ns, data in reader.messages():
             due_s = begin_s + (recorded_ns - reader.start_time) / 1e9 / arguments.rate
             time.sleep(max(0.0, due_s - time.monotonic()))
+            if not rclpy.ok():
+                return  # asked to end
             publishers[connection.topic].publish(bytes(data))
     for publisher in publishers.values():
         publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=10))

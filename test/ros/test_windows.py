@@ -94,7 +94,7 @@ def test_quality_of_service_and_names(predictor: Predictor, robot: Robot) -> Non
     assert window_info[:3] == ("diagnostic_msgs/msg/DiagnosticArray", "RELIABLE", "VOLATILE")
     assert profile("/diagnostics", True)[:2] == ("diagnostic_msgs/msg/DiagnosticArray", "RELIABLE")
     assert profile("/joint_commands", False)[:2] == ("sensor_msgs/msg/JointState", "RELIABLE")
-    # overridden by the harness; without that they are best effort (test_launch_time.py)
+    # overridden by the harness; without that they are best effort (test_lifecycle.py)
     assert profile("/image", False)[:2] == ("sensor_msgs/msg/Image", "RELIABLE")
     assert profile("/joint_states", False)[:2] == ("sensor_msgs/msg/JointState", "RELIABLE")
     robot.stop()

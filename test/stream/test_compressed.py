@@ -95,6 +95,7 @@ def test_progressive_jpeg_and_the_sensor_s_rows_whatever_exif_says() -> None:
         ("webp", file(picture(), "WEBP"), "undecodable_image", "image_transport send one of these"),
         ("h264", b"\x00\x00\x00\x01\x67" + bytes(100), "undecodable_image", "neither JPEG nor PNG"),
         ("jpeg", bytes(1000), "undecodable_image", "neither JPEG nor PNG"),
+        ("jpeg", file(picture(), "JPEG")[:-2], "undecodable_image", "UVC .* send raw images, or add the marker"),
     ],
 )
 def test_refused(format_: str, data: bytes, reason: str, advice: str) -> None:

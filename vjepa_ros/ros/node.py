@@ -97,12 +97,12 @@ class PredictorNode(ManagedNode):
         }
         if config.publish_context:
             self._outputs["context"] = self._create_publisher(Image, "~/context_latents", qos.LATENTS())
-        for warning in config.convention_warnings:
+        self.get_logger().info(f"configured: {json.dumps(effective(values))}")
+        self.get_logger().info(f"latents: {json.dumps(self._info)}")
+        for warning in config.convention_warnings:  # after the long lines, which would bury it
             self.get_logger().warning(f"override_convention: {warning}")
         if not model.trained:
             self.get_logger().warning(model.notice)
-        self.get_logger().info(f"configured: {json.dumps(effective(values))}")
-        self.get_logger().info(f"latents: {json.dumps(self._info)}")
 
     def activate(self) -> None:
         """Subscribe and start the worker."""

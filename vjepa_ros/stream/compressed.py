@@ -83,4 +83,9 @@ def _check_file(format_: str, file: bytes) -> None:
         )
     # OpenCV 4.6 (Ubuntu 24.04's) fills what is missing of a JPEG with grey and says nothing.
     if not is_png and file.rfind(_JPEG_END) < file.rfind(_JPEG_SCAN):
-        raise InputError("undecodable_image", f"{len(file)} bytes of {format_!r}: cut off before its end")
+        raise InputError(
+            "undecodable_image",
+            f"{len(file)} bytes of {format_!r} without the end marker of a JPEG (FF D9): cut off on the way, look for "
+            "lost packets; or the camera, often a UVC one that sends MJPEG, leaves the marker out: have its driver "
+            "decode and send raw images, or add the marker",
+        )
