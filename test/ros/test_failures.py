@@ -36,7 +36,7 @@ def faulty(tmp_path: Path, fault: str, **parameters: object) -> Iterator[tuple[P
 def test_a_model_that_fails_once_is_tried_again(tmp_path: Path) -> None:
     with faulty(tmp_path, "once") as (_, robot):
         robot.send_frames(0, 18)
-        assert robot.spin(lambda: len(robot.predicted) == 2)
+        assert robot.spin(lambda: len(robot.predicted) == len(robot.windows) == 2)
         assert [window["window"] for window in robot.windows] == [0, 1], "the window that failed is not lost"
         assert robot.spin(lambda: robot.diagnostics.get(MODEL, {}).get("failures") == "1")
         assert robot.diagnostics[MODEL]["done"] == "2"
@@ -62,8 +62,8 @@ def test_what_is_not_finite_is_never_published(tmp_path: Path) -> None:
         robot.send_frames(0, 22)  # windows 0 to 3
         assert robot.spin(lambda: robot.diagnostics.get(MODEL, {}).get("not_finite") == "2")
         assert robot.levels[MODEL] == WARN
+        assert robot.spin(lambda: len(robot.predicted) == len(robot.contexts) == len(robot.windows) == 2)
         assert [window["window"] for window in robot.windows] == [0, 2]
-        assert len(robot.predicted) == len(robot.contexts) == 2
         assert all(np.isfinite(latents.read(message, robot.info).array).all() for message in robot.predicted)
         assert "model: not_finite: window 1" in predictor.log
 
