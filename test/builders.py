@@ -15,6 +15,7 @@ from vjepa_ros.stream.signal import Vector
 from vjepa_ros.stream.window import Window, WindowStream
 
 MS = 1_000_000
+PERIOD_MS = 50.0  # of frames, where nothing else is said
 NAMES = ("joint_a", "joint_b")
 
 
@@ -55,6 +56,23 @@ def every(period_ms: float, count: int, kind: str = "frame", start_ms: float = 0
     if kind == "frame":
         return [(kind, stamp_ns) for stamp_ns in stamps_ns]
     return [(kind, stamp_ns, vector(index)) for index, stamp_ns in enumerate(stamps_ns)]
+
+
+def joints(count: int, period_ms: float = PERIOD_MS, start_ms: float = 0.0) -> list[tuple[Any, ...]]:
+    """As many commands as states, at the same stamps."""
+    return [m for kind in ("command", "state") for m in every(period_ms, count, kind, start_ms)]
+
+
+def numbers(window: Window) -> list[float]:
+    """The numbers of the commands that became the window's actions; each state has its command's number."""
+    np.testing.assert_array_equal(window.actions.values, window.states.values)
+    np.testing.assert_array_equal(window.actions.values[:, 1], -window.actions.values[:, 0])
+    return [float(number) for number in window.actions.values[:, 0]]
+
+
+def firsts_ms(windows: list[Window]) -> list[int]:
+    """The stamps of the windows' first frames, in ms."""
+    return [window.frames[0].stamp_ns // MS for window in windows]
 
 
 def feed(stream: WindowStream, messages: Iterable[tuple[Any, ...]]) -> list[Window]:

@@ -1,0 +1,179 @@
+"""Gaps, resets and jumps of time (rules 2 and 3): no window spans them, and nothing of the old time stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from builders import (
+    MS,
+    PERIOD_MS,
+    every,
+    feed,
+    firsts_ms,
+    frame,
+    joints,
+    numbers,
+    stream_config,
+    vector,
+)  # fmt: skip
+
+from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.window import WindowStream
+
+S = 1000 * MS
+FOREVER_S = 1e6
+
+
+def test_no_window_spans_a_gap() -> None:
+    stream = WindowStream(stream_config(max_gap_s=0.12))
+    second_ms = 15 * PERIOD_MS - PERIOD_MS + 121
+    windows = feed(stream, joints(80) + every(PERIOD_MS, 15) + every(PERIOD_MS, 19, start_ms=second_ms))
+    assert firsts_ms(windows) == [second_ms, second_ms + 100]
+    assert stream.counters.gaps == 1
+    assert (stream.epoch, stream.counters.resets) == (0, 0)
+    assert [window.number for window in windows] == [0, 1]
+
+
+def test_a_distance_of_exactly_the_largest_gap_is_none() -> None:
+    stream = WindowStream(stream_config(max_gap_s=0.12))
+    windows = feed(stream, joints(80) + every(PERIOD_MS, 15) + every(PERIOD_MS, 1, start_ms=14 * PERIOD_MS + 120))
+    assert firsts_ms(windows) == [0]
+    assert stream.counters.gaps == 0
+
+
+def test_a_window_that_still_waits_survives_a_gap() -> None:
+    stream = WindowStream(stream_config(max_gap_s=0.12, max_wait_s=FOREVER_S))
+    assert feed(stream, every(PERIOD_MS, 16) + every(PERIOD_MS, 3, start_ms=2000.0)) == []
+    assert firsts_ms(feed(stream, joints(16))) == [0]
+
+
+def test_a_reset_forgets_everything() -> None:
+    stream = WindowStream(stream_config(on_missing="zero"))
+    assert len(feed(stream, joints(40) + every(PERIOD_MS, 31))) == 8
+    stream.reset()
+    assert stream.newest_frame_ns is None
+    assert feed(stream, every(PERIOD_MS, 15, start_ms=1550.0)) == []
+    # no value from before the reset is left, and none comes: the frames end the waiting
+    windows = feed(stream, every(PERIOD_MS, 4, start_ms=2300.0))
+    assert [(window.epoch, window.number) for window in windows] == [(1, 0)]
+    assert firsts_ms(windows) == [1550]
+    assert windows[0].held == 16
+    assert (stream.epoch, stream.counters.resets) == (1, 1)
+    assert stream.counters.late == 0
+
+
+def test_frames_out_of_order_are_dropped_without_being_loaded() -> None:
+    stream = WindowStream(stream_config())
+    loaded: list[int] = []
+
+    def load(stamp_ns: int) -> Callable[[], Frame]:
+        return lambda: loaded.append(stamp_ns) or frame(stamp_ns)  # type: ignore[func-returns-value]
+
+    for stamp_ns in (10 * S, 10 * S, 10 * S - 1, 9 * S + 1, 10 * S + 1):
+        stream.add_frame(stamp_ns, load(stamp_ns))
+    assert loaded == [10 * S, 10 * S + 1]
+    assert stream.counters.frames_out_of_order == 3
+    assert stream.counters.frames == 2
+    assert stream.epoch == 0
+
+
+def test_after_a_jump_back_the_commands_that_came_first_survive() -> None:
+    stream = WindowStream(stream_config(jump_back_s=1.0))
+    feed(stream, joints(40, start_ms=100_000.0) + every(PERIOD_MS, 30, start_ms=100_000.0))
+    assert stream.counters.windows == 8
+    assert feed(stream, joints(10, start_ms=50_000.0)) == []
+    assert stream.epoch == 0  # commands alone reset nothing
+    assert feed(stream, every(PERIOD_MS, 1, start_ms=50_000.0)) == []
+    assert (stream.epoch, stream.counters.resets) == (1, 1)
+    windows = feed(stream, every(PERIOD_MS, 15, start_ms=50_050.0) + joints(16, start_ms=50_000.0)[10:16]
+                   + joints(16, start_ms=50_000.0)[26:])  # fmt: skip
+    assert [(window.epoch, window.number) for window in windows] == [(1, 0)]
+    assert numbers(windows[0]) == list(range(0, 16, 2))
+    assert stream.counters.late == 0  # what lay before the old epoch's windows belonged to the new one
+
+
+@pytest.mark.parametrize("kind", ["command", "state"])
+def test_a_straggler_that_looks_like_a_jump_is_late_once_time_goes_on(kind: str) -> None:
+    stream = WindowStream(stream_config())
+    feed(stream, joints(40, start_ms=100_000.0) + every(PERIOD_MS, 30, start_ms=100_000.0))
+    feed(stream, [(kind, 100 * S, vector(99))])
+    assert stream.counters.late == 0
+    feed(stream, every(PERIOD_MS, 1, kind, start_ms=102_000.0))
+    assert stream.counters.late == 1
+    feed(stream, every(PERIOD_MS, 1, kind, start_ms=102_050.0))
+    assert stream.counters.late == 1
+    assert stream.epoch == 0
+
+
+def test_a_clock_that_jumps_back_resets() -> None:
+    stream = WindowStream(stream_config(on_missing="zero"))
+    feed(stream, joints(40, start_ms=100_000.0) + every(PERIOD_MS, 30, start_ms=100_000.0))
+    stream.time_jumped_back(-50 * S)
+    assert (stream.epoch, stream.newest_frame_ns) == (1, None)
+    windows = feed(stream, joints(16, start_ms=50_000.0) + every(PERIOD_MS, 16, start_ms=50_000.0))
+    assert stream.epoch == 1
+    assert [window.held for window in windows] == [0]  # nothing of the old time stands in for anything
+    assert numbers(windows[0]) == list(range(0, 16, 2))
+
+
+def test_frames_still_on_their_way_when_the_clock_jumped_are_dropped() -> None:
+    stream = WindowStream(stream_config())
+    feed(stream, every(PERIOD_MS, 30, start_ms=100_000.0))
+    stream.time_jumped_back(-50 * S)
+    feed(stream, every(PERIOD_MS, 3, start_ms=101_500.0))
+    assert stream.newest_frame_ns is None
+    assert stream.counters.frames_out_of_order == 3
+    (window,) = feed(stream, joints(16, start_ms=50_000.0) + every(PERIOD_MS, 16, start_ms=50_000.0))
+    assert (window.epoch, stream.epoch) == (1, 1)
+    feed(stream, every(PERIOD_MS, 1, start_ms=101_500.0))  # from here on, time is believed again
+    assert stream.newest_frame_ns == 101_500 * MS
+
+
+def test_where_stamps_do_not_follow_the_clock_they_are_believed_after_a_second() -> None:
+    stream = WindowStream(stream_config())
+    feed(stream, every(PERIOD_MS, 30, start_ms=100_000.0))
+    stream.time_jumped_back(-50 * S)
+    feed(stream, every(PERIOD_MS, 40, start_ms=101_500.0))
+    assert stream.counters.frames_out_of_order == 20
+    assert stream.newest_frame_ns == 101_500 * MS + 39 * 50 * MS
+    assert stream.epoch == 1
+
+
+def stale() -> list[tuple[Any, ...]]:
+    """What a sender still said in the old time: it must not pass for what is still to come in the new one."""
+    return [("command", 102 * S, vector(99)), ("state", 102 * S, vector(99))]
+
+
+@pytest.mark.parametrize("first", ["the clock", "the joints", "the frames"])
+def test_joints_of_the_old_time_do_not_make_windows_ready(first: str) -> None:
+    stream = WindowStream(stream_config(max_wait_s=FOREVER_S))
+    frames, new = every(PERIOD_MS, 16, start_ms=50_000.0), joints(16, start_ms=50_000.0)
+    commands, states = new[:16], new[16:]
+    if first == "the clock":
+        feed(stream, stale())
+        stream.time_jumped_back(-50 * S)
+    elif first == "the joints":
+        feed(stream, [*stale(), commands[0], states[0]])
+    else:
+        feed(stream, [*every(PERIOD_MS, 1, start_ms=100_000.0), *frames[:4], *stale(), commands[0], states[0]])
+        frames = frames[4:]
+    assert feed(stream, frames) == []
+    (window,) = feed(stream, commands + states)
+    assert numbers(window) == list(range(0, 16, 2))
+    assert window.held == 0
+    assert stream.counters.late == 0
+
+
+def test_one_stamp_far_ahead_does_not_take_the_history_with_it_and_counts_as_late() -> None:
+    """A command stamped an hour ahead: windows resolve too early until it is undone, and that is not silent."""
+    stream = WindowStream(stream_config(max_wait_s=FOREVER_S, hop=2))
+    for index in range(80):
+        stamp_ms = 1_000_000.0 + index * PERIOD_MS
+        if index == 20:
+            feed(stream, [("command", round((stamp_ms + 3_600_000) * MS), vector(-1))])
+        feed(stream, [("frame", round(stamp_ms * MS)), *joints(1, start_ms=stamp_ms)])
+    assert stream.epoch == 0
+    assert stream.counters.windows >= 31  # of 33: two may have been resolved without their last command
+    assert stream.counters.windows_skipped <= 2
