@@ -24,7 +24,7 @@ lint: setup  ## ruff and mypy
 test: lint  ## lint, then all tests
 	@tools/run.sh -m pytest $(ARGS)
 
-parity: setup  ## compare every preset at full size with the public code (15 minutes, 10 GB); writes docs/parity.md
+parity: setup  ## compare every preset at full size with the public code (20 minutes); writes docs/parity.md
 	@tools/run.sh test/model/parity.py $(ARGS)
 
 clean:  ## remove everything that is not source, .venv included

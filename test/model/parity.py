@@ -151,14 +151,14 @@ def page(rows: list[Row], seconds: float) -> str:
 # Parity with the public V-JEPA 2 code
 
 Written by `make parity`, which compares every preset at its full size and depth with the public implementations: the
-same random weights, the same input, outputs with values of about one. `make test` holds the same rows at less depth,
+same random weights, the same input, outputs with values of about one; 0.0e+00 is bit for bit. `make test` holds the same rows at less depth,
 several head sizes (32, 64, 80) and grids that are not square, and the stored results of the public code from
 checkpoint to rollout.
 
 * *public code*: cc-vjepa2 {version("cc-vjepa2")}, a fork of the public V-JEPA 2 code whose encoder is the original's.
 * *transformers*: VJEPA2Model of transformers {version("transformers")}: the encoder, for square images.
 * float32: no value may differ by more than {TOLERANCE:.0e}; by {FOLDED_TOLERANCE:.0e} in `frame_repeat`, where this
-  package sums the kernel over time before it is used: another order of addition, no farther from float64 than the
+  package sums the kernel over time before it is used: another order of addition, on average nearer to float64 than the
   public code's.
 * bfloat16 is compared with the public code's float32, from which the public code's own bfloat16 (autocast) differs as
   well: ours may differ by {HALF_MEAN:g} times as much on average, and by {HALF_MAXIMUM:g} times as much in the worst
