@@ -1,6 +1,6 @@
 """Measures what a preset takes, with random weights on the CPU: python -m docs.measure_model PRESET [DTYPE]
 
-What the model adds to the process: the figures of docs/models.md. Linux only: it reads the process's own peak from /proc.
+What the model adds to the process: the figures of docs/models.md. Linux only: the peak stands in /proc.
 """
 
 from __future__ import annotations

@@ -151,9 +151,9 @@ def page(rows: list[Row], seconds: float) -> str:
 # Parity with the public V-JEPA 2 code
 
 Written by `make parity`, which compares every preset at its full size and depth with the public implementations: the
-same random weights, the same input, outputs with values of about one; 0.0e+00 is bit for bit. `make test` holds the same rows at less depth,
-several head sizes (32, 64, 80) and grids that are not square, and the stored results of the public code from
-checkpoint to rollout.
+same random weights, the same input, outputs with values of about one; 0.0e+00 is bit for bit. `make test` holds the
+same rows at less depth, several head sizes (32, 64, 80) and grids that are not square, and the stored results of the
+public code from checkpoint to rollout.
 
 * *public code*: cc-vjepa2 {version("cc-vjepa2")}, a fork of the public V-JEPA 2 code whose encoder is the original's.
 * *transformers*: VJEPA2Model of transformers {version("transformers")}: the encoder, for square images.
