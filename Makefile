@@ -3,11 +3,11 @@
 # any name.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test clean
+.PHONY: help setup demo lint test parity clean
 export PYTHON
 
 help:  ## this list
-	@echo 'make TARGET [ARGS="..." passed on to the demo or to pytest] [PYTHON=python3.12, used for the set-up]'
+	@echo 'make TARGET [ARGS="..." passed on to the demo, pytest or parity] [PYTHON=python3.12, used for the set-up]'
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile
 
 setup:  ## make .venv, unless it is there and up to date
@@ -23,6 +23,9 @@ lint: setup  ## ruff and mypy
 
 test: lint  ## lint, then all tests
 	@tools/run.sh -m pytest $(ARGS)
+
+parity: setup  ## compare every preset at full size with the public code (20 minutes); writes docs/parity.md
+	@tools/run.sh test/model/parity.py $(ARGS)
 
 clean:  ## remove everything that is not source, .venv included
 	@rm -rf .venv build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info demo.png

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from docs import make_parameters
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.presets import model_config, preset_names
 from vjepa_ros.parameters import BY_NAME
 from vjepa_ros.stream.raw import ENCODINGS
 
@@ -34,6 +40,32 @@ def test_the_page_of_cameras_names_every_encoding_and_every_reason() -> None:
     section = page.split("## What is refused")[1].split("\n## ")[0]
     assert reasons == set(re.findall(r"^\| `(\w+)` ", section, re.MULTILINE))
     assert all(f"`{encoding}`" in page for encoding in ENCODINGS if not re.match(r"bayer_.*16", encoding))
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_the_page_of_models_counts_parameters_and_tokens(preset: str) -> None:
+    config = model_config(preset)
+    with torch.device("meta"):
+        encoder, predictor = Encoder(config), Predictor(config)
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    row = next(line.split("|") for line in page.splitlines() if line.startswith(f"| `{preset}`"))
+    for module, cell in ((encoder, row[3]), (predictor, row[4])):
+        count = sum(parameter.numel() for parameter in module.parameters()) / 1e6
+        assert cell.endswith((f" {count:.0f} M ", f" {count:.1f} M "))
+    height, width = config.image_size
+    grid = encoder.grid
+    said = f"{config.num_frames} of {height}x{width}: {grid.steps} x {grid.rows}x{grid.cols} = {grid.tokens} "
+    assert row[5].replace(" frames", "").strip() in {said.strip(), "as `vitl`"}
+
+
+def test_the_example_of_the_page_of_models_prints_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    (said,) = re.findall(r"^```text\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(example, {})
+    assert printed.getvalue() == said
 
 
 @pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")) + [ROOT / "README.md"], ids=lambda page: page.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reference import predictor_pair, run, small_config
+from reference import STACKS, predictor_pair, run, small_config, stack
 from torch import Tensor
 
 from vjepa_ros.errors import ShapeError
@@ -20,12 +20,12 @@ def inputs_of(predictor: Predictor, steps: int, batch: int = 2, extrinsics: bool
     return tuple(torch.randn(batch, *size, generator=generator) for size in sizes)
 
 
-@pytest.mark.parametrize("heads", [1, 2], ids=["head64", "head32"])
+@pytest.mark.parametrize("name", STACKS)
 @pytest.mark.parametrize("extrinsics", [False, True])
 @pytest.mark.parametrize("size", [(64, 64), (32, 80), (80, 32)])
 @pytest.mark.parametrize("steps", [8, 3])
-def test_equals_the_public_predictor(heads, extrinsics, size, steps):
-    ours, public = predictor_pair(small_config(predictor_heads=heads, image_size=size), extrinsics)
+def test_equals_the_public_predictor(name, extrinsics, size, steps):
+    ours, public = predictor_pair(small_config(image_size=size, **stack("predictor", name)), extrinsics)
     inputs = inputs_of(ours, steps, extrinsics=extrinsics)
     torch.testing.assert_close(run(ours, *inputs), run(public, *inputs), rtol=0, atol=TOLERANCE)
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from reference import public_factory, without_memory
+from torch import nn
 
 import vjepa_ros
+from vjepa_ros.config import ModelConfig
 from vjepa_ros.errors import ConfigError
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.grid import Grid
+from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import MODEL_PARAMETERS, config_folder, load_preset, model_config, preset_names
+from vjepa_ros.node_config import resolve
+
+JOINTS = [f"joint_{number}" for number in range(1, 8)]
 
 
 def written(tmp_path: Path, content: str) -> str:
@@ -18,10 +28,109 @@ def written(tmp_path: Path, content: str) -> str:
     return str(path)
 
 
+def shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: parameter.shape for name, parameter in module.named_parameters()}
+
+
 def test_every_preset_is_a_whole_model():
-    assert "tiny" in preset_names()
+    assert preset_names() == ["tiny", "vitg", "vith", "vitl", "vjepa2_ac_vitg"]
     for name in preset_names():
         assert model_config(name).preset == name
+
+
+PUBLIC_ENCODERS = {  # by the public code's own names of the sizes
+    "vitl": "vit_large",
+    "vith": "vit_huge",
+    "vitg": "vit_giant_xformers",
+    "vjepa2_ac_vitg": "vit_giant_xformers",
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC_ENCODERS)
+def test_encoders_have_the_public_sizes(name):
+    """Every parameter by name and shape, and the heads, which no shape shows."""
+    config = model_config(name)
+    with without_memory():
+        ours = Encoder(config)
+        public = public_factory(PUBLIC_ENCODERS[name])(img_size=256, num_frames=64, use_rope=True)
+    assert shapes(ours) == shapes(public)
+    assert config.encoder_heads == public.blocks[0].attn.num_heads
+    hidden = {"vitl": 4096, "vith": 5120}.get(name, 6144)
+    assert ours.blocks[0].mlp.fc1.out_features == hidden
+
+
+def test_the_released_predictor_has_the_public_size():
+    """The public code's defaults are the released predictor's."""
+    config = model_config("vjepa2_ac_vitg")
+    with without_memory():
+        ours = Predictor(config, use_extrinsics=True)
+        public = public_factory("vit_ac_predictor")(img_size=256, num_frames=8, embed_dim=1408)
+    assert shapes(ours) == shapes(public)  # with the extrinsics encoder, which it has even where it is not used
+    assert config.predictor_heads == public.predictor_blocks[0].attn.num_heads
+
+
+@pytest.mark.parametrize("name", ["vitl", "vith", "vitg"])
+def test_the_encoders_presets(name):
+    config = model_config(name)
+    assert (config.image_size, config.patch_size, config.tubelet_size, config.num_frames) == ((224, 224), 16, 2, 16)
+    assert (config.predictor_dim, config.predictor_depth, config.predictor_heads) == (384, 12, 12)
+    assert (config.encoding, config.preprocessing, config.steps) == ("clip", "eval", 8)
+    assert Grid.of(config).shape == (8, 14, 14) and Grid.of(config).tokens == 1568
+
+
+def test_the_released_ac_preset():
+    config = model_config("vjepa2_ac_vitg")
+    assert (config.image_size, config.patch_size, config.tubelet_size, config.num_frames) == ((256, 256), 16, 2, 8)
+    assert (config.predictor_dim, config.predictor_depth, config.predictor_heads) == (1024, 24, 16)
+    assert (config.action_dim, config.state_dim) == (7, 7)
+    assert (config.encoding, config.preprocessing, config.steps) == ("frame_repeat", "droid", 8)
+    assert Grid.of(config).shape == (8, 16, 16)
+    stream = resolve({"preset": "vjepa2_ac_vitg", "joint_names": JOINTS}).stream
+    assert (stream.frame_rate_hz, stream.num_frames, stream.hop, stream.stride) == (4.0, 8, 1, 1)
+    assert (stream.reduction, stream.tail) == ("pose_delta", "hold")
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_resolves_with_the_joints_named(name):
+    config = resolve({"preset": name, "joint_names": JOINTS})
+    assert config.model == model_config(name)
+    assert config.stream.steps == config.model.steps == 8
+    assert config.stream.commands.joint_names == tuple(JOINTS)
+    assert (config.stream.hop, config.stream.phase) == (config.model.stride, "first")
+
+
+# A value for every parameter that a preset has, none of them any preset's own, which together make sense.
+OTHERS = {
+    "image_size": [48, 72], "patch_size": 12, "tubelet_size": 3, "num_frames": 12, "encoder_dim": 120,
+    "encoder_depth": 5, "encoder_heads": 5, "mlp_ratio": 3.0, "predictor_dim": 72, "predictor_depth": 6,
+    "predictor_heads": 4, "action_dim": 2, "state_dim": 3, "encoding": "tubelet", "preprocessing": "square",
+    "frame_rate": 5.0, "hop": 6, "actions.phase": "last", "actions.reduction": "difference", "actions.tail": "hold",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_everything_in_a_preset_can_be_overridden(name):
+    assert set(OTHERS) >= set(load_preset(name))
+    config = resolve({"preset": name, "joint_names": ["a", "b"], "state_names": ["a", "b", "c"], **OTHERS})
+    sizes = {key: OTHERS[key] for key in MODEL_PARAMETERS}
+    assert config.model == ModelConfig(preset=name, **{**sizes, "image_size": (48, 72)})
+    assert (config.stream.frame_rate_hz, config.stream.hop, config.stream.phase) == (5.0, 6, "last")
+
+
+@pytest.mark.parametrize(
+    "overrides, parameter",
+    [
+        ({"image_size": 250}, "image_size"),
+        ({"num_frames": 15}, "num_frames"),
+        ({"encoder_heads": 15}, "encoder_heads"),
+        ({"predictor_heads": 9}, "predictor_heads"),
+        ({"predictor_heads": 96}, "predictor_heads"),  # 4 channels a head
+    ],
+)
+def test_sizes_that_do_not_work_out_are_refused(overrides, parameter):
+    with pytest.raises(ConfigError) as error:
+        model_config("vitl", **overrides)
+    assert error.value.parameter == parameter
 
 
 def test_tiny():

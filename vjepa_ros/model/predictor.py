@@ -23,7 +23,10 @@ EXTRINSICS_DIM = 6
 
 
 def frame_causal_mask(steps: int, tokens_per_step: int) -> Tensor:
-    """Boolean (n, n), n = steps*tokens_per_step: full attention inside a step and to all earlier steps."""
+    """Boolean (n, n), n = steps*tokens_per_step: full attention inside a step and to all earlier steps.
+
+    One byte an entry, so it grows with the square of the window: 4 MB for 8 steps of 16x16 patches, 273 MB for 64.
+    """
     step = torch.arange(steps, device="cpu").repeat_interleave(tokens_per_step)
     return step[:, None] >= step[None, :]
 
@@ -76,20 +79,25 @@ class Predictor(nn.Module):
             ShapeError: where an input does not fit; it names both shapes.
         """
         grid = self._check(context, actions, states, extrinsics)
+        x = self.tokens(context, actions, states, extrinsics).flatten(1, 2)  # (B, T'*(C+H'*W'), dim)
+        n = x.shape[1]
+        table, mask = self.rope(n), self.causal_mask[:n, :n]  # tokens are time-major: fewer steps use the first part
+        for block in self.predictor_blocks:
+            x = block(x, table, mask)
+        x = x.view(x.shape[0], grid.steps, -1, x.shape[2])  # (B, T', C+H'*W', dim)
+        x = x[:, :, self.condition_tokens :].flatten(1, 2)  # (B, T'*H'*W', dim)
+        out: Tensor = self.predictor_proj(self.predictor_norm(x))  # (B, T'*H'*W', D)
+        return out
+
+    def tokens(self, context: Tensor, actions: Tensor, states: Tensor, extrinsics: Tensor | None = None) -> Tensor:
+        """What the blocks attend over, step by step: (B, T', C+H'*W', dim), its C condition tokens first."""
         conditions = [self.action_encoder(actions), self.state_encoder(states)]
         if extrinsics is not None:
             conditions.append(self.extrinsics_encoder(extrinsics))
         embedded: Tensor = self.predictor_embed(context)  # (B, T'*H'*W', dim)
         batch, _, dim = embedded.shape
-        patches = embedded.view(batch, grid.steps, grid.tokens_per_step, dim)  # (B, T', H'*W', dim)
-        x = torch.cat([torch.stack(conditions, dim=2), patches], dim=2).flatten(1, 2)  # (B, T'*(2+H'*W'), dim)
-        n = x.shape[1]
-        table, mask = self.rope(n), self.causal_mask[:n, :n]  # tokens are time-major: fewer steps use the first part
-        for block in self.predictor_blocks:
-            x = block(x, table, mask)
-        x = x.view(batch, grid.steps, -1, dim)[:, :, self.condition_tokens :].flatten(1, 2)  # (B, T'*H'*W', dim)
-        out: Tensor = self.predictor_proj(self.predictor_norm(x))  # (B, T'*H'*W', D)
-        return out
+        patches = embedded.view(batch, -1, self.grid.tokens_per_step, dim)  # (B, T', H'*W', dim)
+        return torch.cat([torch.stack(conditions, dim=2), patches], dim=2)
 
     def _check(self, context: Tensor, actions: Tensor, states: Tensor, extrinsics: Tensor | None) -> Grid:
         """The context's grid, once everything fits it."""
