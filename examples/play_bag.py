@@ -30,7 +30,7 @@ def message_class(name: str) -> Any:
 def wait_for_subscribers(publishers: dict[str, Any], wanted: dict[str, int], timeout_s: float) -> None:
     """Return when each topic has its subscribers; end the program if that takes too long."""
     deadline_s = time.monotonic() + timeout_s
-    while missing := [topic for topic, number in wanted.items() if publishers[topic].get_subscription_count() < number]:
+    while rclpy.ok() and (missing := [t for t, n in wanted.items() if publishers[t].get_subscription_count() < n]):
         if time.monotonic() > deadline_s:
             sys.exit(f"nobody listens to {', '.join(missing)}")
         time.sleep(0.02)

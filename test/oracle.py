@@ -1,4 +1,6 @@
-"""The rules of time once more, on whole lists of stamped messages, in plain numpy; it imports nothing of the package.
+"""The rules of time (docs/time.md) once more, on whole lists of stamped messages, in plain numpy.
+
+It imports nothing of the package.
 
 ``windows`` gets what a recording holds, in order of arrival, and gives what must come out, whatever the interleaving.
 Commands are (stamp, vector); those of a trajectory are (stamp, [(time from start in ns, vector), ...]).
