@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from checkpoint_files import ENCODER_PREFIX, read, refusal, saved, saved_safetensors, small_content
-from reference import SMALL_CHECKPOINT, SMALL_PRESET, public_encoder, public_predictor, randomize, run, small_config
+from reference import SMALL_CHECKPOINT, SMALL_PRESET, drawn, public_encoder, public_predictor, run, small_config
 from torch import nn
 
 import vjepa_ros
@@ -33,7 +33,7 @@ def public() -> dict[str, nn.Module]:
         "predictor": public_predictor(config),
     }
     for seed, module in enumerate(modules.values()):
-        randomize(module, seed)
+        module.load_state_dict(drawn(module, seed))
     return modules
 
 
