@@ -6,14 +6,19 @@ import contextlib
 import io
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import yaml
 
-from docs import make_parameters
+from docs import draw_alignment, make_parameters
+from vjepa_ros.errors import ConfigError
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import model_config, preset_names
+from vjepa_ros.node_config import NodeConfig, resolve
 from vjepa_ros.parameters import BY_NAME
 from vjepa_ros.stream.raw import ENCODINGS
 
@@ -25,8 +30,6 @@ def test_the_page_of_parameters_is_the_table() -> None:
 
 
 def test_the_default_parameter_file_sets_parameters_that_exist() -> None:
-    import yaml
-
     (section,) = yaml.safe_load((ROOT / "config" / "predictor.yaml").read_text(encoding="utf-8")).values()
     assert set(section["ros__parameters"]) <= BY_NAME.keys()
 
@@ -74,3 +77,77 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+# -- docs/alignment.md
+
+ALIGNMENT = (ROOT / "docs" / "alignment.md").read_text(encoding="utf-8")
+
+
+def rows_of(title: str) -> list[list[str]]:
+    """The cells of the table under a heading, row by row."""
+    section = ALIGNMENT.split(f"## {title}\n")[1].split("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+
+
+def resolved(cell: str) -> NodeConfig:
+    """What the parameters in a cell come to, with seven joints where it names none."""
+    values: dict[str, Any] = {"joint_names": [f"joint_{index}" for index in range(7)]}
+    for span in re.findall(r"`([^`]+)`", cell):
+        values.update(yaml.safe_load(span))
+    return resolve(values)
+
+
+@pytest.mark.parametrize(("sent", "cell"), rows_of("What to set"), ids=lambda text: text[:40])
+def test_what_the_page_of_alignments_says_to_set_can_be_set(sent: str, cell: str) -> None:
+    config = resolved(cell)
+    for name, reduction in re.findall(r"`(actions.reduction): (\w+)`", cell):
+        assert name == "actions.reduction"
+        assert config.stream.reduction == reduction
+    assert not sent.startswith("joint deltas") or config.stream.reduction == "sum"
+    assert ("pose" not in sent) or config.stream.reduction == "pose_delta"
+    assert ("trajectories" in sent) == (config.stream.command_type == "JointTrajectory")
+    assert ("released" in sent) == (config.model.encoding == "frame_repeat")
+
+
+@pytest.mark.parametrize(("cell", "parameter", "because"), rows_of("What is refused"), ids=lambda text: text[:60])
+def test_what_the_page_of_alignments_says_is_refused_is(cell: str, parameter: str, because: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        resolved(cell)
+    assert f"`{refused.value.parameter}`" == parameter
+    assert because
+
+
+def test_every_parameter_on_the_page_of_alignments_exists() -> None:
+    spans = [span.split(":")[0].strip() for span in re.findall(r"`([^`\n]+)`", ALIGNMENT)]
+    names = {span for span in spans if re.fullmatch(r"(\w+\.)+\w+", span)}
+    names -= {name for name in names if name.endswith(".png")}
+    assert len(names) >= 15, "fewer: the pattern is out of date"
+    assert names <= BY_NAME.keys()
+
+
+def test_the_picture_shows_what_the_page_says() -> None:
+    """Weights of the commands in each action, by hand: e(k) is at 0, 198, 402, 600 ms; commands every 62 ms."""
+    drawn = {
+        title.split("\n")[0]: draw_alignment.drawn(title, changes) for title, changes in draw_alignment.CONVENTIONS
+    }
+    stamps_ms = np.array(draw_alignment.COMMANDS_MS)
+
+    def commands(title: str, step: int) -> dict[int, float]:
+        weights = drawn[title].weights[step]
+        return {int(stamps_ms[index]): float(weights[index]) for index in np.flatnonzero(weights)}
+
+    assert commands("pick, phase first", 1) == {142: 1}
+    assert commands("pick, phase last", 1) == {266: 1}
+    assert commands("mean", 1) == {142: 0.5, 266: 0.5}
+    assert commands("difference", 0) == {-44: 1, -230: -1}
+    assert commands("sum, tail hold", 1) == {204: 1, 266: 1, 328: 1, 390: 1}
+    assert commands("sum, tail hold", 3) == commands("sum, tail hold", 2)
+    assert commands("sum, tail zero", 3) == {}
+    assert commands("pose_delta, tail zero", 0) == {142: 1, -44: -1}
+
+
+def test_the_picture_can_be_drawn(tmp_path: Path) -> None:
+    draw_alignment.draw(tmp_path / "alignment.png")
+    assert (tmp_path / "alignment.png").read_bytes().startswith(b"\x89PNG")

@@ -84,7 +84,8 @@ class Imagination:
             frames = window.frames[first : first + size]
             key = (window.epoch, *(frame.stamp_ns for frame in frames))
             # One by one and not as a batch: the same tubelet gives the same bits, however many entered with it.
-            encoded[key] = self._encoded[key] if key in self._encoded else self._encode(frames)
+            if key not in encoded:  # a frame that serves several ticks stands in the window more than once
+                encoded[key] = self._encoded[key] if key in self._encoded else self._encode(frames)
             units.append(encoded[key])
         self._encoded = encoded
         return torch.cat(units, dim=1)

@@ -1,12 +1,17 @@
-"""Simulated time: when /clock jumps back, everything is reset, and only once."""
+"""Simulated time: /clock paused, slow, fast, looping, sought through; after a jump nothing is said about before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
+from rclpy.publisher import Publisher
 from ros.harness import MS, T0_NS, Predictor, Robot
 from rosgraph_msgs.msg import Clock
+
+PERIOD_NS = 50 * MS  # of the frames
+STREAM = "/vjepa_predictor: stream"
 
 
 @pytest.fixture(scope="module")
@@ -16,28 +21,171 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
     assert process.stop() == 0, process.log
 
 
-def test_a_clock_that_jumps_back_resets_and_frames_that_follow_do_not_again(robot: Robot) -> None:
-    clock = robot.create_publisher(Clock, "/clock", 10)
-    robot.start()
-    assert robot.spin(lambda: clock.get_subscription_count() == 1)
+@pytest.fixture(scope="module")
+def clock(robot: Robot) -> Publisher:
+    return robot.create_publisher(Clock, "/clock", 100)
 
-    def set_clock(stamp_ns: int) -> None:
+
+def at(frame: float) -> int:
+    """The time of a frame by its number."""
+    return T0_NS + round(frame * PERIOD_NS)
+
+
+class Simulation:
+    """/clock, and frames with joints that are stamped by it."""
+
+    def __init__(self, predictor: Predictor, robot: Robot, clock: Publisher) -> None:
+        self.predictor, self.robot, self.clock = predictor, robot, clock
+        robot.start()
+        assert robot.spin(lambda: clock.get_subscription_count() >= 1)
+
+    def set(self, frame: float, settle_s: float = 0.15) -> None:
+        """Set /clock to the time of a frame and let that arrive."""
         message = Clock()
-        message.clock.sec, message.clock.nanosec = divmod(stamp_ns, 10**9)
-        clock.publish(message)
-        robot.settle(0.3)
+        message.clock.sec, message.clock.nanosec = divmod(at(frame), 10**9)
+        self.clock.publish(message)
+        self.robot.settle(settle_s)
 
-    set_clock(T0_NS)
-    robot.send_frames(0, 30)
-    assert robot.spin(lambda: len(robot.windows) == 8)
-    set_clock(T0_NS + 30 * 50 * MS)
-    set_clock(T0_NS + 10 * 50 * MS)  # back by a second, to the middle of what was sent
-    robot.send_frames(10, 16)
-    assert robot.spin(lambda: len(robot.windows) == 9)
-    assert robot.windows[8]["epoch"] == robot.windows[0]["epoch"] + 1
-    assert robot.windows[8]["frame_stamps"][0] == T0_NS + 10 * 50 * MS
-    set_clock(T0_NS + 20 * 50 * MS)
-    robot.send_frames(26, 2)
-    assert robot.spin(lambda: len(robot.windows) == 10)
-    assert robot.windows[9]["epoch"] == robot.windows[8]["epoch"]
+    def send(self, first: int, count: int) -> None:
+        """Frames with joints, all at once."""
+        self.robot.send_frames(first, count)
+
+    def play(self, first: int, count: int, rate: float) -> None:
+        """As a player does: /clock and then the frame, ``rate`` times as fast as 20 Hz."""
+        for index in range(first, first + count):
+            due_s = time.monotonic() + PERIOD_NS * 1e-9 / rate
+            self.set(index, 0.0)
+            self.send(index, 1)
+            self.robot.spin(lambda due_s=due_s: time.monotonic() >= due_s)  # type: ignore[misc]
+
+    @property
+    def clock_resets(self) -> int:
+        """How often the node said that it has reset everything because of /clock."""
+        return self.predictor.log.count("reset (/clock jumped back)")
+
+    def windows(self, count: int) -> None:
+        """Wait for so many windows since the start, and see that there are no more."""
+        windows = self.robot.windows
+        assert self.robot.spin(lambda: len(windows) >= count, 10.0), f"{len(windows)} of {count}"
+        self.robot.settle(0.15)
+        assert len(windows) == count
+
+    def newest(self) -> tuple[int, int]:
+        """(epoch since the start, number of the first frame) of the newest window."""
+        windows = self.robot.windows
+        first = (windows[-1]["frame_stamps"][0] - T0_NS) / PERIOD_NS
+        return windows[-1]["epoch"] - windows[0]["epoch"], int(first)
+
+    def jump_back(self, frame: float) -> Callable[[], list[float]]:
+        """Set /clock back; a function that gives the stamps, as frame numbers, of all that was published since."""
+        before = self.clock_resets
+        self.set(frame, 0.0)
+        assert self.robot.spin(lambda: self.clock_resets == before + 1, 5.0), self.predictor.log[-2000:]
+        self.robot.settle(0.1)  # what was on its way
+        windows, latents = len(self.robot.window_messages), len(self.robot.predicted)
+
+        def stamps() -> list[float]:
+            messages = [*self.robot.window_messages[windows:], *self.robot.predicted[latents:]]
+            headers = [message.header.stamp for message in messages]
+            return [(stamp.sec * 10**9 + stamp.nanosec - T0_NS) / PERIOD_NS for stamp in headers]
+
+        return stamps
+
+
+@pytest.fixture
+def simulation(predictor: Predictor, robot: Robot, clock: Publisher) -> Iterator[Simulation]:
+    yield Simulation(predictor, robot, clock)
     robot.stop()
+
+
+def test_a_clock_that_jumps_back_resets_and_frames_that_follow_do_not_again(simulation: Simulation) -> None:
+    simulation.set(0)
+    simulation.send(0, 30)
+    simulation.windows(8)
+    simulation.set(30)
+    simulation.set(10)  # back by a second, to the middle of what was sent
+    simulation.send(10, 16)
+    simulation.windows(9)
+    assert simulation.newest() == (1, 10)
+    simulation.set(20)
+    simulation.send(26, 2)
+    simulation.windows(10)
+    assert simulation.newest() == (1, 12)
+
+
+def test_frames_that_jump_a_little_before_the_clock_cause_one_epoch_in_every_turn(simulation: Simulation) -> None:
+    """The frames first, then /clock; in the next turn /clock alone, which the frames of the first do not explain."""
+    simulation.set(100)
+    simulation.send(84, 16)
+    simulation.windows(1)
+    simulation.send(10, 15)
+    simulation.set(100.4)
+    resets = simulation.clock_resets
+    simulation.set(25)
+    assert simulation.clock_resets == resets
+    simulation.send(25, 1)
+    simulation.windows(2)
+    assert simulation.newest() == (1, 10)
+    simulation.set(101)
+    simulation.send(100, 18)  # a gap
+    simulation.windows(4)
+    simulation.set(101.2)
+    simulation.jump_back(50)  # no frame has jumped: /clock resets
+    simulation.send(50, 16)
+    simulation.windows(5)
+    assert simulation.newest() == (2, 50)
+    epochs = {int(window["epoch"]) for window in simulation.robot.windows}
+    assert len(epochs) == 3
+
+
+def test_a_paused_clock_holds_nothing_up(simulation: Simulation) -> None:
+    """What is stamped decides, not /clock; and what the node says about itself keeps coming."""
+    simulation.set(0)
+    simulation.send(0, 24)
+    simulation.windows(5)
+    simulation.robot.diagnostics.clear()
+    assert simulation.robot.spin(lambda: STREAM in simulation.robot.diagnostics, 3.0)
+    simulation.send(24, 2)
+    simulation.windows(6)
+    assert simulation.newest() == (0, 10)
+    assert simulation.robot.windows[-1]["late"] == 0
+
+
+@pytest.mark.parametrize(("rate", "count"), [(0.1, 4), (10.0, 60)])
+def test_slow_and_fast_clocks(simulation: Simulation, rate: float, count: int) -> None:
+    simulation.set(0)
+    simulation.send(1, 14)
+    simulation.play(15, count, rate)
+    simulation.windows((14 + count - 16) // 2 + 1)
+    for number, window in enumerate(simulation.robot.windows):
+        frames = range(1 + 2 * number, 17 + 2 * number)
+        assert window["frame_stamps"] == [at(frame) for frame in frames]
+        assert [row[0] for row in window["actions"]] == [float(frame) for frame in frames[::2]]
+    assert simulation.robot.windows[-1]["late"] == 0
+
+
+def test_a_loop_twice(simulation: Simulation) -> None:
+    stamps: Callable[[], list[float]] = list
+    for turn in range(3):
+        if turn:
+            assert simulation.newest() == (turn - 1, 14)
+            stamps = simulation.jump_back(0)
+        simulation.play(0, 30, 10.0)
+        simulation.windows(8 * (turn + 1))
+        expected = [float(frame) for frame in range(15, 30, 2)]
+        assert stamps() == ([*expected, *expected] if turn else [])  # window_info, then latents
+    numbers = [window["window"] for window in simulation.robot.windows]
+    assert numbers == [*range(8)] * 3
+
+
+def test_seeking_back_and_forth_never_publishes_what_was_before(simulation: Simulation) -> None:
+    """Sixty frames are sent at once, and /clock jumps while the model is still at the windows of these."""
+    simulation.set(200)
+    for sent, target in [(140, 40), (100, 60), (400, 20)]:
+        simulation.send(sent, 60)
+        simulation.set(sent + 60, 0.05)  # forwards, unless it is there already; a node keeps the newest /clock only
+        stamps = simulation.jump_back(target)
+        simulation.send(target, 18)
+        assert simulation.robot.spin(lambda stamps=stamps: len(stamps()) >= 4)  # type: ignore[misc]
+        simulation.robot.settle(0.2)
+        assert sorted(stamps()) == [target + 15.0] * 2 + [target + 17.0] * 2

@@ -131,6 +131,26 @@ def test_frames_still_on_their_way_when_the_clock_jumped_are_dropped() -> None:
     assert stream.newest_frame_ns == 101_500 * MS
 
 
+def test_frames_far_behind_the_clock_are_dropped_too_after_it_jumped() -> None:
+    """Three seconds of frames were on their way: the clock says up to where they may go."""
+    stream = WindowStream(stream_config())
+    feed(stream, every(PERIOD_MS, 10, start_ms=100_000.0))
+    stream.time_jumped_back(-8 * S, before_ns=103 * S)  # to 95 s
+    feed(stream, every(PERIOD_MS, 50, start_ms=100_500.0))
+    assert (stream.newest_frame_ns, stream.epoch) == (None, 1)
+    feed(stream, every(PERIOD_MS, 16, start_ms=95_000.0))
+    assert (stream.newest_frame_ns, stream.epoch) == (95_750 * MS, 1)
+
+
+@pytest.mark.parametrize("before_ns", [10**6 * S, 0])
+def test_a_clock_that_is_not_the_frames_says_nothing_about_them(before_ns: int) -> None:
+    stream = WindowStream(stream_config())
+    feed(stream, every(PERIOD_MS, 30, start_ms=100_000.0))
+    stream.time_jumped_back(-50 * S, before_ns)
+    feed(stream, every(PERIOD_MS, 40, start_ms=101_500.0))
+    assert stream.counters.frames_out_of_order == 20  # believed after a second
+
+
 def test_where_stamps_do_not_follow_the_clock_they_are_believed_after_a_second() -> None:
     stream = WindowStream(stream_config())
     feed(stream, every(PERIOD_MS, 30, start_ms=100_000.0))

@@ -194,9 +194,10 @@ class PredictorNode(ManagedNode):
             return
         delta_ns = jump.delta.nanoseconds  # negative
         before_ns = self.get_clock().now().nanoseconds - delta_ns
-        if self._frames_jumped_ns is not None and 0 <= before_ns - self._frames_jumped_ns < _SAME_JUMP_NS:
+        frames_jumped_ns, self._frames_jumped_ns = self._frames_jumped_ns, None  # it explains one jump, in a loop too
+        if frames_jumped_ns is not None and 0 <= before_ns - frames_jumped_ns < _SAME_JUMP_NS:
             return  # the frames were a little faster than /clock: it is the same jump
-        self._intake.stream.time_jumped_back(delta_ns)
+        self._intake.stream.time_jumped_back(delta_ns, before_ns)
         self._start_epoch("/clock jumped back")
 
     def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

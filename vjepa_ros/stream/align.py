@@ -99,7 +99,7 @@ class TrajectoryReader:
         start_ns, points = found
         since_ns = time_ns - start_ns
         times_ns = points[:, 0]
-        missing = since_ns - times_ns[-1] > self._timeout_ns
+        missing = bool(since_ns - times_ns[-1] > self._timeout_ns)
         before = int(np.searchsorted(times_ns, since_ns, side="right")) - 1
         if before < 0:
             return self._measured.at(now_ns)  # not at a later time: what is measured until then is not known yet

@@ -80,8 +80,7 @@ class Intake:
     def _frame(
         self, topic: str, message: Any, received_ns: int, decode: Callable[[], NDArray[np.uint8]]
     ) -> list[Window]:
-        stamp_ns = self._stamp_ns("image", topic, message, received_ns)
-        offset_ns = self._offsets_ns["image"]
+        stamp_ns, offset_ns = self._stamp_ns("image", topic, message, received_ns)
         try:
             return self.stream.add_frame(
                 stamp_ns, lambda: Frame(stamp_ns, message.header.frame_id, self._prepare(decode), offset_ns)
@@ -117,7 +116,8 @@ class Intake:
             value = self._command_values(message)
         except InputError as error:
             return self._reject(topic, error)
-        return self.stream.add_command(self._stamp_ns("joint_commands", topic, message, received_ns), value)
+        stamp_ns, _ = self._stamp_ns("joint_commands", topic, message, received_ns)
+        return self.stream.add_command(stamp_ns, value)
 
     def joint_state(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/JointState with what was measured."""
@@ -126,23 +126,23 @@ class Intake:
             measured = self._measured_values(message) if self._config.reads_measured_commands else None
         except InputError as error:
             return self._reject(topic, error)
-        stamp_ns = self._stamp_ns("joint_states", topic, message, received_ns)
+        stamp_ns, _ = self._stamp_ns("joint_states", topic, message, received_ns)
         windows = [] if measured is None else self.stream.add_measured(stamp_ns, measured)
         return windows if state is None else windows + self.stream.add_state(stamp_ns, state)
 
-    def _stamp_ns(self, stream: str, topic: str, message: Any, received_ns: int) -> int:
-        """The message's time on the common clock (rule 1)."""
+    def _stamp_ns(self, stream: str, topic: str, message: Any, received_ns: int) -> tuple[int, int]:
+        """The message's time on the common clock (rule 1), and what of it was added to its stamp."""
         header = getattr(message, "header", None)  # a Float64MultiArray has none
         stamp_ns = 0 if header is None else int(header.stamp.sec) * S_TO_NS + int(header.stamp.nanosec)
         if stamp_ns != 0:
-            stamp_ns += self._offsets_ns[stream]
-            self._watch_skew(topic, stream, stamp_ns, received_ns)
-            return stamp_ns
+            offset_ns = self._offsets_ns[stream]
+            self._watch_skew(topic, stream, stamp_ns + offset_ns, received_ns)
+            return stamp_ns + offset_ns, offset_ns
         self.counters.zero_stamps += 1
         if topic not in self._told_zero_stamp:
             self._told_zero_stamp.add(topic)
             self._report(topic, "zero_stamp", "the receive time stands in: replays will not be bit-identical")
-        return received_ns
+        return received_ns, 0  # the clock here is the common one
 
     def _watch_skew(self, topic: str, stream: str, stamp_ns: int, received_ns: int) -> None:
         if self._skew_epoch != self.stream.epoch:

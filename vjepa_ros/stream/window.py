@@ -110,16 +110,26 @@ class WindowStream:
         for signal in self._signals:
             forget(signal)
 
-    def time_jumped_back(self, delta_ns: int) -> None:
-        """The clock was set back by so much (a negative number): start a new epoch, and expect no older frames in it.
+    def time_jumped_back(self, delta_ns: int, before_ns: int | None = None) -> None:
+        """The clock was set back: start a new epoch, and expect no older frames in it.
 
-        Frames that were on their way when the clock jumped still have stamps from before; they are told apart by lying
-        in the later half of the stretch that will be seen again. Where stamps go on regardless, they are believed.
+        Frames that were on their way when the clock jumped still have stamps from before. They are told apart by lying
+        nearer to the newest frame than to where the clock went, or after it. Where stamps go on regardless, they are
+        believed once they lie more than ``time.jump_back_s`` after all that can have been on its way.
+
+        Args:
+            delta_ns: by how much the clock was set, a negative number.
+            before_ns: what it said before; without it, what the newest frame says.
         """
         newest_ns = self.newest_frame_ns
         self._start_epoch(Signal.start_epoch)
-        if newest_ns is not None:
-            self._stale_ns = (newest_ns + delta_ns // 2, newest_ns + self._jump_back_ns)
+        if newest_ns is None:
+            return
+        on_their_way_ns = 0 if before_ns is None else before_ns - newest_ns
+        if not 0 <= on_their_way_ns < -delta_ns:
+            on_their_way_ns = 0  # the stamps are not this clock's
+        after_ns = newest_ns + (on_their_way_ns + delta_ns) // 2
+        self._stale_ns = (after_ns, newest_ns + on_their_way_ns + self._jump_back_ns)
 
     def _is_stale(self, stamp_ns: int) -> bool:
         if self._stale_ns is None:
