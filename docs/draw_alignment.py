@@ -7,6 +7,7 @@ an action says by itself which commands it was made of, and with which weights.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,8 @@ def drawn(title: str, changes: dict[str, Any]) -> Drawn:
     for kind, stamp_ms, index in sorted(messages, key=lambda message: message[1]):
         stamp_ns = (T0_MS + stamp_ms) * MS
         if kind == "frame":
-            image = np.zeros((3, 1, 1), np.float32)
-            windows += stream.add_frame(stamp_ns, lambda stamp_ns=stamp_ns, image=image: Frame(stamp_ns, "", image))
+            frame = Frame(stamp_ns, "", np.zeros((3, 1, 1), np.float32))
+            windows += stream.add_frame(stamp_ns, partial(_same, frame))
         else:
             # A pose has seven numbers only; the difference of two powers of two tells which ones they were.
             value = np.eye(7)[0] * 2.0**index if is_pose else np.eye(count)[index]
@@ -85,9 +86,13 @@ def _powers(difference: float, count: int) -> NDArray[np.float64]:
     return weights
 
 
+def _same(frame: Frame) -> Frame:
+    return frame
+
+
 def _config(dim: int, changes: dict[str, Any]) -> StreamConfig:
     joints = tuple(f"joint_{index}" for index in range(dim))
-    signal = {
+    signal: dict[str, Any] = {
         "joint_names": joints, "field": "position", "alignment": "hold", "timeout_s": 1.0, "on_missing": "skip",
         "scale": (1.0,) * dim, "offset": (0.0,) * dim,
     }  # fmt: skip
