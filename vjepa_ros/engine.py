@@ -6,7 +6,6 @@ No ROS, no threads, no clock, no files but the checkpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import load_preset, model_config
 from vjepa_ros.model.rollout import check_rollout, mean_distance, roll_out
-from vjepa_ros.model.sidecar import Sidecar
+from vjepa_ros.model.sidecar import with_training
 from vjepa_ros.model.weights import Weights, random_weights
 from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.states import StateModel
@@ -73,7 +72,7 @@ def load(
             )
     else:
         weights = random_weights(encoder, predictor, seed)
-    convention = load_preset(preset) | _sidecar_convention(checkpoint)
+    convention = with_training(load_preset(preset), checkpoint)
     return WorldModel(config, encoder, predictor, weights, torch_device, torch_dtype, convention)
 
 
@@ -112,7 +111,7 @@ class WorldModel:
         self.convention = convention
         self.checkpoint_key = weights.checkpoint_key
         self.trained = weights.trained
-        self.notice = _notice(weights)
+        self.notice = weights.notice
         self.weights_hash = weights.hash()
         self.encoder = encoder
         self.predictor = predictor
@@ -302,20 +301,6 @@ def layer_normalize(latents: Tensor) -> Tensor:
 def _tensor(value: Values) -> Tensor:
     """The value as a tensor; numpy arrays are copied, since they may be read-only views of a message."""
     return value if isinstance(value, Tensor) else torch.tensor(value)
-
-
-def _sidecar_convention(checkpoint: str | None) -> dict[str, Any]:
-    """The convention and normalisation that weights were trained with, where a sidecar says so."""
-    weights = Path(checkpoint or "")
-    sidecar = Sidecar.next_to(weights) if weights.suffix == ".safetensors" else None
-    return {} if sidecar is None else {**sidecar.convention, **sidecar.normalization}
-
-
-def _notice(weights: Weights) -> str:
-    if weights.trained:
-        return ""
-    which = "seeded random weights" if weights.checkpoint_key is None else "the predictor has seeded random weights"
-    return f"UNTRAINED: {which}"
 
 
 def _place(module: nn.Module, tensors: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
