@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import vjepa_ros
 from vjepa_ros.convert import main as convert
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.node_config import NodeConfig, resolve
@@ -45,6 +46,13 @@ def test_the_same_convention_is_accepted_and_the_normalisation_taken_over(weight
     assert config.actions.mean == (1, 2, 3, 4, 5, 6, 7)
     assert config.states.mean == (0,) * 7
     assert configured(weights, **{"actions.mean": [9.0] * 7}).actions.mean == (9,) * 7, "who sets it knows better"
+
+
+def test_a_rollout_advances_states_as_the_weights_were_trained(weights: Path) -> None:
+    wm = vjepa_ros.load(str(weights.with_suffix(".yaml")), checkpoint=str(weights))
+    assert wm.state_model.kind == "target"
+    assert wm.state_model.actions.mean == (1, 2, 3, 4, 5, 6, 7)
+    assert wm.state_model.states.mean == (0,) * 7
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 import vjepa_ros
-from vjepa_ros import engine
+from vjepa_ros import devices, engine
 from vjepa_ros.config import ModelConfig
 from vjepa_ros.errors import CheckpointError, ConfigError
 from vjepa_ros.model.checkpoint import read_checkpoint
@@ -107,10 +107,10 @@ def convert(
     _check_places(checkpoint, out, force)
     with torch.device("meta"):
         encoder, predictor = Encoder(recorded.config), Predictor(recorded.config)
-    torch_dtype = engine.DTYPES[dtype]
+    torch_dtype = devices.DTYPES[dtype]
     parts = PARTS[:1] if encoder_only else PARTS
     size = _check_space(out, [encoder] if encoder_only else [encoder, predictor], torch_dtype)
-    with engine.failures("converting"), _work_folder(out) as folder:
+    with devices.failures("converting"), _work_folder(out) as folder:
         weights = read_checkpoint(
             checkpoint,
             encoder,
@@ -190,7 +190,7 @@ def _work_folder(out: Path) -> Iterator[Path]:
 
 def _outputs(config: ModelConfig, encoder: Encoder, predictor: Predictor, weights: Weights) -> tuple[Tensor, Tensor]:
     dtype = weights.encoder["norm.weight"].dtype
-    return _try_out(engine.WorldModel(config, encoder, predictor, weights, torch.device("cpu"), dtype))
+    return _try_out(engine.WorldModel(config, encoder, predictor, weights, torch.device("cpu"), dtype, {}))
 
 
 def _try_out(model: engine.WorldModel) -> tuple[Tensor, Tensor]:

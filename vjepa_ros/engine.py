@@ -1,13 +1,11 @@
-"""The world model: tensors in, tensors out. Load, warm up, preprocess, encode, predict.
+"""The world model: tensors in, tensors out. Load, warm up, preprocess, encode, predict, roll out.
 
 No ROS, no threads, no clock, no files but the checkpoint.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,16 +15,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vjepa_ros.config import ModelConfig, ViewConfig
-from vjepa_ros.errors import ConfigError, EngineError, ShapeError
+from vjepa_ros.devices import failures, find_device, find_dtype
+from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.checkpoint import read_checkpoint
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.model.presets import model_config
+from vjepa_ros.model.presets import load_preset, model_config
+from vjepa_ros.model.rollout import check_rollout, mean_distance, roll_out
+from vjepa_ros.model.sidecar import with_training
 from vjepa_ros.model.weights import Weights, random_weights
 from vjepa_ros.stream.preprocess import Preprocess
+from vjepa_ros.stream.states import StateModel
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Values = Tensor | NDArray[np.floating]
 
 
 def load(
@@ -57,8 +59,8 @@ def load(
         CheckpointError: for a file that is missing, broken or made for another model.
     """
     config = model_config(preset, **overrides)
-    torch_device = _device(device)
-    torch_dtype = _dtype(dtype, torch_device)
+    torch_device = find_device(device)
+    torch_dtype = find_dtype(dtype, torch_device)
     # Built without memory: the weights come as they are, nothing is drawn twice, torch's random state is left alone.
     with torch.device("meta"):
         encoder, predictor = Encoder(config), Predictor(config)
@@ -70,7 +72,8 @@ def load(
             )
     else:
         weights = random_weights(encoder, predictor, seed)
-    return WorldModel(config, encoder, predictor, weights, torch_device, torch_dtype)
+    convention = with_training(load_preset(preset), checkpoint)
+    return WorldModel(config, encoder, predictor, weights, torch_device, torch_dtype, convention)
 
 
 class WorldModel:
@@ -83,6 +86,7 @@ class WorldModel:
         config: the configuration.
         grid: tokens of a whole window; ``grid.unflatten`` turns latents into (B, T', H', W', D).
         device, dtype: where and in what the layers run.
+        convention: the preset's parameters, and those that the weights were trained with where their sidecar says so.
         trained: whether all weights come from a checkpoint. Random ones give meaningless latents.
         notice: what users must be told about weights that are not trained, empty where all are.
         checkpoint_key: the key of the file that the encoder came from, None for random weights.
@@ -98,14 +102,16 @@ class WorldModel:
         weights: Weights,
         device: torch.device,
         dtype: torch.dtype,
+        convention: Mapping[str, Any],
     ) -> None:
         self.config = config
         self.grid = Grid.of(config)
         self.device = device
         self.dtype = dtype
+        self.convention = convention
         self.checkpoint_key = weights.checkpoint_key
         self.trained = weights.trained
-        self.notice = _notice(weights)
+        self.notice = weights.notice
         self.weights_hash = weights.hash()
         self.encoder = encoder
         self.predictor = predictor
@@ -153,9 +159,7 @@ class WorldModel:
             latents = self.encoder(clip.to(self.device, self.dtype)).float()
             return layer_normalize(latents) if normalize else latents
 
-    def predict(
-        self, context: Tensor, actions: Tensor | NDArray[np.floating], states: Tensor | NDArray[np.floating]
-    ) -> Tensor:
+    def predict(self, context: Tensor, actions: Values, states: Values) -> Tensor:
         """Predict each step's successor.
 
         The output at step k is the prediction for step k+1. What is a forecast: in the encoding ``clip`` the context's
@@ -178,6 +182,101 @@ class WorldModel:
             inputs = (_tensor(value).to(self.device, self.dtype) for value in (context, actions, states))
             return layer_normalize(self.predictor(*inputs).float())
 
+    @property
+    def state_model(self) -> StateModel:
+        """How actions advance states, as preset and weights say (a node's parameters may say otherwise).
+
+        Raises:
+            ConfigError: where they do not say it, or where it makes no sense.
+        """
+        return StateModel.of_convention(self.convention, self.config.action_dim, self.config.state_dim)
+
+    def rollout(
+        self,
+        context: Tensor,
+        actions: Values,
+        states: Values,
+        future_actions: Values,
+        *,
+        state_model: StateModel | None = None,
+    ) -> Tensor:
+        """Forecast H steps for each of K action sequences, each step from all before it.
+
+        ``action[k]`` is in force from step k to k+1. So the first future action acts at the last observed step, and t
+        observed steps come with t-1 actions of the past: none for a single one. Each forecast is layer-normalised
+        before it is used again; its state is the last one, advanced by the state model.
+
+        The predictor takes as many steps as its grid has: whatever comes on top pushes out the oldest ones. A shorter
+        context leaves room for a rollout that loses nothing: t + H - 1 steps are the grid's or less.
+
+        Args:
+            context: (1, t*H'*W', D) layer-normalised latents of any number t of whole steps up to the grid's.
+            actions: (1, t-1, A), torch or numpy; those that led from each observed step to the next one.
+            states: (1, t, S), torch or numpy; at the observed steps.
+            future_actions: (K, H, A), torch or numpy; the first is in force from the last observed step on.
+            state_model: how actions advance states; :attr:`state_model` where none is given.
+
+        Returns:
+            (K, H, H'*W', D) float32: forecast h is of the step h+1 after the last observed one.
+
+        Raises:
+            ShapeError: where an input does not fit; it names both shapes.
+            ConfigError: where there is no state model, or one of other dimensions than the model's.
+            EngineError: where model or device fail.
+        """
+        advance = state_model or self.state_model
+        past, observed, future = (_tensor(value).cpu().double() for value in (actions, states, future_actions))
+        check_rollout(self.config, context, past, observed, future)
+        advance.require_dims(self.config.action_dim, self.config.state_dim)
+        with torch.inference_mode(), failures("predicting a rollout"):
+            # No state depends on a latent: all of them are known before the first forecast.
+            ahead = torch.from_numpy(advance.unroll(observed[0, -1:].numpy(), future[:, :-1].numpy()))
+            each = (tensor.expand(len(future), -1, -1) for tensor in (context.to(self.device).float(), past, observed))
+            latents, past, observed = each  # (K, t*H'*W', D), (K, t-1, A), (K, t, S)
+            actions, states = torch.cat([past, future], dim=1), torch.cat([observed, ahead], dim=1)  # (K, t+H-1, ...)
+            return roll_out(self.predict, self.grid, latents, actions, states)
+
+    def energy(self, latents: Tensor, goal: Tensor) -> Tensor:
+        """How far latents are from a goal: the mean absolute difference over tokens and channels.
+
+        Args:
+            latents: (..., H'*W', D) layer-normalised latents of one step each, as :meth:`rollout` gives them.
+            goal: (H'*W', D) or (1, H'*W', D), as :meth:`encode_goal` gives it.
+
+        Returns:
+            (...) float32; the energy that V-JEPA 2-AC's planner minimises.
+
+        Raises:
+            ShapeError: where the shapes do not fit the grid.
+            EngineError: where the device fails.
+        """
+        with torch.inference_mode(), failures("comparing with the goal"):
+            return mean_distance(self.config, latents.to(self.device), goal.to(self.device))
+
+    def encode_goal(self, image: NDArray[np.uint8], view: ViewConfig | None = None) -> Tensor:
+        """The latents of one step in which nothing moves: what a goal image looks like to the predictor.
+
+        In ``clip``, the last step of a whole window of the image; in ``tubelet``, the tubelet that repeats it; in
+        ``frame_repeat``, the frame.
+
+        Args:
+            image: (h, w, 3) uint8 RGB, a whole camera image.
+            view: what of it to look at and how to turn it, as for :meth:`preprocess`.
+
+        Returns:
+            (1, H'*W', D) float32, layer-normalised.
+
+        Raises:
+            ShapeError: for anything else.
+            InputError: for an image that the view's region of interest does not fit in.
+            EngineError: where model or device fail.
+        """
+        if image.ndim != 3:
+            raise ShapeError(f"a goal image must be (h, w, 3) uint8, not {image.shape}")
+        frames = self.config.num_frames if self.config.encoding == "clip" else self.config.stride
+        clip = self.preprocess(image[None], view).expand(-1, -1, frames, -1, -1)  # (1, 3, frames, H, W)
+        return self.encode(clip)[:, -self.grid.tokens_per_step :]
+
     def warm_up(self) -> None:
         """Run a whole window through once, so that the first real one does not pay for what is done only once.
 
@@ -194,35 +293,14 @@ class WorldModel:
             prediction.sum().item()  # waits for the device
 
 
-def use_threads(count: int) -> None:
-    """Let torch compute with so many threads on a CPU; 0 takes all cores but one.
-
-    With every core busy in the model, whoever receives messages beside it starves, and messages get lost.
-    """
-    torch.set_num_threads(count or max(1, len(os.sched_getaffinity(0)) - 1))
-
-
-def release_memory() -> None:
-    """Give the GPU memory of models that are gone back to the device."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
 def layer_normalize(latents: Tensor) -> Tensor:
     """Layer norm over the last axis without affine parameters, eps 1e-5; what stands before and after the predictor."""
     return F.layer_norm(latents, latents.shape[-1:], eps=1e-5)
 
 
-def _tensor(value: Tensor | NDArray[np.floating]) -> Tensor:
+def _tensor(value: Values) -> Tensor:
     """The value as a tensor; numpy arrays are copied, since they may be read-only views of a message."""
     return value if isinstance(value, Tensor) else torch.tensor(value)
-
-
-def _notice(weights: Weights) -> str:
-    if weights.trained:
-        return ""
-    which = "seeded random weights" if weights.checkpoint_key is None else "the predictor has seeded random weights"
-    return f"UNTRAINED: {which}"
 
 
 def _place(module: nn.Module, tensors: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
@@ -230,35 +308,3 @@ def _place(module: nn.Module, tensors: dict[str, Tensor], device: torch.device, 
     placed = {name: tensor.to(device, dtype) for name, tensor in tensors.items()}
     module.load_state_dict(placed, strict=True, assign=True)
     module.to(device).eval().requires_grad_(False)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # the name alone does not say that the device is there and works
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for CUDA
-        raise ConfigError("device", f"{name!r} cannot be used: {str(error).splitlines()[0]}") from error
-    return device
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        name = "float32" if device.type == "cpu" else "bfloat16"
-    if name not in DTYPES:
-        raise ConfigError("dtype", f"{name!r} is not one of {', '.join(DTYPES)}")
-    return DTYPES[name]
-
-
-@contextmanager
-def failures(doing: str) -> Iterator[None]:
-    """Turn what torch raises (out of memory included) into an EngineError.
-
-    A GPU computes behind the caller's back: its failures show where a result is copied to the host, so who copies one
-    does it inside of this.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        raise EngineError(f"{doing} failed: {error}") from error

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vjepa_ros.engine import WorldModel, failures
+from vjepa_ros.devices import failures
+from vjepa_ros.engine import WorldModel
 from vjepa_ros.latents import DTYPES
-from vjepa_ros.node_config import NodeConfig, Normalization
+from vjepa_ros.node_config import NodeConfig
 from vjepa_ros.stream.frame import Frame, clip_of
 from vjepa_ros.stream.window import Window
 
@@ -64,8 +65,8 @@ class Imagination:
         """
         model = self._model
         context = self._context(window)  # (1, T'*H'*W', D)
-        actions = _normalize(window.actions.values, self._config.actions)[None]  # (1, T', A)
-        states = _normalize(window.states.values, self._config.states)[None]  # (1, T', S)
+        actions = self._config.actions.apply(window.actions.values)[None]  # (1, T', A)
+        states = self._config.states.apply(window.states.values)[None]  # (1, T', S)
         predicted = model.grid.unflatten(model.predict(context, actions, states))[0]  # (T', H', W', D)
         if self._config.forecast_only:
             predicted = predicted[-1:]  # (1, H', W', D)
@@ -96,7 +97,3 @@ class Imagination:
     def _to_wire(self, latents: torch.Tensor) -> NDArray[Any]:
         with failures("copying latents to the host"):
             return latents.to(self._dtype).contiguous().cpu().numpy()
-
-
-def _normalize(values: NDArray[np.float64], how: Normalization) -> NDArray[np.float64]:
-    return (values - how.mean) / how.std

@@ -17,18 +17,7 @@ from vjepa_ros.model.presets import model_config
 from vjepa_ros.model.sidecar import JOINT_NORMALIZATION, Sidecar
 from vjepa_ros.parameters import effective
 from vjepa_ros.stream.config import SignalConfig, StreamConfig
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """What is done to actions or states before the model sees them: (x - mean) / std, per dimension.
-
-    Attributes:
-        mean, std: one number per dimension.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+from vjepa_ros.stream.states import Normalization, normalization
 
 
 @dataclass(frozen=True)
@@ -88,8 +77,8 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         model=model,
         stream=_stream(v, model),
         view=ViewConfig(tuple(v["view.roi"]), v["view.rotation_deg"], v["view.flip"]),
-        actions=_normalization("actions", v, model.action_dim),
-        states=_normalization("states", v, model.state_dim),
+        actions=normalization("actions", v, model.action_dim),
+        states=normalization("states", v, model.state_dim),
         offsets_s={name: v[f"time.offset_s.{name}"] for name in ("image", "joint_commands", "joint_states")},
         max_skew_s=v["time.max_skew_s"],
         convention_warnings=warnings,
@@ -172,12 +161,3 @@ def _signal(prefix: str, named_by: str, names: list[str], v: dict[str, Any], dim
         scale=tuple(map(float, v[f"{prefix}.scale"])) or (1.0,) * dim,
         offset=tuple(map(float, v[f"{prefix}.offset"])) or (0.0,) * dim,
     )
-
-
-def _normalization(prefix: str, v: dict[str, Any], dim: int) -> Normalization:
-    mean = tuple(map(float, v[f"{prefix}.mean"])) or (0.0,) * dim
-    std = tuple(map(float, v[f"{prefix}.std"])) or (1.0,) * dim
-    for name, numbers in (("mean", mean), ("std", std)):
-        require(len(numbers) == dim, f"{prefix}.{name}", f"has {len(numbers)} numbers for {dim} dimensions")
-    require(all(number > 0 for number in std), f"{prefix}.std", f"must be positive, not {list(std)}")
-    return Normalization(mean, std)

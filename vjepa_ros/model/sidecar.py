@@ -195,6 +195,19 @@ class Sidecar:
             _require_hash(values["source"], "model", f"parts.{part}.source", path)
 
 
+def with_training(preset: Mapping[str, Any], checkpoint: str | None) -> dict[str, Any]:
+    """A preset's parameters, with what the weights were trained with where they have a sidecar.
+
+    The convention is the weights'; their normalisation counts where the preset has none.
+
+    Raises:
+        CheckpointError: for a sidecar that cannot be read.
+    """
+    weights = Path(checkpoint or "")
+    sidecar = Sidecar.next_to(weights) if weights.suffix == ".safetensors" else None
+    return dict(preset) if sidecar is None else {**sidecar.normalization, **preset, **sidecar.convention}
+
+
 def sidecar_path(weights: Path) -> Path:
     """Where the sidecar of a weights file is, if it has one."""
     return weights.with_suffix(".json")

@@ -65,6 +65,14 @@ class Weights:
     checkpoint_key: str | None
     trained: bool
 
+    @property
+    def notice(self) -> str:
+        """What users must be told about weights that are not trained, empty where all are."""
+        if self.trained:
+            return ""
+        which = "seeded random weights" if self.checkpoint_key is None else "the predictor has seeded random weights"
+        return f"UNTRAINED: {which}"
+
     def hash(self) -> str:
         """16 hex digits: equal weights, equal hash."""
         return model_hash(self.hashes)

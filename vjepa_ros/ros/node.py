@@ -21,7 +21,7 @@ from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from vjepa_ros import engine, info
+from vjepa_ros import devices, engine, info
 from vjepa_ros.config import to_ns
 from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
 from vjepa_ros.forecast import Imagination, Imagined
@@ -83,7 +83,7 @@ class PredictorNode(ManagedNode):
         """Validate, load, warm up."""
         values = parameters.read(self, self._bad_parameters)
         config = resolve(values)
-        engine.use_threads(config.threads)
+        devices.use_threads(config.threads)
         model = _load(config)
         self._config = config
         self._info = info.latent_info(config, model)
@@ -158,7 +158,7 @@ class PredictorNode(ManagedNode):
         self._outputs = {}
         self._config = self._intake = self._imagination = None
         self._info = {}
-        engine.release_memory()
+        devices.release_memory()
 
     def close(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
         """Undo activate and configure, however far they came; wait so long for the window that the model is at."""

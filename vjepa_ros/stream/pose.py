@@ -38,3 +38,14 @@ def pose_delta(start: Vector, end: Vector) -> Vector:
     """
     turn = rotation_matrix(end[..., 3:6]) @ np.swapaxes(rotation_matrix(start[..., 3:6]), -1, -2)
     return np.concatenate([end[..., :3] - start[..., :3], euler_angles(turn), end[..., 6:] - start[..., 6:]], axis=-1)
+
+
+def pose_sum(start: Vector, action: Vector) -> Vector:
+    """The pose that an action leads to, (..., 7) each: :func:`pose_delta` the other way round.
+
+    Positions are added; the rotation is R_action R_start; the gripper is added and kept within 0 to 1: the
+    convention of the released V-JEPA 2-AC.
+    """
+    turned = rotation_matrix(action[..., 3:6]) @ rotation_matrix(start[..., 3:6])
+    gripper = np.clip(start[..., 6:] + action[..., 6:], 0.0, 1.0)
+    return np.concatenate([start[..., :3] + action[..., :3], euler_angles(turned), gripper], axis=-1)

@@ -1,0 +1,72 @@
+"""Where torch computes and in what: devices, dtypes, threads, and what their failures are called.
+
+It knows no model.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from vjepa_ros.errors import ConfigError, EngineError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name, once it has shown that it works; ``auto`` takes CUDA where there is one.
+
+    Raises:
+        ConfigError: where it does not.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # the name alone does not say that the device is there and works
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for CUDA
+        raise ConfigError("device", f"{name!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def find_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of that name; ``auto`` is float32 on a CPU and bfloat16 elsewhere.
+
+    Raises:
+        ConfigError: where there is none.
+    """
+    if name == "auto":
+        name = "float32" if device.type == "cpu" else "bfloat16"
+    if name not in DTYPES:
+        raise ConfigError("dtype", f"{name!r} is not one of {', '.join(DTYPES)}")
+    return DTYPES[name]
+
+
+def use_threads(count: int) -> None:
+    """Let torch compute with so many threads on a CPU; 0 takes all cores but one.
+
+    With every core busy in the model, whoever receives messages beside it starves, and messages get lost.
+    """
+    torch.set_num_threads(count or max(1, len(os.sched_getaffinity(0)) - 1))
+
+
+def release_memory() -> None:
+    """Give the GPU memory of models that are gone back to the device."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def failures(doing: str) -> Iterator[None]:
+    """Turn what torch raises (out of memory included) into an EngineError.
+
+    A GPU computes behind the caller's back: its failures show where a result is copied to the host, so who copies one
+    does it inside of this.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise EngineError(f"{doing} failed: {error}") from error
