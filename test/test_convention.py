@@ -11,6 +11,7 @@ import pytest
 import vjepa_ros
 from vjepa_ros.convert import main as convert
 from vjepa_ros.errors import ConfigError
+from vjepa_ros.model.sidecar import CONVENTION
 from vjepa_ros.node_config import NodeConfig, resolve
 
 DATA = Path(__file__).parent / "data" / "reference"
@@ -67,6 +68,7 @@ def test_a_rollout_advances_states_as_the_weights_were_trained(weights: Path) ->
         ("joint_names", JOINTS[::-1], repr(JOINTS)),
         ("states.source", "none", "'joint_states'"),
         ("states.alignment", "nearest", "'hold'"),
+        ("state_names", JOINTS[::-1], repr(JOINTS)),
     ],
 )
 def test_another_convention_is_refused_with_both_sides_or_run_with_a_warning(
@@ -77,8 +79,9 @@ def test_another_convention_is_refused_with_both_sides_or_run_with_a_warning(
     assert refused.value.parameter == name
     assert f"trained with {trained}, the configuration says {value!r}" in refused.value.reason
     assert "override_convention: true" in refused.value.reason
-    (warning,) = configured(weights, **{name: value, "override_convention": True}).convention_warnings
-    assert warning == f"{name}: the weights were trained with {trained}, the configuration says {value!r}"
+    warnings = configured(weights, **{name: value, "override_convention": True}).convention_warnings
+    assert len(warnings) == (2 if name == "joint_names" else 1), "the states are read from the same joints"
+    assert warnings[0] == f"{name}: the weights were trained with {trained}, the configuration says {value!r}"
 
 
 def test_every_difference_is_named(weights: Path) -> None:
@@ -92,3 +95,45 @@ def test_a_broken_sidecar_is_named(weights: Path, tmp_path: Path) -> None:
     broken.with_suffix(".json").write_text("{")
     with pytest.raises(ConfigError, match="checkpoint: .*cannot be read as a sidecar"):
         configured(weights, checkpoint=str(broken))
+
+
+def test_every_part_of_the_convention_is_tried_here() -> None:
+    marks = test_another_convention_is_refused_with_both_sides_or_run_with_a_warning.pytestmark  # type: ignore[attr-defined]
+    assert {case[0] for case in marks[0].args[1]} | {"actions.tail"} == set(CONVENTION)
+
+
+def test_the_other_way_round_too_and_what_the_tail_was(tmp_path: Path) -> None:
+    out = tmp_path / "sums.safetensors"
+    preset = tmp_path / "sums.yaml"
+    streams = "frame_rate: 4.0\nhop: 2\nactions.reduction: sum\nactions.phase: first\nactions.tail: zero\n"
+    lines = [line for line in (DATA / "small_ac.yaml").read_text().splitlines() if not line.startswith("actions.")]
+    preset.write_text("\n".join(lines) + "\n" + streams)
+    assert convert([str(DATA / "small_ac.pt"), str(out), "--preset", str(preset)]) == 0
+    same = {"preset": str(preset), "checkpoint": str(out), "joint_names": JOINTS}
+    assert resolve(same).convention_warnings == ()
+    for name, value in (("actions.tail", "hold"), ("actions.phase", "last")):
+        with pytest.raises(ConfigError) as refused:
+            resolve({**same, name: value})
+        assert refused.value.parameter == name
+
+
+def test_names_written_out_are_the_names_left_out(weights: Path) -> None:
+    assert configured(weights, state_names=JOINTS).convention_warnings == ()
+
+
+def test_a_home_folder_is_understood(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(weights.parent))
+    assert configured(weights, checkpoint=f"~/{weights.name}").actions.mean == (1, 2, 3, 4, 5, 6, 7)
+    with pytest.raises(ConfigError, match="actions.phase"):
+        configured(weights, checkpoint=f"~/{weights.name}", **{"actions.phase": "first"})
+
+
+@pytest.mark.parametrize("value", [["a"], 3, None, [float("nan")], [True]])
+def test_a_normalisation_that_is_none_is_named(weights: Path, tmp_path: Path, value: Any) -> None:
+    copy = tmp_path / "weights.safetensors"
+    copy.write_bytes(weights.read_bytes())
+    content = json.loads(weights.with_suffix(".json").read_text())
+    content["normalization"]["states.std"] = value
+    copy.with_suffix(".json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="normalization.states.std is not a list of finite numbers"):
+        configured(weights, checkpoint=str(copy))

@@ -104,7 +104,7 @@ def _apply_sidecar(v: dict[str, Any]) -> tuple[str, ...]:
     Returns:
         The differences, where they are overridden.
     """
-    weights = Path(v["checkpoint"])
+    weights = Path(v["checkpoint"]).expanduser()
     if weights.suffix != ".safetensors":
         return ()
     try:

@@ -225,3 +225,13 @@ def test_commands_of_another_field_beside_states_of_positions(field: Any) -> Non
     (window,) = recorder.windows
     assert window.actions.values[:, 0].tolist() == [10, 12]
     assert window.states.values[:, 0].tolist() == [1, 3]
+
+
+def test_of_arrays_within_one_tick_of_a_slow_clock_none_is_lost() -> None:
+    """Under simulated time /clock may tick more slowly than the deltas come: equal ones are not repetitions."""
+    recorder = Recorder(command_type="Float64MultiArray", reduction="sum", state_source="none")
+    for tick_ns in (10**9, 10**9 + 100 * MS):
+        for _ in range(10):
+            recorder.intake.joint_command("/commands", SimpleNamespace(data=[0.01, 0.02]), tick_ns)
+    assert recorder.intake.counters.duplicates == 0
+    assert len(recorder.intake.stream._commands.between(0, 10**18)) == 20

@@ -181,3 +181,15 @@ def test_single_delays_do_not_count() -> None:
     assert estimate.seconds("joints", "image") == pytest.approx(-1.98)
     estimate.clear()
     assert estimate.seconds("image", "joints") is None
+
+
+@pytest.mark.parametrize("rate", [0.1, 2.0])
+def test_a_recording_played_at_another_speed_without_its_clock_is_no_skew(rate: float) -> None:
+    estimate = SkewEstimate("image", "joints")
+    for index in range(400):  # 4 s of stamps: joints at 100 Hz, images at 20 Hz, with one clock
+        stamp_ns = index * 10 * MS
+        if index % 5 == 0:
+            estimate.add("image", stamp_ns, round(stamp_ns / rate))
+        estimate.add("joints", stamp_ns, round(stamp_ns / rate))
+        skew_s = estimate.seconds("image", "joints")
+        assert skew_s is None or abs(skew_s) < 0.4  # below what is warned about

@@ -197,3 +197,22 @@ def test_one_stamp_far_ahead_does_not_take_the_history_with_it_and_counts_as_lat
     assert stream.epoch == 0
     assert stream.counters.windows >= 31  # of 33: two may have been resolved without their last command
     assert stream.counters.windows_skipped <= 2
+
+
+def test_which_frames_are_still_on_their_way_is_told_to_the_nanosecond() -> None:
+    """Newest frame at 100 s, /clock from 103 to 95 s: later than 100 + (3 - 8)/2 s, up to 100 + 3 + 1 s."""
+    for stamp_ms, dropped in ((97_500, False), (97_501, True), (104_000, True), (104_001, False)):
+        stream = WindowStream(stream_config())
+        feed(stream, every(PERIOD_MS, 1, start_ms=100_000.0))
+        stream.time_jumped_back(-8 * S, before_ns=103 * S)
+        feed(stream, every(PERIOD_MS, 1, start_ms=float(stamp_ms)))
+        assert (stream.newest_frame_ns is None) == dropped, stamp_ms
+
+
+def test_a_value_a_little_ahead_of_the_frames_survives_its_senders_jump() -> None:
+    stream = WindowStream(stream_config(max_wait_s=FOREVER_S))
+    feed(stream, every(PERIOD_MS, 1, start_ms=100_000.0) + every(PERIOD_MS, 2, start_ms=50_000.0))
+    ahead = 50_050.0 + 500.0  # of the new time: its sender is half a second early
+    feed(stream, [("command", round(ahead * MS), vector(7)), ("command", 102 * S, vector(99))])
+    feed(stream, [("command", 50_060 * MS, vector(8))])  # from 102 s back: the sender has jumped
+    assert [found[1][0] for found in stream._commands.between(0, 10**18)] == [8, 7]

@@ -138,10 +138,11 @@ class Sidecar:
             Both sides in words, by the name of the parameter.
         """
         found = {}
-        for name, trained in self.convention.items():
-            if trained in (0, []) or _same(trained, values[name]):
-                continue
-            found[name] = f"the weights were trained with {trained!r}, the configuration says {values[name]!r}"
+        ours, theirs = _with_state_names(values), _with_state_names(self.convention)
+        for name, trained in theirs.items():
+            says_nothing = trained in (0, []) or (name == "state_names" and ours["states.source"] != "joint_states")
+            if not says_nothing and not _same(trained, ours[name]):
+                found[name] = f"the weights were trained with {trained!r}, the configuration says {ours[name]!r}"
         return found
 
     def require_parts(self, hashes: Mapping[str, str], weights: Path, sidecar: Path) -> None:
@@ -184,6 +185,12 @@ class Sidecar:
             _require(bool(fits), f"sizes.{name}", f"is not a number or a list of them, but {value!r}", path)
         _require_names(self.convention, CONVENTION, "convention.", path)
         _require_names(self.normalization, ("pixel_mean", "pixel_std", *JOINT_NORMALIZATION), "normalization.", path)
+        for name, numbers in self.normalization.items():
+            fits = isinstance(numbers, list) and all(
+                isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
+                for number in numbers
+            )
+            _require(fits, f"normalization.{name}", f"is not a list of finite numbers, but {numbers!r}", path)
         _require_names(self.source, ("file", "key", "hash"), "source.", path)
         _require_hash(self.source["hash"], "model", "source.hash", path)
         _require("encoder" in self.parts, "parts", "has no encoder", path)
@@ -228,6 +235,11 @@ def _require_names(found: Mapping[str, Any], wanted: tuple[str, ...], prefix: st
 def _require_hash(value: Any, kind: str, name: str, path: Path) -> None:
     fits = isinstance(value, str) and _HASH[kind].fullmatch(value) is not None
     _require(fits, name, f"is not a hash, but {value!r}", path)
+
+
+def _with_state_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, with the joints of the states written out where they are those of the commands."""
+    return {**values, "state_names": values["state_names"] or values["joint_names"]}
 
 
 def _plain(value: Any) -> Any:

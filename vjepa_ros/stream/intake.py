@@ -27,6 +27,7 @@ from vjepa_ros.stream.skew import SkewEstimate
 from vjepa_ros.stream.window import Window, WindowStream
 
 NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
+_SAME_TICK_NS = 1_000_000  # so many messages without a stamp, 1 ns apart, may come within one tick of a clock
 Report = Callable[[str, str, str], None]  # (topic, reason, detail)
 Decode = Callable[[Any], NDArray[np.uint8]]  # sensor_msgs/Image -> (height, width, 3) RGB; raises InputError
 
@@ -68,6 +69,7 @@ class Intake:
         self._state_values = JointStates(config.states)
         self._measured_values = JointStates(config.commands)
         self._told_zero_stamp: set[str] = set()
+        self._last_received_ns: dict[str, int] = {}  # of the messages without a stamp
 
     def image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/Image."""
@@ -139,6 +141,10 @@ class Intake:
             self._watch_skew(topic, stream, stamp_ns + offset_ns, received_ns)
             return stamp_ns + offset_ns, offset_ns
         self.counters.zero_stamps += 1
+        last_ns = self._last_received_ns.get(stream, -_SAME_TICK_NS)
+        if last_ns - _SAME_TICK_NS < received_ns <= last_ns:
+            received_ns = last_ns + 1  # a clock that ticks slowly must not make one message out of several
+        self._last_received_ns[stream] = received_ns
         if topic not in self._told_zero_stamp:
             self._told_zero_stamp.add(topic)
             self._report(topic, "zero_stamp", "the receive time stands in: replays will not be bit-identical")

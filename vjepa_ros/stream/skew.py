@@ -2,7 +2,8 @@
 
 A stream's messages arrive some time after their stamps; that time differs between streams by transport and exposure,
 by tens of milliseconds, and between clocks that do not agree by whatever they are apart. The median over the last
-messages takes out single delays. It knows numbers only.
+messages takes out single delays. Where the delays themselves grow or shrink, as in a recording played at another speed
+without its clock, there is no estimate. It knows numbers only.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from statistics import median
 
 from vjepa_ros.config import S_TO_NS
 
+_STEADY_NS = 100_000_000  # delays whose median moves by more than this while they are collected tell nothing
 _MESSAGES = 31  # of each stream; odd, so that the median is one of them
 
 
@@ -40,13 +42,15 @@ class SkewEstimate:
 
     def clear(self) -> None:
         """Forget every message: after a jump of time the old delays say nothing."""
-        for stream, delays in self._delays_ns.items():
+        for delays in self._delays_ns.values():
             delays.clear()
-            self._counts[stream] = 0
 
     def seconds(self, stream: str, reference: str) -> float | None:
-        """What to add to the stream's stamps to bring them to the reference's clock; None before both are known."""
-        first, second = self._delays_ns[stream], self._delays_ns[reference]
+        """What to add to the stream's stamps to bring them to the reference's clock; None where that is not known."""
+        first, second = list(self._delays_ns[stream]), list(self._delays_ns[reference])
         if len(first) < _MESSAGES or len(second) < _MESSAGES:
+            return None
+        half = _MESSAGES // 2
+        if any(abs(median(delays[-half:]) - median(delays[:half])) > _STEADY_NS for delays in (first, second)):
             return None
         return (median(first) - median(second)) / S_TO_NS
