@@ -8,11 +8,22 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from faults.feed import MAX_WAIT_S
 from faults.table import FAULTS, Row, Table
-from ros.conftest import log_path, predictor, robot, ros  # noqa: F401 - fixtures
+from ros.conftest import robot, ros  # noqa: F401 - fixtures
+from ros.harness import Predictor
 
 TABLE = Table()
 _OUTCOME = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
+    """The node; it waits for joints so long that those that come after a burst of frames are not late."""
+    process = Predictor(tmp_path_factory.mktemp("predictor") / "log.txt", {"actions.max_wait_s": MAX_WAIT_S})
+    yield process
+    assert process.stop() == 0, process.log
+    assert "Traceback" not in process.log
 
 
 @pytest.fixture

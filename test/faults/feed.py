@@ -9,6 +9,7 @@ import oracle
 from ros.harness import JOINTS, MS, T0_NS, Robot, image_message, joint_message
 
 PERIOD_NS = 50 * MS
+MAX_WAIT_S = 10.0
 STREAM, MODEL, TOPICS = (f"/vjepa_predictor: {part}" for part in ("stream", "model", "topics"))
 
 
@@ -27,7 +28,7 @@ class Feed:
         self.states: list[tuple[int, np.ndarray]] = []
         self._options = {
             "num_frames": 16, "stride": 2, "phase": 0, "hop": 2, "frame_rate": 0.0, "max_gap_ns": 10**9,
-            "jump_back_ns": 10**9, "max_wait_ns": 200 * MS, "timeout_ns": 10**9, "on_missing": "skip", **options,
+            "jump_back_ns": 10**9, "max_wait_ns": int(MAX_WAIT_S * 1e9), "timeout_ns": 10**9, "on_missing": "skip", **options,
         }  # fmt: skip
 
     def joints(self, stamp_ns: int, number: float, *, command: bool = True) -> None:

@@ -58,7 +58,9 @@ def test_jitter(robot: Robot, row: Row) -> None:
     windows = feed.check()
     feed.counted(frames=100, late=0, gaps=0)
     row.injected = "100 frames, up to 20 ms early or late"
-    row.lost = f"{100 - len(feed.frames)} frames, {len(range(16, 101, 2)) - windows} of {len(range(16, 101, 2))} windows"
+    row.lost = (
+        f"{100 - len(feed.frames)} frames, {len(range(16, 101, 2)) - windows} of {len(range(16, 101, 2))} windows"
+    )
     robot.start(frame_rate=-1.0)
 
 
@@ -96,7 +98,9 @@ def test_reordering(robot: Robot, row: Row) -> None:
     feed.counted(frames_out_of_order=dropped, frames=120 - dropped, gaps=0)
     late = [int(robot.diagnostics[STREAM][key]) for key in ("late_commands", "late_states")]
     row.injected = "80 frames, 400 commands and states, each up to 100 ms late"
-    row.lost = f"{dropped} frames out of order; {sum(late)} joint messages counted late; {windows} windows after it equal"
+    row.lost = (
+        f"{dropped} frames out of order; {sum(late)} joint messages counted late; {windows} windows after it equal"
+    )
     assert sum(late) > 0
 
 

@@ -74,7 +74,9 @@ def test_mismatch_of_quality_of_service(predictor: Predictor, robot: Robot, row:
     assert robot.levels[TOPICS] == b"\1"
     assert robot.spin(lambda: predictor.log.count("incompatible_qos") >= 2)
     ours, theirs = "this node has reliable, volatile, ", "/robot publishes best effort, volatile, "
-    assert any(ours in line and theirs in line and topics[0] in line for line in predictor.log.splitlines())
+    assert any(ours in line and theirs in line and topics[0] in line for line in predictor.log.splitlines()), (
+        predictor.log
+    )
     theirs = "/robot subscribes reliable, transient local, "
     assert any(ours in line and theirs in line and topics[1] in line for line in predictor.log.splitlines())
     feed.both(0, 20)
@@ -96,7 +98,9 @@ def test_no_subscriber(robot: Robot, row: Row) -> None:
     want = len(feed.expected())
     assert robot.spin(lambda: len(robot.windows) == want)
     feed.counted(MODEL, done=want, failures=0)
-    robot.create_subscription(Image, "/vjepa_predictor/predicted_latents", robot.predicted.append, QoSProfile(depth=1000))
+    robot.create_subscription(
+        Image, "/vjepa_predictor/predicted_latents", robot.predicted.append, QoSProfile(depth=1000)
+    )
     assert robot.spin(lambda: robot.count_subscribers("/vjepa_predictor/predicted_latents") == 1)
     robot.settle(0.3)
     feed.both(60, 10)
