@@ -28,7 +28,8 @@ class Feed:
         self.states: list[tuple[int, np.ndarray]] = []
         self._options = {
             "num_frames": 16, "stride": 2, "phase": 0, "hop": 2, "frame_rate": 0.0, "max_gap_ns": 10**9,
-            "jump_back_ns": 10**9, "max_wait_ns": int(MAX_WAIT_S * 1e9), "timeout_ns": 10**9, "on_missing": "skip", **options,
+            "jump_back_ns": 10**9, "max_wait_ns": int(MAX_WAIT_S * 1e9), "timeout_ns": 10**9, "on_missing": "skip",
+            **options,
         }  # fmt: skip
 
     def joints(self, stamp_ns: int, number: float, *, command: bool = True) -> None:

@@ -72,19 +72,21 @@ def test_mismatch_of_quality_of_service(predictor: Predictor, robot: Robot, row:
     feed = Feed(robot)
     feed.counted(TOPICS, incompatible_qos=2, **{f"incompatible_qos__{topic}": 1 for topic in topics})
     assert robot.levels[TOPICS] == b"\1"
-    assert robot.spin(lambda: predictor.log.count("incompatible_qos") >= 2)
-    ours, theirs = "this node has reliable, volatile, ", "/robot publishes best effort, volatile, "
-    assert any(ours in line and theirs in line and topics[0] in line for line in predictor.log.splitlines()), (
-        predictor.log
-    )
-    theirs = "/robot subscribes reliable, transient local, "
-    assert any(ours in line and theirs in line and topics[1] in line for line in predictor.log.splitlines())
+    ours = "this node has reliable, volatile, "
+    for topic, theirs in (
+        (topics[0], "/robot publishes best effort, volatile, "),
+        (topics[1], "/robot subscribes reliable, transient local, "),
+    ):
+        words = (f"{topic}: incompatible_qos: ", theirs, ours)
+        assert robot.spin(
+            lambda words=words: any(all(word in line for word in words) for line in predictor.log.splitlines())
+        ), predictor.log
     feed.both(0, 20)
     feed.check()
     robot.destroy_publisher(publisher)
     robot.destroy_subscription(subscription)
     robot.levels.clear()
-    assert robot.spin(lambda: robot.levels.get(TOPICS) == b"\0"), "it is over, and said so"
+    assert robot.spin(lambda: robot.levels.get(TOPICS) == b"\0"), predictor.log
     row.injected, row.lost = "a publisher, a subscriber", "their messages; both profiles in the log and /diagnostics"
 
 

@@ -152,7 +152,7 @@ def segments(pid: int) -> list[Path]:
             lines = Path(f"/proc/{process}/maps").read_text(encoding="utf-8").splitlines()
         except OSError:  # it has ended, or is not ours
             return set()
-        return {line.split()[-1] for line in lines if str(SHARED_MEMORY) in line}
+        return {line.split()[5] for line in lines if str(SHARED_MEMORY) in line}
 
     others = {
         name for process in os.listdir("/proc") if process.isdigit() and process != str(pid) for name in mapped(process)
