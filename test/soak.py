@@ -213,7 +213,9 @@ def main() -> int:
     parser.add_argument("--command-hz", type=float, default=500.0)
     parser.add_argument("--reliable", action="store_true", help="images too, instead of best effort as by default")
     parser.add_argument("--large", type=int, help="send so many latent messages of 6.4 MB instead")
-    parser.add_argument("--without-profile", action="store_true", help="of Fast DDS, with --large: to see the difference")
+    parser.add_argument(
+        "--without-profile", action="store_true", help="of Fast DDS, with --large: to see the difference"
+    )
     parser.add_argument("--check", action="store_true", help="fail where a figure is not what it should be")
     parser.add_argument("--send", nargs=6, help=argparse.SUPPRESS)
     parser.add_argument("--send-large", type=int, help=argparse.SUPPRESS)

@@ -38,7 +38,7 @@ def faulty(tmp_path: Path, fault: str, **parameters: object) -> Iterator[tuple[P
 def test_a_model_that_fails_once_is_tried_again(tmp_path: Path, row: Row) -> None:
     with faulty(tmp_path, "once") as (_, robot):
         robot.send_frames(0, 18)
-        assert robot.spin(lambda: len(robot.predicted) == 2)
+        assert robot.spin(lambda: len(robot.predicted) == len(robot.windows) == 2)
         assert [window["window"] for window in robot.windows] == [0, 1], "the window that failed is not lost"
         assert robot.spin(lambda: robot.diagnostics.get(MODEL, {}).get("failures") == "1")
         assert robot.diagnostics[MODEL]["done"] == "2"
@@ -49,7 +49,7 @@ def test_a_model_that_fails_once_is_tried_again(tmp_path: Path, row: Row) -> Non
 def test_want_of_memory_passes(tmp_path: Path, row: Row) -> None:
     with faulty(tmp_path, "memory", max_failures=2) as (predictor, robot):
         robot.send_frames(0, 22)
-        assert robot.spin(lambda: len(robot.predicted) == 4)
+        assert robot.spin(lambda: len(robot.predicted) == len(robot.windows) == 4)
         assert [window["window"] for window in robot.windows] == [0, 1, 2, 3]
         assert robot.spin(lambda: robot.diagnostics.get(MODEL, {}).get("failures") == "4")
         assert robot.spin(

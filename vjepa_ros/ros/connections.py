@@ -34,19 +34,20 @@ class Connections:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._profiles: dict[tuple[str, bool], QoSProfile] = {}
+        self._name = (node.get_name(), node.get_namespace())
+        self._watched: set[tuple[str, bool]] = set()  # (topic, whether this node publishes it)
         self.mismatches: Counter[str] = Counter()
 
-    def subscription(self, topic: str, profile: QoSProfile) -> SubscriptionEventCallbacks:
-        """Callbacks for a subscription about to be made; ``profile`` is the object that rclpy writes overrides into."""
-        return SubscriptionEventCallbacks(incompatible_qos=self._watch(topic, profile, publishes=False))
+    def subscription(self, topic: str) -> SubscriptionEventCallbacks:
+        """Callbacks for a subscription about to be made to this topic, its name resolved."""
+        return SubscriptionEventCallbacks(incompatible_qos=self._watch(topic, publishes=False))
 
-    def publisher(self, topic: str, profile: QoSProfile) -> PublisherEventCallbacks:
+    def publisher(self, topic: str) -> PublisherEventCallbacks:
         """The same for a publisher."""
-        return PublisherEventCallbacks(incompatible_qos=self._watch(topic, profile, publishes=True))
+        return PublisherEventCallbacks(incompatible_qos=self._watch(topic, publishes=True))
 
-    def _watch(self, topic: str, profile: QoSProfile, *, publishes: bool) -> Any:
-        self._profiles[topic, publishes] = profile
+    def _watch(self, topic: str, *, publishes: bool) -> Any:
+        self._watched.add((topic, publishes))
 
         def on_event(event: Any) -> None:
             self.mismatches[topic] += event.total_count_change
@@ -55,34 +56,36 @@ class Connections:
 
     def forget(self, topic: str) -> None:
         """Stop watching a topic whose subscription or publisher is gone; its count stays."""
-        for publishes in (False, True):
-            self._profiles.pop((topic, publishes), None)
+        self._watched -= {(topic, False), (topic, True)}
 
     def present(self) -> list[Mismatch]:
         """The mismatches that are still there, both profiles in words."""
         found = []
-        for (topic, publishes), ours in self._profiles.items():
+        for topic, publishes in self._watched:
             if not self.mismatches[topic]:
                 continue
-            look_up = (
-                self._node.get_subscriptions_info_by_topic if publishes else self._node.get_publishers_info_by_topic
+            ours, others = (
+                self._node.get_subscriptions_info_by_topic(topic),
+                self._node.get_publishers_info_by_topic(topic),
             )
-            for other in look_up(topic):
+            if publishes:
+                ours, others = others, ours
+            # As the graph has it: in the profile that a topic was made with 0 stands for an endless deadline.
+            own = next((end.qos_profile for end in ours if (end.node_name, end.node_namespace) == self._name), None)
+            for other in others if own is not None else []:
                 theirs = other.qos_profile
-                offered, requested = (ours, theirs) if publishes else (theirs, ours)
+                offered, requested = (own, theirs) if publishes else (theirs, own)
                 compatibility, reason = qos_check_compatible(offered, requested)
                 if compatibility == QoSCompatibility.ERROR:
                     name = f"{other.node_namespace.rstrip('/')}/{other.node_name}"
                     verb = "subscribes" if publishes else "publishes"
-                    found.append(
-                        Mismatch(topic, f"{name} {verb} {describe(theirs)}, this node has {describe(ours)}: {reason}")
-                    )
+                    text = f"{name} {verb} {describe(theirs)}, this node has {describe(own)}: {reason.rstrip(';')}"
+                    found.append(Mismatch(topic, text))
         return found
 
     def namesakes(self) -> int:
         """Other nodes of the same name and namespace; one that was killed is seen for the middleware's lease (20 s)."""
-        own = (self._node.get_name(), self._node.get_namespace())
-        return max(0, self._node.get_node_names_and_namespaces().count(own) - 1)
+        return max(0, self._node.get_node_names_and_namespaces().count(self._name) - 1)
 
 
 def describe(profile: QoSProfile) -> str:

@@ -184,7 +184,7 @@ class PredictorNode(ManagedNode):
             with self._times.measured(resolved):
                 self._on_message(take, resolved, message)
 
-        events = self._connections.subscription(resolved, profile)
+        events = self._connections.subscription(resolved)
         self._inputs.append(
             self.create_subscription(
                 kind, topic, callback, profile, event_callbacks=events, qos_overriding_options=qos.overridable()
@@ -248,7 +248,7 @@ class PredictorNode(ManagedNode):
     # -- out; _publish and _on_failure run in the worker's thread
 
     def _create_publisher(self, kind: type, topic: str, profile: Any) -> Any:
-        events = self._connections.publisher(self.resolve_topic_name(topic), profile)
+        events = self._connections.publisher(self.resolve_topic_name(topic))
         return self.create_lifecycle_publisher(
             kind, topic, profile, event_callbacks=events, qos_overriding_options=qos.overridable()
         )
