@@ -12,7 +12,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from vjepa_ros.ros.node import PredictorNode
 
-_LAST_WINDOW_S = 1.0  # what the model has to end its window; whoever sent the signal waits 2 s for the process
+_LAST_WINDOW_S = 1.0  # what the model has at most to end its window; after a signal it is looked at once
 
 
 def main(args: list[str] | None = None) -> None:

@@ -154,7 +154,9 @@ class PredictorNode(ManagedNode):
         if self._intake is not None:
             self._intake.stream.reset()
         if not stopped:
-            raise EngineError(f"the model did not end its window within {timeout_s} s")
+            raise EngineError(
+                f"the model is still at its window, which was not waited for longer (at most {timeout_s:g} s)"
+            )
 
     def cleanup(self) -> None:
         """Free the model."""
