@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ def _request(seed: int, count: int, outcomes: list[bool | None]) -> None:
     executor.add_node(node)
     client = node.create_client(ChangeState, "/vjepa_predictor/change_state")
     client.wait_for_service(10.0)
+    time.sleep(0.5)  # an answer sent before the node knows the client is lost
     for _ in range(count):
         wanted = Transition(id=chance.choice((CONFIGURE, ACTIVATE, ACTIVATE, DEACTIVATE, DEACTIVATE, CLEANUP)))
         answer = client.call_async(ChangeState.Request(transition=wanted))
