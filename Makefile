@@ -3,7 +3,7 @@
 # any name.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test parity clean
+.PHONY: help setup demo lint test parity soak clean
 export PYTHON
 
 help:  ## this list
@@ -26,6 +26,11 @@ test: lint  ## lint, then all tests
 
 parity: setup  ## compare every preset at full size with the public code (20 minutes); writes docs/parity.md
 	@tools/run.sh test/model/parity.py $(ARGS)
+
+soak: setup  ## ten minutes of load, then 600 large messages; fails where a figure of docs/reliability.md is missed
+	@tools/run.sh test/soak.py --check --seconds 600 $(ARGS)
+	@tools/run.sh test/soak.py --seconds 120 --size 1280x720 --hz 60 --command-hz 1000
+	@tools/run.sh test/soak.py --check --large 600
 
 clean:  ## remove everything that is not source, .venv included
 	@rm -rf .venv build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info demo.png

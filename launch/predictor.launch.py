@@ -27,6 +27,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 
 POLL_S = 0.1  # how often a pending answer is looked at
 ANSWER_S = 1.0  # a get_state request without an answer for so long is sent again
+FASTDDS_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # of Fast DDS 2 and 3
 
 STRING_PARAMETERS = ("preset", "checkpoint", "device", "image_transport")  # arguments that are parameters of the node
 
@@ -59,6 +60,12 @@ def generate_launch_description() -> LaunchDescription:
                 "Least severe messages that the node logs; other loggers of its process keep theirs.",
                 choices=["debug", "info", "warn", "error", "fatal"],
             ),
+            _argument(
+                "fastdds_profile",
+                "",
+                "Fast DDS profile (XML) of the node's process: a path, or true for the package's with 64 MB of shared "
+                "memory. Empty: as the environment says.",
+            ),
             _argument("autostart", "true", "Configure and activate the node whenever its process starts."),
             _argument("respawn", "false", "Start the node's process again when it ends."),
             _argument("respawn_delay", "2.0", "Pause before a respawn, in seconds."),
@@ -82,6 +89,23 @@ def _read(context: LaunchContext, name: str, kind: Callable[[str], Any]) -> Any:
         return kind(text)
     except (KeyError, ValueError):
         raise RuntimeError(f"{name}: {text!r} is not a {kind.__name__.strip('_')}") from None
+
+
+def _environment(context: LaunchContext) -> dict[str, str]:
+    """What the node's process gets in its environment besides launch's own.
+
+    Raises:
+        RuntimeError: where ``fastdds_profile`` is not a file (Fast DDS would go on without it).
+    """
+    given = context.launch_configurations["fastdds_profile"].strip()
+    if given.lower() in ("", "false"):
+        return {}
+    if given.lower() == "true":
+        given = PathJoinSubstitution([FindPackageShare("vjepa_ros"), "config", "fastdds.xml"]).perform(context)
+    path = Path(given).expanduser().resolve()
+    if not path.is_file():
+        raise RuntimeError(f"fastdds_profile: {path} is not a file")
+    return dict.fromkeys(FASTDDS_VARIABLES, str(path))
 
 
 def _node(context: LaunchContext) -> list[Any]:
@@ -117,6 +141,7 @@ def _node(context: LaunchContext) -> list[Any]:
             ("joint_states", given["joint_states_topic"]),
         ],
         ros_arguments=["--log-level", f"{logger}:={given['log_level']}"],
+        additional_env=_environment(context),
         output="screen",
         respawn=_read(context, "respawn", _boolean),
         respawn_delay=_read(context, "respawn_delay", float),

@@ -80,15 +80,26 @@ class Worker(Generic[JobT, ResultT]):
         self._thread = threading.Thread(target=self._run, name="vjepa_worker", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout_s: float) -> bool:
-        """Drop what waits, let the current job end without delivering it, and join; False if it did not end."""
+    def stop(self, timeout_s: float, give_up: Callable[[], bool] = lambda: False) -> bool:
+        """Drop what waits, let the current job end without delivering it, and join; False if it did not end.
+
+        Args:
+            timeout_s: how long to wait for the current job.
+            give_up: asked now and then while waiting; True ends the wait after one more look.
+        """
         with self._changed:
             self._running = False
             self._jobs.clear()
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-        return self._thread is None or not self._thread.is_alive()
+        if self._thread is None:
+            return True
+        end_s = time.monotonic() + timeout_s
+        while True:
+            self._thread.join(max(0.0, min(_GIVE_UP_POLL_S, end_s - time.monotonic())))
+            if not self._thread.is_alive():
+                return True
+            if give_up() or time.monotonic() >= end_s:
+                return False
 
     def submit(self, epoch: int, job: JobT, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Hand over a job; when lossless, wait for room.

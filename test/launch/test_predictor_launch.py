@@ -32,6 +32,7 @@ DEFAULTS = {
     "node_name": "vjepa_predictor",
     "use_sim_time": "",
     "log_level": "info",
+    "fastdds_profile": "",
     "autostart": "true",
     "respawn": "false",
     "respawn_delay": "2.0",
@@ -181,3 +182,31 @@ def test_name_and_namespace_reach_node_parameters_and_logger(
 def test_nonsense_is_refused_with_the_name_of_the_argument(share: Path, name: str, value: str) -> None:
     with pytest.raises(RuntimeError, match=name):
         evaluate(share, **{name: value})
+
+
+@pytest.mark.parametrize("given", ["", "false"])
+def test_without_a_fast_dds_profile_the_environment_stays(share: Path, given: str) -> None:
+    node, _ = evaluate(share, fastdds_profile=given)
+    assert not any(
+        "PROFILES_FILE" in perform_substitutions(LaunchContext(), key) for key, _ in node.additional_env or []
+    )
+
+
+def test_a_fast_dds_profile_reaches_the_process(share: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.xml"
+    mine.touch()
+    for given, path in (("true", share / "config" / "fastdds.xml"), (str(mine), mine)):
+        node, _ = evaluate(share, fastdds_profile=given)
+        context = LaunchContext()
+        values = {
+            perform_substitutions(context, key): perform_substitutions(context, value)
+            for key, value in node.additional_env
+        }
+        assert values == dict.fromkeys(
+            ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"), str(path.resolve())
+        )
+
+
+def test_a_fast_dds_profile_that_is_not_a_file_stops_the_launch(share: Path) -> None:
+    with pytest.raises(RuntimeError, match="fastdds_profile: .*nowhere.xml is not a file"):
+        evaluate(share, fastdds_profile="/nowhere.xml")

@@ -12,9 +12,10 @@ from ros.harness import Predictor, Robot
 
 @pytest.fixture(scope="session", autouse=True)
 def ros() -> Iterator[None]:
-    rclpy.init()
+    if not rclpy.ok():  # test/faults shares this file
+        rclpy.init()
     yield
-    rclpy.shutdown()
+    rclpy.try_shutdown()
 
 
 @pytest.fixture(scope="module")

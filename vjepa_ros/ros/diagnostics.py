@@ -12,7 +12,9 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.messages import status_message
+from vjepa_ros.ros.timing import CallbackTimes
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.worker import Worker
 
@@ -67,6 +69,17 @@ class Health:
         if counters is None:
             return [status_message(f"{self._name}: node", DiagnosticStatus.OK, state, {"state": state})]
         return [self._stream(state, counters, epoch), self._model(state, worker, not_finite)]
+
+    def topics(self, state: str, connections: Connections, times: CallbackTimes) -> DiagnosticStatus:
+        """What keeps messages away as long as it lasts, and how long the callbacks take; call it after statuses."""
+        mismatches, namesakes = connections.present(), connections.namesakes()
+        values: dict[str, Any] = {"incompatible_qos": connections.mismatches.total(), "namesakes": namesakes}
+        values |= {f"incompatible_qos {topic}": count for topic, count in sorted(connections.mismatches.items())}
+        values |= {f"callback_p99_ms {topic}": round(ms, 3) for topic, ms in times.p99_ms().items()}
+        problems = {f"incompatible_qos {m.topic}": f"{m.topic}: incompatible_qos: {m.text}" for m in mismatches}
+        if namesakes:
+            problems["namesakes"] = f"{namesakes} other nodes have this name: give each a name of its own"
+        return self._status("topics", state, problems, values)
 
     def _stream(self, state: str, counters: Counters, epoch: int) -> DiagnosticStatus:
         values: dict[str, Any] = asdict(counters)

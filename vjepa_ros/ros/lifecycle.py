@@ -58,6 +58,17 @@ class ManagedNode(LifecycleNode):
     def close(self) -> None:
         """Undo everything, however far it came; must not raise."""
 
+    def destroy_node(self) -> None:
+        """Destroy the node and the state machine, which else keeps the middleware's participant alive.
+
+        rclpy leaves the state machine to the garbage collector; the participant's shared memory would outlive a process
+        that ends before that has run. There is no public way to get at it.
+        """
+        super().destroy_node()
+        machine = getattr(self, "_state_machine", None)
+        if machine is not None:
+            machine.destroy_when_not_in_use()
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See configure."""
         return self._transition("configure", self.configure, super().on_configure, state)

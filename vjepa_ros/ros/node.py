@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -29,9 +28,11 @@ from vjepa_ros.model.presets import MODEL_PARAMETERS
 from vjepa_ros.node_config import NodeConfig, resolve
 from vjepa_ros.parameters import check, effective
 from vjepa_ros.ros import bridge, parameters, qos
+from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.diagnostics import Health, Warnings
 from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.messages import diagnostics_message, info_message, latents_message, window_message
+from vjepa_ros.ros.timing import CallbackTimes
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
@@ -68,6 +69,8 @@ class PredictorNode(ManagedNode):
         self._not_finite = 0
         self._warn = Warnings(self.get_logger())
         self._health = Health(self.get_fully_qualified_name())
+        self._connections = Connections(self)
+        self._times = CallbackTimes()
         self._diagnostics = self.create_publisher(
             DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS(), qos_overriding_options=qos.overridable()
         )
@@ -86,6 +89,7 @@ class PredictorNode(ManagedNode):
         devices.use_threads(config.threads)
         model = _load(config)
         self._config = config
+        self._times = CallbackTimes()
         self._info = info.latent_info(config, model)
         self._imagination = Imagination(model, config)
         preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
@@ -139,21 +143,25 @@ class PredictorNode(ManagedNode):
     def deactivate(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
         """Stop the worker and clear the buffers."""
         for subscription in self._inputs:
+            self._connections.forget(subscription.topic_name)
             self.destroy_subscription(subscription)
         self._inputs = []
         if self._clock_jumps is not None:
             self._clock_jumps.unregister()
             self._clock_jumps = None
-        stopped = self._worker is None or self._worker.stop(timeout_s)
+        stopped = self._worker is None or self._worker.stop(timeout_s, self._is_ending)
         self._worker = None
         if self._intake is not None:
             self._intake.stream.reset()
         if not stopped:
-            raise EngineError(f"the model did not end its window within {timeout_s} s")
+            raise EngineError(
+                f"the model is still at its window, which was not waited for longer (at most {timeout_s:g} s)"
+            )
 
     def cleanup(self) -> None:
         """Free the model."""
         for publisher in self._outputs.values():
+            self._connections.forget(publisher.topic_name)
             self.destroy_lifecycle_publisher(publisher)
         self._outputs = {}
         self._config = self._intake = self._imagination = None
@@ -172,10 +180,21 @@ class PredictorNode(ManagedNode):
     # -- in
 
     def _subscribe(self, kind: type, topic: str, profile: Any, take: Callable[[str, Any, int], list[Window]]) -> None:
-        callback = partial(self._on_message, take, self.resolve_topic_name(topic))
+        resolved = self.resolve_topic_name(topic)
+
+        def callback(message: Any) -> None:
+            with self._times.measured(resolved):
+                self._on_message(take, resolved, message)
+
+        events = self._connections.subscription(resolved)
         self._inputs.append(
-            self.create_subscription(kind, topic, callback, profile, qos_overriding_options=qos.overridable())
+            self.create_subscription(
+                kind, topic, callback, profile, event_callbacks=events, qos_overriding_options=qos.overridable()
+            )
         )
+
+    def _is_ending(self) -> bool:
+        return not self.context.ok()
 
     def _on_message(self, take: Callable[[str, Any, int], list[Window]], topic: str, message: Any) -> None:
         if self._intake is None or self._worker is None:
@@ -187,7 +206,7 @@ class PredictorNode(ManagedNode):
             self._frames_jumped_ns = now_ns
             self._start_epoch("time jumped back in the stamps")
         for window in windows:
-            self._worker.submit(window.epoch, window, lambda: not self.context.ok())
+            self._worker.submit(window.epoch, window, self._is_ending)
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         if self._intake is None:
@@ -232,7 +251,10 @@ class PredictorNode(ManagedNode):
     # -- out; _publish and _on_failure run in the worker's thread
 
     def _create_publisher(self, kind: type, topic: str, profile: Any) -> Any:
-        return self.create_lifecycle_publisher(kind, topic, profile, qos_overriding_options=qos.overridable())
+        events = self._connections.publisher(self.resolve_topic_name(topic))
+        return self.create_lifecycle_publisher(
+            kind, topic, profile, event_callbacks=events, qos_overriding_options=qos.overridable()
+        )
 
     def _publish(self, window: Window, imagined: Imagined) -> None:
         assert self._intake is not None and self._worker is not None
@@ -258,6 +280,7 @@ class PredictorNode(ManagedNode):
         counters = self._intake.counters if self._intake is not None else None
         epoch = self._intake.stream.epoch if self._intake is not None else 0
         statuses = self._health.statuses(self.state_label, counters, epoch, self._worker, self._not_finite)
+        statuses.append(self._health.topics(self.state_label, self._connections, self._times))
         self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(), statuses))
         for key, text in self._health.problems.items():
             if key not in _WARNED_ABOUT:

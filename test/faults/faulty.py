@@ -1,7 +1,8 @@
 """The node with a model that fails on purpose: ``faulty.py FAULT``, then ROS arguments.
 
 The faults: ``once`` and ``always`` raise as a device does that runs out of memory; ``nan`` gives values that are not
-finite in every second window; ``slow`` takes half a second a window.
+finite in every second window; ``slow`` takes half a second a window; ``memory`` has a layer of the model ask torch for
+more memory than there is, in every second window; ``endless`` computes in torch for four seconds a window.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import sys
 import time
 from dataclasses import replace
 
+import torch
+
 from vjepa_ros.errors import EngineError
 from vjepa_ros.forecast import Imagination, Imagined
 from vjepa_ros.ros import node
@@ -17,6 +20,11 @@ from vjepa_ros.ros.main import main
 from vjepa_ros.stream.window import Window
 
 FAULT = sys.argv.pop(1)
+
+
+def exhaust_memory(*_: object) -> None:
+    """What the allocator says to this is what it says to a real want of memory."""
+    torch.empty(2**50, dtype=torch.uint8)
 
 
 class FaultyImagination(Imagination):
@@ -31,6 +39,15 @@ class FaultyImagination(Imagination):
             raise EngineError("CUDA out of memory. Tried to allocate 20.00 GiB")
         if FAULT == "slow":
             time.sleep(0.5)
+        if FAULT == "memory" and FaultyImagination.attempts % 2:
+            self._model.encoder.register_forward_pre_hook(exhaust_memory)
+        elif FAULT == "memory":
+            self._model.encoder._forward_pre_hooks.clear()
+        if FAULT == "endless":
+            print("a long window begins", flush=True)
+            end_s = time.monotonic() + 4.0
+            while time.monotonic() < end_s:
+                torch.mm(torch.ones(1000, 1000), torch.ones(1000, 1000))
         imagined = super().__call__(window)
         if FAULT == "nan" and window.number % 2:
             imagined.predicted[..., 0] = float("nan")

@@ -1,0 +1,62 @@
+"""The table of faults, printed at the end of the run; one predictor process and one robot per file, as in test/ros."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from faults.feed import MAX_WAIT_S
+from faults.table import FAULTS, Row, Table
+from ros.conftest import robot, ros  # noqa: F401 - fixtures
+from ros.harness import Predictor
+
+TABLE = Table()
+_OUTCOME = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
+    """The node; it waits for joints so long that those that come after a burst of frames are not late."""
+    process = Predictor(tmp_path_factory.mktemp("predictor") / "log.txt", {"actions.max_wait_s": MAX_WAIT_S})
+    yield process
+    assert process.stop() == 0, process.log
+    assert "Traceback" not in process.log
+
+
+@pytest.fixture
+def row(request: pytest.FixtureRequest) -> Iterator[Row]:
+    """The row of the fault that the test is marked with; survived if the test passes."""
+    row = TABLE.row(request.node.get_closest_marker("fault").args[0])
+    yield row
+    row.survived = request.node.stash.get(_OUTCOME, False)
+
+
+@pytest.fixture
+def table() -> Table:
+    """All rows so far."""
+    return TABLE
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Keep whether the test itself passed."""
+    report = yield
+    if report.when == "call":
+        item.stash[_OUTCOME] = report.passed
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The test of the whole table comes last."""
+    items.sort(key=lambda item: item.name == "test_the_table_has_a_row_for_every_fault")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table."""
+    if TABLE.rows:
+        terminalreporter.section(f"{len(TABLE.rows)} of {len(FAULTS)} faults")
+        for line in TABLE.lines():
+            terminalreporter.line(line)
