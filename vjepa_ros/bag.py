@@ -119,9 +119,13 @@ class Recording:
                 self._sources.append((path, self._open.enter_context(Reader(path))))
                 return
             except Exception as error:  # see _messages
-                if not files:
+                has_metadata = (path / "metadata.yaml").exists()
+                if not files and has_metadata:
                     raise _unreadable(path, error) from error
-                self.notes.append(f"{path}: its files are read one by one, because as a whole it cannot be ({error})")
+                if not files:
+                    raise BagError(f"{path}: holds neither a metadata.yaml nor .mcap or .db3 files") from error
+                why = error if has_metadata else "it has no metadata.yaml"
+                self.notes.append(f"{path}: its files are read one by one, because {why}")
         else:
             files = [path]
         for file in files:
