@@ -33,12 +33,11 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "parameter_file": ({"errors", "parameters"}, {"yaml"}),
     "export": ({"errors", "stream", "forecast"}, {"numpy", "safetensors"}),
     "topics": ({"errors", "stream"}, set()),
-    "replay": (
+    "replay_run": (
         {
             "errors",
             "config",
             "node_config",
-            "parameters",
             "topics",
             "stream",
             "engine",
@@ -47,11 +46,11 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "info",
             "bag",
             "digest",
-            "outputs",
             "export",
         },
         set(),
     ),
+    "replay": ({"errors", "node_config", "parameters", "topics", "stream", "bag", "outputs", "replay_run"}, set()),
     "__init__": ({"engine"}, set()),
 }
 # ROS itself: in `ros`, which may use every other part, and nowhere else.
