@@ -33,7 +33,8 @@ robot1: {vjepa_predictor: {ros__parameters: {hop: 4, view.flip: vertical}}}
 """
     values, unknown = read(tmp_path, text, "/robot1/vjepa_predictor")
     assert values == {
-        "hop": 4, "actions.timeout_s": 2.0, "actions.type": "JointTrajectory", "view.flip": "vertical", "preset": "tiny",
+        "hop": 4, "actions.timeout_s": 2.0, "actions.type": "JointTrajectory", "view.flip": "vertical",
+        "preset": "tiny",
     }  # fmt: skip
     assert unknown == ["use_sim_time"]
     assert read(tmp_path, text)[0]["hop"] == 8

@@ -1,7 +1,7 @@
 """One recording on its way through the node's own stream and engine: message -> windows -> latents -> files.
 
-The model computes in a thread of its own while the next messages are read and decoded. It knows neither where a recording
-comes from nor when its files are whole (:mod:`vjepa_ros.replay` does), and no clock but for its timings.
+The model computes in a thread of its own while the next messages are read and decoded. It knows neither where a
+recording comes from nor when its files are whole (:mod:`vjepa_ros.replay` does), and no clock but for its timings.
 """
 
 from __future__ import annotations
