@@ -34,25 +34,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "export": ({"errors", "stream", "forecast"}, {"numpy", "safetensors"}),
     "topics": ({"errors", "stream"}, set()),
     "replay_run": (
-        {
-            "errors",
-            "config",
-            "node_config",
-            "topics",
-            "stream",
-            "engine",
-            "latents",
-            "forecast",
-            "info",
-            "bag",
-            "digest",
-            "export",
-        },
+        {"errors", "config", "node_config", "topics", "stream", "engine", "latents", "forecast", "info", "bag",
+         "digest", "export"},
         set(),
     ),
     "replay": ({"errors", "node_config", "parameters", "topics", "stream", "bag", "outputs", "replay_run"}, set()),
     "__init__": ({"engine"}, set()),
-}
+}  # fmt: skip
 # ROS itself: in `ros`, which may use every other part, and nowhere else.
 ROS = {
     "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces",
