@@ -40,7 +40,11 @@ setup(
         *files_under("config"),
     ],
     entry_points={
-        "console_scripts": [f"predictor_node = {name}.ros.main:main", f"vjepa_convert = {name}.convert:main"],
+        "console_scripts": [
+            f"predictor_node = {name}.ros.main:main",
+            f"vjepa_convert = {name}.convert:main",
+            f"vjepa_replay = {name}.replay_cli:main",
+        ],
     },
     zip_safe=True,
     # On a robot numpy, OpenCV and YAML come from apt, which pip does not always see, and torch is the build that fits

@@ -112,6 +112,7 @@ def output_of(workspace: Path, code: str) -> str:
         "share/vjepa_ros/config/presets/tiny.yaml",
         "lib/vjepa_ros/predictor_node",
         "lib/vjepa_ros/vjepa_convert",
+        "lib/vjepa_ros/vjepa_replay",
     ],
 )
 def test_ros_finds_its_files(workspace: Path, place: str) -> None:

@@ -29,7 +29,7 @@ KEYS = {
     "yaml": "python3-yaml",
 }
 # What only a checkout needs: the demo's output, the tests' own tools, and their helpers.
-DEVELOPMENT_ONLY = {"catkin_pkg", "einops", "psutil", "setuptools", "timm", "transformers", "vjepa2"}
+DEVELOPMENT_ONLY = {"catkin_pkg", "einops", "lz4", "psutil", "setuptools", "timm", "transformers", "vjepa2"}
 
 
 def third_party_imports(folder: str) -> set[str]:

@@ -6,6 +6,7 @@
     ├── ConfigError      a parameter, preset or combination of them makes no sense  (also a ValueError)
     ├── CheckpointError  a weights file is missing, broken or belongs to another model
     ├── ShapeError       an array or tensor does not fit the grid it is meant for   (also a ValueError)
+    ├── BagError         a recording cannot be read, or a result of it not be written
     ├── InputError       one message cannot be used: it is dropped and counted
     └── EngineError      the model or its device failed while it ran
 
@@ -37,6 +38,10 @@ class CheckpointError(VjepaError):
 
 class ShapeError(VjepaError, ValueError):
     """An array or tensor that does not fit the grid it is meant for."""
+
+
+class BagError(VjepaError):
+    """A recording that cannot be read, or a result that cannot be written."""
 
 
 class InputError(VjepaError):

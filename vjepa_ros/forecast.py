@@ -1,4 +1,4 @@
-"""One window through the engine: what is published of it, in the wire's dtype.
+"""The model that the parameters name, and one window through it: what is published of it, in the wire's dtype.
 
 Windows in, arrays out; the live node and the offline tools share it. No ROS, no threads, no clock.
 """
@@ -12,14 +12,42 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vjepa_ros import engine
 from vjepa_ros.devices import failures
 from vjepa_ros.engine import WorldModel
+from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
 from vjepa_ros.latents import DTYPES
+from vjepa_ros.model.presets import MODEL_PARAMETERS
 from vjepa_ros.node_config import NodeConfig
 from vjepa_ros.stream.frame import Frame, clip_of
 from vjepa_ros.stream.window import Window
 
 _TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float16): torch.float16}
+
+
+def load_model(config: NodeConfig) -> WorldModel:
+    """The world model, warm.
+
+    Raises:
+        ConfigError: naming the parameter at fault: what the model cannot be built of, loaded from or run on.
+    """
+    model_parameters = {name: getattr(config.model, name) for name in MODEL_PARAMETERS}
+    try:
+        model = engine.load(
+            config.model.preset,
+            checkpoint=config.checkpoint,
+            device=config.device,
+            dtype=config.dtype,
+            seed=config.seed,
+            random_predictor=config.random_predictor,
+            **model_parameters,
+        )
+        model.warm_up()
+    except CheckpointError as error:
+        raise ConfigError("checkpoint", str(error)) from error
+    except EngineError as error:
+        raise ConfigError("device", str(error)) from error
+    return model
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,10 @@ from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from vjepa_ros import devices, engine, info
+from vjepa_ros import devices, info
 from vjepa_ros.config import to_ns
-from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
-from vjepa_ros.forecast import Imagination, Imagined
-from vjepa_ros.model.presets import MODEL_PARAMETERS
+from vjepa_ros.errors import ConfigError, EngineError
+from vjepa_ros.forecast import Imagination, Imagined, load_model
 from vjepa_ros.node_config import NodeConfig, resolve
 from vjepa_ros.parameters import check, effective
 from vjepa_ros.ros import bridge, parameters, qos
@@ -87,7 +86,7 @@ class PredictorNode(ManagedNode):
         values = parameters.read(self, self._bad_parameters)
         config = resolve(values)
         devices.use_threads(config.threads)
-        model = _load(config)
+        model = load_model(config)
         self._config = config
         self._times = CallbackTimes()
         self._info = info.latent_info(config, model)
@@ -285,24 +284,3 @@ class PredictorNode(ManagedNode):
         for key, text in self._health.problems.items():
             if key not in _WARNED_ABOUT:
                 self._warn("health", key, text)
-
-
-def _load(config: NodeConfig) -> engine.WorldModel:
-    """The world model, warm; what fails names its parameter."""
-    model_parameters = {name: getattr(config.model, name) for name in MODEL_PARAMETERS}
-    try:
-        model = engine.load(
-            config.model.preset,
-            checkpoint=config.checkpoint,
-            device=config.device,
-            dtype=config.dtype,
-            seed=config.seed,
-            random_predictor=config.random_predictor,
-            **model_parameters,
-        )
-        model.warm_up()
-    except CheckpointError as error:
-        raise ConfigError("checkpoint", str(error)) from error
-    except EngineError as error:
-        raise ConfigError("device", str(error)) from error
-    return model

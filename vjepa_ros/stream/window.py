@@ -99,6 +99,11 @@ class WindowStream:
         """Stamp of the newest frame of this epoch, None before the first."""
         return self._sampler.newest_ns
 
+    @property
+    def unresolved(self) -> int:
+        """Windows whose frames are complete and that still wait for commands or states."""
+        return len(self._ended)
+
     def reset(self) -> None:
         """Forget everything and start a new epoch."""
         self._start_epoch(Signal.clear)

@@ -1,0 +1,127 @@
+"""A recording replayed without a ROS graph: what is read, what is written and when it is whole, and the report.
+
+Messages go in by their time of recording, which stands for the time at which a node would have received them. What
+becomes of them is :mod:`vjepa_ros.replay_run`'s; the command line is :mod:`vjepa_ros.replay_cli`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import vjepa_ros
+from vjepa_ros import outputs, topics
+from vjepa_ros.bag import Recording
+from vjepa_ros.errors import BagError
+from vjepa_ros.node_config import resolve
+from vjepa_ros.parameters import effective
+from vjepa_ros.replay_run import Run
+from vjepa_ros.stream.intake import Decode
+
+REPORT = "report.json"
+_PROGRESS_MESSAGES = 50
+
+Progress = Callable[[int, int], None]
+"""Called with (messages read, messages to read)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to replay, and where to.
+
+    Attributes:
+        bags: together one recording.
+        values: the node's parameters, by name.
+        out: folder for the bag of latents and the report; with ``windows_only`` for the report alone.
+        topics: of ``image``, ``joint_commands`` and ``joint_states``, where they are not to be found by name and type.
+        node_name: full name of the node whose topics are written.
+        windows_only: leave the model out.
+        dump: file for a line of JSON per window.
+        export: folder for safetensors shards, see :mod:`vjepa_ros.export`.
+        force: replace outputs that are there already.
+        fallback: decodes raw images of encodings that the package does not know.
+    """
+
+    bags: Sequence[Path]
+    values: Mapping[str, Any]
+    out: Path
+    topics: Mapping[str, str] = field(default_factory=dict)
+    node_name: str = "/vjepa_predictor"
+    windows_only: bool = False
+    dump: Path | None = None
+    export: Path | None = None
+    force: bool = False
+    fallback: Decode | None = None
+
+
+def replay(
+    plan: Plan,
+    progress: Progress = lambda done, total: None,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:
+    """Replay a recording.
+
+    Args:
+        plan: what and where to.
+        progress: is told how far it has come.
+        say: is told, once each, of what was found on the way and people should know.
+
+    Returns:
+        The report, as it was written.
+
+    Raises:
+        BagError: for a recording that cannot be used, or an output that must not be written.
+        ConfigError: naming a parameter that makes no sense.
+        EngineError: where the model fails.
+        OSError: where the disk is full or fails. Whatever is raised, no output is left or changed.
+    """
+    started_s = time.monotonic()
+    places = [place.absolute() for place in (plan.out, plan.dump, plan.export) if place is not None]
+    if len(set(places)) < len(places):
+        raise BagError("the outputs must be different files and folders")
+    with ExitStack() as stack:
+        recording = stack.enter_context(Recording(plan.bags))
+        chosen = topics.choose(recording.topics, resolve(plan.values).stream, plan.topics)
+        values = {**plan.values, "image_transport": chosen.transport}
+        config = resolve(values)
+        total = recording.count(chosen.all)
+        for note in (*recording.notes, f"reads {', '.join(chosen.all)}: {total:,} messages"):
+            say(note)
+        # In this order: they are moved to their places from the last to the first, so `out` is the last to appear.
+        out = stack.enter_context(outputs.whole(plan.out, force=plan.force))
+        export = None if plan.export is None else stack.enter_context(outputs.whole(plan.export, force=plan.force))
+        dump = None if plan.dump is None else stack.enter_context(outputs.whole(plan.dump, force=plan.force))
+        run = Run(config, chosen, plan.node_name, plan.fallback, say, stack)
+        run.open(None if plan.windows_only else out, export, dump)
+        loaded_s = time.monotonic()
+        for done, recorded in enumerate(recording.messages(chosen.all), start=1):
+            run.take(recorded)
+            if done % _PROGRESS_MESSAGES == 0:
+                progress(done, total)
+        run.finish()
+        progress(total, total)
+        ended_s = time.monotonic()
+        report = {
+            "vjepa_ros": vjepa_ros.__version__,
+            "bags": [str(path) for path in plan.bags],
+            "topics": asdict(chosen),
+            "notes": recording.notes,
+            "windows_only": plan.windows_only,
+            "parameters": effective(values),
+            **run.summary(),
+            "timings": {
+                "load_s": round(loaded_s - started_s, 3),
+                "replay_s": round(ended_s - loaded_s, 3),
+                "model_s": round(run.model_s, 3),
+                "recorded_s": round(run.recorded_s, 3),
+            },
+        }
+        if plan.windows_only:
+            out.mkdir()
+        (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report

@@ -1,0 +1,122 @@
+"""The command ``vjepa_replay``: arguments, a progress bar and an exit status for :mod:`vjepa_ros.replay`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from vjepa_ros import parameter_file, replay
+from vjepa_ros.errors import VjepaError
+from vjepa_ros.ros import bridge
+
+OK, FAILED, INTERRUPTED = 0, 1, 130  # wrong arguments are 2: argparse says so itself
+_NAME = "/vjepa_predictor"
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not parameter=value")
+    try:
+        return name, parameter_file.typed(name, yaml.safe_load(value))
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"{value!r} cannot be read as a value of {name}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vjepa_replay",
+        description="Replay recorded bags through the node's own code, without a ROS graph.",
+        epilog="Exit status: 0 done, 1 refused or failed, 2 wrong arguments, 130 interrupted. Nothing is left or "
+        "replaced unless it is done.",
+    )
+    parser.add_argument(
+        "bags", type=Path, nargs="+", metavar="BAG", help="bags that are one recording; folders or files"
+    )
+    parser.add_argument("--params", type=Path, metavar="FILE", help="ROS parameter file of the node")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT",
+                        help="bag of the latents to write, with report.json in it")  # fmt: skip
+    parser.add_argument("--set", dest="settings", type=_setting, nargs="+", action="extend", default=[],
+                        metavar="PARAMETER=VALUE", help="parameters that replace those of the file")  # fmt: skip
+    for name in ("image", "joint_commands", "joint_states"):
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, dest=name, metavar="TOPIC", help="default: found by its name and type")
+    parser.add_argument(
+        "--node-name", default=_NAME, metavar="NAME", help="full name of the node (default: %(default)s)"
+    )
+    parser.add_argument("--windows-only", action="store_true", help="leave the model out: OUT has the report alone")
+    parser.add_argument("--dump", type=Path, metavar="FILE", help="write a line of JSON per window")
+    parser.add_argument("--export", type=Path, metavar="DIR",
+                        help="write windows, actions, states and latents as safetensors shards")  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="replace outputs that are there already")
+    return parser
+
+
+@contextmanager
+def _progress_bar(console: Console) -> Iterator[replay.Progress]:
+    columns = (TextColumn("messages"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("messages", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns its exit status."""
+    given = _parser().parse_args(arguments)
+    console = Console(stderr=True, soft_wrap=True)
+
+    def say(sentence: str) -> None:
+        console.print(f"vjepa_replay: {sentence}", markup=False, highlight=False)
+
+    node_name = "/" + given.node_name.strip("/")
+    try:
+        values, unknown = ({}, []) if given.params is None else parameter_file.read(given.params, node_name)
+        if unknown:
+            say(f"{given.params}: not parameters of this node, ignored as the node does: {', '.join(unknown)}")
+        plan = replay.Plan(
+            bags=given.bags,
+            values={**values, **dict(given.settings)},
+            out=given.out,
+            topics={n: getattr(given, n) for n in ("image", "joint_commands", "joint_states") if getattr(given, n)},
+            node_name=node_name,
+            windows_only=given.windows_only,
+            dump=given.dump,
+            export=given.export,
+            force=given.force,
+            fallback=bridge.decode,
+        )
+        with _progress_bar(console) as progress:
+            report = replay.replay(plan, progress, say)
+    except KeyboardInterrupt:
+        say("interrupted; nothing was written")
+        return INTERRUPTED
+    except OSError as error:
+        say(f"{error.filename or given.out}: {error.strerror or error}; nothing was written")
+        return FAILED
+    except VjepaError as error:
+        say(str(error))
+        return FAILED
+    _print(report, given.out)
+    return OK
+
+
+def _print(report: dict[str, Any], out: Path) -> None:
+    counts, timings = report["counts"], report["timings"]
+    rejected = sum(sum(by_reason.values()) for by_reason in counts["rejected"].values())
+    print(f"{out}: {counts['windows']} windows of {timings['recorded_s']:.1f} s in {timings['replay_s']:.1f} s "
+          f"(the model {timings['model_s']:.1f} s); late {counts['late']}, gaps {counts['gaps']}, skipped "
+          f"{counts['windows_skipped']}, rejected {rejected}")  # fmt: skip
+    for name, digits in report["sha256"].items():
+        print(f"{name:8} {digits}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

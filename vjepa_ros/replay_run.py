@@ -1,0 +1,233 @@
+"""One recording on its way through the node's own stream and engine: message -> windows -> latents -> files.
+
+The model computes in a thread of its own while the next messages are read and decoded. It knows neither where a
+recording comes from nor when its files are whole (:mod:`vjepa_ros.replay` does), and no clock but for its timings.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from vjepa_ros import devices, info
+from vjepa_ros.bag import LatentBag, Recorded
+from vjepa_ros.config import S_TO_NS
+from vjepa_ros.digest import Digest
+from vjepa_ros.errors import EngineError, InputError
+from vjepa_ros.forecast import Imagination, Imagined, load_model
+from vjepa_ros.latents import Latents, window_values
+from vjepa_ros.node_config import NodeConfig
+from vjepa_ros.stream.intake import Decode, Intake
+from vjepa_ros.stream.preprocess import Preprocess
+from vjepa_ros.stream.window import Window
+from vjepa_ros.topics import Topics
+
+_MS_PER_S = 1e3
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A window on its way through the model, and what is to be written of it."""
+
+    window: Window
+    values: dict[str, Any]
+    received_ns: int
+    result: Future[tuple[Imagined, float]] | None
+
+
+class Run:
+    """One recording on its way: message -> windows -> latents -> files.
+
+    Args:
+        config: what the parameters say.
+        chosen: the topics.
+        node_name: full name of the node whose topics are written.
+        fallback: decodes raw images of encodings that the package does not know.
+        say: is told of what people should know.
+        stack: closes what is opened here; on the way out of it, nothing runs or is open any more.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        chosen: Topics,
+        node_name: str,
+        fallback: Decode | None,
+        say: Callable[[str], None],
+        stack: ExitStack,
+    ) -> None:
+        self._config = config
+        self._node_name = node_name
+        self._say = say
+        self._stack = stack
+        preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
+        self._intake = Intake(config.stream, preprocess, self._report, config.offsets_s, config.max_skew_s, fallback)
+        is_raw = chosen.transport == "raw"
+        self._take = {
+            chosen.image: self._intake.image if is_raw else self._intake.compressed_image,
+            chosen.joint_commands: self._intake.joint_command,
+        }
+        if chosen.joint_states is not None:
+            self._take[chosen.joint_states] = self._intake.joint_state
+        by_source = {"joint_states": chosen.joint_states or "", "commands": chosen.joint_commands, "none": "none"}
+        self._sources = (chosen.joint_commands, by_source[config.stream.state_source])
+        self._told: set[tuple[str, str]] = set()
+        self._info: dict[str, Any] | None = None
+        self._imagination: Imagination | None = None
+        self._bag: LatentBag | None = None
+        self._exporter: Any = None
+        self._dump: TextIO | None = None
+        self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="vjepa_model")
+        self._pending: deque[_Pending] = deque()
+        self._digest = Digest()
+        self._messages: Counter[str] = Counter()
+        self._not_finite = 0
+        self._first_ns: int | None = None
+        self._last_ns = 0
+        self.model_s = 0.0
+
+    def open(self, bag: Path | None, export: Path | None, dump: Path | None) -> None:
+        """Load the model and open the outputs, those that are wanted: without a bag, no model runs."""
+        config = self._config
+        if bag is not None:
+            devices.use_threads(config.threads)
+            for warning in config.convention_warnings:
+                self._say(f"override_convention: {warning}")
+            model = load_model(config)
+            if not model.trained:
+                self._say(model.notice)
+            self._info = info.latent_info(config, model)
+            # What is exported is trained on, and that needs the context; what is published stays as it is.
+            self._imagination = Imagination(
+                model, replace(config, publish_context=config.publish_context or bool(export))
+            )
+            self._bag = LatentBag(bag, self._node_name, context=config.publish_context)
+            self._stack.callback(self._bag.abort)  # does nothing to a bag that is finished
+        if export is not None:
+            from vjepa_ros.export import Exporter  # here, because safetensors may be missing where nobody exports
+
+            self._exporter = Exporter(export, self._info)
+        if dump is not None:
+            self._dump = self._stack.enter_context(dump.open("w", encoding="utf-8"))
+        self._stack.callback(self._model_thread.shutdown, cancel_futures=True)
+
+    def take(self, recorded: Recorded) -> None:
+        """Take in the next message."""
+        self._messages[recorded.topic] += 1
+        self._last_ns = recorded.received_ns
+        if self._first_ns is None:
+            self._first_ns = recorded.received_ns
+            if self._bag is not None:
+                self._bag.info(json.dumps(self._info), recorded.received_ns)
+        try:
+            message = recorded.message()
+        except InputError as error:
+            self._intake.counters.rejected[recorded.topic, error.reason] += 1
+            self._report(recorded.topic, error.reason, error.detail)
+            return
+        for window in self._take[recorded.topic](recorded.topic, message, recorded.received_ns):
+            self._imagine(window, recorded.received_ns)
+
+    def finish(self) -> None:
+        """Wait for the model and finish the outputs."""
+        while self._pending:
+            self._write(self._pending.popleft())
+        if self._intake.counters.windows == 0:
+            self._say("no window came out; the counts of the report say why")
+        if self._bag is not None:
+            self._bag.close()
+        if self._exporter is not None:
+            self._exporter.close()
+
+    def summary(self) -> dict[str, Any]:
+        """Counts and hashes for the report."""
+        counters = self._intake.counters
+        rejected: dict[str, dict[str, int]] = {}
+        for (topic, reason), count in sorted(counters.rejected.items()):
+            rejected.setdefault(topic, {})[reason] = count
+        counts = {name: value for name, value in asdict(counters).items() if name != "rejected"}
+        return {
+            "info_id": self._info["info_id"] if self._info is not None else None,
+            "messages": dict(sorted(self._messages.items())),
+            "counts": {
+                **counts,
+                "late": counters.late,
+                "windows_unresolved": self._intake.stream.unresolved,
+                "windows_not_finite": self._not_finite,
+                "rejected": rejected,
+            },
+            "sha256": self._digest.hexadecimal(latents=self._bag is not None),
+        }
+
+    @property
+    def recorded_s(self) -> float:
+        """Time from the first to the last message."""
+        return 0.0 if self._first_ns is None else (self._last_ns - self._first_ns) / S_TO_NS
+
+    def _imagine(self, window: Window, received_ns: int) -> None:
+        """Hand a window to the model; write those that it has done, and wait where too many are on their way."""
+        values = info.window_info(
+            self._info["info_id"] if self._info is not None else "", window, self._intake.counters, 0.0, self._sources
+        )
+        result = None if self._imagination is None else self._model_thread.submit(self._compute, window)
+        self._pending.append(_Pending(window, values, received_ns, result))
+        while self._pending and (len(self._pending) > self._config.queue_size or _is_done(self._pending[0].result)):
+            self._write(self._pending.popleft())
+
+    def _compute(self, window: Window) -> tuple[Imagined, float]:
+        """In the model's thread: (what it says, how long that took in s); tried as often as the node would."""
+        assert self._imagination is not None
+        for attempt in range(1, self._config.max_failures + 1):
+            started_s = time.monotonic()
+            try:
+                return self._imagination(window), time.monotonic() - started_s
+            except EngineError:
+                if attempt == self._config.max_failures:
+                    raise
+        raise AssertionError("max_failures is at least 1")
+
+    def _write(self, pending: _Pending) -> None:
+        window, values = pending.window, pending.values
+        actions, states = window.actions.values, window.states.values
+        stamps_ns = [frame.stamp_ns for frame in window.frames]
+        self._digest.add_window(window.epoch, stamps_ns, window.step_stamps_ns, actions, states)
+        if self._dump is not None:
+            line = {name: values[name] for name in ("epoch", "frame_stamps", "step_stamps", "actions", "states")}
+            self._dump.write(json.dumps(line) + "\n")
+        imagined = None
+        if pending.result is not None:
+            imagined, took_s = pending.result.result()
+            self.model_s += took_s
+            if not imagined.finite:
+                self._not_finite += 1
+                self._report("model", "not_finite", f"window {window.number} gave values that are not finite: left out")
+                return
+            self._digest.add_latents(imagined.predicted)
+            values["compute_ms"] = round(took_s * _MS_PER_S, 3)
+            self._publish(window, values, imagined, pending.received_ns)
+        if self._exporter is not None:
+            self._exporter.add(window, imagined)
+
+    def _publish(self, window: Window, values: dict[str, Any], imagined: Imagined, at_ns: int) -> None:
+        assert self._bag is not None
+        frame_id = window.frames[-1].frame_id
+        predicted = Latents(imagined.predicted, window.stamp_ns, frame_id)
+        context = None if imagined.context is None else Latents(imagined.context, window.stamp_ns, frame_id)
+        self._bag.window(window_values(values), predicted, context, at_ns)
+
+    def _report(self, topic: str, reason: str, detail: str) -> None:
+        """Say what happened to a message, once for each topic and reason: the report counts the rest."""
+        if (topic, reason) not in self._told:
+            self._told.add((topic, reason))
+            self._say(f"{topic}: {reason}: {detail}")
+
+
+def _is_done(result: Future[tuple[Imagined, float]] | None) -> bool:
+    return result is None or result.done()
