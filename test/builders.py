@@ -132,4 +132,4 @@ def model_window(frames: int = 0, actions: int = 0, states: int = 0, nan_frame: 
         values = np.random.default_rng(100 + seed).normal(size=(8, 7))
         signals.append(Steps(values, tuple(stamp - before_ns for stamp in step_stamps_ns), missing=0, usable=True))
     shots = tuple(Frame(stamp_ns, "camera", image) for stamp_ns, image in zip(stamps_ns, images, strict=True))
-    return Window(0, 0, shots, step_stamps_ns, *signals)
+    return Window(0, 0, shots, step_stamps_ns, *signals, late=5)

@@ -161,7 +161,9 @@ def moving_window(model: WorldModel, first: int, epoch: int = 0, places: list[in
     steps = model.config.steps
     joints = Steps(np.random.default_rng(1000 + first).normal(size=(steps, 7)), (0,) * steps, missing=0, usable=True)
     frames = tuple(shots[place] for place in places)
-    return Window(epoch, first, frames, tuple(frame.stamp_ns for frame in frames[:: 16 // steps]), joints, joints)
+    return Window(
+        epoch, first, frames, tuple(frame.stamp_ns for frame in frames[:: 16 // steps]), joints, joints, late=0
+    )
 
 
 @pytest.mark.parametrize("hop", [2, 4])

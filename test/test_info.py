@@ -14,7 +14,6 @@ from vjepa_ros import latents
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.info import latent_info, window_info
 from vjepa_ros.node_config import resolve
-from vjepa_ros.stream.counters import Counters
 
 JOINTS = [f"joint{number}" for number in range(7)]
 SMALL: dict[str, Any] = {"encoder_depth": 1, "predictor_depth": 1}
@@ -108,9 +107,7 @@ def test_the_path_of_the_weights_is_not_part_of_the_id() -> None:
 
 def test_a_window_says_what_it_was_made_of(model: WorldModel) -> None:
     window = model_window()
-    values = window_info(
-        "0123456789abcdef", window, Counters(late_commands=2, late_states=3), 12.34567, ("/arm/targets", "none")
-    )
+    values = window_info("0123456789abcdef", window, 12.34567, ("/arm/targets", "none"))
     assert values["info_id"] == "0123456789abcdef"
     assert (values["epoch"], values["window"], values["held"], values["late"]) == (0, 0, 0, 5)
     assert values["compute_ms"] == 12.346

@@ -12,7 +12,6 @@ from typing import Any
 import vjepa_ros
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.node_config import NodeConfig
-from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.window import Window
 
 
@@ -83,15 +82,12 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
     return {"info_id": info_id, "checkpoint": config.checkpoint or "", **info}
 
 
-def window_info(
-    info_id: str, window: Window, counters: Counters, compute_ms: float, sources: tuple[str, str]
-) -> dict[str, Any]:
+def window_info(info_id: str, window: Window, compute_ms: float, sources: tuple[str, str]) -> dict[str, Any]:
     """Everything that belongs to one window: times in integer nanoseconds, actions and states as they were used.
 
     Args:
         info_id: of the ``latent_info`` that goes with it.
         window: the window; its actions and states are those before normalisation by mean and standard deviation.
-        counters: the stream's totals.
         compute_ms: how long the model took.
         sources: where actions and states come from, in words: their topics.
     """
@@ -108,6 +104,6 @@ def window_info(
         "state_stamps": list(window.states.stamps_ns),
         "state_source": sources[1],
         "held": window.held,
-        "late": counters.late,
+        "late": window.late,
         "compute_ms": round(compute_ms, 3),
     }

@@ -173,9 +173,8 @@ class Run:
 
     def _imagine(self, window: Window, received_ns: int) -> None:
         """Hand a window to the model; write those that it has done, and wait where too many are on their way."""
-        values = info.window_info(
-            self._info["info_id"] if self._info is not None else "", window, self._intake.counters, 0.0, self._sources
-        )
+        info_id = self._info["info_id"] if self._info is not None else ""
+        values = info.window_info(info_id, window, 0.0, self._sources)
         result = None if self._imagination is None else self._model_thread.submit(self._compute, window)
         self._pending.append(_Pending(window, values, received_ns, result))
         while self._pending and (len(self._pending) > self._config.queue_size or _is_done(self._pending[0].result)):

@@ -122,6 +122,14 @@ def test_repetitions_are_not_late_and_change_nothing() -> None:
     assert numbers(feed(stream, every(PERIOD_MS, 2, start_ms=800.0))[0]) == [2, 4, 6, 8, 10, 12, 14, 16]
 
 
+def test_a_window_says_how_many_were_late_when_it_was_resolved() -> None:
+    stream = WindowStream(stream_config())
+    before = feed(stream, joints(17) + every(PERIOD_MS, 16))
+    feed(stream, [("command", 700 * MS - 1, vector(99)), ("state", 700 * MS - 1, vector(99))])
+    after = feed(stream, every(PERIOD_MS, 2, start_ms=800.0))
+    assert ([window.late for window in before], [window.late for window in after]) == ([0], [2])
+
+
 # -- missing values (rule 5)
 
 

@@ -264,9 +264,7 @@ class PredictorNode(ManagedNode):
             self._warn("model", "not_finite", f"window {window.number} gave values that are not finite: not published")
             return
         message = latents_message(imagined.predicted, window)
-        values = info.window_info(
-            self._info["info_id"], window, self._intake.counters, self._worker.compute_ms, self._sources
-        )
+        values = info.window_info(self._info["info_id"], window, self._worker.compute_ms, self._sources)
         self._outputs["window"].publish(window_message(values, message, self.get_fully_qualified_name()))
         self._outputs["predicted"].publish(message)
         if imagined.context is not None:

@@ -30,6 +30,7 @@ class Window:
         frames: the N sampled frames; one frame may stand twice.
         step_stamps_ns: (T',) the times at which actions and states were read.
         actions, states: their values at those times.
+        late: messages that had come too late, in all, when the window was resolved.
     """
 
     epoch: int
@@ -38,6 +39,7 @@ class Window:
     step_stamps_ns: tuple[int, ...]
     actions: Steps
     states: Steps
+    late: int
 
     @property
     def stamp_ns(self) -> int:
@@ -236,7 +238,11 @@ class WindowStream:
                 self.counters.windows_skipped += 1
                 continue
             self.counters.windows += 1
-            windows.append(Window(self.epoch, ended.number, ended.frames, ended.times.steps_ns, actions, states))
+            windows.append(
+                Window(
+                    self.epoch, ended.number, ended.frames, ended.times.steps_ns, actions, states, self.counters.late
+                )
+            )
         return windows
 
     def _needs(self, times: StepTimes) -> Iterator[tuple[Signal, int, bool]]:
