@@ -115,7 +115,7 @@ def test_an_output_that_exists_is_kept_unless_forced(tmp_path: Path, capsys: pyt
     assert [path.name for path in out.iterdir()] == ["report.json"]
     assert len(replays.lines(dump)) > 5
     assert "no folder" in refused(capsys, bag, "-o", tmp_path / "no" / "out", "--windows-only")
-    assert "must be different" in refused(capsys, bag, "-o", out, "--dump", out, "--force")
+    assert "would replace, or lie in," in refused(capsys, bag, "-o", out, "--dump", out, "--force")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "dump", "out"]
 
 
@@ -214,3 +214,38 @@ def test_a_killed_replay_leaves_a_whole_output_or_none(tmp_path: Path, before: s
             assert state["dump"] == last["dump"]  # `out` is the last to appear
     assert kinds == ({None, new_hops} if old_dump is None else {None, 4, new_hops})
     assert sorted(os.listdir(folder)) == ["dump", "out"]
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_recording_is_never_replaced_by_what_came_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], force: list[str]
+) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    bag = bags.write(folder / "bag", SHORT)
+    before = {path: path.read_bytes() for path in bag.iterdir()}
+    for out in (bag, folder, folder / ".." / "recordings" / "bag"):
+        assert replays.run(bag, "-o", out, "--windows-only", *force) == 1
+        assert "would replace, or lie in," in capsys.readouterr().err
+    for dump in (tmp_path / "out", tmp_path / "out" / "dump.jsonl"):
+        assert replays.run(bag, "-o", tmp_path / "out", "--windows-only", "--dump", dump, *force) == 1
+    assert {path: path.read_bytes() for path in bag.iterdir()} == before
+
+
+def test_an_interrupt_between_the_two_moves_leaves_the_old_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "out"
+    place.write_text("old")
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.parent.name.endswith(".vjepa_replay") and self.name == "out":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), outputs.whole(place, force=True) as new:
+        new.write_text("new")
+    assert place.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [place]

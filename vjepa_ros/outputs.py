@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,7 @@ def whole(place: Path, *, force: bool) -> Iterator[Path]:
         BagError: if something lies there already, the folder around it is missing, or another run is writing it.
         OSError: where the disk is full or fails.
     """
+    place = Path(os.path.abspath(place))  # "." has no name to write beside
     if os.path.lexists(place) and not force:
         raise BagError(f"{place}: is there already; --force replaces it")
     if not place.parent.is_dir():
@@ -42,17 +43,21 @@ def whole(place: Path, *, force: bool) -> Iterator[Path]:
         except BlockingIOError as error:
             raise BagError(f"{place}: another vjepa_replay is writing it") from error
         try:
+            new, old = work / place.name, work / "replaced"
+            if os.path.lexists(old) and not os.path.lexists(place):
+                old.rename(place)  # a killed run had got no further
             for left_over in work.iterdir():
                 if left_over.name != "lock":
                     _remove(left_over)
-            new, old = work / place.name, work / "replaced"
             yield new
-            _sync(new)
+            sync(new)
             if os.path.lexists(place):
                 place.rename(old)  # a folder cannot be put over another one
             new.rename(place)
             _sync_one(place.parent)
         finally:
+            if os.path.lexists(old) and not os.path.lexists(place):
+                old.rename(place)  # interrupted between the two: what was there is there again
             shutil.rmtree(work, ignore_errors=True)  # on NFS, the open lock keeps an empty folder there
 
 
@@ -63,11 +68,25 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _sync(path: Path) -> None:
+def require_apart(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Refuse outputs that would replace an input, or each other.
+
+    Raises:
+        BagError: naming both.
+    """
+    for index, output in enumerate(outputs):
+        place = output.resolve()
+        for other in (*inputs, *outputs[:index], *outputs[index + 1 :]):
+            beside = other.resolve()
+            if place == beside or place in beside.parents or (other not in inputs and beside in place.parents):
+                raise BagError(f"{output}: would replace, or lie in, {other}; choose another place")
+
+
+def sync(path: Path) -> None:
     """See a file, or a folder with everything in it, on the disk."""
     if path.is_dir():
         for inner in path.iterdir():
-            _sync(inner)
+            sync(inner)
     _sync_one(path)
 
 

@@ -17,7 +17,6 @@ from typing import Any
 import vjepa_ros
 from vjepa_ros import outputs, topics
 from vjepa_ros.bag import Recording
-from vjepa_ros.errors import BagError
 from vjepa_ros.node_config import resolve
 from vjepa_ros.parameters import effective
 from vjepa_ros.replay_run import Run
@@ -81,9 +80,7 @@ def replay(
         OSError: where the disk is full or fails. Whatever is raised, no output is left or changed.
     """
     started_s = time.monotonic()
-    places = [place.absolute() for place in (plan.out, plan.dump, plan.export) if place is not None]
-    if len(set(places)) < len(places):
-        raise BagError("the outputs must be different files and folders")
+    outputs.require_apart([place for place in (plan.out, plan.dump, plan.export) if place is not None], plan.bags)
     with ExitStack() as stack:
         recording = stack.enter_context(Recording(plan.bags))
         chosen = topics.choose(recording.topics, resolve(plan.values).stream, plan.topics)
@@ -124,4 +121,7 @@ def replay(
         if plan.windows_only:
             out.mkdir()
         (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        for place in (out, export, dump):
+            if place is not None:
+                outputs.sync(place)  # all of them before the first is moved to its place
     return report

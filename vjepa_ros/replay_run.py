@@ -145,6 +145,8 @@ class Run:
             self._bag.close()
         if self._exporter is not None:
             self._exporter.close()
+        if self._dump is not None:
+            self._dump.flush()
 
     def summary(self) -> dict[str, Any]:
         """Counts and hashes for the report."""

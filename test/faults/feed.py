@@ -87,7 +87,7 @@ class Feed:
             values = self.robot.diagnostics.get(status, {})
             return all(values.get(name) == count for name, count in names.items())
 
-        assert self.robot.spin(agree, 5.0), (names, self.robot.diagnostics.get(status))
+        assert self.robot.spin(agree), (names, self.robot.diagnostics.get(status))
 
 
 def at(number: int) -> int:

@@ -104,6 +104,10 @@ def test_reordering(robot: Robot, row: Row) -> None:
     assert sum(late) > 0
 
 
+def _of_the_newest_epoch(robot: Robot) -> list[object]:
+    return [window for window in robot.windows if window["epoch"] == robot.windows[-1]["epoch"]]
+
+
 @pytest.mark.fault("zero stamps")
 def test_zero_stamps(predictor: Predictor, robot: Robot, row: Row) -> None:
     robot.start()
@@ -115,7 +119,8 @@ def test_zero_stamps(predictor: Predictor, robot: Robot, row: Row) -> None:
     feed = Feed(robot)
     feed.both(0, 30)
     assert robot.spin(lambda: any(window["epoch"] > robot.windows[0]["epoch"] for window in robot.windows))
-    robot.settle(0.3)
+    assert robot.spin(lambda: len(_of_the_newest_epoch(robot)) == len(feed.expected()))
+    assert robot.spin(lambda: len(robot.predicted) == len(robot.windows))
     robot.windows[:] = [window for window in robot.windows if window["epoch"] > robot.windows[0]["epoch"]]
     robot.predicted[:] = robot.predicted[-len(robot.windows) :]
     feed.check()

@@ -36,6 +36,12 @@ RELIABLE = {
 }
 
 
+DEEP = {
+    f"qos_overrides./vjepa_predictor/{topic}.publisher.depth": 1000
+    for topic in ("predicted_latents", "context_latents", "window_info")
+}
+
+
 class Predictor:
     """The predictor node as a process, with its log.
 
@@ -54,6 +60,7 @@ class Predictor:
         program: Sequence[str] = ("-m", "vjepa_ros.ros.main"),
     ) -> None:
         values: dict[str, Any] = {"joint_names": JOINTS, "device": "cpu", "queue": "all", "threads": 1, **RELIABLE}
+        values |= {"actions.max_wait_s": 10.0, **DEEP}  # neither a slow robot nor a slow planner is under test
         values.update(parameters or {})
         values = {name: value for name, value in values.items() if value is not None}
         command = [sys.executable, *program, "--ros-args"]
@@ -84,6 +91,7 @@ class Robot(Node):
     def __init__(self, predictor: str = "/vjepa_predictor", prefix: str = "") -> None:
         super().__init__("robot")
         self.predictor = predictor
+        self._clients_by_name: dict[str, Any] = {}
         self.executor_ = SingleThreadedExecutor()
         self.executor_.add_node(self)
         deep = QoSProfile(depth=1000)
@@ -145,11 +153,12 @@ class Robot(Node):
 
     def call(self, kind: type, name: str, request: Any) -> Any:
         """Call one of the predictor's services."""
-        client = self.create_client(kind, f"{self.predictor}/{name}")
-        assert client.wait_for_service(TIMEOUT_S), f"{name} did not appear"
-        future = client.call_async(request)
+        if name not in self._clients_by_name:
+            client = self._clients_by_name[name] = self.create_client(kind, f"{self.predictor}/{name}")
+            assert client.wait_for_service(TIMEOUT_S), f"{name} did not appear"
+            self.settle(0.1)  # an answer sent before the node knows the client is lost
+        future = self._clients_by_name[name].call_async(request)
         assert self.spin(future.done), f"{name} did not answer"
-        self.destroy_client(client)
         return future.result()
 
     def change_state(self, transition: int) -> bool:

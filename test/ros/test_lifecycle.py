@@ -103,16 +103,16 @@ def test_nothing_is_published_while_inactive_and_activation_starts_anew(predicto
 def test_diagnostics_once_a_second_in_every_state(predictor: Predictor, robot: Robot) -> None:
     robot.stop()
     robot.diagnostics.clear()
-    assert robot.spin(lambda: robot.diagnostics.get("/vjepa_predictor: node", {}).get("state") == "unconfigured", 3.0)
+    assert robot.spin(lambda: robot.diagnostics.get("/vjepa_predictor: node", {}).get("state") == "unconfigured")
     robot.start()
     robot.diagnostics.clear()
     names = {"/vjepa_predictor: stream", "/vjepa_predictor: model"}
-    assert robot.spin(lambda: names <= robot.diagnostics.keys(), 3.0)
+    assert robot.spin(lambda: names <= robot.diagnostics.keys())
     assert {robot.diagnostics[name]["state"] for name in names} == {"active"}
     assert robot.levels["/vjepa_predictor: model"] == b"\0"
     assert robot.levels["/vjepa_predictor: stream"] == b"\1", "active, and no frames"
     robot.send_frames(0, 2)
-    assert robot.spin(lambda: robot.levels["/vjepa_predictor: stream"] == b"\0", 3.0)
+    assert robot.spin(lambda: robot.levels["/vjepa_predictor: stream"] == b"\0")
     robot.stop()
 
 

@@ -18,9 +18,9 @@ from vjepa_ros import latents
 from vjepa_ros.digest import Digest
 
 PLAYER = Path(__file__).resolve().parents[2] / "examples" / "play_bag.py"
-RATE = 4.0  # times real time
+RATE = 2.0  # times real time
 # A frame may overtake commands by far where two processes share two busy cores; offline it is the same number.
-MAX_WAIT_S = 5.0
+MAX_WAIT_S = 30.0
 IMAGE = "/image/compressed"  # where the harness' node listens
 
 

@@ -144,7 +144,7 @@ def test_a_paused_clock_holds_nothing_up(simulation: Simulation) -> None:
     simulation.send(0, 24)
     simulation.windows(5)
     simulation.robot.diagnostics.clear()
-    assert simulation.robot.spin(lambda: STREAM in simulation.robot.diagnostics, 3.0)
+    assert simulation.robot.spin(lambda: STREAM in simulation.robot.diagnostics)
     simulation.send(24, 2)
     simulation.windows(6)
     assert simulation.newest() == (0, 10)
