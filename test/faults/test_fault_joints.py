@@ -135,6 +135,11 @@ def test_a_slow_subscriber(robot: Robot, row: Row, tmp_path: Path) -> None:
         robot.settle(1.5)
         feed = Feed(robot)
         feed.both(0, 100)
+        sent = 100
+        while "got" not in said.read_text(encoding="utf-8") and sent < 500:  # it may have been discovered late
+            feed.both(sent, 2)
+            sent += 2
+            robot.settle(0.1)
         windows = feed.check()
         feed.counted(MODEL, done=windows, superseded=0, failures=0)
         slow_got = said.read_text(encoding="utf-8").count("got")
