@@ -104,9 +104,16 @@ def test_no_subscriber(robot: Robot, row: Row) -> None:
         Image, "/vjepa_predictor/predicted_latents", robot.predicted.append, QoSProfile(depth=1000)
     )
     assert robot.spin(lambda: robot.count_subscribers("/vjepa_predictor/predicted_latents") == 1)
-    robot.settle(1.0)
-    feed.both(60, 10)
-    assert robot.spin(lambda: bool(robot.predicted))
+    sent = 60
+    while not robot.predicted and sent < 200:  # until the new subscriber is known to the node
+        feed.both(sent, 2)
+        sent += 2
+        robot.settle(0.1)
+    assert robot.spin(lambda: len(robot.windows) == len(feed.expected()))
+    robot.settle(0.5)
+    before = len(robot.predicted)
+    feed.both(sent, 10)
+    assert robot.spin(lambda: len(robot.predicted) == before + 5)
     row.injected, row.lost = f"none for {want} windows", "nothing else"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,10 +92,12 @@ def test_what_is_not_finite_is_never_published(tmp_path: Path, row: Row) -> None
 @pytest.mark.fault("model slower than the camera")
 def test_of_windows_that_come_too_fast_the_newest_wins_and_the_rest_is_counted(tmp_path: Path, row: Row) -> None:
     with faulty(tmp_path, "slow", queue="latest") as (_, robot):
+        started_s = time.monotonic()
         robot.send_frames(0, 36)  # windows 0 to 10, much faster than one in half a second
         assert robot.spin(lambda: bool(robot.windows) and robot.windows[-1]["window"] == 10)
         published = [window["window"] for window in robot.windows]
-        assert published == sorted(set(published)) and len(published) < 11
+        most = 1 + (time.monotonic() - started_s) / 0.5  # however slow the machine: the model takes half a second
+        assert published == sorted(set(published)) and len(published) <= min(most, 10)
         assert robot.spin(lambda: robot.diagnostics.get(MODEL, {}).get("superseded") == str(11 - len(published)))
     row.injected, row.lost = "11 windows within one of the model's", f"{11 - len(published)} superseded, counted"
 

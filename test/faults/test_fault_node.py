@@ -14,6 +14,7 @@ from faults.table import Row
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile
 from ros.harness import Predictor, Robot
 
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
@@ -53,10 +54,8 @@ def test_random_transitions(predictor: Predictor, robot: Robot, row: Row) -> Non
     for thread in threads:
         thread.join(250.0)
         assert not thread.is_alive()
-    done, unanswered = outcomes.count(True), outcomes.count(None)
-    # The answers to all clients of a service travel on one topic, of which each client keeps ten: where this process is
-    # slow to look, others' answers push out its own. The node has given it; what matters is that it goes on.
-    assert len(outcomes) == 1000 and unanswered <= 50
+    assert len(outcomes) == 1000 and None not in outcomes, "every request is answered"
+    done = outcomes.count(True)
     assert done > 50 and outcomes.count(False) > 50
     assert predictor.process.poll() is None
     robot.start()
@@ -64,13 +63,14 @@ def test_random_transitions(predictor: Predictor, robot: Robot, row: Row) -> Non
     feed.both(0, 20)
     feed.check()
     row.injected = "1,000 requests"
-    row.lost = f"{unanswered} answers; {done} done, the others refused as not possible then"
+    row.lost = f"nothing: {done} done, {1000 - done} refused as not possible then"
 
 
 def _request(seed: int, count: int, outcomes: list[bool | None]) -> None:
     chance, node, executor = random.Random(seed), rclpy.create_node(f"operator{seed}"), SingleThreadedExecutor()
     executor.add_node(node)
-    client = node.create_client(ChangeState, "/vjepa_predictor/change_state")
+    # All clients of a service hear all answers: with the usual ten places, others' pushed out its own (5 of 1,000).
+    client = node.create_client(ChangeState, "/vjepa_predictor/change_state", qos_profile=QoSProfile(depth=1000))
     client.wait_for_service(10.0)
     time.sleep(0.5)  # an answer sent before the node knows the client is lost
     for _ in range(count):
