@@ -12,17 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vjepa_ros.config import ModelConfig, ViewConfig
 from vjepa_ros.devices import failures, find_device, find_dtype
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.checkpoint import read_checkpoint
 from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.fast.encoder import FastEncoder
+from vjepa_ros.model.fast.kernels import choose_kernels
+from vjepa_ros.model.fast.predictor import FastPredictor
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import load_preset, model_config
-from vjepa_ros.model.rollout import check_rollout, mean_distance, roll_out
+from vjepa_ros.model.rollout import Observed, check_observed, check_future, layer_normalize, mean_distance, roll_out
 from vjepa_ros.model.sidecar import with_training
 from vjepa_ros.model.weights import Weights, random_weights
 from vjepa_ros.stream.preprocess import Preprocess
@@ -39,6 +41,7 @@ def load(
     dtype: str = "float32",
     seed: int = 0,
     random_predictor: bool = False,
+    fast: bool = True,
     **overrides: Any,
 ) -> WorldModel:
     """Build a world model.
@@ -52,6 +55,8 @@ def load(
         seed: of the random weights; the same seed gives the same ones.
         random_predictor: take the encoder alone from the checkpoint, for files without an action-conditioned predictor;
             what is then predicted means nothing.
+        fast: compute in the ways that take less time (:mod:`vjepa_ros.model.fast`); False is the plain modules, whose
+            results the fast ones are held to.
         overrides: model parameters that replace the preset's, see :func:`vjepa_ros.model.presets.model_config`.
 
     Raises:
@@ -73,7 +78,7 @@ def load(
     else:
         weights = random_weights(encoder, predictor, seed)
     convention = with_training(load_preset(preset), checkpoint)
-    return WorldModel(config, encoder, predictor, weights, torch_device, torch_dtype, convention)
+    return WorldModel(config, encoder, predictor, weights, torch_device, torch_dtype, convention, fast)
 
 
 class WorldModel:
@@ -91,7 +96,8 @@ class WorldModel:
         notice: what users must be told about weights that are not trained, empty where all are.
         checkpoint_key: the key of the file that the encoder came from, None for random weights.
         weights_hash: 16 hex digits that stand for the weights, whatever the device and dtype.
-        encoder, predictor: the modules.
+        encoder, predictor: what computes, plain modules or fast ones.
+        kernels: in words, what the fast ones compute with; empty for plain modules.
     """
 
     def __init__(
@@ -103,6 +109,7 @@ class WorldModel:
         device: torch.device,
         dtype: torch.dtype,
         convention: Mapping[str, Any],
+        fast: bool = True,
     ) -> None:
         self.config = config
         self.grid = Grid.of(config)
@@ -113,12 +120,18 @@ class WorldModel:
         self.trained = weights.trained
         self.notice = weights.notice
         self.weights_hash = weights.hash()
-        self.encoder = encoder
-        self.predictor = predictor
+        self.encoder: Encoder | FastEncoder = encoder
+        self.predictor: Predictor | FastPredictor = predictor
+        self.kernels = ""
         with failures("loading the weights"):
             _place(encoder, weights.encoder, device, dtype)
             _place(predictor, weights.predictor, device, dtype)
-            encoder.patch_embed.fold()
+            if fast:
+                kernels = choose_kernels(device, dtype)
+                self.encoder, self.predictor = FastEncoder(encoder, kernels), FastPredictor(predictor, kernels)
+                self.kernels = kernels.name
+            else:
+                encoder.patch_embed.fold()
 
     def preprocess(self, frames: NDArray[np.uint8], view: ViewConfig | None = None) -> Tensor:
         """(N, h, w, 3) uint8 RGB -> (1, 3, N, H, W), as the preset says, on the model's device and in its dtype.
@@ -224,17 +237,55 @@ class WorldModel:
             ConfigError: where there is no state model, or one of other dimensions than the model's.
             EngineError: where model or device fail.
         """
+        return self.rollout_from(self.observe(context, actions, states), future_actions, state_model=state_model)
+
+    def observe(self, context: Tensor, actions: Values, states: Values) -> Observed:
+        """What all rollouts from the same observed steps share, computed once: for planners that ask again and again.
+
+        Args:
+            context, actions, states: as for :meth:`rollout`.
+
+        Raises:
+            ShapeError: where an input does not fit; it names both shapes.
+            EngineError: where model or device fail.
+        """
+        past, observed = (_tensor(value).cpu().double() for value in (actions, states))
+        check_observed(self.config, context, past, observed)
+        with torch.inference_mode(), failures("predicting a rollout"):
+            latents = context.to(self.device).float()
+            history = None
+            if isinstance(self.predictor, FastPredictor):
+                inputs = (value.to(self.device, self.dtype) for value in (latents, past, observed[:, :-1]))
+                history = self.predictor.observe(*inputs)
+            return Observed(latents, past, observed, history)
+
+    def rollout_from(
+        self, observed: Observed, future_actions: Values, *, state_model: StateModel | None = None
+    ) -> Tensor:
+        """:meth:`rollout` from steps that :meth:`observe` has prepared; they can be used any number of times."""
         advance = state_model or self.state_model
-        past, observed, future = (_tensor(value).cpu().double() for value in (actions, states, future_actions))
-        check_rollout(self.config, context, past, observed, future)
+        future = _tensor(future_actions).cpu().double()
+        check_future(self.config, future)
         advance.require_dims(self.config.action_dim, self.config.state_dim)
+        count, horizon, _ = future.shape
         with torch.inference_mode(), failures("predicting a rollout"):
             # No state depends on a latent: all of them are known before the first forecast.
-            ahead = torch.from_numpy(advance.unroll(observed[0, -1:].numpy(), future[:, :-1].numpy()))
-            each = (tensor.expand(len(future), -1, -1) for tensor in (context.to(self.device).float(), past, observed))
-            latents, past, observed = each  # (K, t*H'*W', D), (K, t-1, A), (K, t, S)
-            actions, states = torch.cat([past, future], dim=1), torch.cat([observed, ahead], dim=1)  # (K, t+H-1, ...)
-            return roll_out(self.predict, self.grid, latents, actions, states)
+            ahead = torch.from_numpy(advance.unroll(observed.states[0, -1:].numpy(), future[:, :-1].numpy()))
+            now = observed.states[:, -1:].expand(count, -1, -1)
+            states = torch.cat([now, ahead], dim=1)  # (K, H, S)
+            cached = 0
+            latents = observed.context.expand(count, -1, -1)
+            if isinstance(self.predictor, FastPredictor) and observed.history is not None:
+                # As far as the grid goes; beyond it every step moves to another place, and has to be computed again.
+                cached = min(horizon, self.grid.steps - observed.history.steps + 1)
+                inputs = (value[:, :cached].to(self.device, self.dtype) for value in (future, states))
+                forecasts = self.predictor.roll_out(observed.history, *inputs)
+                if cached == horizon:
+                    return forecasts
+                latents = torch.cat([latents, forecasts.flatten(1, 2)], dim=1)
+            past, seen = (value.expand(count, -1, -1) for value in (observed.actions, observed.states[:, :-1]))
+            actions, states = torch.cat([past, future], dim=1), torch.cat([seen, states], dim=1)  # (K, t+H-1, ...)
+            return roll_out(self.predict, self.grid, latents, actions, states, observed.steps)
 
     def energy(self, latents: Tensor, goal: Tensor) -> Tensor:
         """How far latents are from a goal: the mean absolute difference over tokens and channels.
@@ -291,11 +342,6 @@ class WorldModel:
         )
         with failures("warming up"):
             prediction.sum().item()  # waits for the device
-
-
-def layer_normalize(latents: Tensor) -> Tensor:
-    """Layer norm over the last axis without affine parameters, eps 1e-5; what stands before and after the predictor."""
-    return F.layer_norm(latents, latents.shape[-1:], eps=1e-5)
 
 
 def _tensor(value: Values) -> Tensor:

@@ -78,7 +78,7 @@ class Predictor(nn.Module):
         Raises:
             ShapeError: where an input does not fit; it names both shapes.
         """
-        grid = self._check(context, actions, states, extrinsics)
+        grid = self.check(context, actions, states, extrinsics)
         x = self.tokens(context, actions, states, extrinsics).flatten(1, 2)  # (B, T'*(C+H'*W'), dim)
         n = x.shape[1]
         table, mask = self.rope(n), self.causal_mask[:n, :n]  # tokens are time-major: fewer steps use the first part
@@ -99,8 +99,12 @@ class Predictor(nn.Module):
         patches = embedded.view(batch, -1, self.grid.tokens_per_step, dim)  # (B, T', H'*W', dim)
         return torch.cat([torch.stack(conditions, dim=2), patches], dim=2)
 
-    def _check(self, context: Tensor, actions: Tensor, states: Tensor, extrinsics: Tensor | None) -> Grid:
-        """The context's grid, once everything fits it."""
+    def check(self, context: Tensor, actions: Tensor, states: Tensor, extrinsics: Tensor | None = None) -> Grid:
+        """The context's grid, once everything fits it.
+
+        Raises:
+            ShapeError: where an input does not fit; it names both shapes.
+        """
         grid = self.grid.of_tokens(context.shape)
         config, batch = self.config, context.shape[0]
         if (extrinsics is not None) != self.use_extrinsics:

@@ -6,42 +6,78 @@ Tensors in, tensors out. It does not know what predicts, nor how actions advance
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from torch.nn import functional as F
 
 from vjepa_ros.config import ModelConfig
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.grid import Grid
 
+if TYPE_CHECKING:
+    from vjepa_ros.model.fast.predictor import History
+
+
+def layer_normalize(latents: Tensor) -> Tensor:
+    """Layer norm over the last axis without affine parameters, eps 1e-5; what stands before and after the predictor."""
+    return F.layer_norm(latents, latents.shape[-1:], eps=1e-5)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Steps that were observed, for rollouts from the last one.
+
+    Attributes:
+        context: (1, t*H'*W', D) float32, layer-normalised latents.
+        actions: (1, t-1, A) float64, of all steps but the last one.
+        states: (1, t, S) float64.
+        history: what the fast predictor has computed of them; None for the plain one.
+    """
+
+    context: Tensor
+    actions: Tensor
+    states: Tensor
+    history: History | None
+
+    @property
+    def steps(self) -> int:
+        """t."""
+        return self.states.shape[1]
+
 
 def roll_out(
-    predict: Callable[[Tensor, Tensor, Tensor], Tensor], grid: Grid, context: Tensor, actions: Tensor, states: Tensor
+    predict: Callable[[Tensor, Tensor, Tensor], Tensor],
+    grid: Grid,
+    latents: Tensor,
+    actions: Tensor,
+    states: Tensor,
+    observed: int,
 ) -> Tensor:
     """Predict each step from all before it that the grid has room for, recomputing all of them.
 
     Args:
         predict: (K, n*H'*W', D), (K, n, A), (K, n, S) -> (K, n*H'*W', D), layer-normalised: each step's successor.
         grid: of the most steps that ``predict`` takes.
-        context: (K, t*H'*W', D), the observed steps.
+        latents: (K, (t+h)*H'*W', D), the observed steps, and as many forecasts as are known already.
         actions, states: (K, t+H-1, A) and (K, t+H-1, S), of the observed steps and of all forecasts but the last.
+        observed: t.
 
     Returns:
         (K, H, H'*W', D)
     """
     size = grid.tokens_per_step
-    observed, last = context.shape[1] // size, actions.shape[1]
-    latents = context
-    for stop in range(observed, last + 1):  # the steps before `stop` predict it
+    for stop in range(latents.shape[1] // size, actions.shape[1] + 1):  # the steps before `stop` predict it
         first = max(0, stop - grid.steps)
         predicted = predict(latents[:, first * size :], actions[:, first:stop], states[:, first:stop])
         latents = torch.cat([latents, predicted[:, -size:]], dim=1)  # (K, (stop+1)*H'*W', D)
     return latents[:, observed * size :].reshape(latents.shape[0], -1, size, latents.shape[-1])
 
 
-def check_rollout(
-    config: ModelConfig, context: Tensor, actions: Tensor, states: Tensor, future_actions: Tensor
-) -> None:
+def check_observed(config: ModelConfig, context: Tensor, actions: Tensor, states: Tensor) -> None:
     """Refuse what a rollout cannot start from.
 
     Raises:
@@ -57,6 +93,14 @@ def check_rollout(
         if tuple(tensor.shape) != shape:
             why = ": the last observed step's action is the first future one" if name == "actions" else ""
             raise ShapeError(f"{name} of shape {tuple(tensor.shape)} where {shape} is needed{why}")
+
+
+def check_future(config: ModelConfig, future_actions: Tensor) -> None:
+    """Refuse what a rollout cannot follow.
+
+    Raises:
+        ShapeError: where the actions do not fit; it names both shapes.
+    """
     ahead = tuple(future_actions.shape)
     if len(ahead) != 3 or min(ahead) < 1 or ahead[-1] != config.action_dim:
         raise ShapeError(

@@ -1,0 +1,127 @@
+"""The one door to what is fast on one machine and missing on another: linear layers and attention.
+
+torch's public operators serve everywhere. Where a CPU has oneDNN, linear layers with weights that were packed for it
+once take less time; the operators for that are private to torch, so they are tried before they are used. Tensors in,
+tensors out; it knows no layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_PROBE_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.05}  # of values of about one
+
+
+class Linear(Protocol):
+    """x (..., in) -> (..., out): the product with the weights, plus bias, then what is asked for."""
+
+    def __call__(self, x: Tensor, *, gelu: bool = False, add: Tensor | None = None) -> Tensor:
+        """Linear layer; then exact (erf) GELU, or a sum with ``add`` (..., out)."""
+
+
+class PublicLinear:
+    """A linear layer of torch's public operators."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self._weight, self._bias = weight, bias
+
+    def __call__(self, x: Tensor, *, gelu: bool = False, add: Tensor | None = None) -> Tensor:
+        y = F.linear(x, self._weight, self._bias)
+        if gelu:
+            y = F.gelu(y)
+        return y if add is None else y + add
+
+
+class PackedLinear:
+    """A linear layer of oneDNN on a CPU, weights in the order of its loops; GELU or sum on the way out."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.to_mkldnn(), None)
+        self._bias = bias
+
+    def __call__(self, x: Tensor, *, gelu: bool = False, add: Tensor | None = None) -> Tensor:
+        if add is not None:
+            summed: Tensor = torch.ops.mkldnn._linear_pointwise(x, add, self._weight, self._bias, "add")
+            return summed
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "gelu" if gelu else "none", [], "none")
+        return y
+
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(q, k, v), each (B, heads, n, head_dim), q scaled -> (B, n, heads, head_dim): full attention."""
+
+
+def fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention by torch's fused operator."""
+    return F.scaled_dot_product_attention(query, key, value, scale=1.0).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """What one device and dtype are served with.
+
+    Attributes:
+        linear: weight (out, in) and bias (out,) to a linear layer.
+        attend: attention.
+        name: in words, for the log.
+    """
+
+    linear: Callable[[Tensor, Tensor], Linear]
+    attend: Attend
+    name: str
+
+
+PUBLIC = Kernels(PublicLinear, fused_attention, "torch's public operators")
+_PACKED = Kernels(PackedLinear, fused_attention, "linear layers with weights packed for oneDNN")
+
+
+def choose_kernels(device: torch.device, dtype: torch.dtype) -> Kernels:
+    """What is fast on a device, once it has shown that it works there.
+
+    The choice depends on the machine and on torch's version alone, not on a measurement: the same machine computes the
+    same bits every time.
+    """
+    if device.type == "cpu" and dtype in _PROBE_TOLERANCE and _packed_works(dtype):
+        return _PACKED
+    return PUBLIC
+
+
+def _packed_works(dtype: torch.dtype) -> bool:
+    """Whether this torch has the private operators, and whether they compute what the public ones do."""
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    weight, x = (torch.randn(shape, generator=generator).to(dtype) for shape in ((64, 48), (32, 48)))
+    weight, bias = weight / 7, torch.linspace(-1, 1, 64).to(dtype)
+    add = torch.linspace(-1, 1, 32 * 64).view(32, 64).to(dtype)
+    public = PublicLinear(weight, bias)
+    try:
+        packed = PackedLinear(weight, bias)
+        pairs = [
+            (packed(x), public(x)),
+            (packed(x, gelu=True), public(x, gelu=True)),
+            (packed(x, add=add), public(x, add=add)),
+        ]
+    except (AttributeError, RuntimeError, TypeError):  # no oneDNN, no such operator, or one with other arguments
+        return False
+    return all(float((a.float() - b.float()).abs().max()) <= _PROBE_TOLERANCE[dtype] for a, b in pairs)
+
+
+def take(linear: nn.Linear, kernels: Kernels, order: Tensor | None = None) -> Linear:
+    """The layer, out of a module that loses its weights by this.
+
+    Args:
+        linear: where weight and bias are; it is of no use afterwards, so that nothing is in memory twice.
+        kernels: what to make of them.
+        order: of the rows; as they are where there is none.
+    """
+    weight, bias = linear.weight.detach(), linear.bias.detach()
+    linear.register_parameter("weight", None)
+    linear.register_parameter("bias", None)
+    if order is not None:
+        weight, bias = weight[order], bias[order]
+    return kernels.linear(weight, bias)

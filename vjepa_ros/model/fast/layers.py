@@ -1,0 +1,100 @@
+"""The transformer block for inference: RoPE on halves, keys and values that others may keep, fused sums.
+
+A block is made of a plain one and takes its weights. The rows of the q and k weights are put in another order once,
+each head's even channels before its odd ones: then the two members of every pair that RoPE turns lie half a head apart,
+and turning them takes whole slices. Scores do not change, since q and k are put in the same order.
+It knows neither grids nor causality: what attends to what is given.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vjepa_ros.model.block import Block
+from vjepa_ros.model.fast.kernels import Kernels, take
+from vjepa_ros.model.rope import Rope
+
+
+class HalvesRope:
+    """A model's RoPE tables for channels in halves; q's are multiplied by the scale of attention too.
+
+    Args:
+        rope: the tables for channels in pairs.
+        head_dim: channels of a head.
+    """
+
+    def __init__(self, rope: Rope, head_dim: int) -> None:
+        scale = torch.tensor([head_dim**-0.5, 1.0], device=rope.cos.device)[:, None, None]  # of q and of k
+        tables = []
+        for table in (rope.cos, rope.sin):  # (n, head_dim), the sign of the sine in it
+            even, odd = table[:, 0::2] * scale, table[:, 1::2] * scale  # (2, n, head_dim/2) each
+            tables += [even[:, None, None].contiguous(), odd[:, None, None].contiguous()]
+        self._cos, self._sin = (tables[0], tables[1]), (tables[2], tables[3])  # (2, 1, 1, n, head_dim/2) each
+
+    def turn(self, qk: Tensor, first: int) -> Tensor:
+        """Turn queries and keys.
+
+        Args:
+            qk: (2, B, heads, n, head_dim), any strides: q and k, even channels before odd ones.
+            first: the row of the table that their first one has.
+
+        Returns:
+            The same shape and dtype, contiguous; computed in float32.
+        """
+        rows, half = slice(first, first + qk.shape[3]), qk.shape[-1] // 2
+        wide = qk.float()
+        turned = torch.empty(qk.shape, dtype=torch.float32, device=qk.device)
+        parts = wide[..., :half], wide[..., half:]
+        for index, out in enumerate((turned[..., :half], turned[..., half:])):
+            cos, sin = self._cos[index][..., rows, :], self._sin[index][..., rows, :]
+            torch.mul(parts[index], cos, out=out).addcmul_(parts[1 - index], sin)
+        return turned.to(qk.dtype)
+
+
+class FastBlock:
+    """One layer.
+
+    Args:
+        block: a plain one, with its weights; they are taken out of it.
+        kernels: what to compute with.
+    """
+
+    def __init__(self, block: Block, kernels: Kernels) -> None:
+        dim, self._heads = block.attn.proj.in_features, block.attn.heads
+        head_dim = dim // self._heads
+        channels = torch.cat([torch.arange(0, head_dim, 2), torch.arange(1, head_dim, 2)])
+        rows = (torch.arange(0, 2 * dim, head_dim)[:, None] + channels).flatten()  # of q's and k's heads
+        order = torch.cat([rows, torch.arange(2 * dim, 3 * dim)])
+        self._norm1, self._norm2 = FastNorm(block.norm1), FastNorm(block.norm2)
+        self._qkv = take(block.attn.qkv, kernels, order)
+        self._proj = take(block.attn.proj, kernels)
+        self._fc1, self._fc2 = take(block.mlp.fc1, kernels), take(block.mlp.fc2, kernels)
+
+    def project(self, x: Tensor, rope: HalvesRope, first: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of x (B, n, dim), whose first row has the table's row ``first``.
+
+        Returns:
+            Three of (B, heads, n, head_dim): q scaled and turned, k turned, v.
+        """
+        qkv = self._qkv(self._norm1(x)).unflatten(-1, (3, self._heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key = rope.turn(qkv[:2], first).unbind(0)
+        return query, key, qkv[2]
+
+    def finish(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """x (B, n, dim) after this layer, given what attention has mixed for it, (B, n, dim)."""
+        x = self._proj(mixed, add=x)
+        return self._fc2(self._fc1(self._norm2(x), gelu=True), add=x)
+
+
+class FastNorm:
+    """A LayerNorm whose weights are float32 whatever dtype it is used in, as in the reference under autocast."""
+
+    def __init__(self, norm: nn.LayerNorm) -> None:
+        self._shape, self._eps = list(norm.normalized_shape), norm.eps
+        self._weight, self._bias = norm.weight.detach().float(), norm.bias.detach().float()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(..., dim) -> (..., dim)"""
+        return F.layer_norm(x, self._shape, self._weight, self._bias, self._eps)
