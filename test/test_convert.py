@@ -16,7 +16,8 @@ import vjepa_ros
 from vjepa_ros import conversion
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import CheckpointError
-from vjepa_ros.model.sidecar import Sidecar
+from vjepa_ros.model.sidecar import Sidecar, sidecar_path
+from vjepa_ros.outputs import whole
 
 
 @pytest.fixture
@@ -243,10 +244,12 @@ def test_a_failing_disk(folder, preset):
 
 def test_a_second_conversion_to_the_same_place_is_refused(folder, preset, capsys):
     out = folder / "small.safetensors"
-    with conversion._work_folder(out):
+    with whole([sidecar_path(out), out], tool="vjepa_convert", force=False) as new:
         status, sentence = refused(capsys, CHECKPOINT, out, "--preset", preset)
         assert (status, sentence) == (1, f"{out}: another vjepa_convert is writing it")
-    assert run(CHECKPOINT, out, "--preset", preset) == 0
+        for path in new.values():
+            path.touch()
+    assert run(CHECKPOINT, out, "--preset", preset, "--force") == 0
 
 
 @pytest.mark.parametrize("part", ["encoder", "predictor"])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from vjepa_ros import outputs
 from vjepa_ros.errors import BagError
 from vjepa_ros.forecast import Imagined
 from vjepa_ros.stream.window import Window
@@ -60,7 +61,7 @@ class Exporter:
         shard_bytes: a shard is closed when it has grown to this.
 
     Raises:
-        OSError: by every method, where the disk is full or fails.
+        OSError: by every method, where the disk is full or fails; it names the file.
     """
 
     def __init__(self, folder: Path, info: Mapping[str, Any] | None, shard_bytes: int = SHARD_BYTES) -> None:
@@ -110,7 +111,9 @@ class Exporter:
         tensors["frame_stamps"] = np.array(self._frame_stamps_ns, np.int64)
         file = f"shard-{len(self._shards):05d}.safetensors"
         # Not by safetensors itself, whose own errors do not say whether the disk is full.
-        (self._folder / file).write_bytes(save(tensors, metadata={"format": "np"}))
+        data = save(tensors, metadata={"format": "np"})
+        with outputs.naming(self._folder / file):
+            (self._folder / file).write_bytes(data)
         self._shards.append({"file": file, "windows": len(self._rows), "frames": len(self._frames)})
         self._clear()
 
@@ -124,7 +127,8 @@ class Exporter:
             "shards": self._shards,
             "latent_info": self._info,
         }
-        (self._folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        with outputs.naming(self._folder / INDEX):
+            (self._folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> Iterator[Example]:

@@ -23,6 +23,7 @@ from vjepa_ros.replay_run import Run
 from vjepa_ros.stream.intake import Decode
 
 REPORT = "report.json"
+TOOL = "vjepa_replay"
 _PROGRESS_MESSAGES = 50
 
 Progress = Callable[[int, int], None]
@@ -74,10 +75,11 @@ def replay(
         The report, as it was written.
 
     Raises:
-        BagError: for a recording that cannot be used, or an output that must not be written.
+        BagError: for a recording that cannot be used.
+        OutputError: for an output that must not be written.
         ConfigError: naming a parameter that makes no sense.
         EngineError: where the model fails.
-        OSError: where the disk is full or fails. Whatever is raised, no output is left or changed.
+        OSError: where the disk is full or fails; it names the file. Whatever is raised, no output is left or changed.
     """
     started_s = time.monotonic()
     outputs.require_apart([place for place in (plan.out, plan.dump, plan.export) if place is not None], plan.bags)
@@ -89,10 +91,10 @@ def replay(
         total = recording.count(chosen.all)
         for note in (*recording.notes, f"reads {', '.join(chosen.all)}: {total:,} messages"):
             say(note)
-        # In this order: they are moved to their places from the last to the first, so `out` is the last to appear.
-        out = stack.enter_context(outputs.whole(plan.out, force=plan.force))
-        export = None if plan.export is None else stack.enter_context(outputs.whole(plan.export, force=plan.force))
-        dump = None if plan.dump is None else stack.enter_context(outputs.whole(plan.dump, force=plan.force))
+        places = [place for place in (plan.dump, plan.export, plan.out) if place is not None]  # `out` appears last
+        new = stack.enter_context(outputs.whole(*([place] for place in places), tool=TOOL, force=plan.force))
+        out = new[plan.out]
+        export, dump = (None if place is None else new[place] for place in (plan.export, plan.dump))
         run = Run(config, chosen, plan.node_name, plan.fallback, say, stack)
         run.open(None if plan.windows_only else out, export, dump)
         loaded_s = time.monotonic()
@@ -120,8 +122,6 @@ def replay(
         }
         if plan.windows_only:
             out.mkdir()
-        (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        for place in (out, export, dump):
-            if place is not None:
-                outputs.sync(place)  # all of them before the first is moved to its place
+        with outputs.naming(out / REPORT):
+            (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report

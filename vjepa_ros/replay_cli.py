@@ -99,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("interrupted; nothing was written")
         return INTERRUPTED
     except OSError as error:
-        say(f"{error.filename or given.out}: {error.strerror or error}; nothing was written")
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"{where}{error.strerror or error}; nothing was written")
         return FAILED
     except VjepaError as error:
         say(str(error))

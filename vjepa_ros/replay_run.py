@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from vjepa_ros import devices, info
+from vjepa_ros import devices, info, outputs
 from vjepa_ros.bag import LatentBag, Recorded
 from vjepa_ros.config import S_TO_NS
 from vjepa_ros.digest import Digest
@@ -40,6 +40,23 @@ class _Pending:
     values: dict[str, Any]
     received_ns: int
     result: Future[tuple[Imagined, float]] | None
+
+
+class _Dump:
+    """Writes a line of JSON per window; its OSErrors name the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("w", encoding="utf-8")
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        line = {name: values[name] for name in ("epoch", "frame_stamps", "step_stamps", "actions", "states")}
+        with outputs.naming(self._path):
+            self._file.write(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        with outputs.naming(self._path):
+            self._file.close()
 
 
 class Run:
@@ -83,7 +100,7 @@ class Run:
         self._imagination: Imagination | None = None
         self._bag: LatentBag | None = None
         self._exporter: Any = None
-        self._dump: TextIO | None = None
+        self._dump: _Dump | None = None
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="vjepa_model")
         self._pending: deque[_Pending] = deque()
         self._digest = Digest()
@@ -115,7 +132,8 @@ class Run:
 
             self._exporter = Exporter(export, self._info)
         if dump is not None:
-            self._dump = self._stack.enter_context(dump.open("w", encoding="utf-8"))
+            self._dump = _Dump(dump)
+            self._stack.callback(self._dump.close)
         self._stack.callback(self._model_thread.shutdown, cancel_futures=True)
 
     def take(self, recorded: Recorded) -> None:
@@ -146,7 +164,7 @@ class Run:
         if self._exporter is not None:
             self._exporter.close()
         if self._dump is not None:
-            self._dump.flush()
+            self._dump.close()
 
     def summary(self) -> dict[str, Any]:
         """Counts and hashes for the report."""
@@ -200,8 +218,7 @@ class Run:
         stamps_ns = [frame.stamp_ns for frame in window.frames]
         self._digest.add_window(window.epoch, stamps_ns, window.step_stamps_ns, actions, states)
         if self._dump is not None:
-            line = {name: values[name] for name in ("epoch", "frame_stamps", "step_stamps", "actions", "states")}
-            self._dump.write(json.dumps(line) + "\n")
+            self._dump.add(values)
         imagined = None
         if pending.result is not None:
             imagined, took_s = pending.result.result()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -41,9 +41,11 @@ def table() -> Table:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep whether the test passed; a node that serves a whole file ends with the last test of it."""
-    report: pytest.TestReport = yield
+    report = yield
     if report.when == "call" and _ROW in item.stash:
         item.stash[_ROW].survived = report.passed
     if report.when == "teardown" and report.failed:
