@@ -10,8 +10,8 @@ import numpy as np
 import oracle
 import recorded
 
-from vjepa_ros import replay_cli
-from vjepa_ros.digest import Digest
+from vjepa_ros.replay import cli
+from vjepa_ros.replay.digest import Digest
 
 PARAMS = recorded.BAG.parents[2] / "config" / "predictor.yaml"
 ONE_THREAD = ("--set", "threads=1", "device=cpu")
@@ -19,7 +19,7 @@ ONE_THREAD = ("--set", "threads=1", "device=cpu")
 
 def run(*arguments: Any) -> int:
     """The exit status of the command."""
-    return replay_cli.main([*map(str, arguments), "--params", str(PARAMS), *ONE_THREAD])
+    return cli.main([*map(str, arguments), "--params", str(PARAMS), *ONE_THREAD])
 
 
 def report(out: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import replays
 from ros.harness import Predictor, Robot
 
 from vjepa_ros import latents
-from vjepa_ros.digest import Digest
+from vjepa_ros.replay.digest import Digest
 
 PLAYER = Path(__file__).resolve().parents[2] / "examples" / "play_bag.py"
 RATE = 2.0  # times real time

@@ -1,7 +1,7 @@
 """One recording on its way through the node's own stream and engine: message -> windows -> latents -> files.
 
 The model computes in a thread of its own while the next messages are read and decoded. It knows neither where a
-recording comes from nor when its files are whole (:mod:`vjepa_ros.replay` does), and no clock but for its timings.
+recording comes from nor when its files are whole (:mod:`vjepa_ros.replay.offline` does), and no clock but for timings.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import Any
 from vjepa_ros import devices, info, outputs
 from vjepa_ros.bag import LatentBag, Recorded
 from vjepa_ros.config import S_TO_NS
-from vjepa_ros.digest import Digest
 from vjepa_ros.errors import EngineError, InputError
 from vjepa_ros.forecast import Imagination, Imagined, load_model
 from vjepa_ros.latents import Latents, window_values
 from vjepa_ros.node_config import NodeConfig
+from vjepa_ros.replay.digest import Digest
+from vjepa_ros.replay.topics import Topics
 from vjepa_ros.stream.intake import Decode, Intake
 from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
-from vjepa_ros.topics import Topics
 
 _MS_PER_S = 1e3
 
@@ -128,7 +128,9 @@ class Run:
             self._bag = LatentBag(bag, self._node_name, context=config.publish_context)
             self._stack.callback(self._bag.abort)  # does nothing to a bag that is finished
         if export is not None:
-            from vjepa_ros.export import Exporter  # here, because safetensors may be missing where nobody exports
+            from vjepa_ros.replay.export import (
+                Exporter,  # here, because safetensors may be missing where nobody exports
+            )
 
             self._exporter = Exporter(export, self._info)
         if dump is not None:

@@ -1,7 +1,7 @@
 """A recording replayed without a ROS graph: what is read, what is written and when it is whole, and the report.
 
 Messages go in by their time of recording, which stands for the time at which a node would have received them. What
-becomes of them is :mod:`vjepa_ros.replay_run`'s; the command line is :mod:`vjepa_ros.replay_cli`.
+becomes of them is :mod:`vjepa_ros.replay.run`'s; the command line is :mod:`vjepa_ros.replay.cli`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import vjepa_ros
-from vjepa_ros import outputs, topics
+from vjepa_ros import outputs
 from vjepa_ros.bag import Recording
 from vjepa_ros.node_config import resolve
 from vjepa_ros.parameters import effective
-from vjepa_ros.replay_run import Run
+from vjepa_ros.replay import topics
+from vjepa_ros.replay.run import Run
 from vjepa_ros.stream.intake import Decode
 
 REPORT = "report.json"
@@ -42,7 +43,7 @@ class Plan:
         node_name: full name of the node whose topics are written.
         windows_only: leave the model out.
         dump: file for a line of JSON per window.
-        export: folder for safetensors shards, see :mod:`vjepa_ros.export`.
+        export: folder for safetensors shards, see :mod:`vjepa_ros.replay.export`.
         force: replace outputs that are there already.
         fallback: decodes raw images of encodings that the package does not know.
     """

@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from vjepa_ros.digest import Digest
+from vjepa_ros.replay.digest import Digest
 
 
 def test_the_bytes_are_those_of_the_documentation() -> None:

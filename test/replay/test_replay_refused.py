@@ -121,11 +121,11 @@ def test_an_output_that_exists_is_kept_unless_forced(tmp_path: Path, capsys: pyt
 # A file that may not grow any further is what Python sees of a full disk, but for the number of the error.
 FULL = """
 import os, resource, sys, torch
-from vjepa_ros import replay_cli
+from vjepa_ros.replay import cli
 torch.set_num_threads(1)
 limit = int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-sys.exit(replay_cli.main(sys.argv[1:]))
+sys.exit(cli.main(sys.argv[1:]))
 """
 
 
@@ -191,7 +191,7 @@ def test_a_disk_that_fails_between_the_moves_leaves_all_as_it_was(
 # that it does in or to the outputs' folder, until one comes through. What each left behind is written down.
 KILLED = """
 import json, os, shutil, signal, sys, torch
-from vjepa_ros import replay_cli
+from vjepa_ros.replay import cli
 torch.set_num_threads(1)
 folder, start, *arguments = sys.argv[1:]
 states, step, status = [], 0, -signal.SIGKILL
@@ -210,7 +210,7 @@ while status == -signal.SIGKILL:
                 if seen > step:
                     os.kill(os.getpid(), signal.SIGKILL)
         sys.addaudithook(hook)
-        os._exit(replay_cli.main(arguments))
+        os._exit(cli.main(arguments))
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     state = {}
     for name in ("out", "dump"):

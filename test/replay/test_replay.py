@@ -15,7 +15,8 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability, QosReliability
 
 import vjepa_ros
-from vjepa_ros import export, latents
+from vjepa_ros import latents
+from vjepa_ros.replay import export
 
 SAMPLE = bags.sample()
 

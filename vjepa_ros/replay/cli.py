@@ -1,4 +1,4 @@
-"""The command ``vjepa_replay``: arguments, a progress bar and an exit status for :mod:`vjepa_ros.replay`."""
+"""The command ``vjepa_replay``: arguments, a progress bar and an exit status for :mod:`vjepa_ros.replay.offline`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from vjepa_ros import parameter_file, replay
+from vjepa_ros import parameter_file
 from vjepa_ros.errors import VjepaError
+from vjepa_ros.replay import offline
 from vjepa_ros.ros import bridge
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # wrong arguments are 2: argparse says so itself
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _progress_bar(console: Console) -> Iterator[replay.Progress]:
+def _progress_bar(console: Console) -> Iterator[offline.Progress]:
     columns = (TextColumn("messages"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("messages", total=None)
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         values, unknown = ({}, []) if given.params is None else parameter_file.read(given.params, node_name)
         if unknown:
             say(f"{given.params}: not parameters of this node, ignored as the node does: {', '.join(unknown)}")
-        plan = replay.Plan(
+        plan = offline.Plan(
             bags=given.bags,
             values={**values, **dict(given.settings)},
             out=given.out,
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fallback=bridge.decode,
         )
         with _progress_bar(console) as progress:
-            report = replay.replay(plan, progress, say)
+            report = offline.replay(plan, progress, say)
     except KeyboardInterrupt:
         say("interrupted; nothing was written")
         return INTERRUPTED
