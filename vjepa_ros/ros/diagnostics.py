@@ -92,6 +92,7 @@ class Health:
             missing_commands=("steps without a command", counters.missing_commands),
             missing_states=("steps without a state", counters.missing_states),
             skipped=("windows skipped for want of them", counters.windows_skipped),
+            reset=("windows lost to a reset before their commands and states had come", counters.windows_reset),
             gaps=("gaps between frames", counters.gaps),
         )
         if state == "active" and not self._new(frames=("frames", counters.frames)):

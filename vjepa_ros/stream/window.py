@@ -113,6 +113,7 @@ class WindowStream:
     def _start_epoch(self, forget: Callable[[Signal], None]) -> None:
         self.epoch += 1
         self.counters.resets += 1
+        self.counters.windows_reset += len(self._ended)
         self._clear()
         for signal in self._signals:
             forget(signal)
