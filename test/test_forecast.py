@@ -18,6 +18,7 @@ from vjepa_ros.forecast import Imagination
 from vjepa_ros.node_config import NodeConfig, resolve
 from vjepa_ros.stream.actions import Steps
 from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.future import Future
 from vjepa_ros.stream.window import Window
 
 JOINTS = [f"joint{number}" for number in range(7)]
@@ -162,7 +163,14 @@ def moving_window(model: WorldModel, first: int, epoch: int = 0, places: list[in
     joints = Steps(np.random.default_rng(1000 + first).normal(size=(steps, 7)), (0,) * steps, missing=0, usable=True)
     frames = tuple(shots[place] for place in places)
     return Window(
-        epoch, first, frames, tuple(frame.stamp_ns for frame in frames[:: 16 // steps]), joints, joints, late=0
+        epoch,
+        first,
+        frames,
+        tuple(frame.stamp_ns for frame in frames[:: 16 // steps]),
+        joints,
+        joints,
+        late=0,
+        future=Future.none(7),
     )
 
 

@@ -27,6 +27,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "config", "node_config", "model", "stream", "devices", "engine", "latents"}, {"torch", "numpy"}
     ),
     "info": ({"errors", "config", "node_config", "stream", "engine"}, {"numpy"}),
+    "prediction_error": ({"stream"}, {"numpy"}),
     "conversion": (
         {"errors", "config", "node_config", "parameters", "model", "stream", "devices", "engine"},
         {"torch"},
@@ -40,8 +41,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "export": ({"errors", "stream", "forecast"}, {"numpy", "safetensors"}),
     "topics": ({"errors", "stream"}, set()),
     "replay_run": (
-        {"errors", "config", "node_config", "topics", "stream", "devices", "latents", "forecast", "info", "bag",
-         "digest", "export"},
+        {"errors", "config", "node_config", "topics", "stream", "devices", "latents", "forecast", "info",
+         "prediction_error", "bag", "digest", "export"},
         set(),
     ),
     "replay": ({"errors", "node_config", "parameters", "topics", "stream", "bag", "outputs", "replay_run"}, set()),

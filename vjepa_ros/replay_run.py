@@ -24,12 +24,15 @@ from vjepa_ros.errors import EngineError, InputError
 from vjepa_ros.forecast import Imagination, Imagined, load_model
 from vjepa_ros.latents import Latents, window_values
 from vjepa_ros.node_config import NodeConfig
+from vjepa_ros.prediction_error import PredictionErrors
 from vjepa_ros.stream.intake import Decode, Intake
 from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
 from vjepa_ros.topics import Topics
 
 _MS_PER_S = 1e3
+_DUMPED = ("epoch", "frame_stamps", "step_stamps", "actions", "states")
+_DUMPED_AHEAD = ("future_actions", "future_step_stamps", "future_sources")  # where the horizon is more than 1
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Run:
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="vjepa_model")
         self._pending: deque[_Pending] = deque()
         self._digest = Digest()
+        self._errors = PredictionErrors(config.stream)
         self._messages: Counter[str] = Counter()
         self._not_finite = 0
         self._first_ns: int | None = None
@@ -154,6 +158,7 @@ class Run:
         rejected: dict[str, dict[str, int]] = {}
         for (topic, reason), count in sorted(counters.rejected.items()):
             rejected.setdefault(topic, {})[reason] = count
+        errors = self._errors.summary
         counts = {name: value for name, value in asdict(counters).items() if name != "rejected"}
         return {
             "info_id": self._info["info_id"] if self._info is not None else None,
@@ -164,6 +169,13 @@ class Run:
                 "windows_unresolved": self._intake.stream.unresolved,
                 "windows_not_finite": self._not_finite,
                 "rejected": rejected,
+            },
+            "prediction_error": None
+            if errors is None
+            else {
+                "count": errors.count,
+                "mean": errors.mean_error,
+                "no_change_mean": errors.mean_no_change,
             },
             "sha256": self._digest.hexadecimal(latents=self._bag is not None),
         }
@@ -198,9 +210,10 @@ class Run:
         window, values = pending.window, pending.values
         actions, states = window.actions.values, window.states.values
         stamps_ns = [frame.stamp_ns for frame in window.frames]
-        self._digest.add_window(window.epoch, stamps_ns, window.step_stamps_ns, actions, states)
+        future = window.future.values
+        self._digest.add_window(window.epoch, stamps_ns, window.step_stamps_ns, actions, states, future)
         if self._dump is not None:
-            line = {name: values[name] for name in ("epoch", "frame_stamps", "step_stamps", "actions", "states")}
+            line = {name: values[name] for name in (*_DUMPED, *(_DUMPED_AHEAD if len(future) else ()))}
             self._dump.write(json.dumps(line) + "\n")
         imagined = None
         if pending.result is not None:
@@ -213,6 +226,7 @@ class Run:
             self._digest.add_latents(imagined.predicted)
             values["compute_ms"] = round(took_s * _MS_PER_S, 3)
             self._publish(window, values, imagined, pending.received_ns)
+            self._errors.add(window, imagined.predicted[-self._config.stream.horizon :], imagined.observed())
         if self._exporter is not None:
             self._exporter.add(window, imagined)
 
