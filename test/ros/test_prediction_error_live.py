@@ -21,6 +21,17 @@ from vjepa_ros import latents
 HORIZON, HOP = 3, 4  # a window ends every two steps: forecast 2 is the one whose step is observed as the newest
 STATUS = "/vjepa_predictor: prediction"
 
+BROKEN = """
+from vjepa_ros.prediction_error import PredictionErrors
+from vjepa_ros.ros.main import main
+
+def add(*_):
+    raise ZeroDivisionError("a bug")
+
+PredictionErrors.add = add
+main()
+"""
+
 
 def computed(want: list[dict[str, Any]]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """The forecasts (HORIZON, 4, 4, 128) and newest steps (4, 4, 128) of the oracle's windows, by the engine."""
@@ -77,3 +88,18 @@ def test_forecasts_and_their_errors_are_those_of_the_engine(predictor: Predictor
         np.testing.assert_allclose(float(said[key]), values[-1], rtol=1e-6)
         np.testing.assert_allclose(float(said[f"mean_{key}"]), np.mean(values), rtol=1e-6)
     robot.stop()
+
+
+def test_whatever_goes_wrong_with_the_error_forecasts_go_on(log_path: Path) -> None:
+    broken = Predictor(log_path, arguments=("-r", "__node:=broken"), program=("-c", BROKEN))
+    robot = Robot("/broken")
+    try:
+        robot.start()
+        robot.send_frames(0, 22)
+        assert robot.spin(lambda: len(robot.predicted) == len(robot.windows) == 4)
+        assert robot.spin(lambda: robot.diagnostics.get("/broken: model", {}).get("done") == "4")
+        assert "prediction_error: failed: window 0: a bug" in broken.log
+    finally:
+        robot.executor_.shutdown()
+        robot.destroy_node()
+        assert broken.stop() == 0, broken.log
