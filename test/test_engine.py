@@ -161,6 +161,12 @@ def test_changing_frames_after_the_context_cannot_change_a_forecast(encoding, co
         forecast(wm, video[:, :, :context_frames], actions[:, :steps], states[:, :steps]) for video in (clip, other)
     ]
     assert torch.equal(contexts[0][:, -1], contexts[1][:, -1])
+    rollouts = [
+        wm.rollout(wm.encode(video[:, :, :context_frames]), actions[:, : steps - 1], states[:, :steps], actions[:, :3])
+        for video in (clip, other)
+    ]
+    assert torch.equal(rollouts[0], rollouts[1])
+    assert (rollouts[0][:, 1:] - rollouts[0][:, :-1]).abs().amax((-1, -2)).min() > 1e-3
     if encoding == "clip":
         # The whole window encoded at once is another matter: outputs before the last have seen what they "predict".
         assert (outputs[0] - outputs[1]).abs().max() > 1e-3

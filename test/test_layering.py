@@ -27,6 +27,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "config", "node_config", "model", "stream", "devices", "engine", "latents"}, {"torch", "numpy"}
     ),
     "info": ({"errors", "config", "node_config", "stream", "engine"}, {"numpy"}),
+    "prediction_error": ({"stream"}, {"numpy"}),
     "conversion": (
         {"errors", "config", "node_config", "parameters", "model", "stream", "devices", "engine", "outputs"},
         {"torch"},
@@ -37,7 +38,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "outputs": ({"errors"}, set()),
     "parameter_file": ({"errors", "parameters"}, {"yaml"}),
     "replay": (
-        {"errors", "config", "node_config", "parameters", "stream", "devices", "latents", "forecast", "info", "bag",
+        {"errors", "config", "node_config", "parameters", "stream", "devices", "latents", "forecast", "info",
+         "prediction_error", "bag",
          "outputs"},
         {"numpy", "safetensors"},
     ),

@@ -212,6 +212,17 @@ def test_arrays_do_for_lists() -> None:
     assert config.model.image_size == (32, 48)
 
 
+NOT_ROLLED_OUT: list[tuple[dict[str, Any], str, str]] = [
+    ({"state_names": JOINTS[::-1]}, "state_names", "a rollout advances the state by the commands"),
+    ({"states.field": "velocity"}, "states.field", "position commands say nothing about velocity"),
+    ({"state_names": ["a", "b"], "state_dim": 2}, "state_names", "a rollout advances the state by the commands"),
+    (
+        {"actions.reduction": "pose_delta", "states.source": "commands"}, "states.source",
+        "commands as states are a step behind pose differences",
+    ),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("values", "parameter", "said"),
     [
@@ -231,6 +242,9 @@ def test_arrays_do_for_lists() -> None:
         ({"num_frames": 15}, "num_frames", "15 frames"),
         ({"encoder_heads": 5}, "encoder_heads", "do not divide"),
         ({"mlp_ratio": -2.0}, "mlp_ratio", "-2.0"),
+        ({"latents.horizon": 0}, "latents.horizon", "less than 1"),
+        # what cannot be rolled out is refused where it is asked for, and only there: see below
+        *((values | {"latents.horizon": 2}, parameter, said) for values, parameter, said in NOT_ROLLED_OUT),
         ({"preset": "huge"}, "preset", "'huge' is not one of"),
         ({"preset": "no_such_file.yaml"}, "preset", "no file"),
     ],
@@ -239,6 +253,19 @@ def test_combinations_that_make_no_sense(values: dict[str, Any], parameter: str,
     error = refused(values)
     assert error.parameter == parameter
     assert said in error.reason
+
+
+@pytest.mark.parametrize(("values", "parameter", "said"), NOT_ROLLED_OUT)
+def test_without_a_state_model_there_is_one_forecast(values: dict[str, Any], parameter: str, said: str) -> None:
+    assert resolve({"joint_names": JOINTS, **values}).state_model is None
+    assert "or set latents.horizon: 1" in refused(values | {"latents.horizon": 2}).reason
+
+
+def test_the_horizon_and_its_state_model() -> None:
+    config = resolve({"joint_names": JOINTS, "latents.horizon": 4, "states.std": [2.0] * 7})
+    assert config.stream.horizon == 4
+    assert config.state_model is not None
+    assert (config.state_model.kind, config.state_model.states) == ("target", config.states)
 
 
 def test_states_may_be_fewer_than_actions() -> None:

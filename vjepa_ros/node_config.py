@@ -17,7 +17,7 @@ from vjepa_ros.model.presets import model_config
 from vjepa_ros.model.sidecar import JOINT_NORMALIZATION, Sidecar
 from vjepa_ros.parameters import effective
 from vjepa_ros.stream.config import SignalConfig, StreamConfig
-from vjepa_ros.stream.states import Normalization, normalization
+from vjepa_ros.stream.states import Normalization, StateModel, normalization
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class NodeConfig:
         model, stream: the model and the rules of time.
         view: what of a camera image is looked at.
         actions, states: their normalisation.
+        state_model: how actions advance states, for the forecasts after the first; None where there are none.
         offsets_s: added to the stamps, by stream: ``image``, ``joint_commands``, ``joint_states``.
         max_skew_s: clocks of camera and joints further apart are warned about.
         convention_warnings: where the weights were trained with another convention, which was overridden.
@@ -42,6 +43,7 @@ class NodeConfig:
     view: ViewConfig
     actions: Normalization
     states: Normalization
+    state_model: StateModel | None
     offsets_s: dict[str, float]
     max_skew_s: float
     convention_warnings: tuple[str, ...]
@@ -73,12 +75,15 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
     warnings = _apply_sidecar(v)
     overrides = {field.name: v[field.name] for field in fields(ModelConfig) if field.name != "preset"}
     model = model_config(v["preset"], **overrides)
+    stream = _stream(v, model)
+    actions, states = normalization("actions", v, model.action_dim), normalization("states", v, model.state_dim)
     return NodeConfig(
         model=model,
-        stream=_stream(v, model),
+        stream=stream,
         view=ViewConfig(tuple(v["view.roi"]), v["view.rotation_deg"], v["view.flip"]),
-        actions=normalization("actions", v, model.action_dim),
-        states=normalization("states", v, model.state_dim),
+        actions=actions,
+        states=states,
+        state_model=_state_model(stream, actions, states),
         offsets_s={name: v[f"time.offset_s.{name}"] for name in ("image", "joint_commands", "joint_states")},
         max_skew_s=v["time.max_skew_s"],
         convention_warnings=warnings,
@@ -142,7 +147,17 @@ def _stream(v: dict[str, Any], model: ModelConfig) -> StreamConfig:
         state_source=v["states.source"],
         commands=_signal("actions", "joint_names", v["joint_names"], v, "action_dim", model.action_dim),
         states=_signal("states", named_by, state_names, v, "state_dim", model.state_dim),
+        horizon=v["latents.horizon"],
     )
+
+
+def _state_model(stream: StreamConfig, actions: Normalization, states: Normalization) -> StateModel | None:
+    if stream.horizon == 1:
+        return None
+    try:
+        return StateModel.of_stream(stream, actions, states)
+    except ConfigError as error:
+        raise ConfigError(error.parameter, f"{error.reason}; or set latents.horizon: 1") from error
 
 
 def _signal(prefix: str, named_by: str, names: list[str], v: dict[str, Any], dim_name: str, dim: int) -> SignalConfig:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,15 +11,11 @@ import pytest
 import recorded
 import replays
 from ros.harness import Predictor, Robot
+from ros.playing import IMAGE, MAX_WAIT_S, play
 
 from vjepa_ros import latents
 from vjepa_ros.replay.digest import Digest
 
-PLAYER = Path(__file__).resolve().parents[2] / "examples" / "play_bag.py"
-RATE = 2.0  # times real time
-# A frame may overtake commands by far where two processes share two busy cores; offline it is the same number.
-MAX_WAIT_S = 30.0
-IMAGE = "/image/compressed"  # where the harness' node listens
 SHORT_S = 4.0  # of the sample bag, for what need not last
 
 Worsen = Callable[[list[bags.Message]], list[bags.Message]]
@@ -40,21 +34,6 @@ def short(worsen: Worsen) -> Worsen:
 def written(folder: Path, messages: list[bags.Message]) -> Path:
     """A bag whose camera is where the node listens."""
     return bags.write(folder, [m._replace(topic=IMAGE) if m.topic == recorded.CAMERA else m for m in messages])
-
-
-def play(robot: Robot, bag: Path, count: int) -> None:
-    """Play a bag, and wait for so many windows, all since the start."""
-    topics = [f"{topic}=1" for topic in (IMAGE, recorded.COMMANDS, recorded.STATES)]
-    command = [sys.executable, str(PLAYER), str(bag), "--rate", str(RATE), "--wait-for", *topics]
-    player = subprocess.Popen(command)
-    try:
-        assert robot.spin(lambda: player.poll() is not None)
-        assert player.returncode == 0
-    finally:
-        player.kill()
-        player.wait()
-    robot.spin(lambda: len(robot.windows) >= count and len(robot.predicted) >= count)
-    robot.settle()
 
 
 # Each case: what is done to the recording, and how often it is then played.

@@ -37,6 +37,8 @@ class Example:
         step_stamps_ns: (T',) int64.
         clip: (3, N, H, W) float32, preprocessed, as the encoder wants it.
         actions, states: (T', A) and (T', S) float64, before normalisation by mean and standard deviation.
+        future_actions: (H-1, A) float64, what the forecasts after the first were predicted for, which need not be what
+            happened then; None for a horizon of 1.
         predicted: (steps, H', W', D), what is published of the window; None where no model ran.
         context: (T', H', W', D), the encoder's latents of the window; None where no model ran.
     """
@@ -48,6 +50,7 @@ class Example:
     clip: NDArray[np.float32]
     actions: NDArray[np.float64]
     states: NDArray[np.float64]
+    future_actions: NDArray[np.float64] | None
     predicted: NDArray[Any] | None
     context: NDArray[Any] | None
 
@@ -96,6 +99,8 @@ class Exporter:
             "actions": window.actions.values,
             "states": window.states.values,
         }
+        if len(window.future.values):
+            row["future_actions"] = window.future.values
         if imagined is not None:
             row["predicted"] = imagined.predicted
             if imagined.context is not None:
@@ -157,6 +162,7 @@ def _examples(tensors: Mapping[str, NDArray[Any]]) -> Iterator[Example]:
             clip=tensors["frames"][indices].swapaxes(0, 1),  # (N, 3, H, W) -> (3, N, H, W)
             actions=tensors["actions"][row],
             states=tensors["states"][row],
+            future_actions=tensors["future_actions"][row] if "future_actions" in tensors else None,
             predicted=tensors["predicted"][row] if "predicted" in tensors else None,
             context=tensors["context"][row] if "context" in tensors else None,
         )

@@ -23,6 +23,7 @@ from vjepa_ros.errors import EngineError, InputError
 from vjepa_ros.forecast import Imagination, Imagined, load_model
 from vjepa_ros.latents import Latents, window_values
 from vjepa_ros.node_config import NodeConfig
+from vjepa_ros.prediction_error import PredictionErrors
 from vjepa_ros.replay.digest import Digest
 from vjepa_ros.replay.topics import Topics
 from vjepa_ros.stream.intake import Decode, Intake
@@ -30,6 +31,8 @@ from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
 
 _MS_PER_S = 1e3
+_DUMPED = ("epoch", "frame_stamps", "step_stamps", "actions", "states")
+_DUMPED_AHEAD = ("future_actions", "future_step_stamps", "future_sources")  # where the horizon is more than 1
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class _Dump:
         self._file = path.open("w", encoding="utf-8")
 
     def add(self, values: Mapping[str, Any]) -> None:
-        line = {name: values[name] for name in ("epoch", "frame_stamps", "step_stamps", "actions", "states")}
+        ahead = _DUMPED_AHEAD if values["future_actions"] else ()
+        line = {name: values[name] for name in (*_DUMPED, *ahead)}
         with outputs.naming(self._path):
             self._file.write(json.dumps(line) + "\n")
 
@@ -104,6 +108,7 @@ class Run:
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="vjepa_model")
         self._pending: deque[_Pending] = deque()
         self._digest = Digest()
+        self._errors = PredictionErrors(config.stream)
         self._messages: Counter[str] = Counter()
         self._not_finite = 0
         self._first_ns: int | None = None
@@ -174,6 +179,7 @@ class Run:
         rejected: dict[str, dict[str, int]] = {}
         for (topic, reason), count in sorted(counters.rejected.items()):
             rejected.setdefault(topic, {})[reason] = count
+        errors = self._errors.summary
         counts = {name: value for name, value in asdict(counters).items() if name != "rejected"}
         return {
             "info_id": self._info["info_id"] if self._info is not None else None,
@@ -184,6 +190,13 @@ class Run:
                 "windows_unresolved": self._intake.stream.unresolved,
                 "windows_not_finite": self._not_finite,
                 "rejected": rejected,
+            },
+            "prediction_error": None
+            if errors is None
+            else {
+                "count": errors.count,
+                "mean": errors.mean_error,
+                "no_change_mean": errors.mean_no_change,
             },
             "sha256": self._digest.hexadecimal(latents=self._bag is not None),
         }
@@ -218,7 +231,8 @@ class Run:
         window, values = pending.window, pending.values
         actions, states = window.actions.values, window.states.values
         stamps_ns = [frame.stamp_ns for frame in window.frames]
-        self._digest.add_window(window.epoch, stamps_ns, window.step_stamps_ns, actions, states)
+        future = window.future.values
+        self._digest.add_window(window.epoch, stamps_ns, window.step_stamps_ns, actions, states, future)
         if self._dump is not None:
             self._dump.add(values)
         imagined = None
@@ -232,6 +246,7 @@ class Run:
             self._digest.add_latents(imagined.predicted)
             values["compute_ms"] = round(took_s * _MS_PER_S, 3)
             self._publish(window, values, imagined, pending.received_ns)
+            self._errors.add(window, imagined.predicted[-self._config.stream.horizon :], imagined.observed())
         if self._exporter is not None:
             self._exporter.add(window, imagined)
 

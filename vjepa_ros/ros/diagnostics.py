@@ -12,6 +12,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from vjepa_ros.prediction_error import Summary
 from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.messages import status_message
 from vjepa_ros.ros.timing import CallbackTimes
@@ -80,6 +81,16 @@ class Health:
         if namesakes:
             problems["namesakes"] = f"{namesakes} other nodes have this name: give each a name of its own"
         return self._status("topics", state, problems, values)
+
+    def prediction(self, state: str, errors: Summary | None) -> DiagnosticStatus:
+        """How good the forecasts are: the last error, with what it is of, and the means of all."""
+        values: dict[str, Any] = {"state": state, "count": 0 if errors is None else errors.count}
+        if errors is not None:
+            last = errors.last
+            values |= {"stamp_ns": last.stamp_ns, "steps_ahead": last.ahead, "error": last.error}
+            values |= {"no_change": last.no_change, "mean_error": errors.mean_error}
+            values |= {"mean_no_change": errors.mean_no_change}
+        return self._status("prediction", state, {}, values)
 
     def _stream(self, state: str, counters: Counters, epoch: int) -> DiagnosticStatus:
         values: dict[str, Any] = asdict(counters)

@@ -16,7 +16,7 @@ from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import Float32, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -26,6 +26,7 @@ from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.forecast import Imagination, Imagined, load_model
 from vjepa_ros.node_config import NodeConfig, resolve
 from vjepa_ros.parameters import check, effective
+from vjepa_ros.prediction_error import PredictionErrors
 from vjepa_ros.ros import bridge, parameters, qos
 from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.diagnostics import Health, Warnings
@@ -60,6 +61,7 @@ class PredictorNode(ManagedNode):
         self._intake: Intake | None = None
         self._imagination: Imagination | None = None
         self._worker: Worker[Window, Imagined] | None = None
+        self._errors: PredictionErrors | None = None
         self._inputs: list[Any] = []
         self._clock_jumps: Any = None
         self._frames_jumped_ns: int | None = None  # what /clock said when the frames last jumped back
@@ -91,12 +93,15 @@ class PredictorNode(ManagedNode):
         self._times = CallbackTimes()
         self._info = info.latent_info(config, model)
         self._imagination = Imagination(model, config)
+        self._errors = PredictionErrors(config.stream)
         preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
         self._intake = Intake(config.stream, preprocess, self._warn, config.offsets_s, config.max_skew_s, bridge.decode)
         self._outputs = {
             "predicted": self._create_publisher(Image, "~/predicted_latents", qos.LATENTS()),
             "info": self._create_publisher(String, "~/latent_info", qos.LATCHED()),
             "window": self._create_publisher(DiagnosticArray, "~/window_info", qos.WINDOW_INFO()),
+            "error": self._create_publisher(Float32, "~/prediction_error", qos.ERRORS()),
+            "no_change": self._create_publisher(Float32, "~/no_change_error", qos.ERRORS()),
         }
         if config.publish_context:
             self._outputs["context"] = self._create_publisher(Image, "~/context_latents", qos.LATENTS())
@@ -163,7 +168,7 @@ class PredictorNode(ManagedNode):
             self._connections.forget(publisher.topic_name)
             self.destroy_lifecycle_publisher(publisher)
         self._outputs = {}
-        self._config = self._intake = self._imagination = None
+        self._config = self._intake = self._imagination = self._errors = None
         self._info = {}
         devices.release_memory()
 
@@ -269,6 +274,20 @@ class PredictorNode(ManagedNode):
         self._outputs["predicted"].publish(message)
         if imagined.context is not None:
             self._outputs["context"].publish(latents_message(imagined.context, window))
+        self._publish_error(window, imagined)
+
+    def _publish_error(self, window: Window, imagined: Imagined) -> None:
+        """How far an earlier forecast was from what this window observes; after its own forecasts are out."""
+        assert self._config is not None and self._errors is not None
+        try:
+            forecasts = imagined.predicted[-self._config.stream.horizon :]
+            found = self._errors.add(window, forecasts, imagined.observed())
+            if found is not None:
+                self._outputs["no_change"].publish(Float32(data=found.no_change))
+                self._outputs["error"].publish(Float32(data=found.error))
+        # A number about the past: whatever is wrong with it, forecasts go on. A broken device fails at the next window.
+        except Exception as error:  # noqa: BLE001
+            self._warn("prediction_error", "failed", f"window {window.number}: {error}")
 
     def _on_failure(self, error: Exception) -> None:
         self.get_logger().error(f"the model has failed and is given up: {error}; clean up and configure to try again")
@@ -277,6 +296,8 @@ class PredictorNode(ManagedNode):
         counters = self._intake.counters if self._intake is not None else None
         epoch = self._intake.stream.epoch if self._intake is not None else 0
         statuses = self._health.statuses(self.state_label, counters, epoch, self._worker, self._not_finite)
+        if self._errors is not None:
+            statuses.append(self._health.prediction(self.state_label, self._errors.summary))
         statuses.append(self._health.topics(self.state_label, self._connections, self._times))
         self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(), statuses))
         for key, text in self._health.problems.items():

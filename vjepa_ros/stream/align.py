@@ -6,7 +6,7 @@ It knows stamps and vectors, not frames, windows or messages.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -28,6 +28,10 @@ class Reading:
     value: Vector | None
     stamp_ns: int | None
     missing: bool
+
+
+Source = Literal["trajectory", "measured", "held"]
+"""Where a value of the future comes from: the points of a trajectory, what is measured now, or the last one again."""
 
 
 class Reader(Protocol):
@@ -112,3 +116,19 @@ class TrajectoryReader:
             elif share > 0.5:  # the earlier one on a tie
                 value = points[after, 1:]
         return Reading(value, start_ns, missing)
+
+    def planned(self, now_ns: int, time_ns: int) -> tuple[Vector, Source] | None:
+        """What the trajectory that is in force now means to do at a later time; None where it says nothing any more.
+
+        Before its first point the joints stay where they are measured now, after its last one they stay there, however
+        late it is: the timeout is about how long ago somebody spoke, which is judged now.
+        """
+        found = self._signal.at(now_ns)
+        if found is None or now_ns - found[0] - found[1][-1, 0] > self._timeout_ns:
+            return None
+        start_ns, points = found
+        reading = self.ahead(now_ns, time_ns)
+        if time_ns - start_ns < points[0, 0]:
+            return None if reading.value is None or reading.missing else (reading.value, "measured")
+        assert reading.value is not None
+        return reading.value, "trajectory" if time_ns - start_ns <= points[-1, 0] else "held"

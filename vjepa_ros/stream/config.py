@@ -101,6 +101,7 @@ class StreamConfig:
         state_source: where states come from; ``commands`` are those of the previous step, ``none`` is zeros.
         commands: how commands are read.
         states: how states are read.
+        horizon: H, the forecasts that a window is asked for; they need H-1 actions after its last one.
 
     Raises:
         ConfigError: where a value or a combination makes no sense; it names the parameter.
@@ -120,6 +121,7 @@ class StreamConfig:
     state_source: StateSource
     commands: SignalConfig
     states: SignalConfig
+    horizon: int
 
     def __post_init__(self) -> None:
         require_choice(self.phase, "actions.phase", PHASES)
@@ -139,6 +141,7 @@ class StreamConfig:
         )  # fmt: skip
         require_finite("time.jump_back_s", self.jump_back_s, above_zero=True)
         require_finite("actions.max_wait_s", self.max_wait_s)
+        require(self.horizon >= 1, "latents.horizon", f"must be a whole number of at least 1, not {self.horizon!r}")
         self._refuse_senseless_combinations()
 
     def _refuse_senseless_combinations(self) -> None:
@@ -168,6 +171,8 @@ class StreamConfig:
              "trajectory reads the future points of JointTrajectory commands: set actions.type"),
             (self.tail == "hold" and self.reaches_ahead and self.steps < 2, "actions.tail",
              "hold repeats the action before the last, and the window has one step only: use zero"),
+            (self.horizon > 1 and is_trajectory and self.steps < 2 and self.frame_rate_hz == 0, "latents.horizon",
+             "with frame_rate 0 and one step in the window nothing says how far ahead to read the trajectory: use 1"),
             (self.command_type == "Float64MultiArray" and commands.field != "position", "actions.field",
              "a Float64MultiArray has no fields: leave it at position"),
             (self.state_source == "commands" and reduction == "sum", "states.source",

@@ -16,6 +16,7 @@ from vjepa_ros.stream.align import Reader, SampleReader, TrajectoryReader
 from vjepa_ros.stream.config import StreamConfig
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.future import Future, read_future
 from vjepa_ros.stream.sampler import Order, Sampler
 from vjepa_ros.stream.signal import Signal, Vector
 
@@ -31,6 +32,7 @@ class Window:
         step_stamps_ns: (T',) the times at which actions and states were read.
         actions, states: their values at those times.
         late: messages that had come too late, in all, when the window was resolved.
+        future: the actions after its last one.
     """
 
     epoch: int
@@ -40,6 +42,7 @@ class Window:
     actions: Steps
     states: Steps
     late: int
+    future: Future
 
     @property
     def stamp_ns(self) -> int:
@@ -239,10 +242,10 @@ class WindowStream:
                 self.counters.windows_skipped += 1
                 continue
             self.counters.windows += 1
+            future = read_future(self.config, ended.times, self._read_commands, actions.values[-1])
+            late = self.counters.late
             windows.append(
-                Window(
-                    self.epoch, ended.number, ended.frames, ended.times.steps_ns, actions, states, self.counters.late
-                )
+                Window(self.epoch, ended.number, ended.frames, ended.times.steps_ns, actions, states, late, future)
             )
         return windows
 
