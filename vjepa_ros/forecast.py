@@ -65,6 +65,23 @@ class Imagined:
     finite: bool
 
 
+@dataclass(frozen=True)
+class Observed:
+    """A window as the model sees it: where rollouts start from.
+
+    Attributes:
+        window: the window.
+        context: (1, T'*H'*W', D) float32, layer-normalised, on the model's device.
+        actions: (1, T', A) float64, normalised.
+        states: (1, T', S) float64, normalised.
+    """
+
+    window: Window
+    context: torch.Tensor
+    actions: NDArray[np.float64]
+    states: NDArray[np.float64]
+
+
 class Imagination:
     """Encodes windows and predicts what follows them.
 
@@ -74,6 +91,9 @@ class Imagination:
     Args:
         model: the world model.
         config: the normalisation, what is published, and in which dtype.
+
+    Attributes:
+        newest: the last window that went through, None before the first.
     """
 
     def __init__(self, model: WorldModel, config: NodeConfig) -> None:
@@ -81,6 +101,7 @@ class Imagination:
         self._config = config
         self._dtype = _TORCH_DTYPES[DTYPES[config.wire_encoding]]
         self._encoded: dict[tuple[int, ...], torch.Tensor] = {}
+        self.newest: Observed | None = None
 
     def __call__(self, window: Window) -> Imagined:
         """The forecast for a window.
@@ -96,6 +117,7 @@ class Imagination:
         actions = self._config.actions.apply(window.actions.values)[None]  # (1, T', A)
         states = self._config.states.apply(window.states.values)[None]  # (1, T', S)
         predicted = model.grid.unflatten(model.predict(context, actions, states))[0]  # (T', H', W', D)
+        self.newest = Observed(window, context, actions, states)
         if self._config.forecast_only:
             predicted = predicted[-1:]  # (1, H', W', D)
         wire = self._to_wire(predicted)

@@ -38,7 +38,7 @@ RELIABLE = {
 
 DEEP = {
     f"qos_overrides./vjepa_predictor/{topic}.publisher.depth": 1000
-    for topic in ("predicted_latents", "context_latents", "window_info")
+    for topic in ("predicted_latents", "context_latents", "window_info", "candidate_energies", "candidate_info")
 }
 
 

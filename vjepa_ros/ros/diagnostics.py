@@ -14,6 +14,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.messages import status_message
+from vjepa_ros.ros.questions import Questions
 from vjepa_ros.ros.timing import CallbackTimes
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.worker import Worker
@@ -80,6 +81,18 @@ class Health:
         if namesakes:
             problems["namesakes"] = f"{namesakes} other nodes have this name: give each a name of its own"
         return self._status("topics", state, problems, values)
+
+    def questions(self, state: str, questions: Questions) -> DiagnosticStatus:
+        """What became of the questions; call it after statuses."""
+        tally, goals_refused = questions.tally, questions.goals_refused
+        refused = sum(tally.refused.values())
+        values: dict[str, Any] = {"asked": tally.asked, "answered": tally.answered, "waiting": questions.waiting}
+        values |= {"refused": refused, "goals_refused": goals_refused}
+        values |= {f"refused {reason}": count for reason, count in tally.refused.items()}
+        problems = self._new(
+            questions_refused=("questions refused", refused), goals_refused=("goal images refused", goals_refused)
+        )
+        return self._status("questions", state, problems, values)
 
     def _stream(self, state: str, counters: Counters, epoch: int) -> DiagnosticStatus:
         values: dict[str, Any] = asdict(counters)

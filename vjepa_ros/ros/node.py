@@ -16,7 +16,7 @@ from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import Float32MultiArray, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -31,6 +31,7 @@ from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.diagnostics import Health, Warnings
 from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.messages import diagnostics_message, info_message, latents_message, window_message
+from vjepa_ros.ros.questions import Questions
 from vjepa_ros.ros.timing import CallbackTimes
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.preprocess import Preprocess
@@ -40,7 +41,7 @@ from vjepa_ros.worker import Worker
 _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SAME_JUMP_NS = to_ns(1.0)  # frames and /clock that jump within this time have jumped together
-_WARNED_ABOUT = ("rejected", "not_finite")  # with details, where they happen
+_WARNED_ABOUT = ("rejected", "not_finite", "questions_refused", "goals_refused")  # with details, where they happen
 _COMMAND_TYPES = {
     "JointState": JointState,
     "JointTrajectory": JointTrajectory,
@@ -59,6 +60,7 @@ class PredictorNode(ManagedNode):
         self._info: dict[str, Any] = {}
         self._intake: Intake | None = None
         self._imagination: Imagination | None = None
+        self._questions: Questions | None = None
         self._worker: Worker[Window, Imagined] | None = None
         self._inputs: list[Any] = []
         self._clock_jumps: Any = None
@@ -97,9 +99,14 @@ class PredictorNode(ManagedNode):
             "predicted": self._create_publisher(Image, "~/predicted_latents", qos.LATENTS()),
             "info": self._create_publisher(String, "~/latent_info", qos.LATCHED()),
             "window": self._create_publisher(DiagnosticArray, "~/window_info", qos.WINDOW_INFO()),
+            "energies": self._create_publisher(Float32MultiArray, "~/candidate_energies", qos.QUESTIONS()),
+            "answers": self._create_publisher(DiagnosticArray, "~/candidate_info", qos.QUESTIONS()),
         }
         if config.publish_context:
             self._outputs["context"] = self._create_publisher(Image, "~/context_latents", qos.LATENTS())
+        self._questions = Questions(
+            self, config, model, self._imagination, self._intake, self._outputs, self._info["info_id"], self._warn
+        )
         self.get_logger().info(f"configured: {json.dumps(effective(values))}")
         self.get_logger().info(f"latents: {json.dumps(self._info)}")
         for warning in config.convention_warnings:  # after the long lines, which would bury it
@@ -110,6 +117,7 @@ class PredictorNode(ManagedNode):
     def activate(self) -> None:
         """Subscribe and start the worker."""
         assert self._config is not None and self._intake is not None and self._imagination is not None
+        assert self._questions is not None
         self._worker = Worker(
             self._imagination,
             self._publish,
@@ -117,6 +125,7 @@ class PredictorNode(ManagedNode):
             lossless=self._config.lossless,
             size=self._config.queue_size,
             max_failures=self._config.max_failures,
+            max_asks=self._config.questions.queue_size,
         )
         self._worker.start_epoch(self._intake.stream.epoch)
         self._worker.start()
@@ -132,6 +141,7 @@ class PredictorNode(ManagedNode):
         self._subscribe(command_type, "joint_commands", qos.COMMANDS(), intake.joint_command)
         if self._config.stream.reads_joint_states:
             self._subscribe(JointState, "joint_states", qos.STATES(), intake.joint_state)
+        self._questions.open(self._worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._clock_jumps = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
 
@@ -150,6 +160,8 @@ class PredictorNode(ManagedNode):
             self._clock_jumps = None
         stopped = self._worker is None or self._worker.stop(timeout_s, self._is_ending)
         self._worker = None
+        if self._questions is not None:
+            self._questions.close()
         if self._intake is not None:
             self._intake.stream.reset()
         if not stopped:
@@ -163,7 +175,7 @@ class PredictorNode(ManagedNode):
             self._connections.forget(publisher.topic_name)
             self.destroy_lifecycle_publisher(publisher)
         self._outputs = {}
-        self._config = self._intake = self._imagination = None
+        self._config = self._intake = self._imagination = self._questions = None
         self._info = {}
         devices.release_memory()
 
@@ -277,6 +289,8 @@ class PredictorNode(ManagedNode):
         counters = self._intake.counters if self._intake is not None else None
         epoch = self._intake.stream.epoch if self._intake is not None else 0
         statuses = self._health.statuses(self.state_label, counters, epoch, self._worker, self._not_finite)
+        if self._questions is not None:
+            statuses.append(self._health.questions(self.state_label, self._questions))
         statuses.append(self._health.topics(self.state_label, self._connections, self._times))
         self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(), statuses))
         for key, text in self._health.problems.items():
