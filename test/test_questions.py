@@ -19,7 +19,7 @@ from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import EngineError, InputError
 from vjepa_ros.forecast import Imagination
 from vjepa_ros.node_config import NodeConfig, resolve
-from vjepa_ros.questions import MAX_TAG, REASONS, Candidates, Goal, Judge, Question, Tally, answer_info, read_candidates
+from vjepa_ros.questions import MAX_TAG, REASONS, Goal, Judge, Question, Tally, answer_info, read_candidates, read_tag
 from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
 
@@ -57,15 +57,29 @@ def some_candidates(candidates: int = 5, steps: int = 3, joints: int = 7) -> np.
 def test_candidates_are_read_row_by_row_after_the_tag(tag: tuple[float, ...], strides: Any) -> None:
     values = some_candidates()
     read = read_candidates(message(values, tag, **({"strides": strides} if strides else {})), 7, LIMITS)
-    np.testing.assert_array_equal(read.values, values, strict=True)
-    assert read.tag == tag
+    np.testing.assert_array_equal(read, values, strict=True)
+    assert read_tag(message(values, tag)) == tag
 
 
 def test_what_is_read_is_a_copy() -> None:
     sent = message(some_candidates())
     read = read_candidates(sent, 7, LIMITS)
     sent.data[0] = 99.0
-    assert read.values[0, 0, 0] != 99.0
+    assert read[0, 0, 0] != 99.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "tag"),
+    [
+        ({"labels": ("a", "b", "c"), "data": [5.0, 6.0], "data_offset": 2}, (5.0, 6.0)),
+        ({"data": [5.0], "data_offset": 2}, ()),
+        ({"data": [0.0] * 200, "data_offset": MAX_TAG + 1}, ()),
+        ({"data": [5.0, float("nan")], "data_offset": 2}, ()),
+        ({"data": [5.0, float("inf")], "data_offset": 1}, (5.0,)),
+    ],
+)
+def test_the_tag_of_what_is_refused_is_read_where_there_is_one(changes: dict[str, Any], tag: tuple[float]) -> None:
+    assert read_tag(message(some_candidates(), **changes)) == tag
 
 
 @pytest.mark.parametrize(
@@ -105,7 +119,7 @@ def test_everything_else_is_refused(changes: dict[str, Any], reason: str, said: 
 
 
 def test_the_largest_question_that_is_allowed_is_read() -> None:
-    assert read_candidates(message(some_candidates(6, 4)), 7, LIMITS).values.shape == (6, 4, 7)
+    assert read_candidates(message(some_candidates(6, 4)), 7, LIMITS).shape == (6, 4, 7)
 
 
 # -- answering
@@ -142,7 +156,7 @@ class Bench:
         self.batch_size = config.questions.batch_size
 
     def question(self, values: np.ndarray, published: Callable[[Question], None] = lambda question: None) -> Question:
-        return Question(3, Candidates(values, (5.0,)), self.goal, self.judge, self.batch_size, published)
+        return Question(3, values, (5.0,), self.goal, self.judge, self.batch_size, published)
 
 
 def answer(question: Question, epoch: int = 0) -> int:
@@ -210,7 +224,12 @@ def test_the_first_candidate_action_acts_at_the_last_observed_step(model: WorldM
 def test_a_goal_is_encoded_once(model: WorldModel, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
     inner = model.encode_still
-    monkeypatch.setattr(model, "encode_still", lambda frame: (encoded.append(1), inner(frame))[1])
+
+    def counted(frame: torch.Tensor) -> torch.Tensor:
+        encoded.append(1)
+        return inner(frame)
+
+    monkeypatch.setattr(model, "encode_still", counted)
     bench = Bench(model, config(), model_window())
     first, second = (bench.question(some_candidates()) for _ in range(2))
     assert (answer(first), answer(second)) == (2, 1)
@@ -287,14 +306,14 @@ def test_an_answer_is_about_one_window_and_its_epoch(model: WorldModel) -> None:
 def test_energies_that_are_not_finite_are_refused(model: WorldModel) -> None:
     bench = Bench(model, config(), model_window(nan_frame=3))
     error = refusal(bench.question(some_candidates()))
-    assert (error.reason, error.detail) == ("not_finite", "energies of 5 of 5 candidates")
-    bench = Bench(model, config(actions__std=[1e-30] * 7), model_window())
+    assert (error.reason, error.detail) == ("not_finite", "the energies of 5 candidates are not")
+    bench = Bench(model, config(actions__std=[1e-3] * 7), model_window())
     values = some_candidates()
     values[1:3] = 3e38
     values[[0, 3, 4]] = 0
     question = bench.question(values)
     assert refusal(question).reason == "not_finite"
-    assert "2 of 5 candidates" in question.refusal.detail
+    assert "of 2 candidates" in question.refusal.detail
 
 
 def test_a_failing_model_is_an_engine_error_and_the_turn_can_be_repeated(
@@ -335,15 +354,15 @@ def test_what_became_of_a_question(model: WorldModel) -> None:
     bench = Bench(model, config(), model_window())
     question = bench.question(some_candidates())
     answer(question)
-    info = answer_info(3, question.candidates, None, question, "abc")
+    info = answer_info(3, (5.0,), None, question, "abc")
     assert info == {
-        "question": 3, "tag": [5.0], "answered": True, "reason": "", "detail": "", "shape": [5, 3, 7], "info_id": "abc",
-        "epoch": 0, "window": 0, "window_stamp": 15 * 50 * MS, "goal_stamp": 77,
+        "question": 3, "tag": [5.0], "answered": True, "reason": "", "detail": "", "info_id": "abc", "epoch": 0,
+        "window": 0, "window_stamp": 15 * 50 * MS, "goal_stamp": 77,
     }  # fmt: skip
-    refused = answer_info(4, None, InputError("bad_layout", "2 dims"), None, "abc")
+    refused = answer_info(4, (), InputError("bad_layout", "2 dims"), None, "abc")
     assert refused == {
-        "question": 4, "tag": None, "answered": False, "reason": "bad_layout", "detail": "2 dims", "shape": None,
-        "info_id": "abc", "epoch": None, "window": None, "window_stamp": None, "goal_stamp": None,
+        "question": 4, "tag": [], "answered": False, "reason": "bad_layout", "detail": "2 dims", "info_id": "abc",
+        "epoch": None, "window": None, "window_stamp": None, "goal_stamp": None,
     }  # fmt: skip
 
 

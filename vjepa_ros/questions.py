@@ -7,6 +7,7 @@ std_msgs/Float32MultiArray; no ROS, no threads, and the only clock is the one th
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,20 +45,6 @@ REASONS = (
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """What a question holds.
-
-    Attributes:
-        values: (K, H, A) float64, K sequences of H actions in the units of the commands as they are read: what
-            ``window_info`` calls actions. The first action acts at the last observed step.
-        tag: the asker's own numbers, which the answer carries back.
-    """
-
-    values: NDArray[np.float64]
-    tag: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
 class Goal:
     """A goal image.
 
@@ -84,7 +71,14 @@ class Tally:
         self.refused: Counter[str] = Counter(dict.fromkeys(REASONS, 0))  # no key is added while another thread reads
 
 
-def read_candidates(message: Any, action_dim: int, limits: QuestionConfig) -> Candidates:
+def read_tag(message: Any) -> tuple[float, ...]:
+    """The asker's own numbers, which come back with the answer: those before ``data_offset``. Empty without any."""
+    offset = int(message.layout.data_offset)
+    tag = tuple(map(float, message.data[: min(offset, MAX_TAG)]))
+    return tag if len(tag) == offset and all(map(math.isfinite, tag)) else ()
+
+
+def read_candidates(message: Any, action_dim: int, limits: QuestionConfig) -> NDArray[np.float64]:
     """The candidates of a std_msgs/Float32MultiArray.
 
     Args:
@@ -92,6 +86,10 @@ def read_candidates(message: Any, action_dim: int, limits: QuestionConfig) -> Ca
             Strides are those of an array without gaps (K*H*A, H*A, A), or 0 where nobody filled them in.
         action_dim: A.
         limits: the largest K and H.
+
+    Returns:
+        (K, H, A), K sequences of H actions in the units of the commands as they are read: what ``window_info`` calls
+        actions. The first action acts at the last observed step.
 
     Raises:
         InputError: ``bad_layout``, ``too_large`` or ``bad_values``.
@@ -119,7 +117,7 @@ def read_candidates(message: Any, action_dim: int, limits: QuestionConfig) -> Ca
     values = np.array(message.data, np.float64)  # a copy: the message is the middleware's
     if not np.isfinite(values).all():
         raise InputError("bad_values", f"{np.count_nonzero(~np.isfinite(values))} of {count} numbers are not finite")
-    return Candidates(values[offset:].reshape(sizes), tuple(values[:offset].tolist()))
+    return values[offset:].reshape(sizes)
 
 
 class Judge:
@@ -206,14 +204,15 @@ class Question:
 
     Args:
         number: its place among all questions, from 0.
-        candidates: what is asked.
+        candidates: (K, H, A), what is asked.
+        tag: the asker's own numbers.
         goal: the goal at that time.
         judge: computes.
         batch_size: candidates in a turn.
         publish: called with the question when it is answered.
 
     Attributes:
-        number, candidates, goal: as given.
+        number, candidates, tag, goal: as given.
         observed: the window that the answer is about, None before it is chosen.
         energies: (K, H) float32; whole and finite once there is an answer and no refusal.
         refusal: why there are no energies.
@@ -222,7 +221,8 @@ class Question:
     def __init__(
         self,
         number: int,
-        candidates: Candidates,
+        candidates: NDArray[np.float64],
+        tag: tuple[float, ...],
         goal: Goal,
         judge: Judge,
         batch_size: int,
@@ -230,9 +230,10 @@ class Question:
     ) -> None:
         self.number = number
         self.candidates = candidates
+        self.tag = tag
         self.goal = goal
         self.observed: Observed | None = None
-        self.energies = np.full(candidates.values.shape[:2], np.nan, np.float32)
+        self.energies = np.full(candidates.shape[:2], np.nan, np.float32)
         self.refusal: InputError | None = None
         self._judge = judge
         self._batch_size = batch_size
@@ -262,11 +263,11 @@ class Question:
             raise InputError("outdated", f"it was about epoch {self.observed.window.epoch}, now is {epoch}")
         batch = slice(self._done, self._done + self._batch_size)
         if self._done < len(self.energies):
-            self.energies[batch] = self._judge.energies(self.observed, self.candidates.values[batch], self.goal)
+            self.energies[batch] = self._judge.energies(self.observed, self.candidates[batch], self.goal)
             self._done = min(batch.stop, len(self.energies))
-            finite = np.isfinite(self.energies[batch]).all(axis=1)
-            if not finite.all():
-                raise InputError("not_finite", f"energies of {np.count_nonzero(~finite)} of {len(finite)} candidates")
+            broken = np.count_nonzero(~np.isfinite(self.energies[batch]).all(axis=1))
+            if broken:
+                raise InputError("not_finite", f"the energies of {broken} candidates are not")
 
     def fail(self, error: Exception) -> None:
         """The model has failed too often."""
@@ -278,13 +279,12 @@ class Question:
 
 
 def answer_info(
-    number: int, candidates: Candidates | None, refusal: InputError | None, question: Question | None, info_id: str
+    number: int, tag: tuple[float, ...], refusal: InputError | None, question: Question | None, info_id: str
 ) -> dict[str, Any]:
     """What ``candidate_info`` says: which question it is, what became of it, and what the answer is about.
 
     Args:
-        number: of the question.
-        candidates: None where they could not be read.
+        number, tag: of the question.
         refusal: None where there are energies.
         question: None where it was refused at once.
         info_id: of the ``latent_info`` that goes with it.
@@ -292,11 +292,10 @@ def answer_info(
     window = question.observed.window if question is not None and question.observed is not None else None
     return {
         "question": number,
-        "tag": list(candidates.tag) if candidates is not None else None,
+        "tag": list(tag),
         "answered": refusal is None,
         "reason": refusal.reason if refusal is not None else "",
         "detail": refusal.detail if refusal is not None else "",
-        "shape": list(candidates.values.shape) if candidates is not None else None,
         "info_id": info_id,
         "epoch": window.epoch if window is not None else None,
         "window": window.number if window is not None else None,

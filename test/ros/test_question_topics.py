@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from vjepa_ros.stream.compressed import decode_compressed
 
 QUESTIONS = "/vjepa_predictor: questions"
 EVER = 1e9  # s; the recording is old
-TOLERANCE = 1e-5
+TOLERANCE = 2e-6
 
 
 class Asker:
@@ -30,6 +29,7 @@ class Asker:
 
     def __init__(self, robot: Robot) -> None:
         self.robot = robot
+        self.goals_sent = 0
         name = robot.predictor
         self.candidates = robot.create_publisher(Float32MultiArray, f"{name}/candidates", 100)
         self.goals = robot.create_publisher(Image, f"{name}/goal_image", 10)
@@ -46,6 +46,7 @@ class Asker:
     def start(self, **values: Any) -> None:
         """A new activation, with these parameters and nothing received."""
         self.robot.start(**values)
+        self.goals_sent = 0
         self.connect()
 
     def connect(self) -> None:
@@ -59,10 +60,15 @@ class Asker:
         self.infos.clear()
 
     def set_goal(self, message: Image) -> None:
-        """Publish a goal, and give it the time to arrive: nothing orders one topic against another."""
+        """Publish a goal, and wait until it has arrived: nothing orders one topic against another."""
         self.goals.publish(message)
-        assert self.goals.wait_for_all_acked()
-        self.robot.settle(0.3)
+        self.goals_sent += 1
+
+        def is_counted() -> bool:
+            status = self.robot.diagnostics.get(f"{self.robot.predictor}: questions", {})
+            return sum(int(status.get(key, 0)) for key in ("goals", "goals_refused")) == self.goals_sent
+
+        assert self.robot.spin(is_counted)
 
     def ask(self, values: np.ndarray, tag: tuple[float, ...] = (), **changes: Any) -> dict[str, Any]:
         """Ask, and wait for what became of it."""
@@ -79,7 +85,8 @@ class Asker:
 
     def numbers(self, count: int = 1) -> list[np.ndarray]:
         """The energies of the last answers, without their tags."""
-        assert self.robot.spin(lambda: len(self.energies) >= count)
+        answered = sum(info["answered"] for info in self.infos)
+        assert self.robot.spin(lambda: len(self.energies) == answered), "each answer has its numbers"
         found = []
         for message in self.energies[-count:]:
             assert [dim.label for dim in message.layout.dim] == ["candidate", "step"]
@@ -105,7 +112,7 @@ def question(values: np.ndarray, tag: tuple[float, ...] = (), **changes: Any) ->
 
 
 @pytest.fixture(scope="module")
-def asker(robot: Robot) -> Iterator[Asker]:
+def asker(robot: Robot) -> Asker:
     return Asker(robot)
 
 
@@ -116,7 +123,7 @@ def model() -> Any:
 
 def some_candidates(around: np.ndarray, candidates: int = 5, steps: int = 3) -> np.ndarray:
     noise = np.random.default_rng(3).normal(size=(candidates, steps, len(around)))
-    return (around + 0.3 * noise).astype(np.float32)
+    return (around + 10 * noise).astype(np.float32)  # so far apart that random weights tell them apart
 
 
 def send_recording(robot: Robot, frames: int) -> dict[int, np.ndarray]:
@@ -154,11 +161,11 @@ def test_energies_equal_the_engines_offline(predictor: Predictor, asker: Asker, 
     info = asker.ask(values, (42.0, 7.5))
     (got,) = asker.numbers()
     want = offline(model, window, pictures, values, goal)
-    assert np.ptp(want, axis=0).min() > 10 * TOLERANCE
+    assert np.ptp(want, axis=0).min() > 50 * TOLERANCE
     np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE)
     assert list(asker.energies[0].data[:2]) == [42.0, 7.5]
     assert info == {
-        "question": 0, "tag": [42.0, 7.5], "answered": True, "reason": "", "detail": "", "shape": [5, 3, 7],
+        "question": 0, "tag": [42.0, 7.5], "answered": True, "reason": "", "detail": "",
         "info_id": robot.info["info_id"], "epoch": window["epoch"], "window": window["window"],
         "window_stamp": window["frame_stamps"][-1], "goal_stamp": T0_NS,
     }  # fmt: skip
@@ -191,7 +198,7 @@ def test_a_cross_entropy_planner_gets_its_answers(predictor: Predictor, asker: A
             asked.append((values, planner.ask(values)))
             return asked[-1][1]
 
-        best = plan(ask, start, horizon=2, std=0.3, samples=16, elites=4)
+        best = plan(ask, start, horizon=2, std=10.0, samples=16, elites=4)
         assert len(asked) == 3
         for values, energies in asked:
             want = offline(model, planner.window, pictures, values, pixels(40))
@@ -230,7 +237,8 @@ def test_every_refusal_is_a_diagnostic_and_never_a_number(predictor: Predictor, 
     robot.send_frames(0, 16)
     assert robot.spin(lambda: len(robot.predicted) == 2)
     assert asker.ask(values)["epoch"] == robot.windows[-1]["epoch"] == robot.windows[0]["epoch"] + 1
-    np.testing.assert_allclose(*asker.numbers(2), rtol=0, atol=TOLERANCE)
+    before, after = asker.numbers(2)
+    np.testing.assert_allclose(before, after, rtol=0, atol=TOLERANCE)
 
     assert [info["question"] for info in asker.infos] == list(range(refusals + 3))
     counted = {"no_goal": "1", "no_window": "2", "bad_layout": "3", "too_large": "2", "bad_values": "1"}
@@ -278,16 +286,16 @@ def test_goals_in_other_encodings_and_goals_that_cannot_be_used(predictor: Predi
     unknown.encoding, depth.encoding, small.height = "yuv_of_mars", "16UC1", 31
     for goal in (unknown, depth, small):
         asker.set_goal(goal)
+    assert robot.diagnostics[QUESTIONS]["goals_refused"] == "3"
     assert asker.ask(values)["goal_stamp"] == 2, "the goal before them stays"
     first, second, third = asker.numbers(3)
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(second, third)
-    assert robot.spin(lambda: robot.diagnostics[QUESTIONS]["goals_refused"] == "3")
     for reason in ("unknown_encoding", "depth_image", "roi_outside"):
         assert f"/vjepa_predictor/goal_image: {reason}: " in predictor.log
     asker.set_goal(image_message(6, 60))
     assert asker.ask(values)["goal_stamp"] == 6
-    assert np.abs(asker.numbers()[0] - first).min() > 10 * TOLERANCE
+    assert np.abs(asker.numbers()[0] - first).min() > 50 * TOLERANCE
 
     # Deactivating forgets the goal.
     assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
@@ -296,7 +304,7 @@ def test_goals_in_other_encodings_and_goals_that_cannot_be_used(predictor: Predi
     asker.connect()
     assert asker.refused(values)[0] == "no_goal"
     robot.stop()
-    assert robot.set_parameters(view__roi=[])[0][0]
+    assert robot.set_parameters(view__roi=[0, 0, 64, 48])[0][0]
 
 
 def test_every_question_of_a_burst_is_answered_or_refused(predictor: Predictor, asker: Asker) -> None:
@@ -328,7 +336,7 @@ def test_a_configuration_that_cannot_be_rolled_out_still_predicts(predictor: Pre
     reason, detail = asker.refused(some_candidates(np.zeros(7)))
     assert reason == "no_state_model" and "state_names: " in detail
     robot.stop()
-    assert robot.set_parameters(state_names=[])[0][0]
+    assert robot.set_parameters(state_names=JOINTS)[0][0]
 
 
 def test_a_model_that_was_given_up_answers_nothing(log_path: Path) -> None:

@@ -87,7 +87,7 @@ class Health:
         tally, goals_refused = questions.tally, questions.goals_refused
         refused = sum(tally.refused.values())
         values: dict[str, Any] = {"asked": tally.asked, "answered": tally.answered, "waiting": questions.waiting}
-        values |= {"refused": refused, "goals_refused": goals_refused}
+        values |= {"refused": refused, "goals": questions.goals, "goals_refused": goals_refused}
         values |= {f"refused {reason}": count for reason, count in tally.refused.items()}
         problems = self._new(
             questions_refused=("questions refused", refused), goals_refused=("goal images refused", goals_refused)

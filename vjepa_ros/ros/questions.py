@@ -14,7 +14,7 @@ from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import InputError
 from vjepa_ros.forecast import Imagination
 from vjepa_ros.node_config import NodeConfig
-from vjepa_ros.questions import Candidates, Goal, Judge, Question, Tally, answer_info, read_candidates
+from vjepa_ros.questions import Goal, Judge, Question, Tally, answer_info, read_candidates, read_tag
 from vjepa_ros.ros import qos
 from vjepa_ros.ros.messages import answer_message, energies_message
 from vjepa_ros.stream.intake import Intake, Report
@@ -39,7 +39,7 @@ class Questions:
 
     Attributes:
         tally: what became of all questions since the node was configured.
-        goals_refused: goal images that could not be used.
+        goals, goals_refused: goal images taken, and those that could not be used.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Questions:
         self._worker: Worker[Any, Any] | None = None
         self._goal: Goal | None = None
         self.tally = Tally()
+        self.goals = 0
         self.goals_refused = 0
 
     @property
@@ -96,28 +97,28 @@ class Questions:
             return []
         stamp = message.header.stamp
         self._goal = Goal(image, stamp.sec * S_TO_NS + stamp.nanosec)
+        self.goals += 1
         return []
 
     def candidates(self, _topic: str, message: Float32MultiArray, _received_ns: int) -> list[Window]:
         """Take in a question; no window comes of it."""
-        number, candidates = self.tally.asked, None
+        number, tag = self.tally.asked, read_tag(message)
         self.tally.asked += 1
         try:
-            candidates = read_candidates(message, self._config.model.action_dim, self._config.questions)
-            self._ask(number, candidates)
+            self._ask(number, tag, message)
         except InputError as error:
-            self._answer(number, candidates, error)
+            self._answer(number, tag, error)
         return []
 
-    def _ask(self, number: int, candidates: Candidates) -> None:
+    def _ask(self, number: int, tag: tuple[float, ...], message: Float32MultiArray) -> None:
+        limits = self._config.questions
+        candidates = read_candidates(message, self._config.model.action_dim, limits)
         if self._judge.refusal:
             raise InputError("no_state_model", self._judge.refusal)
         if self._goal is None:
             raise InputError("no_goal", "publish an image on ~/goal_image first")
         assert self._worker is not None
-        question = Question(
-            number, candidates, self._goal, self._judge, self._config.questions.batch_size, self._answer_question
-        )
+        question = Question(number, candidates, tag, self._goal, self._judge, limits.batch_size, self._answer_question)
         if not self._worker.ask(question):
             if self._worker.failed is not None:
                 raise InputError("model_failed", str(self._worker.failed))
@@ -125,10 +126,10 @@ class Questions:
 
     def _answer_question(self, question: Question) -> None:
         """Runs in the worker's thread."""
-        self._answer(question.number, question.candidates, question.refusal, question)
+        self._answer(question.number, question.tag, question.refusal, question)
 
     def _answer(
-        self, number: int, candidates: Candidates | None, refusal: InputError | None, question: Question | None = None
+        self, number: int, tag: tuple[float, ...], refusal: InputError | None, question: Question | None = None
     ) -> None:
         if not self._node.context.ok():
             return  # a signal has ended everything in the meantime
@@ -137,14 +138,14 @@ class Questions:
         else:
             self.tally.refused[refusal.reason] += 1
             self._report(self._topic, refusal.reason, f"question {number}: {refusal.detail}")
-        values = answer_info(number, candidates, refusal, question, self._info_id)
+        values = answer_info(number, tag, refusal, question, self._info_id)
         observed = question.observed if question is not None else None
         stamp_ns = observed.window.stamp_ns if observed is not None else self._now_ns()
         frame_id = observed.window.frames[-1].frame_id if observed is not None else ""
         name = self._node.get_fully_qualified_name()
         self._publishers["answers"].publish(answer_message(values, stamp_ns, frame_id, name))
         if refusal is None and question is not None:
-            self._publishers["energies"].publish(energies_message(question.energies, question.candidates.tag))
+            self._publishers["energies"].publish(energies_message(question.energies, tag))
 
     def _now_ns(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
