@@ -39,6 +39,7 @@ class CemPlanner(Node):
         super().__init__("cem_planner")
         self._timeout_s = timeout_s
         self._tag = 0
+        self._goal_message = Image()
         self._energies: dict[int, NDArray[np.float32]] = {}  # what came on each topic, by tag: either may be first
         self._infos: dict[int, dict[str, Any]] = {}
         self.window: dict[str, Any] = {}
@@ -75,14 +76,28 @@ class CemPlanner(Node):
         height, width, _ = pixels.shape
         message = Image(height=height, width=width, encoding="rgb8", step=width * 3)
         message.data.frombytes(pixels.tobytes())
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._goal_message = message
         self._goal.publish(message)
 
     def ask(self, candidates: NDArray[np.floating]) -> NDArray[np.float32]:
-        """(K, H, A) candidates, in the units of window_info's actions -> (K, H) energies.
+        """(K, H, A) candidates, in the units of window_info's actions -> (K, H) energies towards the goal that was set.
 
         Raises:
             RuntimeError: where the predictor does not answer, with its reason.
         """
+        stamp = self._goal_message.header.stamp
+        end_s = time.monotonic() + self._timeout_s
+        while time.monotonic() < end_s:
+            info, energies = self._ask_once(candidates)
+            if energies is not None and info["goal_stamp"] == stamp.sec * 10**9 + stamp.nanosec:
+                return energies
+            if energies is None and info["reason"] != "no_goal":
+                raise RuntimeError(f"{info['reason']}: {info['detail']}")
+            self._goal.publish(self._goal_message)  # the question has overtaken it, or it got lost
+        raise TimeoutError("the predictor does not take the goal, or somebody else sets another one")
+
+    def _ask_once(self, candidates: NDArray[np.floating]) -> tuple[dict[str, Any], NDArray[np.float32] | None]:
         tag = self._tag = (self._tag + 1) % _TAGS
         message = Float32MultiArray()
         message.layout.dim = [
@@ -95,9 +110,9 @@ class CemPlanner(Node):
         self.wait(lambda: tag in self._infos)
         info = self._infos.pop(tag)
         if not info["answered"]:
-            raise RuntimeError(f"{info['reason']}: {info['detail']}")
+            return info, None
         self.wait(lambda: tag in self._energies)
-        return self._energies.pop(tag)
+        return info, self._energies.pop(tag)
 
 
 def plan(

@@ -66,7 +66,7 @@ class Imagined:
 
 
 @dataclass(frozen=True)
-class Observed:
+class SeenWindow:
     """A window as the model sees it: where rollouts start from.
 
     Attributes:
@@ -101,7 +101,7 @@ class Imagination:
         self._config = config
         self._dtype = _TORCH_DTYPES[DTYPES[config.wire_encoding]]
         self._encoded: dict[tuple[int, ...], torch.Tensor] = {}
-        self.newest: Observed | None = None
+        self.newest: SeenWindow | None = None
 
     def __call__(self, window: Window) -> Imagined:
         """The forecast for a window.
@@ -117,7 +117,7 @@ class Imagination:
         actions = self._config.actions.apply(window.actions.values)[None]  # (1, T', A)
         states = self._config.states.apply(window.states.values)[None]  # (1, T', S)
         predicted = model.grid.unflatten(model.predict(context, actions, states))[0]  # (T', H', W', D)
-        self.newest = Observed(window, context, actions, states)
+        self.newest = SeenWindow(window, context, actions, states)
         if self._config.forecast_only:
             predicted = predicted[-1:]  # (1, H', W', D)
         wire = self._to_wire(predicted)

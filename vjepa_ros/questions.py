@@ -21,7 +21,7 @@ from vjepa_ros.config import QuestionConfig, to_ns
 from vjepa_ros.devices import failures
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import ConfigError, InputError
-from vjepa_ros.forecast import Imagination, Observed
+from vjepa_ros.forecast import Imagination, SeenWindow
 from vjepa_ros.node_config import NodeConfig
 from vjepa_ros.stream.states import StateModel
 
@@ -163,7 +163,7 @@ class Judge:
             self._encoded = goal, self._model.encode_still(frame)
         return self._encoded[1]
 
-    def newest(self, epoch: int) -> Observed:
+    def newest(self, epoch: int) -> SeenWindow:
         """The newest window.
 
         Raises:
@@ -181,7 +181,7 @@ class Judge:
             )
         return observed
 
-    def energies(self, observed: Observed, candidates: NDArray[np.float64], goal: Goal) -> NDArray[np.float32]:
+    def energies(self, observed: SeenWindow, candidates: NDArray[np.float64], goal: Goal) -> NDArray[np.float32]:
         """(k, H, A) candidates -> (k, H) the energies of each step's forecast.
 
         Raises:
@@ -232,7 +232,7 @@ class Question:
         self.candidates = candidates
         self.tag = tag
         self.goal = goal
-        self.observed: Observed | None = None
+        self.observed: SeenWindow | None = None
         self.energies = np.full(candidates.shape[:2], np.nan, np.float32)
         self.refusal: InputError | None = None
         self._judge = judge
