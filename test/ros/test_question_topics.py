@@ -61,14 +61,15 @@ class Asker:
 
     def set_goal(self, message: Image) -> None:
         """Publish a goal, and wait until it has arrived: nothing orders one topic against another."""
+
+        def are_counted() -> bool:
+            status = self.robot.diagnostics.get(f"{self.robot.predictor}: questions", {})
+            return sum(int(status.get(key, -1)) for key in ("goals", "goals_refused")) == self.goals_sent
+
+        assert self.robot.spin(are_counted), "the diagnostics are still those of the configuration before"
         self.goals.publish(message)
         self.goals_sent += 1
-
-        def is_counted() -> bool:
-            status = self.robot.diagnostics.get(f"{self.robot.predictor}: questions", {})
-            return sum(int(status.get(key, 0)) for key in ("goals", "goals_refused")) == self.goals_sent
-
-        assert self.robot.spin(is_counted)
+        assert self.robot.spin(are_counted)
 
     def ask(self, values: np.ndarray, tag: tuple[float, ...] = (), **changes: Any) -> dict[str, Any]:
         """Ask, and wait for what became of it."""
