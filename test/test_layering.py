@@ -26,6 +26,9 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "forecast": (
         {"errors", "config", "node_config", "model", "stream", "devices", "engine", "latents"}, {"torch", "numpy"}
     ),
+    "questions": (
+        {"errors", "config", "node_config", "stream", "devices", "engine", "forecast"}, {"torch", "numpy"}
+    ),
     "info": ({"errors", "config", "node_config", "stream", "engine"}, {"numpy"}),
     "prediction_error": ({"stream"}, {"numpy"}),
     "conversion": (

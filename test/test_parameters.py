@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from vjepa_ros.config import ModelConfig
+from vjepa_ros.config import ModelConfig, QuestionConfig
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.model.presets import load_preset, preset_names
 from vjepa_ros.node_config import resolve
@@ -157,7 +157,8 @@ def test_every_value_reaches_its_place() -> None:
         "window.max_gap_s": 0.5, "time.jump_back_s": 2.0, "actions.phase": "last", "actions.max_wait_s": 0.3,
         "actions.timeout_s": 0.4, "actions.on_missing": "hold", "states.timeout_s": 0.6, "states.on_missing": "zero",
         "queue": "all", "queue_size": 7, "max_failures": 9, "latents.steps": "all", "latents.dtype": "16FC1",
-        "latents.publish_context": True,
+        "latents.publish_context": True, "candidates.max_age_s": 0.7, "candidates.max_count": 11,
+        "candidates.max_horizon": 12, "candidates.batch_size": 13, "candidates.queue_size": 14,
     })  # fmt: skip
     stream = config.stream
     assert (stream.frame_rate_hz, stream.hop, stream.max_gap_s, stream.jump_back_s) == (4.0, 4, 0.5, 2.0)
@@ -169,6 +170,7 @@ def test_every_value_reaches_its_place() -> None:
     assert (config.threads, config.image_transport, config.lossless, config.queue_size) == (3, "compressed", True, 7)
     assert (config.max_failures, config.forecast_only, config.wire_encoding) == (9, False, "16FC1")
     assert config.publish_context
+    assert config.questions == QuestionConfig(0.7, 11, 12, 13, 14)
 
 
 def test_what_the_user_sets_wins_over_the_preset() -> None:

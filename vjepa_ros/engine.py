@@ -273,9 +273,22 @@ class WorldModel:
         """
         if image.ndim != 3:
             raise ShapeError(f"a goal image must be (h, w, 3) uint8, not {image.shape}")
+        return self.encode_still(self.preprocess(image[None], view))
+
+    def encode_still(self, frame: Tensor) -> Tensor:
+        """What :meth:`encode_goal` gives, for an image that is preprocessed already.
+
+        Args:
+            frame: (1, 3, 1, H, W) floats, as :meth:`preprocess` gives them.
+
+        Returns:
+            (1, H'*W', D) float32, layer-normalised.
+
+        Raises:
+            ShapeError, EngineError: as :meth:`encode` does.
+        """
         frames = self.config.num_frames if self.config.encoding == "clip" else self.config.stride
-        clip = self.preprocess(image[None], view).expand(-1, -1, frames, -1, -1)  # (1, 3, frames, H, W)
-        return self.encode(clip)[:, -self.grid.tokens_per_step :]
+        return self.encode(frame.expand(-1, -1, frames, -1, -1))[:, -self.grid.tokens_per_step :]
 
     def warm_up(self) -> None:
         """Run a whole window through once, so that the first real one does not pay for what is done only once.

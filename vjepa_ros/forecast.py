@@ -89,6 +89,23 @@ class Imagined:
         return _to_host(self.newest)
 
 
+@dataclass(frozen=True)
+class SeenWindow:
+    """A window as the model sees it: where rollouts start from.
+
+    Attributes:
+        window: the window.
+        context: (1, T'*H'*W', D) float32, layer-normalised, on the model's device.
+        actions: (1, T', A) float64, normalised.
+        states: (1, T', S) float64, normalised.
+    """
+
+    window: Window
+    context: torch.Tensor
+    actions: NDArray[np.float64]
+    states: NDArray[np.float64]
+
+
 class Imagination:
     """Encodes windows and predicts what follows them.
 
@@ -98,6 +115,9 @@ class Imagination:
     Args:
         model: the world model.
         config: the normalisation, what is published, and in which dtype.
+
+    Attributes:
+        newest: the last window that went through, None before the first.
     """
 
     def __init__(self, model: WorldModel, config: NodeConfig) -> None:
@@ -105,6 +125,7 @@ class Imagination:
         self._config = config
         self._dtype = _TORCH_DTYPES[DTYPES[config.wire_encoding]]
         self._encoded: dict[tuple[int, ...], torch.Tensor] = {}
+        self.newest: SeenWindow | None = None
 
     def __call__(self, window: Window) -> Imagined:
         """The forecasts for a window.
@@ -120,6 +141,7 @@ class Imagination:
         actions = self._config.actions.apply(window.actions.values)[None]  # (1, T', A)
         states = self._config.states.apply(window.states.values)[None]  # (1, T', S)
         wire = _to_host(self._predict(context, actions, states, window).to(self._dtype))
+        self.newest = SeenWindow(window, context, actions, states)
         seen = model.grid.unflatten(context)[0]  # (T', H', W', D)
         context_wire = _to_host(seen.to(self._dtype)) if self._config.publish_context else None
         finite = bool(np.isfinite(wire).all()) and (context_wire is None or bool(np.isfinite(context_wire).all()))

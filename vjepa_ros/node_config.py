@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from vjepa_ros.config import ModelConfig, ViewConfig, require
+from vjepa_ros.config import ModelConfig, QuestionConfig, ViewConfig, require
 from vjepa_ros.errors import CheckpointError, ConfigError
 from vjepa_ros.model.presets import model_config
 from vjepa_ros.model.sidecar import JOINT_NORMALIZATION, Sidecar
@@ -36,6 +36,7 @@ class NodeConfig:
         image_transport: ``raw`` or ``compressed``.
         lossless, queue_size, max_failures: how the worker works.
         forecast_only, wire_encoding, publish_context: what is published.
+        questions: how questions about candidate actions are answered.
     """
 
     model: ModelConfig
@@ -60,6 +61,7 @@ class NodeConfig:
     forecast_only: bool
     wire_encoding: str
     publish_context: bool
+    questions: QuestionConfig
 
 
 def resolve(values: Mapping[str, Any]) -> NodeConfig:
@@ -100,6 +102,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         forecast_only=v["latents.steps"] == "forecast",
         wire_encoding=v["latents.dtype"],
         publish_context=v["latents.publish_context"],
+        questions=QuestionConfig(**{field.name: v[f"candidates.{field.name}"] for field in fields(QuestionConfig)}),
     )
 
 

@@ -166,6 +166,16 @@ TABLE: tuple[Parameter, ...] = (
        "before them, by what the trajectory in force means to do, else by the last command held.", "steps", minimum=1),
     _P("latents.dtype", "str", "32FC1", "Image encoding of the published latents.", choices=("32FC1", "16FC1")),
     _P("latents.publish_context", "bool", False, "Publish the encoder's latents of the window too."),
+    # questions about candidate actions
+    _P("candidates.max_age_s", "float", 1.0, "Questions are answered for the newest window; where its newest frame is "
+       "older than this by the node's clock, they are refused.", "s", minimum=1e-3),
+    _P("candidates.max_count", "int", 1024, "A question with more candidates is refused.", minimum=1),
+    _P("candidates.max_horizon", "int", 16, "A question whose candidates have more steps is refused.", "steps",
+       minimum=1),
+    _P("candidates.batch_size", "int", 16, "Candidates that the model rolls out at once: bounds the memory that a "
+       "question takes, and how long a window waits for it.", minimum=1),
+    _P("candidates.queue_size", "int", 8, "Questions that wait at most; further ones are refused.", "questions",
+       minimum=1),
 )  # fmt: skip
 BY_NAME: dict[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
 

@@ -38,7 +38,15 @@ RELIABLE = {
 
 DEEP = {
     f"qos_overrides./vjepa_predictor/{topic}.publisher.depth": 1000
-    for topic in ("predicted_latents", "context_latents", "window_info", "prediction_error", "no_change_error")
+    for topic in (
+        "predicted_latents",
+        "context_latents",
+        "window_info",
+        "prediction_error",
+        "no_change_error",
+        "candidate_energies",
+        "candidate_info",
+    )  # fmt: skip
 }
 
 

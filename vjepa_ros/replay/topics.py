@@ -18,7 +18,8 @@ _COMMAND_TYPES = {
     "JointTrajectory": "trajectory_msgs/msg/JointTrajectory",
     "Float64MultiArray": "std_msgs/msg/Float64MultiArray",
 }
-_LATENTS = ("predicted_latents", "context_latents")  # images too, where a live run was recorded
+# Images too, where a live run was recorded.
+_NO_CAMERAS = ("predicted_latents", "context_latents", "goal_image")
 _OPTIONS = {"image": "--image", "joint_commands": "--joint-commands", "joint_states": "--joint-states"}
 _NAMES = {  # how the node's own inputs end
     "image": ("/image", "/image/compressed"),
@@ -68,7 +69,7 @@ def choose(kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, s
     inputs |= {"joint_commands": (_COMMAND_TYPES[config.command_type],), "image": (RAW, COMPRESSED)}
     found = {name: _given(kinds, name, wanted, given[name]) for name, wanted in inputs.items() if name in given}
     candidates = {
-        name: [topic for topic, kind in kinds.items() if kind in wanted and topic.rsplit("/", 1)[-1] not in _LATENTS]
+        name: [topic for topic, kind in kinds.items() if kind in wanted and topic.rsplit("/", 1)[-1] not in _NO_CAMERAS]
         for name, wanted in inputs.items()
     }
     for name in inputs:  # by name first, so that commands and states, which may have one type, are told apart

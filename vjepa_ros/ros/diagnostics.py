@@ -15,6 +15,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from vjepa_ros.prediction_error import Summary
 from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.messages import status_message
+from vjepa_ros.ros.questions import Questions
 from vjepa_ros.ros.timing import CallbackTimes
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.worker import Worker
@@ -91,6 +92,18 @@ class Health:
             values |= {"no_change": last.no_change, "mean_error": errors.mean_error}
             values |= {"mean_no_change": errors.mean_no_change}
         return self._status("prediction", state, {}, values)
+
+    def questions(self, state: str, questions: Questions) -> DiagnosticStatus:
+        """What became of the questions; call it after statuses."""
+        tally, goals_refused = questions.tally, questions.goals_refused
+        refused = sum(tally.refused.values())
+        values: dict[str, Any] = {"asked": tally.asked, "answered": tally.answered, "waiting": questions.waiting}
+        values |= {"refused": refused, "goals": questions.goals, "goals_refused": goals_refused}
+        values |= {f"refused {reason}": count for reason, count in tally.refused.items()}
+        problems = self._new(
+            questions_refused=("questions refused", refused), goals_refused=("goal images refused", goals_refused)
+        )
+        return self._status("questions", state, problems, values)
 
     def _stream(self, state: str, counters: Counters, epoch: int) -> DiagnosticStatus:
         values: dict[str, Any] = asdict(counters)

@@ -16,7 +16,7 @@ from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Float32, Float64MultiArray, String
+from std_msgs.msg import Float32, Float32MultiArray, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -32,6 +32,7 @@ from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.diagnostics import Health, Warnings
 from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.messages import diagnostics_message, info_message, latents_message, window_message
+from vjepa_ros.ros.questions import Questions
 from vjepa_ros.ros.timing import CallbackTimes
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.preprocess import Preprocess
@@ -41,7 +42,7 @@ from vjepa_ros.worker import Worker
 _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SAME_JUMP_NS = to_ns(1.0)  # frames and /clock that jump within this time have jumped together
-_WARNED_ABOUT = ("rejected", "not_finite")  # with details, where they happen
+_WARNED_ABOUT = ("rejected", "not_finite", "questions_refused", "goals_refused")  # with details, where they happen
 _COMMAND_TYPES = {
     "JointState": JointState,
     "JointTrajectory": JointTrajectory,
@@ -60,6 +61,7 @@ class PredictorNode(ManagedNode):
         self._info: dict[str, Any] = {}
         self._intake: Intake | None = None
         self._imagination: Imagination | None = None
+        self._questions: Questions | None = None
         self._worker: Worker[Window, Imagined] | None = None
         self._errors: PredictionErrors | None = None
         self._inputs: list[Any] = []
@@ -102,9 +104,14 @@ class PredictorNode(ManagedNode):
             "window": self._create_publisher(DiagnosticArray, "~/window_info", qos.WINDOW_INFO()),
             "error": self._create_publisher(Float32, "~/prediction_error", qos.ERRORS()),
             "no_change": self._create_publisher(Float32, "~/no_change_error", qos.ERRORS()),
+            "energies": self._create_publisher(Float32MultiArray, "~/candidate_energies", qos.QUESTIONS()),
+            "answers": self._create_publisher(DiagnosticArray, "~/candidate_info", qos.QUESTIONS()),
         }
         if config.publish_context:
             self._outputs["context"] = self._create_publisher(Image, "~/context_latents", qos.LATENTS())
+        self._questions = Questions(
+            self, config, model, self._imagination, self._intake, self._outputs, self._info["info_id"], self._warn
+        )
         self.get_logger().info(f"configured: {json.dumps(effective(values))}")
         self.get_logger().info(f"latents: {json.dumps(self._info)}")
         for warning in config.convention_warnings:  # after the long lines, which would bury it
@@ -115,6 +122,7 @@ class PredictorNode(ManagedNode):
     def activate(self) -> None:
         """Subscribe and start the worker."""
         assert self._config is not None and self._intake is not None and self._imagination is not None
+        assert self._questions is not None
         self._worker = Worker(
             self._imagination,
             self._publish,
@@ -122,6 +130,7 @@ class PredictorNode(ManagedNode):
             lossless=self._config.lossless,
             size=self._config.queue_size,
             max_failures=self._config.max_failures,
+            max_asks=self._config.questions.queue_size,
         )
         self._worker.start_epoch(self._intake.stream.epoch)
         self._worker.start()
@@ -137,6 +146,7 @@ class PredictorNode(ManagedNode):
         self._subscribe(command_type, "joint_commands", qos.COMMANDS(), intake.joint_command)
         if self._config.stream.reads_joint_states:
             self._subscribe(JointState, "joint_states", qos.STATES(), intake.joint_state)
+        self._questions.open(self._worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._clock_jumps = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
 
@@ -155,6 +165,8 @@ class PredictorNode(ManagedNode):
             self._clock_jumps = None
         stopped = self._worker is None or self._worker.stop(timeout_s, self._is_ending)
         self._worker = None
+        if self._questions is not None:
+            self._questions.close()
         if self._intake is not None:
             self._intake.stream.reset()
         if not stopped:
@@ -168,7 +180,7 @@ class PredictorNode(ManagedNode):
             self._connections.forget(publisher.topic_name)
             self.destroy_lifecycle_publisher(publisher)
         self._outputs = {}
-        self._config = self._intake = self._imagination = self._errors = None
+        self._config = self._intake = self._imagination = self._errors = self._questions = None
         self._info = {}
         devices.release_memory()
 
@@ -298,6 +310,8 @@ class PredictorNode(ManagedNode):
         statuses = self._health.statuses(self.state_label, counters, epoch, self._worker, self._not_finite)
         if self._errors is not None:
             statuses.append(self._health.prediction(self.state_label, self._errors.summary))
+        if self._questions is not None:
+            statuses.append(self._health.questions(self.state_label, self._questions))
         statuses.append(self._health.topics(self.state_label, self._connections, self._times))
         self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(), statuses))
         for key, text in self._health.problems.items():

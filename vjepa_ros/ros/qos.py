@@ -19,6 +19,8 @@ LATENTS = partial(QoSProfile, depth=2, reliability=_RELIABLE)
 ERRORS = partial(QoSProfile, depth=10, reliability=_RELIABLE)
 WINDOW_INFO = partial(QoSProfile, depth=10, reliability=_RELIABLE)
 LATCHED = partial(QoSProfile, depth=1, reliability=_RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+QUESTIONS = partial(QoSProfile, depth=10, reliability=_RELIABLE)
+GOAL = partial(QoSProfile, depth=1, reliability=_RELIABLE)
 DIAGNOSTICS = partial(QoSProfile, depth=10, reliability=_RELIABLE)
 
 

@@ -75,6 +75,17 @@ class Intake:
         """Take in a sensor_msgs/Image."""
         return self._frame(topic, message, received_ns, lambda: self._decode_raw(message))
 
+    def still(self, message: Any) -> NDArray[np.float32]:
+        """A sensor_msgs/Image that is no frame, decoded and preprocessed as the camera's are.
+
+        Returns:
+            (3, H, W) float32.
+
+        Raises:
+            InputError: where it cannot be used, for the same reasons as a frame.
+        """
+        return self._prepare(lambda: self._decode_raw(message))
+
     def compressed_image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/CompressedImage."""
         return self._frame(topic, message, received_ns, lambda: decode_compressed(message.format, message.data))
