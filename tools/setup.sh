@@ -108,7 +108,7 @@ pip_install --no-deps -r requirements/reference.txt
 printf 'set-up 4/4: does it run?\n'
 tools/run.sh -c '
 import cv2, numpy, rclpy, torch, yaml
-import diagnostic_msgs.msg, lifecycle_msgs.msg, sensor_msgs.msg, std_msgs.msg, std_srvs.srv, trajectory_msgs.msg
+import diagnostic_msgs.msg, geometry_msgs.msg, lifecycle_msgs.msg, sensor_msgs.msg, std_msgs.msg, std_srvs.srv, trajectory_msgs.msg
 rclpy.init()
 middleware = rclpy.get_rmw_implementation_identifier()
 rclpy.shutdown()

@@ -86,7 +86,8 @@ class Imagination:
         """The forecast for a window.
 
         In ``clip`` the encoder attends over the whole window in both directions, so the predictor's outputs 0..T'-2
-        are about tubelets that it has seen already; only output T'-1 looks ahead (rule 8).
+        are about tubelets that it has seen already; only output T'-1 looks ahead (rule 8). The predictor gets the
+        newest ``most_context`` steps of the window, no more than it was trained with.
 
         Raises:
             EngineError: if the model or its device fails.
@@ -95,13 +96,15 @@ class Imagination:
         context = self._context(window)  # (1, T'*H'*W', D)
         actions = self._config.actions.apply(window.actions.values)[None]  # (1, T', A)
         states = self._config.states.apply(window.states.values)[None]  # (1, T', S)
-        predicted = model.grid.unflatten(model.predict(context, actions, states))[0]  # (T', H', W', D)
+        newest = model.config.most_context  # steps
+        seen = context[:, -newest * model.grid.tokens_per_step :]  # (1, newest*H'*W', D)
+        predicted = model.grid.unflatten(model.predict(seen, actions[:, -newest:], states[:, -newest:]))[0]
         if self._config.forecast_only:
             predicted = predicted[-1:]  # (1, H', W', D)
         wire = self._to_wire(predicted)
-        seen = self._to_wire(model.grid.unflatten(context)[0]) if self._config.publish_context else None
-        finite = bool(np.isfinite(wire).all()) and (seen is None or bool(np.isfinite(seen).all()))
-        return Imagined(wire, seen, finite)
+        whole = self._to_wire(model.grid.unflatten(context)[0]) if self._config.publish_context else None
+        finite = bool(np.isfinite(wire).all()) and (whole is None or bool(np.isfinite(whole).all()))
+        return Imagined(wire, whole, finite)
 
     def _context(self, window: Window) -> torch.Tensor:
         if self._model.config.encoding == "clip":

@@ -37,7 +37,7 @@ class Plan:
         bags: together one recording.
         values: the node's parameters, by name.
         out: folder for the bag of latents and the report; with ``windows_only`` for the report alone.
-        topics: of ``image``, ``joint_commands`` and ``joint_states``, where they are not to be found by name and type.
+        topics: of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
         node_name: full name of the node whose topics are written.
         windows_only: leave the model out.
         dump: file for a line of JSON per window.
