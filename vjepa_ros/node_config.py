@@ -73,6 +73,8 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
     v = effective(values)
     if v["pose.source"] != "names":
         v["joint_names"], v["state_names"] = list(POSE_NAMES), []
+        for name in ("action_dim",) if v["states.source"] == "none" else ("action_dim", "state_dim"):
+            require(v[name] == len(POSE_NAMES), name, f"must be {len(POSE_NAMES)}, those of a pose, not {v[name]}")
     warnings = _apply_sidecar(v)
     overrides = {field.name: v[field.name] for field in fields(ModelConfig) if field.name != "preset"}
     model = model_config(v["preset"], **overrides)

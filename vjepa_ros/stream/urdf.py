@@ -117,7 +117,7 @@ def _read(text: str) -> tuple[set[str], dict[str, _Raw]]:
 
 def _top_level(text: str) -> Iterator[Element]:
     """The elements right below <robot>, one by one; each is forgotten when the next is asked for."""
-    parser: XMLPullParser = XMLPullParser(("start", "end"))
+    parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
     depth, root = 0, None
     for first in range(0, len(text), _CHUNK):
         parser.feed(text[first : first + _CHUNK])
