@@ -94,6 +94,7 @@ class Health:
         values: dict[str, Any] = asdict(counters)
         values.pop("rejected")
         values |= {"late": counters.late, "rejected": counters.rejected_total, "epoch": epoch, "state": state}
+        values["waits_for"] = waits_for
         values |= {f"rejected {topic} {reason}": count for (topic, reason), count in sorted(counters.rejected.items())}
         problems = self._new(
             rejected=("messages rejected", counters.rejected_total),
