@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def replay(
         report = {
             "vjepa_ros": vjepa_ros.__version__,
             "bags": [str(path) for path in plan.bags],
-            "topics": asdict(chosen),
+            "topics": {"image": chosen.image, **chosen.inputs, "transport": chosen.transport},
             "notes": recording.notes,
             "windows_only": plan.windows_only,
             "parameters": effective(values),

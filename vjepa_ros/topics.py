@@ -39,28 +39,18 @@ class Topics:
 
     Attributes:
         image: name of the camera's.
-        joint_commands, joint_states, end_effector_pose, commanded_pose, robot_description: names of the others, None
-            for those that are not needed.
+        inputs: names of the others, by the node's own names for them.
         transport: ``raw`` or ``compressed``, by the type of the image topic.
     """
 
     image: str
-    joint_commands: str | None
-    joint_states: str | None
+    inputs: Mapping[str, str]
     transport: str
-    end_effector_pose: str | None = None
-    commanded_pose: str | None = None
-    robot_description: str | None = None
 
     @property
     def all(self) -> tuple[str, ...]:
         """Their names."""
         return (self.image, *self.inputs.values())
-
-    @property
-    def inputs(self) -> dict[str, str]:
-        """The names of all but the camera's, by the node's own names for them."""
-        return {name: topic for name in INPUTS if (topic := getattr(self, name)) is not None}
 
 
 def choose(kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, str]) -> Topics:
@@ -93,7 +83,7 @@ def choose(kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, s
         if name not in found:
             found[name] = _only(kinds, name, wanted, [t for t in candidates[name] if t not in found.values()])
     transport = "raw" if kinds[found["image"]] == RAW else "compressed"
-    return Topics(found["image"], transport=transport, **{name: found.get(name) for name in INPUTS})
+    return Topics(found["image"], {name: found[name] for name in config.inputs}, transport)
 
 
 def _given(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], topic: str) -> str:

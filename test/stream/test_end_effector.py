@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -165,6 +166,13 @@ def test_a_bad_description_is_refused_and_changes_nothing() -> None:
     assert intake.counters.rejected == {(DESCRIPTION, "bad_description"): 2}
 
 
+def test_a_description_of_huge_numbers_gives_no_pose() -> None:
+    intake, told = intake_of()
+    huge = panda.URDF.replace('xyz="0 0 0.333"', 'xyz="0 0 1e308"').replace('xyz="0 -0.316 0"', 'xyz="0 -1.7e308 0"')
+    feed(intake, [(DESCRIPTION, text(huge)), (recorded.STATES, joints(**arm()))])
+    assert [said[1] for said in told] == ["not_finite"] and "forward kinematics give" in told[0][2]
+
+
 def test_another_description_starts_a_new_epoch_and_the_same_one_does_not() -> None:
     intake, _ = intake_of()
     first, later = MESSAGES[: len(MESSAGES) // 2], MESSAGES[len(MESSAGES) // 2 :]
@@ -176,6 +184,14 @@ def test_another_description_starts_a_new_epoch_and_the_same_one_does_not() -> N
     assert heights[1] - heights[0] > 0.5
     for window in windows:
         assert np.ptp(window.states.values[:, 2]) < 0.5, "no window has poses of both"
+
+
+def test_without_pinocchio_only_what_needs_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pinocchio", None)
+    with pytest.raises(ConfigError, match="pose.source: forward_kinematics needs pinocchio") as refused:
+        intake_of()
+    assert refused.value.parameter == "pose.source"
+    assert on_topic()[0].waits_for == ""
 
 
 # -- joints that cannot be used

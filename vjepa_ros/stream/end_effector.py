@@ -80,7 +80,10 @@ class EndEffector:
         """
         if self._kinematics is None or self._arm is None:
             raise InputError("no_robot_description", "without it joints say nothing about the end effector")
-        return self._kinematics.pose(self._arm(message))
+        pose = self._kinematics.pose(self._arm(message))
+        if not np.isfinite(pose).all():  # of huge numbers in the description, or huge positions
+            raise InputError("not_finite", f"forward kinematics give {pose.tolist()}")
+        return pose
 
     def of_state(self, message: Any) -> tuple[Vector | None, Vector | None]:
         """sensor_msgs/JointState -> (6,) the arm's pose and (1,) the gripper's closedness, each where it is in it.
