@@ -16,6 +16,12 @@ import recorded
 URDF = (Path(__file__).parent / "data" / "panda.urdf").read_text(encoding="utf-8")
 FINGER, FINGER_OPEN = "panda_finger_joint1", 0.04  # m; closed at 0
 
+PRESET = {
+    "preset": "vjepa2_ac_vitg", "image_size": [32, 32], "pose.tip_link": "panda_hand",
+    "pose.gripper_joint": FINGER, "pose.gripper_open": FINGER_OPEN, "pose.gripper_closed": 0.0,
+}  # fmt: skip
+"""The released model on this arm, at a small image size."""
+
 _A = (0.0, 0.0, 0.0, 0.0825, -0.0825, 0.0, 0.088)  # m
 _D = (0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0)  # m
 _ALPHA = (0.0, -np.pi / 2, np.pi / 2, np.pi / 2, -np.pi / 2, np.pi / 2, np.pi / 2)
