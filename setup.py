@@ -62,6 +62,7 @@ setup(
             "safetensors",
             "torch>=2.1",
         ],
+        "kinematics": ["pin"],  # for end-effector poses by forward kinematics, outside of a ROS installation
         "test": ["hypothesis", "pytest<9", "pytest-timeout"],
     },
 )

@@ -12,6 +12,7 @@ from vjepa_ros.stream.actions import Steps
 from vjepa_ros.stream.config import SignalConfig, StreamConfig
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.future import Future
+from vjepa_ros.stream.pose_config import PoseConfig
 from vjepa_ros.stream.signal import Vector
 from vjepa_ros.stream.window import Window, WindowStream
 
@@ -29,6 +30,15 @@ def signal_config(prefix: str = "actions", names: tuple[str, ...] = NAMES, **cha
     return SignalConfig(prefix=prefix, joint_names=names, **{**values, **changes})
 
 
+def pose_config(**changes: Any) -> PoseConfig:
+    """No poses but those that joint_names names; changes by name."""
+    values: dict[str, Any] = {
+        "source": "names", "actions": "measured", "tip_link": "", "base_link": "", "gripper_joint": "",
+        "gripper_open": 0.0, "gripper_closed": 1.0,
+    }  # fmt: skip
+    return PoseConfig(**{**values, **changes})
+
+
 def stream_config(**changes: Any) -> StreamConfig:
     """Strategy A on 16 frames, two joints; changes by name, timeout_s, on_missing and alignment for both signals."""
     shared = {name: changes.pop(name) for name in ("timeout_s", "on_missing", "alignment") if name in changes}
@@ -36,7 +46,8 @@ def stream_config(**changes: Any) -> StreamConfig:
         "num_frames": 16, "stride": 2, "phase": "first", "hop": 2, "frame_rate_hz": 0.0, "max_gap_s": 1.0,
         "jump_back_s": 1.0, "max_wait_s": 0.2, "command_type": "JointState", "reduction": "pick", "tail": "hold",
         "state_source": "joint_states", "commands": signal_config("actions", **shared),
-        "states": signal_config("states", **shared), "horizon": 1,
+        "states": signal_config("states", **shared), "pose": pose_config(),
+        "horizon": 1,
     }  # fmt: skip
     return StreamConfig(**{**values, **changes})
 

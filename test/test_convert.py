@@ -104,7 +104,8 @@ def test_what_the_sidecar_says(training_checkpoint, folder, preset):
         "predictor_dim": 64, "predictor_depth": 3, "predictor_heads": 2, "action_dim": 7, "state_dim": 7,
     }  # fmt: skip
     assert sidecar.convention == {
-        "encoding": "clip", "preprocessing": "droid", "frame_rate": 4.0, "actions.reduction": "pick",
+        "context_steps": 0, "encoding": "clip", "preprocessing": "droid", "frame_rate": 4.0,
+        "actions.reduction": "pick",
         "actions.phase": "last", "actions.alignment": "hold", "actions.tail": "hold", "joint_names": [],
         "states.source": "joint_states", "states.alignment": "hold", "state_names": [],
     }  # fmt: skip

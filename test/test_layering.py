@@ -16,7 +16,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "config": ({"errors"}, set()),
     "model": ({"errors", "config"}, {"torch", "numpy", "yaml", "safetensors"}),
-    "stream": ({"errors", "config"}, {"numpy", "cv2", "PIL"}),
+    "stream": ({"errors", "config"}, {"numpy", "cv2", "PIL", "pinocchio"}),
     "devices": ({"errors"}, {"torch"}),
     "engine": ({"errors", "config", "devices", "model", "stream"}, {"torch", "numpy"}),
     "worker": ({"errors", "config", "stream", "engine"}, {"numpy"}),
@@ -50,8 +50,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
 }  # fmt: skip
 # ROS itself: in `ros`, which may use every other part, and nowhere else.
 ROS = {
-    "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces",
-    "rclpy", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs",
+    "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "geometry_msgs", "lifecycle_msgs",
+    "rcl_interfaces", "rclpy", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs",
 }  # fmt: skip
 ALLOWED["ros"] = (set(ALLOWED) - {"__init__"}, {"numpy", "cv2", "yaml"} | ROS)
 # Above `ros` for one thing, which needs no graph: images that only cv_bridge can decode, decoded as the node does.

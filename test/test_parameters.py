@@ -136,7 +136,7 @@ def test_defaults_and_preset() -> None:
     for field in fields(ModelConfig):
         if field.name != "preset":
             value = getattr(config.model, field.name)
-            assert (list(value) if isinstance(value, tuple) else value) == preset[field.name]
+            assert (list(value) if isinstance(value, tuple) else value) == {"context_steps": 0, **preset}[field.name]
     assert config.model.preset == "tiny"
     stream = config.stream
     assert (stream.num_frames, stream.stride, stream.phase, stream.hop) == (16, 2, "first", 2)
@@ -313,4 +313,6 @@ def test_effective_values_are_complete_and_plain() -> None:
     assert values["hop"] == 4
     assert values["image_size"] == [64, 64]
     assert values["queue"] == "latest"
-    assert all(BY_NAME[name].is_set(value) or value == [] for name, value in values.items())
+    assert all(
+        BY_NAME[name].is_set(value) or value == BY_NAME[name].fallback or value == [] for name, value in values.items()
+    )

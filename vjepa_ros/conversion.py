@@ -65,7 +65,7 @@ def record(preset: str, settings: dict[str, Any]) -> Recorded:
         names: values[names] or [f"joint{index}" for index in range(values[dim])]
         for names, dim in (("joint_names", "action_dim"), ("state_names", "state_dim"))
     }
-    config = resolve({"preset": preset, **settings, **joints}).model
+    config = resolve({"preset": preset, **settings, **joints, "pose.source": "names"}).model  # nor of which robot
     sizes, convention, normalization = (
         {name: values[name] for name in names} for names in (SIZES, CONVENTION, JOINT_NORMALIZATION)
     )

@@ -206,8 +206,8 @@ class WorldModel:
         observed steps come with t-1 actions of the past: none for a single one. Each forecast is layer-normalised
         before it is used again; its state is the last one, advanced by the state model.
 
-        The predictor takes as many steps as its grid has: whatever comes on top pushes out the oldest ones. A shorter
-        context leaves room for a rollout that loses nothing: t + H - 1 steps are the grid's or less.
+        Each forecast is made from the newest ``config.most_context`` steps: whatever comes on top pushes out the oldest
+        ones. A shorter context leaves room for a rollout that loses nothing: t + H - 1 steps are no more than these.
 
         Args:
             context: (1, t*H'*W', D) layer-normalised latents of any number t of whole steps up to the grid's.
@@ -234,7 +234,7 @@ class WorldModel:
             each = (tensor.expand(len(future), -1, -1) for tensor in (context.to(self.device).float(), past, observed))
             latents, past, observed = each  # (K, t*H'*W', D), (K, t-1, A), (K, t, S)
             actions, states = torch.cat([past, future], dim=1), torch.cat([observed, ahead], dim=1)  # (K, t+H-1, ...)
-            return roll_out(self.predict, self.grid, latents, actions, states)
+            return roll_out(self.predict, self.grid.with_steps(self.config.most_context), latents, actions, states)
 
     def energy(self, latents: Tensor, goal: Tensor) -> Tensor:
         """How far latents are from a goal: the mean absolute difference over tokens and channels.

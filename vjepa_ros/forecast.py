@@ -131,7 +131,8 @@ class Imagination:
         """The forecasts for a window.
 
         In ``clip`` the encoder attends over the whole window in both directions, so the predictor's outputs 0..T'-2
-        are about tubelets that it has seen already; only output T'-1 looks ahead (rule 8).
+        are about tubelets that it has seen already; only output T'-1 looks ahead (rule 8). The predictor gets the
+        newest ``most_context`` steps of the window, no more than it was trained with.
 
         Raises:
             EngineError: if the model or its device fails.
@@ -151,14 +152,15 @@ class Imagination:
         self, context: torch.Tensor, actions: NDArray[np.float64], states: NDArray[np.float64], window: Window
     ) -> torch.Tensor:
         """(steps, H', W', D): what is published."""
-        forecast_only, model = self._config.forecast_only, self._model
-        if self._config.stream.horizon == 1:
-            outputs = model.grid.unflatten(model.predict(context, actions, states))[0]  # (T', H', W', D)
-            return outputs[-1:] if forecast_only else outputs
+        forecast_only, horizon = self._config.forecast_only, self._config.stream.horizon
+        if forecast_only and horizon > 1:
+            return self._roll_out(context, actions, states, window)
+        model, newest = self._model, self._model.config.most_context  # steps
+        context_seen = context[:, -newest * model.grid.tokens_per_step :]  # (1, newest*H'*W', D)
+        outputs = model.grid.unflatten(model.predict(context_seen, actions[:, -newest:], states[:, -newest:]))[0]
+        if horizon == 1:
+            return outputs[-1:] if forecast_only else outputs  # (1 or newest, H', W', D)
         forecasts = self._roll_out(context, actions, states, window)
-        if forecast_only:
-            return forecasts
-        outputs = model.grid.unflatten(model.predict(context, actions, states))[0]
         return torch.cat([outputs[:-1], forecasts])  # the last output is the first forecast
 
     def _roll_out(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from typing import Any
 
 import vjepa_ros
@@ -34,7 +35,7 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "model_dtype": str(model.dtype).removeprefix("torch."),
         "grid": [model.grid.steps, model.grid.rows, model.grid.cols],
         "dim": m.encoder_dim,
-        "steps": s.horizon if config.forecast_only else m.steps + s.horizon - 1,
+        "steps": s.horizon if config.forecast_only else m.most_context + s.horizon - 1,
         "horizon": s.horizon,
         "published": "forecast" if config.forecast_only else "all",
         "dtype": config.wire_encoding,
@@ -44,6 +45,7 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "patch_size": m.patch_size,
         "tubelet_size": m.tubelet_size,
         "num_frames": m.num_frames,
+        "context_steps": m.most_context,  # the newest of a window, that each forecast is made from
         "preprocessing": m.preprocessing,
         "view": {
             "roi": list(config.view.roi),
@@ -72,6 +74,7 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "state_offset": list(s.states.offset),
         "state_mean": list(config.states.mean),
         "state_std": list(config.states.std),
+        "pose": asdict(s.pose) if s.pose.is_made_here else {},
         "time_offsets_s": config.offsets_s,
         "step_frames": s.stride,
         "step_period_s": s.stride / rate_hz if rate_hz else None,

@@ -17,6 +17,7 @@ from vjepa_ros.model.presets import model_config
 from vjepa_ros.model.sidecar import JOINT_NORMALIZATION, Sidecar
 from vjepa_ros.parameters import effective
 from vjepa_ros.stream.config import SignalConfig, StreamConfig
+from vjepa_ros.stream.pose_config import POSE_NAMES, PoseConfig
 from vjepa_ros.stream.states import Normalization, StateModel, normalization
 
 
@@ -74,6 +75,10 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         ConfigError: naming the parameter at fault and why.
     """
     v = effective(values)
+    if v["pose.source"] != "names":
+        v["joint_names"], v["state_names"] = list(POSE_NAMES), []
+        for name in ("action_dim",) if v["states.source"] == "none" else ("action_dim", "state_dim"):
+            require(v[name] == len(POSE_NAMES), name, f"must be {len(POSE_NAMES)}, those of a pose, not {v[name]}")
     warnings = _apply_sidecar(v)
     overrides = {field.name: v[field.name] for field in fields(ModelConfig) if field.name != "preset"}
     model = model_config(v["preset"], **overrides)
@@ -151,6 +156,7 @@ def _stream(v: dict[str, Any], model: ModelConfig) -> StreamConfig:
         commands=_signal("actions", "joint_names", v["joint_names"], v, "action_dim", model.action_dim),
         states=_signal("states", named_by, state_names, v, "state_dim", model.state_dim),
         horizon=v["latents.horizon"],
+        pose=PoseConfig(**{field.name: v[f"pose.{field.name}"] for field in fields(PoseConfig)}),
     )
 
 

@@ -340,9 +340,11 @@ def test_a_configuration_that_cannot_be_rolled_out_still_predicts(predictor: Pre
     assert robot.set_parameters(state_names=JOINTS)[0][0]
 
 
-def test_a_model_that_was_given_up_answers_nothing(log_path: Path) -> None:
+def test_a_model_that_was_given_up_answers_nothing(log_path: Path, tmp_path: Path) -> None:
     faulty = str(Path(__file__).parents[1] / "faults" / "faulty.py")
-    predictor = Predictor(log_path, {"max_failures": 1}, ("-r", "__node:=broken"), (faulty, "always"))
+    fault = tmp_path / "fault"
+    fault.write_text("always", encoding="utf-8")
+    predictor = Predictor(log_path, {"max_failures": 1}, ("-r", "__node:=broken"), (faulty, str(fault)))
     robot = Robot("/broken")
     try:
         asker = Asker(robot)

@@ -18,11 +18,11 @@ from vjepa_ros.model.grid import Grid
 def roll_out(
     predict: Callable[[Tensor, Tensor, Tensor], Tensor], grid: Grid, context: Tensor, actions: Tensor, states: Tensor
 ) -> Tensor:
-    """Predict each step from all before it that the grid has room for, recomputing all of them.
+    """Predict each step from the newest before it, as many as the grid has room for, recomputing all of them.
 
     Args:
         predict: (K, n*H'*W', D), (K, n, A), (K, n, S) -> (K, n*H'*W', D), layer-normalised: each step's successor.
-        grid: of the most steps that ``predict`` takes.
+        grid: of the most steps that are given to ``predict``.
         context: (K, t*H'*W', D), the observed steps.
         actions, states: (K, t+H-1, A) and (K, t+H-1, S), of the observed steps and of all forecasts but the last.
 

@@ -47,8 +47,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="bag of the latents to write, with report.json in it")  # fmt: skip
     parser.add_argument("--set", dest="settings", type=_setting, nargs="+", action="extend", default=[],
                         metavar="PARAMETER=VALUE", help="parameters that replace those of the file")  # fmt: skip
-    for name in ("image", "joint_commands", "joint_states"):
-        option = "--" + name.replace("_", "-")
+    for name, option in OPTIONS.items():
         parser.add_argument(option, dest=name, metavar="TOPIC", help="default: found by its name and type")
     parser.add_argument(
         "--node-name", default=_NAME, metavar="NAME", help="full name of the node (default: %(default)s)"
@@ -86,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bags=given.bags,
             values={**values, **dict(given.settings)},
             out=given.out,
-            topics={n: getattr(given, n) for n in ("image", "joint_commands", "joint_states") if getattr(given, n)},
+            topics={n: getattr(given, n) for n in OPTIONS if getattr(given, n)},
             node_name=node_name,
             windows_only=given.windows_only,
             dump=given.dump,

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class Plan:
         bags: together one recording.
         values: the node's parameters, by name.
         out: folder for the bag of latents and the report; with ``windows_only`` for the report alone.
-        topics: of ``image``, ``joint_commands`` and ``joint_states``, where they are not to be found by name and type.
+        topics: of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
         node_name: full name of the node whose topics are written.
         windows_only: leave the model out.
         dump: file for a line of JSON per window.
@@ -109,7 +109,7 @@ def replay(
         report = {
             "vjepa_ros": vjepa_ros.__version__,
             "bags": [str(path) for path in plan.bags],
-            "topics": asdict(chosen),
+            "topics": {"image": chosen.image, **chosen.inputs, "transport": chosen.transport},
             "notes": recording.notes,
             "windows_only": plan.windows_only,
             "parameters": effective(values),

@@ -26,7 +26,7 @@ from vjepa_ros.node_config import NodeConfig
 from vjepa_ros.prediction_error import PredictionErrors
 from vjepa_ros.replay.digest import Digest
 from vjepa_ros.replay.topics import Topics
-from vjepa_ros.stream.intake import Decode, Intake
+from vjepa_ros.stream.intake import Decode, Intake, Take
 from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
 
@@ -91,14 +91,10 @@ class Run:
         preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
         self._intake = Intake(config.stream, preprocess, self._report, config.offsets_s, config.max_skew_s, fallback)
         is_raw = chosen.transport == "raw"
-        self._take = {
-            chosen.image: self._intake.image if is_raw else self._intake.compressed_image,
-            chosen.joint_commands: self._intake.joint_command,
-        }
-        if chosen.joint_states is not None:
-            self._take[chosen.joint_states] = self._intake.joint_state
-        by_source = {"joint_states": chosen.joint_states or "", "commands": chosen.joint_commands, "none": "none"}
-        self._sources = (chosen.joint_commands, by_source[config.stream.state_source])
+        self._take: dict[str, Take] = {topic: self._intake.take[name] for name, topic in chosen.inputs.items()}
+        self._take[chosen.image] = self._intake.image if is_raw else self._intake.compressed_image
+        named = {**chosen.inputs, "none": "none"}
+        self._sources = (named[config.stream.action_topic], named[config.stream.state_topic])
         self._told: set[tuple[str, str]] = set()
         self._info: dict[str, Any] | None = None
         self._imagination: Imagination | None = None

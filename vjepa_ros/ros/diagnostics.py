@@ -64,13 +64,22 @@ class Health:
         self.problems: dict[str, str] = {}
 
     def statuses(
-        self, state: str, counters: Counters | None, epoch: int, worker: Worker[Any, Any] | None, not_finite: int
+        self,
+        state: str,
+        counters: Counters | None,
+        epoch: int,
+        waits_for: str,
+        worker: Worker[Any, Any] | None,
+        not_finite: int,
     ) -> list[DiagnosticStatus]:
-        """One status for the streams and one for the model; before the node is configured only its state."""
+        """One status for the streams and one for the model; before the node is configured only its state.
+
+        ``waits_for`` says in words what the streams cannot do without and do not have yet.
+        """
         self.problems = {}
         if counters is None:
             return [status_message(f"{self._name}: node", DiagnosticStatus.OK, state, {"state": state})]
-        return [self._stream(state, counters, epoch), self._model(state, worker, not_finite)]
+        return [self._stream(state, counters, epoch, waits_for), self._model(state, worker, not_finite)]
 
     def topics(self, state: str, connections: Connections, times: CallbackTimes) -> DiagnosticStatus:
         """What keeps messages away as long as it lasts, and how long the callbacks take; call it after statuses."""
@@ -105,10 +114,11 @@ class Health:
         )
         return self._status("questions", state, problems, values)
 
-    def _stream(self, state: str, counters: Counters, epoch: int) -> DiagnosticStatus:
+    def _stream(self, state: str, counters: Counters, epoch: int, waits_for: str) -> DiagnosticStatus:
         values: dict[str, Any] = asdict(counters)
         values.pop("rejected")
         values |= {"late": counters.late, "rejected": counters.rejected_total, "epoch": epoch, "state": state}
+        values["waits_for"] = waits_for
         values |= {f"rejected {topic} {reason}": count for (topic, reason), count in sorted(counters.rejected.items())}
         problems = self._new(
             rejected=("messages rejected", counters.rejected_total),
@@ -121,6 +131,8 @@ class Health:
         )
         if state == "active" and not self._new(frames=("frames", counters.frames)):
             problems["frames"] = "no frames"
+        if state == "active" and waits_for:
+            problems["waits_for"] = waits_for
         return self._status("stream", state, problems, values)
 
     def _model(self, state: str, worker: Worker[Any, Any] | None, not_finite: int) -> DiagnosticStatus:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
@@ -47,6 +48,14 @@ _COMMAND_TYPES = {
     "JointState": JointState,
     "JointTrajectory": JointTrajectory,
     "Float64MultiArray": Float64MultiArray,
+}
+# Type and quality of service of the inputs besides the camera; None: the type is a parameter.
+_INPUTS: dict[str, tuple[Any, Callable[[], Any]]] = {
+    "robot_description": (String, qos.LATCHED),
+    "joint_states": (JointState, qos.STATES),
+    "joint_commands": (None, qos.COMMANDS),
+    "end_effector_pose": (PoseStamped, qos.STATES),
+    "commanded_pose": (PoseStamped, qos.COMMANDS),
 }
 
 
@@ -139,13 +148,12 @@ class PredictorNode(ManagedNode):
             self._subscribe(CompressedImage, "image/compressed", qos.IMAGE(), intake.compressed_image)
         else:
             self._subscribe(Image, "image", qos.IMAGE(), intake.image)
-        command_type = _COMMAND_TYPES[self._config.stream.command_type]
-        commands_topic, states_topic = map(self.resolve_topic_name, ("joint_commands", "joint_states"))
-        by_source = {"joint_states": states_topic, "commands": commands_topic, "none": "none"}
-        self._sources = (commands_topic, by_source[self._config.stream.state_source])
-        self._subscribe(command_type, "joint_commands", qos.COMMANDS(), intake.joint_command)
-        if self._config.stream.reads_joint_states:
-            self._subscribe(JointState, "joint_states", qos.STATES(), intake.joint_state)
+        stream = self._config.stream
+        for name in stream.inputs:
+            kind, profile = _INPUTS[name]
+            self._subscribe(kind or _COMMAND_TYPES[stream.command_type], name, profile(), intake.take[name])
+        named = {name: self.resolve_topic_name(name) for name in stream.inputs} | {"none": "none"}
+        self._sources = (named[stream.action_topic], named[stream.state_topic])
         self._questions.open(self._worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._clock_jumps = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
@@ -218,7 +226,9 @@ class PredictorNode(ManagedNode):
         epoch = self._intake.stream.epoch
         now_ns = self.get_clock().now().nanoseconds
         windows = take(topic, message, now_ns)
-        if self._intake.stream.epoch != epoch:
+        if self._intake.stream.epoch != epoch and take == self._intake.robot_description:
+            self._start_epoch("another robot description")
+        elif self._intake.stream.epoch != epoch:
             self._frames_jumped_ns = now_ns
             self._start_epoch("time jumped back in the stamps")
         for window in windows:
@@ -307,7 +317,8 @@ class PredictorNode(ManagedNode):
     def _publish_diagnostics(self) -> None:
         counters = self._intake.counters if self._intake is not None else None
         epoch = self._intake.stream.epoch if self._intake is not None else 0
-        statuses = self._health.statuses(self.state_label, counters, epoch, self._worker, self._not_finite)
+        waits_for = self._intake.waits_for if self._intake is not None else ""
+        statuses = self._health.statuses(self.state_label, counters, epoch, waits_for, self._worker, self._not_finite)
         if self._errors is not None:
             statuses.append(self._health.prediction(self.state_label, self._errors.summary))
         if self._questions is not None:

@@ -72,6 +72,29 @@ class SampleReader:
         return Reading(nearest[1], nearest[0], False)
 
 
+class PoseReader:
+    """Reads the end effector: where it is, and how far its gripper is closed, which may come at other times.
+
+    Args:
+        arm: its pose, six numbers.
+        gripper: its closedness, one number; None for an arm without one, always 0.
+    """
+
+    def __init__(self, arm: Reader, gripper: Reader | None) -> None:
+        self._arm = arm
+        self._gripper = gripper
+
+    def at(self, time_ns: int) -> Reading:
+        """The pose at a time, (7,)."""
+        arm = self._arm.at(time_ns)
+        gripper = Reading(np.zeros(1), None, False) if self._gripper is None else self._gripper.at(time_ns)
+        if arm.value is None or gripper.value is None:
+            return Reading(None, None, True)
+        stamps_ns = [reading.stamp_ns for reading in (arm, gripper) if reading.stamp_ns is not None]
+        value = np.concatenate([arm.value, gripper.value])
+        return Reading(value, max(stamps_ns), arm.missing or gripper.missing)
+
+
 class TrajectoryReader:
     """Reads a stream of trajectories: the newest one stamped at or before a time is in force.
 
