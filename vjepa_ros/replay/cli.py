@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vjepa_ros import parameter_file
 from vjepa_ros.errors import VjepaError
 from vjepa_ros.replay import offline
+from vjepa_ros.replay.topics import OPTIONS
 from vjepa_ros.ros import bridge
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # wrong arguments are 2: argparse says so itself
