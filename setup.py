@@ -43,7 +43,7 @@ setup(
         "console_scripts": [
             f"predictor_node = {name}.ros.main:main",
             f"vjepa_convert = {name}.convert:main",
-            f"vjepa_replay = {name}.replay_cli:main",
+            f"vjepa_replay = {name}.replay.cli:main",
         ],
     },
     zip_safe=True,
@@ -62,6 +62,7 @@ setup(
             "safetensors",
             "torch>=2.1",
         ],
+        "kinematics": ["pin"],  # for end-effector poses by forward kinematics, outside of a ROS installation
         "test": ["hypothesis", "pytest<9", "pytest-timeout"],
     },
 )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vjepa_ros.stream.actions import StepTimes
 from vjepa_ros.stream.config import SignalConfig, StreamConfig
 from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.pose_config import PoseConfig
 from vjepa_ros.stream.window import WindowStream
 
 PICTURE = Path(__file__).with_name("alignment.png")
@@ -101,6 +102,7 @@ def _config(dim: int, changes: dict[str, Any]) -> StreamConfig:
         "max_gap_s": 1.0, "jump_back_s": 1.0, "max_wait_s": 1.0, "command_type": "JointState", "reduction": "pick",
         "tail": "hold", "state_source": "none", "commands": SignalConfig(prefix="actions", **signal),
         "states": SignalConfig(prefix="states", **signal),
+        "horizon": 1, "pose": PoseConfig("names", "measured", "", "", "", 0.0, 1.0),
     }  # fmt: skip
     return StreamConfig(**{**values, **changes})
 

@@ -28,7 +28,8 @@ class Received:
     """One window as the planner got it.
 
     Attributes:
-        latents: the predicted latents (steps, H', W', D), with the stamp of the window's newest frame.
+        latents: the predicted latents (steps, H', W', D), with the stamp of the window's newest frame. The forecasts,
+            as many as the ``horizon`` of ``latent_info``, are the last steps: ``array[-horizon:]``.
         window: the parsed ``window_info``.
         jpeg: the window's newest frame.
         latency_ms: from the arrival of the newest frame here to the arrival of the latents here.

@@ -1,7 +1,7 @@
 """Start the lifecycle node ``vjepa_predictor``, configure and activate it.
 
 An argument overrides the parameter file only where it is given; ``docs/launch.md`` describes each. The file knows the
-node's name, topics and four of its parameters, and nothing of what the node does.
+node's name, topics and some of its parameters, and nothing of what the node does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,15 @@ POLL_S = 0.1  # how often a pending answer is looked at
 ANSWER_S = 1.0  # a get_state request without an answer for so long is sent again
 FASTDDS_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # of Fast DDS 2 and 3
 
-STRING_PARAMETERS = ("preset", "checkpoint", "device", "image_transport")  # arguments that are parameters of the node
+STRING_PARAMETERS = {  # arguments that are parameters of the node
+    "preset": "preset",
+    "checkpoint": "checkpoint",
+    "device": "device",
+    "image_transport": "image_transport",
+    "pose_source": "pose.source",
+    "tip_link": "pose.tip_link",
+    "base_link": "pose.base_link",
+}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -51,6 +59,17 @@ def generate_launch_description() -> LaunchDescription:
             ),
             _argument("joint_commands_topic", "joint_commands", "Topic of the joint commands."),
             _argument("joint_states_topic", "joint_states", "Topic of the measured joint states."),
+            _argument(
+                "pose_source",
+                "",
+                f"Where end-effector poses come from, for models that need them. {keep}",
+                choices=["", "names", "pose_topic", "forward_kinematics"],
+            ),
+            _argument("tip_link", "", f"Link whose pose forward kinematics compute. {keep}"),
+            _argument("base_link", "", f"Link that poses are relative to. {keep}"),
+            _argument("robot_description_topic", "robot_description", "Topic of the robot description (URDF)."),
+            _argument("pose_topic", "end_effector_pose", "Topic of the measured end-effector poses."),
+            _argument("commanded_pose_topic", "commanded_pose", "Topic of the commanded end-effector poses."),
             _argument("namespace", "", "Namespace of the node."),
             _argument("node_name", "vjepa_predictor", "Name of the node."),
             _argument("use_sim_time", "", f"true takes the time from /clock; true or false. {keep}"),
@@ -121,7 +140,9 @@ def _node(context: LaunchContext) -> list[Any]:
         raise RuntimeError(f"params_file: {params_file} is not a file")
     # Typed, or YAML would turn a preset or a path that looks like a number into one.
     overrides: dict[str, Any] = {
-        name: ParameterValue(given[name], value_type=str) for name in STRING_PARAMETERS if given[name]
+        parameter: ParameterValue(given[name], value_type=str)
+        for name, parameter in STRING_PARAMETERS.items()
+        if given[name]
     }
     if given["use_sim_time"]:
         overrides["use_sim_time"] = _read(context, "use_sim_time", _boolean)
@@ -139,6 +160,9 @@ def _node(context: LaunchContext) -> list[Any]:
             ("image/compressed", f"{given['image_topic']}/compressed"),  # a rule matches whole names only
             ("joint_commands", given["joint_commands_topic"]),
             ("joint_states", given["joint_states_topic"]),
+            ("robot_description", given["robot_description_topic"]),
+            ("end_effector_pose", given["pose_topic"]),
+            ("commanded_pose", given["commanded_pose_topic"]),
         ],
         ros_arguments=["--log-level", f"{logger}:={given['log_level']}"],
         additional_env=_environment(context),

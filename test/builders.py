@@ -11,6 +11,8 @@ import numpy as np
 from vjepa_ros.stream.actions import Steps
 from vjepa_ros.stream.config import SignalConfig, StreamConfig
 from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.future import Future
+from vjepa_ros.stream.pose_config import PoseConfig
 from vjepa_ros.stream.signal import Vector
 from vjepa_ros.stream.window import Window, WindowStream
 
@@ -28,6 +30,15 @@ def signal_config(prefix: str = "actions", names: tuple[str, ...] = NAMES, **cha
     return SignalConfig(prefix=prefix, joint_names=names, **{**values, **changes})
 
 
+def pose_config(**changes: Any) -> PoseConfig:
+    """No poses but those that joint_names names; changes by name."""
+    values: dict[str, Any] = {
+        "source": "names", "actions": "measured", "tip_link": "", "base_link": "", "gripper_joint": "",
+        "gripper_open": 0.0, "gripper_closed": 1.0,
+    }  # fmt: skip
+    return PoseConfig(**{**values, **changes})
+
+
 def stream_config(**changes: Any) -> StreamConfig:
     """Strategy A on 16 frames, two joints; changes by name, timeout_s, on_missing and alignment for both signals."""
     shared = {name: changes.pop(name) for name in ("timeout_s", "on_missing", "alignment") if name in changes}
@@ -35,7 +46,8 @@ def stream_config(**changes: Any) -> StreamConfig:
         "num_frames": 16, "stride": 2, "phase": "first", "hop": 2, "frame_rate_hz": 0.0, "max_gap_s": 1.0,
         "jump_back_s": 1.0, "max_wait_s": 0.2, "command_type": "JointState", "reduction": "pick", "tail": "hold",
         "state_source": "joint_states", "commands": signal_config("actions", **shared),
-        "states": signal_config("states", **shared),
+        "states": signal_config("states", **shared), "pose": pose_config(),
+        "horizon": 1,
     }  # fmt: skip
     return StreamConfig(**{**values, **changes})
 
@@ -99,6 +111,7 @@ def oracle_arguments(config: StreamConfig) -> dict[str, Any]:
         "alignment": config.commands.alignment, "state_alignment": config.states.alignment,
         "reduction": config.reduction, "tail": config.tail, "trajectory": config.command_type == "JointTrajectory",
         "state_source": config.state_source, "dims": (config.commands.dim, config.states.dim),
+        "horizon": config.horizon,
     }  # fmt: skip
 
 
@@ -111,6 +124,11 @@ def assert_same(windows: list[Window], expected: list[dict[str, Any]]) -> None:
         # Rotations are multiplied in another order there; all else is the same arithmetic.
         np.testing.assert_allclose(window.actions.values, want["actions"], rtol=0, atol=1e-9)
         np.testing.assert_allclose(window.states.values, want["states"], rtol=0, atol=1e-12)
+        ahead = window.future
+        assert list(ahead.steps_ns) == want.get("future_step_stamps", [])
+        assert list(ahead.sources) == want.get("future_sources", [])
+        wanted = want.get("future_actions", np.zeros((0, window.actions.values.shape[1])))
+        np.testing.assert_allclose(ahead.values, wanted, rtol=0, atol=1e-9, strict=True)
 
 
 def assert_own_images(windows: list[Window]) -> None:
@@ -120,8 +138,13 @@ def assert_own_images(windows: list[Window]) -> None:
         np.testing.assert_array_equal(shown, np.array([f.stamp_ns / MS for f in window.frames], np.float32))
 
 
-def model_window(frames: int = 0, actions: int = 0, states: int = 0, nan_frame: int | None = None) -> Window:
-    """A window that fits the preset tiny and seven joints; the numbers are the seeds of its contents."""
+def model_window(
+    frames: int = 0, actions: int = 0, states: int = 0, nan_frame: int | None = None, ahead: int = 0
+) -> Window:
+    """A window that fits the preset tiny and seven joints; the numbers are the seeds of its contents.
+
+    With ``ahead`` future actions, all of them held.
+    """
     stamps_ns = tuple(index * 50 * MS for index in range(16))
     images = np.random.default_rng(frames).normal(size=(16, 3, 64, 64)).astype(np.float32)
     if nan_frame is not None:
@@ -132,4 +155,8 @@ def model_window(frames: int = 0, actions: int = 0, states: int = 0, nan_frame: 
         values = np.random.default_rng(100 + seed).normal(size=(8, 7))
         signals.append(Steps(values, tuple(stamp - before_ns for stamp in step_stamps_ns), missing=0, usable=True))
     shots = tuple(Frame(stamp_ns, "camera", image) for stamp_ns, image in zip(stamps_ns, images, strict=True))
-    return Window(0, 0, shots, step_stamps_ns, *signals, late=5)
+    future_values = np.random.default_rng(1000 + actions).normal(size=(ahead, 7))
+    future_steps_ns = tuple((16 + 2 * step) * 50 * MS for step in range(ahead))
+    return Window(
+        0, 0, shots, step_stamps_ns, *signals, late=5, future=Future(future_values, future_steps_ns, ("held",) * ahead)
+    )

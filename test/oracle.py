@@ -83,6 +83,53 @@ def trajectories(messages, timeout_ns, alignment, measured):
     return at
 
 
+def plans(messages, timeout_ns, alignment, measured):
+    """A function (now, time) -> (value or None, source): what is in force now means to do at any other time."""
+    messages = sorted(messages, key=lambda message: message[0])
+
+    def at(now, time):
+        force = [message for message in messages if message[0] <= now]
+        if not force or now - force[-1][0] - force[-1][1][-1][0] > timeout_ns:
+            return None, "held"
+        start, points = force[-1]
+        if time < start + points[0][0]:
+            value, missing = measured(now)
+            return (None, "held") if missing else (value, "measured")
+        index = max(i for i, (offset, _) in enumerate(points) if start + offset <= time)
+        around = [(start + offset - time, value) for offset, value in points[index : index + 2]]
+        source = "trajectory" if time <= start + points[-1][0] else "held"
+        return between(around[0], around[1] if len(around) == 2 else None, alignment), source
+
+    return at
+
+
+def future_of(window, times, last, plan, o):
+    """Actions, times and sources of the steps after the last one, which has the action ``last``."""
+    kind, period = o["reduction"], neighbours(times, o)[1] - times[-1]
+    now = window[-1] if kind == "mean" else times[-1]
+    actions, sources = [], []
+    for step in (times[-1] + ahead * period for ahead in range(1, o["horizon"])):
+        first = window[-o["stride"] :]  # the frames of the last step, moved to this one
+        asked = {
+            "mean": [frame + step - times[-1] for frame in first],
+            "difference": [step - period, step],
+            "pose_delta": [step, step + period],
+        }.get(kind, [step])
+        read = [plan(now, time) for time in asked]
+        values = [value for value, _ in read]
+        if any(value is None for value in values):
+            actions.append(np.zeros_like(last) if kind == "difference" else last)
+            sources.append("held")
+            continue
+        if kind == "pose_delta":
+            actions.append(pose_change(*values))
+        else:
+            actions.append(values[1] - values[0] if kind == "difference" else np.mean(values, axis=0))
+        sources.append(next((s for s in ("trajectory", "measured") if s in [source for _, source in read]), "held"))
+    steps = [times[-1] + ahead * period for ahead in range(1, o["horizon"])]
+    return np.array(actions).reshape(-1, len(last)), steps, sources
+
+
 def turn(angles):
     """Extrinsic xyz: about x, then y, then z of the fixed frame."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
@@ -165,12 +212,13 @@ def neighbours(times, o):
 
 DEFAULTS = {
     "alignment": "hold", "state_alignment": "hold", "reduction": "pick", "tail": "hold", "trajectory": False,
-    "state_source": "joint_states", "dims": (7, 7),
+    "state_source": "joint_states", "dims": (7, 7), "horizon": 1,
 }  # fmt: skip
 
 
 def windows(frames, commands, states, measured=(), **options):
-    """All windows, in order: dicts with epoch, frame_stamps, step_stamps, actions, states.
+    """All windows, in order: dicts with epoch, frame_stamps, step_stamps, actions, states and, for a horizon above 1,
+    future_actions, future_step_stamps, future_sources.
 
     ``frames`` are (stamp,) tuples; ``measured`` are (stamp, vector) of the commanded joints, for trajectories. After a
     jump back of time the n-th stretch of each list belongs to the n-th of the others.
@@ -185,8 +233,9 @@ def windows(frames, commands, states, measured=(), **options):
         if o["trajectory"]:
             measured_at = sampled(meas, o["state_timeout_ns"], o["state_alignment"])
             command_at = trajectories(cmds, o["timeout_ns"], o["alignment"], measured_at)
+            plan = plans(cmds, o["timeout_ns"], o["alignment"], measured_at)
         else:
-            command_at = sampled(cmds, o["timeout_ns"], o["alignment"])
+            command_at, plan = sampled(cmds, o["timeout_ns"], o["alignment"]), lambda now, time: (None, "held")
         stamps = [message[0] for message in stretch]
         for run in runs(stamps, o["frame_rate"], o["max_gap_ns"]):
             for end in range(o["num_frames"], len(run) + 1, o["hop"]):
@@ -209,5 +258,9 @@ def windows(frames, commands, states, measured=(), **options):
                     observed = step_values([[at(t)] for t in asked], lambda _, v: v[0], o["dims"][1], missing)
                 if actions is not None and observed is not None:
                     row = {"epoch": epoch, "frame_stamps": window, "step_stamps": times}
-                    out.append({**row, "actions": actions, "states": observed})
+                    row |= {"actions": actions, "states": observed}
+                    if o["horizon"] > 1:
+                        ahead = future_of(window, times, actions[-1], plan, o)
+                        row |= zip(("future_actions", "future_step_stamps", "future_sources"), ahead, strict=True)
+                    out.append(row)
     return out

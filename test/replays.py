@@ -10,8 +10,8 @@ import numpy as np
 import oracle
 import recorded
 
-from vjepa_ros import replay_cli
-from vjepa_ros.digest import Digest
+from vjepa_ros.replay import cli
+from vjepa_ros.replay.digest import Digest
 
 PARAMS = recorded.BAG.parents[2] / "config" / "predictor.yaml"
 ONE_THREAD = ("--set", "threads=1", "device=cpu")
@@ -19,7 +19,7 @@ ONE_THREAD = ("--set", "threads=1", "device=cpu")
 
 def run(*arguments: Any) -> int:
     """The exit status of the command."""
-    return replay_cli.main([*map(str, arguments), "--params", str(PARAMS), *ONE_THREAD])
+    return cli.main([*map(str, arguments), "--params", str(PARAMS), *ONE_THREAD])
 
 
 def report(out: Path) -> dict[str, Any]:
@@ -33,9 +33,9 @@ def lines(dump: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in dump.read_text(encoding="utf-8").splitlines()]
 
 
-def expected(bag: Path, max_wait_s: float = 0.2) -> list[dict[str, Any]]:
+def expected(bag: Path, max_wait_s: float = 0.2, **options: Any) -> list[dict[str, Any]]:
     """The oracle's windows of a bag."""
-    arguments = recorded.oracle_arguments() | {"max_wait_ns": round(max_wait_s * 1e9)}
+    arguments = recorded.oracle_arguments() | {"max_wait_ns": round(max_wait_s * 1e9)} | options
     return oracle.windows(*recorded.oracle_lists(bag), **arguments)
 
 
@@ -43,7 +43,8 @@ def digest(windows: list[dict[str, Any]]) -> dict[str, str]:
     """The hashes of windows given as dictionaries: the oracle's, a dump's, or those of ``window_info``."""
     found = Digest()
     for window in windows:
-        found.add_window(*(window[key] for key in ("epoch", "frame_stamps", "step_stamps", "actions", "states")))
+        keys = ("epoch", "frame_stamps", "step_stamps", "actions", "states")
+        found.add_window(*(window[key] for key in keys), future_actions=window.get("future_actions", ()))
     return found.hexadecimal(latents=False)
 
 
@@ -54,3 +55,5 @@ def assert_equal(got: list[dict[str, Any]], want: list[dict[str, Any]]) -> None:
         assert (one["epoch"], one["step_stamps"]) == (other["epoch"], other["step_stamps"])
         np.testing.assert_array_equal(one["actions"], other["actions"])
         np.testing.assert_array_equal(one["states"], other["states"])
+        for key in ("future_actions", "future_step_stamps", "future_sources"):
+            np.testing.assert_array_equal(one.get(key, []), other.get(key, []))

@@ -35,6 +35,7 @@ PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES
 STREAM, MODEL, TOPICS = (f"/vjepa_predictor: {part}" for part in ("stream", "model", "topics"))
 LARGE_SHAPE = (1, 32, 49, 1024)  # 6.4 MB of float32
 LARGE_HZ = 10.0
+SUBSCRIBED_WITHIN_S = 30.0
 MIN_COMMANDS, MIN_IMAGES, MAX_P99_MS, MAX_GROWTH_MB = 0.99, 0.97, 25.0, 20.0
 
 
@@ -45,9 +46,7 @@ def send(seconds: float, width: int, height: int, hz: float, command_hz: float, 
     reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
     images = node.create_publisher(Image, "image", QoSProfile(depth=30 if reliable else 5, reliability=reliability))
     commands = node.create_publisher(JointState, "joint_commands", QoSProfile(depth=1000))
-    while not (images.get_subscription_count() and commands.get_subscription_count()):
-        time.sleep(0.05)
-    time.sleep(0.5)
+    wait_for_subscribers(images, commands)
     image = Image(height=height, width=width, encoding="rgb8", step=width * 3)
     image.data.frombytes(os.urandom(width * 3) * height)
     started_s, sent = time.monotonic(), {"images": 0, "commands": 0}
@@ -65,6 +64,26 @@ def send(seconds: float, width: int, height: int, hz: float, command_hz: float, 
     time.sleep(1.0)  # the middleware may still have some to hand over
     node.destroy_node()
     rclpy.shutdown()
+
+
+def wait_for_subscribers(*publishers: Any) -> None:
+    """Return when each publisher has a subscriber, and a little later: that side must know of it too.
+
+    Raises:
+        SystemExit: naming the topics that nobody has subscribed to in time.
+    """
+    end_s = time.monotonic() + SUBSCRIBED_WITHIN_S
+    while unheard := [publisher.topic for publisher in publishers if not publisher.get_subscription_count()]:
+        if time.monotonic() > end_s:
+            sys.exit(f"nobody has subscribed to {', '.join(unheard)} in {SUBSCRIBED_WITHIN_S:g} s")
+        time.sleep(0.05)
+    time.sleep(0.5)
+
+
+def require_success(sender: Any) -> None:
+    """End here where the sender could not do its part; it has said why."""
+    if sender.returncode != 0:
+        sys.exit(f"the sender ended with {sender.returncode}")
 
 
 def soak(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -112,6 +131,7 @@ def _watch(predictor: Predictor, robot: Robot, sender: Any, arguments: argparse.
         robot.predicted.clear()
         robot.windows.clear()
         robot.window_messages.clear()
+    require_success(sender)
     robot.diagnostics.clear()
     assert robot.spin(lambda: {STREAM, MODEL, TOPICS} <= robot.diagnostics.keys())
     robot.settle(2.5)  # the last report comes after the last message
@@ -148,9 +168,7 @@ def send_large(count: int) -> None:
     rclpy.init()
     node = rclpy.create_node("large")
     publisher = node.create_publisher(Image, "large_latents", qos.LATENTS())
-    while not publisher.get_subscription_count():
-        time.sleep(0.05)
-    time.sleep(0.5)
+    wait_for_subscribers(publisher)
     values = np.random.default_rng(0).standard_normal(LARGE_SHAPE, np.float32)
     started_s = time.monotonic()
     for number in range(count):
@@ -192,6 +210,7 @@ def large(count: int, with_profile: bool) -> dict[str, Any]:
     sender = subprocess.Popen([sys.executable, __file__, "--send-large", str(count)], stdout=subprocess.PIPE)
     while sender.poll() is None:
         rclpy.spin_once(node, timeout_sec=0.1)
+    require_success(sender)
     own_mb = segment_mb()
     node.destroy_node()
     rclpy.shutdown()

@@ -57,6 +57,8 @@ def test_sizes_are_whole_numbers_of_at_least_one(name: str, value: Any) -> None:
         ({"num_frames": 15}, "num_frames"),  # not whole tubelets
         ({"encoder_heads": 3}, "encoder_heads"),
         ({"predictor_heads": 5}, "predictor_heads"),
+        ({"context_steps": -1}, "context_steps"),
+        ({"context_steps": 1.5}, "context_steps"),
         ({"encoder_heads": 16}, "encoder_heads"),  # 4 channels a head: no pair left for each axis
         ({"predictor_dim": 21}, "predictor_heads"),  # 7 channels a head cannot be turned in pairs
         ({"encoding": "video"}, "encoding"),

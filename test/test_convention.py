@@ -16,7 +16,10 @@ from vjepa_ros.node_config import NodeConfig, resolve
 
 DATA = Path(__file__).parent / "data" / "reference"
 JOINTS = [f"joint{index}" for index in range(7)]
-TRAINED = ["frame_rate=4.0", "actions.phase=last", f"joint_names={json.dumps(JOINTS)}", "actions.mean=[1,2,3,4,5,6,7]"]
+TRAINED = [
+    "context_steps=3", "frame_rate=4.0", "actions.phase=last", f"joint_names={json.dumps(JOINTS)}",
+    "actions.mean=[1,2,3,4,5,6,7]",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def configured(weights: Path, **changes: Any) -> NodeConfig:
     values = {
         "preset": str(weights.with_suffix(".yaml")), "checkpoint": str(weights), "joint_names": JOINTS,
-        "frame_rate": 4.0, "actions.phase": "last",
+        "frame_rate": 4.0, "actions.phase": "last", "context_steps": 3,
     }  # fmt: skip
     return resolve({**values, **changes})
 
@@ -59,6 +62,7 @@ def test_a_rollout_advances_states_as_the_weights_were_trained(weights: Path) ->
 @pytest.mark.parametrize(
     ("name", "value", "trained"),
     [
+        ("context_steps", 4, "3"),
         ("encoding", "frame_repeat", "'clip'"),
         ("preprocessing", "eval", "'square'"),
         ("frame_rate", 5.0, "4.0"),

@@ -16,7 +16,8 @@ import vjepa_ros
 from vjepa_ros import conversion
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import CheckpointError
-from vjepa_ros.model.sidecar import Sidecar
+from vjepa_ros.model.sidecar import Sidecar, sidecar_path
+from vjepa_ros.outputs import whole
 
 
 @pytest.fixture
@@ -103,7 +104,8 @@ def test_what_the_sidecar_says(training_checkpoint, folder, preset):
         "predictor_dim": 64, "predictor_depth": 3, "predictor_heads": 2, "action_dim": 7, "state_dim": 7,
     }  # fmt: skip
     assert sidecar.convention == {
-        "encoding": "clip", "preprocessing": "droid", "frame_rate": 4.0, "actions.reduction": "pick",
+        "context_steps": 0, "encoding": "clip", "preprocessing": "droid", "frame_rate": 4.0,
+        "actions.reduction": "pick",
         "actions.phase": "last", "actions.alignment": "hold", "actions.tail": "hold", "joint_names": [],
         "states.source": "joint_states", "states.alignment": "hold", "state_names": [],
     }  # fmt: skip
@@ -243,10 +245,12 @@ def test_a_failing_disk(folder, preset):
 
 def test_a_second_conversion_to_the_same_place_is_refused(folder, preset, capsys):
     out = folder / "small.safetensors"
-    with conversion._work_folder(out):
+    with whole([sidecar_path(out), out], tool="vjepa_convert", force=False) as new:
         status, sentence = refused(capsys, CHECKPOINT, out, "--preset", preset)
         assert (status, sentence) == (1, f"{out}: another vjepa_convert is writing it")
-    assert run(CHECKPOINT, out, "--preset", preset) == 0
+        for path in new.values():
+            path.touch()
+    assert run(CHECKPOINT, out, "--preset", preset, "--force") == 0
 
 
 @pytest.mark.parametrize("part", ["encoder", "predictor"])

@@ -129,6 +129,14 @@ def test_every_parameter_on_the_page_of_alignments_exists() -> None:
     assert names <= BY_NAME.keys()
 
 
+def test_the_page_of_alignments_names_every_reason_to_drop_a_pose() -> None:
+    sources = [(ROOT / "vjepa_ros" / "stream" / file).read_text() for file in ("end_effector.py", "urdf.py")]
+    reasons = {reason for source in sources for reason in re.findall(r'InputError\(\s*"(\w+)"', source)}
+    assert len(reasons) == 5, "fewer: the pattern is out of date"
+    section = ALIGNMENT.split("| dropped as |")[1].split("\n## ")[0]
+    assert reasons | {"missing_joints"} == set(re.findall(r"`([a-z]+_[a-z_]+)`", section)) - {"joint_states"}
+
+
 def test_the_picture_shows_what_the_page_says() -> None:
     """Weights of the commands in each action, by hand: e(k) is at 0, 198, 402, 600 ms; commands every 62 ms."""
     drawn = {

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 import vjepa_ros
 from vjepa_ros.engine import WorldModel
-from vjepa_ros.errors import EngineError
-from vjepa_ros.forecast import Imagination
+from vjepa_ros.errors import ConfigError, EngineError
+from vjepa_ros.forecast import Imagination, load_model
 from vjepa_ros.node_config import NodeConfig, resolve
 from vjepa_ros.stream.actions import Steps
 from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.future import Future
 from vjepa_ros.stream.window import Window
 
 JOINTS = [f"joint{number}" for number in range(7)]
@@ -162,7 +163,14 @@ def moving_window(model: WorldModel, first: int, epoch: int = 0, places: list[in
     joints = Steps(np.random.default_rng(1000 + first).normal(size=(steps, 7)), (0,) * steps, missing=0, usable=True)
     frames = tuple(shots[place] for place in places)
     return Window(
-        epoch, first, frames, tuple(frame.stamp_ns for frame in frames[:: 16 // steps]), joints, joints, late=0
+        epoch,
+        first,
+        frames,
+        tuple(frame.stamp_ns for frame in frames[:: 16 // steps]),
+        joints,
+        joints,
+        late=0,
+        future=Future.none(7),
     )
 
 
@@ -236,3 +244,83 @@ def test_normalisation_reaches_the_model(model: WorldModel, window: Window, part
     _, predictions = own_outputs(model, by_hand)
     np.testing.assert_array_equal(imagined.predicted, predictions[-1:].numpy(), strict=True)
     assert np.abs(imagined.predicted - Imagination(model, config())(window).predicted).max() > 1e-4
+
+
+# -- further ahead
+
+
+def by_hand(model: WorldModel, window: Window, horizon: int) -> torch.Tensor:
+    """(H, 4, 4, 128): each forecast from the last 8 steps; an action, a joint target, is the next state."""
+    context = own_outputs(model, window)[0].reshape(1, -1, 128)
+    actions = torch.tensor(np.concatenate([window.actions.values, window.future.values])[None])
+    states = torch.tensor(window.states.values[None])
+    forecasts = []
+    for step in range(horizon):
+        forecasts.append(model.predict(context, actions[:, step : step + 8], states)[:, -16:])
+        context = torch.cat([context[:, 16:], forecasts[-1]], dim=1)
+        states = torch.cat([states[:, 1:], actions[:, step + 7 : step + 8]], dim=1)
+    return torch.cat(forecasts).reshape(horizon, 4, 4, 128)
+
+
+def test_each_forecast_is_predicted_from_those_before_it(model: WorldModel) -> None:
+    window = model_window(ahead=2)
+    imagined = Imagination(model, config(latents__horizon=3))(window)
+    assert imagined.predicted.shape == (3, 4, 4, 128)
+    np.testing.assert_allclose(imagined.predicted, by_hand(model, window, 3).numpy(), rtol=0, atol=1e-5)
+    nearest = Imagination(model, config())(model_window()).predicted
+    np.testing.assert_allclose(imagined.predicted[:1], nearest, rtol=0, atol=1e-5)
+    assert np.abs(np.diff(imagined.predicted, axis=0)).max() > 1e-3
+
+
+def test_with_all_steps_the_further_forecasts_come_after_the_last_output(model: WorldModel) -> None:
+    window = model_window(ahead=2)
+    every = Imagination(model, config(latents__horizon=3, latents__steps="all", latents__publish_context=True))(window)
+    assert every.predicted.shape == (8 + 2, 4, 4, 128)
+    _, outputs = own_outputs(model, window)
+    np.testing.assert_array_equal(every.predicted[:7], outputs[:7].numpy())
+    forecasts = Imagination(model, config(latents__horizon=3))(window)
+    np.testing.assert_array_equal(every.predicted[-3:], forecasts.predicted)
+
+
+def test_future_actions_change_the_forecasts_after_them_and_no_earlier_one(model: WorldModel) -> None:
+    imagine, window = Imagination(model, config(latents__horizon=3)), model_window(ahead=2)
+    values = window.future.values.copy()
+    values[1] += 1
+    other = replace(window, future=replace(window.future, values=values))
+    before, after = imagine(window).predicted, imagine(other).predicted
+    np.testing.assert_array_equal(after[:2], before[:2])
+    assert np.abs(after[2] - before[2]).max() > 1e-3
+
+
+def test_normalisation_reaches_the_future_actions_and_the_state_model(model: WorldModel) -> None:
+    """The next state is the action as it was read, normalised like states."""
+    std = [abs(number) + 0.5 for number in NUMBERS]
+    norms = {"actions__mean": NUMBERS, "actions__std": std, "states__mean": NUMBERS[::-1], "states__std": std[::-1]}
+    window = model_window(ahead=2)
+    imagined = Imagination(model, config(**norms, latents__horizon=3))(window)
+    actions = np.concatenate([window.actions.values, window.future.values])
+    states = np.concatenate([window.states.values, actions[7:9]])
+    actions, states = (actions - NUMBERS) / std, (states - NUMBERS[::-1]) / std[::-1]
+    context = own_outputs(model, window)[0].reshape(1, -1, 128)
+    for step in range(3):
+        inputs = (torch.tensor(values[None, step : step + 8]) for values in (actions, states))
+        forecast = model.predict(context, *inputs)[:, -16:]
+        np.testing.assert_allclose(imagined.predicted[step].reshape(1, 16, 128), forecast, rtol=0, atol=1e-5)
+        context = torch.cat([context[:, 16:], forecast], dim=1)
+
+
+def test_what_is_observed_is_the_newest_step_of_the_context(model: WorldModel, window: Window) -> None:
+    for name, dtype in (("32FC1", np.float32), ("16FC1", np.float16)):
+        imagined = Imagination(model, config(latents__dtype=name))(window)
+        context, _ = own_outputs(model, window)
+        np.testing.assert_array_equal(imagined.observed(), context[-1].numpy().astype(dtype), strict=True)
+
+
+def test_loading_tries_as_many_forecasts_as_there_will_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(self: WorldModel, *inputs: torch.Tensor, **_: object) -> torch.Tensor:
+        raise EngineError(f"no memory for {inputs[-1].shape[1]} steps")
+
+    monkeypatch.setattr(WorldModel, "rollout", out_of_memory)
+    assert load_model(config(device="cpu")).trained is False
+    with pytest.raises(ConfigError, match="device: no memory for 5 steps"):
+        load_model(config(device="cpu", latents__horizon=5))

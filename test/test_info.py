@@ -65,6 +65,24 @@ def test_all_steps_are_announced(model: WorldModel) -> None:
     assert (info["steps"], info["published"]) == (8, "all")
 
 
+@pytest.mark.parametrize(
+    ("values", "steps", "frames", "offsets_s"),
+    [
+        ({}, 3, [[16, 17], [18, 19], [20, 21]], [0.5, 1.0, 1.5]),
+        ({"latents.steps": "all"}, 10, [[16, 17], [18, 19], [20, 21]], [0.5, 1.0, 1.5]),
+        ({"encoding": "frame_repeat", "hop": 1}, 3, [[16, 16], [17, 17], [18, 18]], [0.25, 0.5, 0.75]),
+        ({"frame_rate": 0.0}, 3, [[16, 17], [18, 19], [20, 21]], None),
+    ],
+)
+def test_every_forecast_is_announced(
+    values: dict[str, Any], steps: int, frames: list[list[int]], offsets_s: list[float] | None
+) -> None:
+    info = info_of(**{"frame_rate": 4.0, "latents.horizon": 3, **values})
+    assert (info["horizon"], info["steps"]) == (3, steps)
+    assert info["forecast_frames"] == frames
+    assert info["forecast_offsets_s"] == offsets_s
+
+
 def test_the_id_is_that_of_the_contents() -> None:
     first, second = info_of(), info_of()
     assert first == second
@@ -86,6 +104,7 @@ def test_the_id_is_that_of_the_contents() -> None:
         ("state_names", [f"other{number}" for number in range(7)], "state_names"),
         ("latents.steps", "all", "steps"),
         ("latents.dtype", "16FC1", "dtype"),
+        ("latents.horizon", 2, "horizon"),
         ("actions.reduction", "mean", "reduction"),
         ("actions.alignment", "linear", "alignment"),
         ("states.source", "none", "state_source"),
@@ -116,9 +135,19 @@ def test_a_window_says_what_it_was_made_of(model: WorldModel) -> None:
     assert values["step_stamps"] == values["frame_stamps"][::2]
     assert values["action_stamps"] == [stamp - 3 for stamp in values["step_stamps"]]
     assert values["state_stamps"] == [stamp - 5 for stamp in values["step_stamps"]]
+    assert values["future_actions"] == values["future_step_stamps"] == values["future_sources"] == []
     pairs = latents.window_values(values)
     keyed = [SimpleNamespace(key=key, value=value) for key, value in pairs.items()]
     read = latents.read_window_info(SimpleNamespace(status=[SimpleNamespace(values=keyed)]))
     assert read == values
     assert read["actions"] == window.actions.values.tolist()  # to the last bit
     assert read["states"] == window.states.values.tolist()
+
+
+def test_a_window_says_what_its_further_forecasts_were_made_of() -> None:
+    window = model_window(ahead=2)
+    values = window_info("0123456789abcdef", window, 0.0, ("", ""))
+    assert values["future_actions"] == window.future.values.tolist()
+    assert values["future_step_stamps"] == [16 * 50_000_000, 18 * 50_000_000]
+    assert values["future_sources"] == ["held", "held"]
+    json.dumps(values)

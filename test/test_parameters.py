@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from vjepa_ros.config import ModelConfig
+from vjepa_ros.config import ModelConfig, QuestionConfig
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.model.presets import load_preset, preset_names
 from vjepa_ros.node_config import resolve
@@ -136,7 +136,7 @@ def test_defaults_and_preset() -> None:
     for field in fields(ModelConfig):
         if field.name != "preset":
             value = getattr(config.model, field.name)
-            assert (list(value) if isinstance(value, tuple) else value) == preset[field.name]
+            assert (list(value) if isinstance(value, tuple) else value) == {"context_steps": 0, **preset}[field.name]
     assert config.model.preset == "tiny"
     stream = config.stream
     assert (stream.num_frames, stream.stride, stream.phase, stream.hop) == (16, 2, "first", 2)
@@ -157,7 +157,8 @@ def test_every_value_reaches_its_place() -> None:
         "window.max_gap_s": 0.5, "time.jump_back_s": 2.0, "actions.phase": "last", "actions.max_wait_s": 0.3,
         "actions.timeout_s": 0.4, "actions.on_missing": "hold", "states.timeout_s": 0.6, "states.on_missing": "zero",
         "queue": "all", "queue_size": 7, "max_failures": 9, "latents.steps": "all", "latents.dtype": "16FC1",
-        "latents.publish_context": True,
+        "latents.publish_context": True, "candidates.max_age_s": 0.7, "candidates.max_count": 11,
+        "candidates.max_horizon": 12, "candidates.batch_size": 13, "candidates.queue_size": 14,
     })  # fmt: skip
     stream = config.stream
     assert (stream.frame_rate_hz, stream.hop, stream.max_gap_s, stream.jump_back_s) == (4.0, 4, 0.5, 2.0)
@@ -169,6 +170,7 @@ def test_every_value_reaches_its_place() -> None:
     assert (config.threads, config.image_transport, config.lossless, config.queue_size) == (3, "compressed", True, 7)
     assert (config.max_failures, config.forecast_only, config.wire_encoding) == (9, False, "16FC1")
     assert config.publish_context
+    assert config.questions == QuestionConfig(0.7, 11, 12, 13, 14)
 
 
 def test_what_the_user_sets_wins_over_the_preset() -> None:
@@ -212,6 +214,17 @@ def test_arrays_do_for_lists() -> None:
     assert config.model.image_size == (32, 48)
 
 
+NOT_ROLLED_OUT: list[tuple[dict[str, Any], str, str]] = [
+    ({"state_names": JOINTS[::-1]}, "state_names", "a rollout advances the state by the commands"),
+    ({"states.field": "velocity"}, "states.field", "position commands say nothing about velocity"),
+    ({"state_names": ["a", "b"], "state_dim": 2}, "state_names", "a rollout advances the state by the commands"),
+    (
+        {"actions.reduction": "pose_delta", "states.source": "commands"}, "states.source",
+        "commands as states are a step behind pose differences",
+    ),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("values", "parameter", "said"),
     [
@@ -231,6 +244,9 @@ def test_arrays_do_for_lists() -> None:
         ({"num_frames": 15}, "num_frames", "15 frames"),
         ({"encoder_heads": 5}, "encoder_heads", "do not divide"),
         ({"mlp_ratio": -2.0}, "mlp_ratio", "-2.0"),
+        ({"latents.horizon": 0}, "latents.horizon", "less than 1"),
+        # what cannot be rolled out is refused where it is asked for, and only there: see below
+        *((values | {"latents.horizon": 2}, parameter, said) for values, parameter, said in NOT_ROLLED_OUT),
         ({"preset": "huge"}, "preset", "'huge' is not one of"),
         ({"preset": "no_such_file.yaml"}, "preset", "no file"),
     ],
@@ -239,6 +255,19 @@ def test_combinations_that_make_no_sense(values: dict[str, Any], parameter: str,
     error = refused(values)
     assert error.parameter == parameter
     assert said in error.reason
+
+
+@pytest.mark.parametrize(("values", "parameter", "said"), NOT_ROLLED_OUT)
+def test_without_a_state_model_there_is_one_forecast(values: dict[str, Any], parameter: str, said: str) -> None:
+    assert resolve({"joint_names": JOINTS, **values}).state_model is None
+    assert "or set latents.horizon: 1" in refused(values | {"latents.horizon": 2}).reason
+
+
+def test_the_horizon_and_its_state_model() -> None:
+    config = resolve({"joint_names": JOINTS, "latents.horizon": 4, "states.std": [2.0] * 7})
+    assert config.stream.horizon == 4
+    assert config.state_model is not None
+    assert (config.state_model.kind, config.state_model.states) == ("target", config.states)
 
 
 def test_states_may_be_fewer_than_actions() -> None:
@@ -284,4 +313,6 @@ def test_effective_values_are_complete_and_plain() -> None:
     assert values["hop"] == 4
     assert values["image_size"] == [64, 64]
     assert values["queue"] == "latest"
-    assert all(BY_NAME[name].is_set(value) or value == [] for name, value in values.items())
+    assert all(
+        BY_NAME[name].is_set(value) or value == BY_NAME[name].fallback or value == [] for name, value in values.items()
+    )

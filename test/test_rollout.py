@@ -10,8 +10,8 @@ from torch import Tensor
 import vjepa_ros
 from vjepa_ros.config import ViewConfig
 from vjepa_ros.engine import WorldModel
-from vjepa_ros.model.rollout import layer_normalize
 from vjepa_ros.errors import ConfigError, ShapeError
+from vjepa_ros.model.block import layer_normalize
 from vjepa_ros.stream.states import Normalization, StateModel
 
 TOLERANCE = 1e-5

@@ -100,7 +100,7 @@ pip_install() {
         fail "pip failed; the whole log is .venv/pip.log"
     }
 }
-printf 'set-up 2/4: packages, next to %s: some minutes, about 1.5 GB\n' "$origin"
+printf 'set-up 2/4: packages, next to %s: some minutes, about 2 GB\n' "$origin"
 pip_install -c .venv/constraints.txt "${requirements[@]}"
 printf 'set-up 3/4: the reference implementation for the tests\n'
 pip_install --no-deps -r requirements/reference.txt
@@ -108,7 +108,7 @@ pip_install --no-deps -r requirements/reference.txt
 printf 'set-up 4/4: does it run?\n'
 tools/run.sh -c '
 import cv2, numpy, rclpy, torch, yaml
-import diagnostic_msgs.msg, lifecycle_msgs.msg, sensor_msgs.msg, std_msgs.msg, std_srvs.srv, trajectory_msgs.msg
+import diagnostic_msgs.msg, geometry_msgs.msg, lifecycle_msgs.msg, sensor_msgs.msg, std_msgs.msg, std_srvs.srv, trajectory_msgs.msg
 rclpy.init()
 middleware = rclpy.get_rmw_implementation_identifier()
 rclpy.shutdown()

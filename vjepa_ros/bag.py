@@ -28,7 +28,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
-from vjepa_ros import latents
+from vjepa_ros import latents, outputs
 from vjepa_ros.cut_mcap import CutMcap
 from vjepa_ros.errors import BagError, InputError
 
@@ -217,13 +217,15 @@ class LatentBag:
         context: whether there are context latents too.
 
     Raises:
-        OSError: by every method, where the disk is full or fails.
+        OSError: by every method, where the disk is full or fails; it names the bag.
     """
 
     def __init__(self, folder: Path, node_name: str, *, context: bool) -> None:
+        self._folder = folder
         self._name = node_name
         self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
-        self._writer.open()
+        with outputs.naming(folder):
+            self._writer.open()
         latched = _qos(1, QosDurability.TRANSIENT_LOCAL)
         self._info = self._topic("latent_info", STRING, latched)
         self._window = self._topic("window_info", DIAGNOSTICS, _qos(10))
@@ -235,7 +237,9 @@ class LatentBag:
         return self._writer.add_connection(topic, kind, typestore=_TYPES, offered_qos_profiles=qos)
 
     def _write(self, connection: Connection, at_ns: int, message: Any) -> None:
-        self._writer.write(connection, at_ns, _TYPES.serialize_cdr(message, connection.msgtype))
+        data = _TYPES.serialize_cdr(message, connection.msgtype)
+        with outputs.naming(self._folder):
+            self._writer.write(connection, at_ns, data)
 
     def info(self, text: str, at_ns: int) -> None:
         """Write ``latent_info``, JSON, as published at a time."""
@@ -262,11 +266,13 @@ class LatentBag:
 
     def close(self) -> None:
         """Finish the bag; without it there is none."""
-        self._writer.close()
+        with outputs.naming(self._folder):
+            self._writer.close()
 
     def abort(self) -> None:
         """Close the files of a bag that will not be finished."""
-        self._writer.abort()
+        with outputs.naming(self._folder):
+            self._writer.abort()
 
 
 def _new(kind: str, **fields: Any) -> Any:

@@ -61,6 +61,7 @@ class ModelConfig:
         action_dim, state_dim: A and S.
         encoding: how a window goes through the encoder.
         preprocessing: how a camera image becomes the encoder's input.
+        context_steps: the newest steps that a forecast is made from at most; 0, where a preset does not say, for all.
 
     Raises:
         ConfigError: where a value or a combination makes no sense; it names the parameter.
@@ -82,6 +83,7 @@ class ModelConfig:
     state_dim: int
     encoding: Encoding
     preprocessing: Preprocessing
+    context_steps: int = 0
 
     def __post_init__(self) -> None:
         for name in (
@@ -105,6 +107,10 @@ class ModelConfig:
         require(
             self.num_frames % self.tubelet_size == 0,
             "num_frames", f"{self.num_frames} frames are not a multiple of tubelet_size {self.tubelet_size}",
+        )  # fmt: skip
+        require(
+            isinstance(self.context_steps, int) and self.context_steps >= 0,
+            "context_steps", f"must be a whole number of at least 0, not {self.context_steps!r}",
         )  # fmt: skip
         for part in ("encoder", "predictor"):
             dim, heads = getattr(self, f"{part}_dim"), getattr(self, f"{part}_heads")
@@ -131,6 +137,29 @@ class ModelConfig:
     def steps(self) -> int:
         """T', the steps of a window."""
         return self.num_frames // self.stride
+
+    @property
+    def most_context(self) -> int:
+        """The newest steps that a forecast is made from at most."""
+        return min(self.context_steps or self.steps, self.steps)
+
+
+@dataclass(frozen=True)
+class QuestionConfig:
+    """How questions about candidate actions are answered; the parameters ``candidates.*``.
+
+    Attributes:
+        max_age_s: a window older than this is not asked about.
+        max_count, max_horizon: the most candidates, and steps of each, in one question.
+        batch_size: candidates that the model rolls out at once.
+        queue_size: questions that wait at most.
+    """
+
+    max_age_s: float
+    max_count: int
+    max_horizon: int
+    batch_size: int
+    queue_size: int
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,15 @@
 """From a training checkpoint to what inference needs: a ``.safetensors`` and its sidecar, tried out, all or nothing.
 
-The two files are written and tried out in a folder of their own beside the output, ``OUT.safetensors.vjepa_convert``,
-and moved to their places at the very end, the weights last: however the program ends, weights that lie there are whole
-and have their sidecar. What a killed run leaves in that folder, the next one clears. It knows no ROS, no network and no
-command line (:mod:`vjepa_ros.convert` does).
+The two files are written and tried out beside the output (:mod:`vjepa_ros.outputs`) and moved to their places at the
+very end, the weights last: however the program ends, weights that lie there are whole and have their sidecar. It knows
+no ROS, no network and no command line (:mod:`vjepa_ros.convert` does).
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +17,9 @@ import torch
 from torch import Tensor
 
 import vjepa_ros
-from vjepa_ros import devices, engine
+from vjepa_ros import devices, engine, outputs
 from vjepa_ros.config import ModelConfig
-from vjepa_ros.errors import CheckpointError, ConfigError
+from vjepa_ros.errors import CheckpointError, ConfigError, OutputError
 from vjepa_ros.model.checkpoint import read_checkpoint
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
@@ -37,6 +33,7 @@ from vjepa_ros.stream.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 DTYPES = ("float32", "bfloat16")
 SUFFIX = ".safetensors"
+TOOL = "vjepa_convert"
 
 Report = Callable[[str, int, int], None]
 """Called with (what is being done, bytes done, bytes to do)."""
@@ -68,7 +65,7 @@ def record(preset: str, settings: dict[str, Any]) -> Recorded:
         names: values[names] or [f"joint{index}" for index in range(values[dim])]
         for names, dim in (("joint_names", "action_dim"), ("state_names", "state_dim"))
     }
-    config = resolve({"preset": preset, **settings, **joints}).model
+    config = resolve({"preset": preset, **settings, **joints, "pose.source": "names"}).model  # nor of which robot
     sizes, convention, normalization = (
         {name: values[name] for name in names} for names in (SIZES, CONVENTION, JOINT_NORMALIZATION)
     )
@@ -100,8 +97,9 @@ def convert(
         What the sidecar says.
 
     Raises:
-        CheckpointError: where the checkpoint is refused, ``out`` must not be written, the disk is full, or the result
-            is not the same as its source.
+        CheckpointError: where the checkpoint is refused, the disk is full, or the result is not the same as its source.
+        OutputError: where ``out`` must not be written.
+        OSError: where the disk fails.
         EngineError: where the memory does not suffice.
     """
     _check_places(checkpoint, out, force)
@@ -110,7 +108,9 @@ def convert(
     torch_dtype = devices.DTYPES[dtype]
     parts = PARTS[:1] if encoder_only else PARTS
     size = _check_space(out, [encoder] if encoder_only else [encoder, predictor], torch_dtype)
-    with devices.failures("converting"), _work_folder(out) as folder:
+    places = (sidecar_path(out), out)  # weights would be taken for whole without their sidecar: they come last
+    with devices.failures("converting"), outputs.whole(places, tool=TOOL, force=force) as new:
+        new_sidecar, new_weights = (new[place] for place in places)
         weights = read_checkpoint(
             checkpoint,
             encoder,
@@ -121,7 +121,7 @@ def convert(
         )
         report("writing", 0, size)
         tensors = {part: getattr(weights, part) for part in parts}
-        write_safetensors(folder / out.name, tensors)
+        write_safetensors(new_weights, tensors)
         report("writing", size, size)
         source = model_hash({part: weights.hashes[part] for part in parts})
         sidecar = Sidecar(
@@ -138,26 +138,24 @@ def convert(
             source={"file": checkpoint.name, "key": str(weights.checkpoint_key), "hash": source},
             parts={part: {"hash": part_hash(tensors[part]), "source": source} for part in parts},
         )
-        sidecar.write(sidecar_path(folder / out.name))
+        sidecar.write(new_sidecar)
+        # safetensors writes files that nobody else may read
+        new_weights.chmod(new_sidecar.stat().st_mode)
         report("checking", 0, size)
         expected = _outputs(recorded.config, encoder, predictor, weights)
         del weights, tensors, encoder, predictor  # room for the result
-        _check_result(folder / out.name, recorded.config, dtype, encoder_only, expected)
+        _check_result(new_weights, recorded.config, dtype, encoder_only, expected)
         report("checking", size, size)
-        _publish(folder, out)
     return sidecar
 
 
 def _check_places(checkpoint: Path, out: Path, force: bool) -> None:
     if out.suffix != SUFFIX:
         raise ConfigError("OUT", f"{out} must end in {SUFFIX}")
-    if not out.parent.is_dir():
-        raise CheckpointError(f"{out}: there is no folder {out.parent}")
     for path in (out, sidecar_path(out)):
         if path.exists() and checkpoint.exists() and path.samefile(checkpoint):
-            raise CheckpointError(f"{path}: is the checkpoint itself; give the output another name")
-        if path.exists() and not force:
-            raise CheckpointError(f"{path}: is there already; --force replaces it")
+            raise OutputError(f"{path}: is the checkpoint itself; give the output another name")
+        outputs.require_free(path, force=force)
 
 
 def _check_space(out: Path, modules: list[Encoder | Predictor], dtype: torch.dtype) -> int:
@@ -169,28 +167,11 @@ def _check_space(out: Path, modules: list[Encoder | Predictor], dtype: torch.dty
     return needed
 
 
-@contextmanager
-def _work_folder(out: Path) -> Iterator[Path]:
-    """An empty folder beside the output, ours alone while we are in it, gone afterwards."""
-    folder = out.with_name(f"{out.name}.vjepa_convert")
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:  # the kernel drops the lock with the process, however that ends
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CheckpointError(f"{out}: another vjepa_convert is writing it") from error
-        try:
-            for left_over in folder.iterdir():
-                if left_over.name != "lock":
-                    left_over.unlink()
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)  # on NFS, the open lock keeps an empty folder there
-
-
 def _outputs(config: ModelConfig, encoder: Encoder, predictor: Predictor, weights: Weights) -> tuple[Tensor, Tensor]:
     dtype = weights.encoder["norm.weight"].dtype
-    return _try_out(engine.WorldModel(config, encoder, predictor, weights, torch.device("cpu"), dtype, {}))
+    taken = replace(weights, encoder=dict(weights.encoder), predictor=dict(weights.predictor))  # a model empties them
+    model = engine.WorldModel(config, encoder, predictor, taken, torch.device("cpu"), dtype, {}, fast=False)
+    return _try_out(model)
 
 
 def _try_out(model: engine.WorldModel) -> tuple[Tensor, Tensor]:
@@ -215,27 +196,6 @@ def _check_result(
         if not torch.equal(ours, source):
             difference = (ours - source).abs().max().item()
             raise CheckpointError(f"{path}: gives other {name} than its source (by up to {difference:.1e})")
-
-
-def _publish(folder: Path, out: Path) -> None:
-    """Move the pair into place: the sidecar before the weights that would be taken for whole without it."""
-    weights, sidecar = folder / out.name, sidecar_path(folder / out.name)
-    weights.chmod(sidecar.stat().st_mode)  # safetensors writes files that nobody else may read
-    for path in (weights, sidecar):
-        _sync(path)
-    out.unlink(missing_ok=True)  # else a kill between the two moves would leave old weights with a new sidecar
-    for path in (sidecar, weights):
-        path.replace(out.with_name(path.name))
-        _sync(out.parent)
-
-
-def _sync(path: Path) -> None:
-    """See a file, or the names in a folder, on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _shares(levels: Any) -> list[float]:

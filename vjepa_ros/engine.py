@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from vjepa_ros.config import ModelConfig, ViewConfig
 from vjepa_ros.devices import failures, find_device, find_dtype
 from vjepa_ros.errors import ShapeError
+from vjepa_ros.model.block import layer_normalize
+from vjepa_ros.model.build import build
 from vjepa_ros.model.checkpoint import read_checkpoint
 from vjepa_ros.model.encoder import Encoder
-from vjepa_ros.model.fast.encoder import FastEncoder
-from vjepa_ros.model.fast.kernels import choose_kernels
 from vjepa_ros.model.fast.predictor import FastPredictor
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import load_preset, model_config
-from vjepa_ros.model.rollout import Observed, check_observed, check_future, layer_normalize, mean_distance, roll_out
+from vjepa_ros.model.rollout import Observed, check_future, check_observed, mean_distance, roll_out
 from vjepa_ros.model.sidecar import with_training
 from vjepa_ros.model.weights import Weights, random_weights
 from vjepa_ros.stream.preprocess import Preprocess
@@ -109,7 +109,7 @@ class WorldModel:
         device: torch.device,
         dtype: torch.dtype,
         convention: Mapping[str, Any],
-        fast: bool = True,
+        fast: bool,
     ) -> None:
         self.config = config
         self.grid = Grid.of(config)
@@ -120,18 +120,8 @@ class WorldModel:
         self.trained = weights.trained
         self.notice = weights.notice
         self.weights_hash = weights.hash()
-        self.encoder: Encoder | FastEncoder = encoder
-        self.predictor: Predictor | FastPredictor = predictor
-        self.kernels = ""
         with failures("loading the weights"):
-            _place(encoder, weights.encoder, device, dtype)
-            _place(predictor, weights.predictor, device, dtype)
-            if fast:
-                kernels = choose_kernels(device, dtype)
-                self.encoder, self.predictor = FastEncoder(encoder, kernels), FastPredictor(predictor, kernels)
-                self.kernels = kernels.name
-            else:
-                encoder.patch_embed.fold()
+            self.encoder, self.predictor, self.kernels = build(encoder, predictor, weights, device, dtype, fast)
 
     def preprocess(self, frames: NDArray[np.uint8], view: ViewConfig | None = None) -> Tensor:
         """(N, h, w, 3) uint8 RGB -> (1, 3, N, H, W), as the preset says, on the model's device and in its dtype.
@@ -219,8 +209,8 @@ class WorldModel:
         observed steps come with t-1 actions of the past: none for a single one. Each forecast is layer-normalised
         before it is used again; its state is the last one, advanced by the state model.
 
-        The predictor takes as many steps as its grid has: whatever comes on top pushes out the oldest ones. A shorter
-        context leaves room for a rollout that loses nothing: t + H - 1 steps are the grid's or less.
+        Each forecast is made from the newest ``config.most_context`` steps: whatever comes on top pushes out the oldest
+        ones. A shorter context leaves room for a rollout that loses nothing: t + H - 1 steps are no more than these.
 
         Args:
             context: (1, t*H'*W', D) layer-normalised latents of any number t of whole steps up to the grid's.
@@ -252,7 +242,9 @@ class WorldModel:
         past, observed = (_tensor(value).cpu().double() for value in (actions, states))
         check_observed(self.config, context, past, observed)
         with torch.inference_mode(), failures("predicting a rollout"):
-            latents = context.to(self.device).float()
+            most = self.config.most_context  # older steps are never looked at
+            latents = context[:, -most * self.grid.tokens_per_step :].to(self.device).float()
+            past, observed = past[:, max(0, past.shape[1] - most + 1) :], observed[:, -most:]
             history = None
             if isinstance(self.predictor, FastPredictor):
                 inputs = (value.to(self.device, self.dtype) for value in (latents, past, observed[:, :-1]))
@@ -267,25 +259,13 @@ class WorldModel:
         future = _tensor(future_actions).cpu().double()
         check_future(self.config, future)
         advance.require_dims(self.config.action_dim, self.config.state_dim)
-        count, horizon, _ = future.shape
         with torch.inference_mode(), failures("predicting a rollout"):
             # No state depends on a latent: all of them are known before the first forecast.
             ahead = torch.from_numpy(advance.unroll(observed.states[0, -1:].numpy(), future[:, :-1].numpy()))
-            now = observed.states[:, -1:].expand(count, -1, -1)
+            now = observed.states[:, -1:].expand(len(future), -1, -1)
             states = torch.cat([now, ahead], dim=1)  # (K, H, S)
-            cached = 0
-            latents = observed.context.expand(count, -1, -1)
-            if isinstance(self.predictor, FastPredictor) and observed.history is not None:
-                # As far as the grid goes; beyond it every step moves to another place, and has to be computed again.
-                cached = min(horizon, self.grid.steps - observed.history.steps + 1)
-                inputs = (value[:, :cached].to(self.device, self.dtype) for value in (future, states))
-                forecasts = self.predictor.roll_out(observed.history, *inputs)
-                if cached == horizon:
-                    return forecasts
-                latents = torch.cat([latents, forecasts.flatten(1, 2)], dim=1)
-            past, seen = (value.expand(count, -1, -1) for value in (observed.actions, observed.states[:, :-1]))
-            actions, states = torch.cat([past, future], dim=1), torch.cat([seen, states], dim=1)  # (K, t+H-1, ...)
-            return roll_out(self.predict, self.grid, latents, actions, states, observed.steps)
+            reach = self.grid.with_steps(self.config.most_context)
+            return roll_out(self.predict, self.predictor, reach, observed, future, states)
 
     def energy(self, latents: Tensor, goal: Tensor) -> Tensor:
         """How far latents are from a goal: the mean absolute difference over tokens and channels.
@@ -324,9 +304,22 @@ class WorldModel:
         """
         if image.ndim != 3:
             raise ShapeError(f"a goal image must be (h, w, 3) uint8, not {image.shape}")
+        return self.encode_still(self.preprocess(image[None], view))
+
+    def encode_still(self, frame: Tensor) -> Tensor:
+        """What :meth:`encode_goal` gives, for an image that is preprocessed already.
+
+        Args:
+            frame: (1, 3, 1, H, W) floats, as :meth:`preprocess` gives them.
+
+        Returns:
+            (1, H'*W', D) float32, layer-normalised.
+
+        Raises:
+            ShapeError, EngineError: as :meth:`encode` does.
+        """
         frames = self.config.num_frames if self.config.encoding == "clip" else self.config.stride
-        clip = self.preprocess(image[None], view).expand(-1, -1, frames, -1, -1)  # (1, 3, frames, H, W)
-        return self.encode(clip)[:, -self.grid.tokens_per_step :]
+        return self.encode(frame.expand(-1, -1, frames, -1, -1))[:, -self.grid.tokens_per_step :]
 
     def warm_up(self) -> None:
         """Run a whole window through once, so that the first real one does not pay for what is done only once.
@@ -347,10 +340,3 @@ class WorldModel:
 def _tensor(value: Values) -> Tensor:
     """The value as a tensor; numpy arrays are copied, since they may be read-only views of a message."""
     return value if isinstance(value, Tensor) else torch.tensor(value)
-
-
-def _place(module: nn.Module, tensors: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
-    """Give the module its weights. Only they get the dtype: RoPE's tables stay float32."""
-    placed = {name: tensor.to(device, dtype) for name, tensor in tensors.items()}
-    module.load_state_dict(placed, strict=True, assign=True)
-    module.to(device).eval().requires_grad_(False)

@@ -6,7 +6,8 @@
     ├── ConfigError      a parameter, preset or combination of them makes no sense  (also a ValueError)
     ├── CheckpointError  a weights file is missing, broken or belongs to another model
     ├── ShapeError       an array or tensor does not fit the grid it is meant for   (also a ValueError)
-    ├── BagError         a recording cannot be read, or a result of it not be written
+    ├── BagError         a recording cannot be read
+    ├── OutputError      a result must not be written where it should be
     ├── InputError       one message cannot be used: it is dropped and counted
     └── EngineError      the model or its device failed while it ran
 
@@ -41,7 +42,11 @@ class ShapeError(VjepaError, ValueError):
 
 
 class BagError(VjepaError):
-    """A recording that cannot be read, or a result that cannot be written."""
+    """A recording that cannot be read, or the export of one."""
+
+
+class OutputError(VjepaError):
+    """A place where a result must not be written: taken, in use, or not there."""
 
 
 class InputError(VjepaError):

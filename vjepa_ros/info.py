@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from typing import Any
 
 import vjepa_ros
@@ -22,7 +23,7 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
     on the machine that replays its bags.
     """
     m, s = config.model, config.stream
-    rate_hz = s.frame_rate_hz
+    rate_hz, ahead = s.frame_rate_hz, range(1, s.horizon + 1)
     info: dict[str, Any] = {
         "vjepa_ros": vjepa_ros.__version__,
         "model": m.preset,
@@ -34,7 +35,8 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "model_dtype": str(model.dtype).removeprefix("torch."),
         "grid": [model.grid.steps, model.grid.rows, model.grid.cols],
         "dim": m.encoder_dim,
-        "steps": 1 if config.forecast_only else m.steps,
+        "steps": s.horizon if config.forecast_only else m.most_context + s.horizon - 1,
+        "horizon": s.horizon,
         "published": "forecast" if config.forecast_only else "all",
         "dtype": config.wire_encoding,
         "layout": "one row per token: step, row, column; one column per channel",
@@ -43,6 +45,7 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "patch_size": m.patch_size,
         "tubelet_size": m.tubelet_size,
         "num_frames": m.num_frames,
+        "context_steps": m.most_context,  # the newest of a window, that each forecast is made from
         "preprocessing": m.preprocessing,
         "view": {
             "roi": list(config.view.roi),
@@ -71,11 +74,14 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "state_offset": list(s.states.offset),
         "state_mean": list(config.states.mean),
         "state_std": list(config.states.std),
+        "pose": asdict(s.pose) if s.pose.is_made_here else {},
         "time_offsets_s": config.offsets_s,
         "step_frames": s.stride,
         "step_period_s": s.stride / rate_hz if rate_hz else None,
-        # frames after the window's start that each forecast step is about, both ends included (rule 8)
-        "forecast_frames": [[m.num_frames, m.num_frames + s.stride - 1]],
+        # frames after the window's start that each forecast is about, both ends included (rule 8)
+        "forecast_frames": [[m.num_frames + (h - 1) * s.stride, m.num_frames + h * s.stride - 1] for h in ahead],
+        # from the latents' stamp to the newest of these frames; with every frame taken, as the camera has it
+        "forecast_offsets_s": [h * s.stride / rate_hz for h in ahead] if rate_hz else None,
     }
     text = json.dumps(info, sort_keys=True)
     info_id = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -103,6 +109,9 @@ def window_info(info_id: str, window: Window, compute_ms: float, sources: tuple[
         "states": window.states.values.tolist(),
         "state_stamps": list(window.states.stamps_ns),
         "state_source": sources[1],
+        "future_actions": window.future.values.tolist(),
+        "future_step_stamps": list(window.future.steps_ns),
+        "future_sources": list(window.future.sources),
         "held": window.held,
         "late": window.late,
         "compute_ms": round(compute_ms, 3),

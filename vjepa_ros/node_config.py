@@ -11,13 +11,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from vjepa_ros.config import ModelConfig, ViewConfig, require
+from vjepa_ros.config import ModelConfig, QuestionConfig, ViewConfig, require
 from vjepa_ros.errors import CheckpointError, ConfigError
 from vjepa_ros.model.presets import model_config
 from vjepa_ros.model.sidecar import JOINT_NORMALIZATION, Sidecar
 from vjepa_ros.parameters import effective
 from vjepa_ros.stream.config import SignalConfig, StreamConfig
-from vjepa_ros.stream.states import Normalization, normalization
+from vjepa_ros.stream.pose_config import POSE_NAMES, PoseConfig
+from vjepa_ros.stream.states import Normalization, StateModel, normalization
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,15 @@ class NodeConfig:
         model, stream: the model and the rules of time.
         view: what of a camera image is looked at.
         actions, states: their normalisation.
+        state_model: how actions advance states, for the forecasts after the first; None where there are none.
         offsets_s: added to the stamps, by stream: ``image``, ``joint_commands``, ``joint_states``.
         max_skew_s: clocks of camera and joints further apart are warned about.
         convention_warnings: where the weights were trained with another convention, which was overridden.
-        checkpoint, random_predictor, device, dtype, seed, threads: how the model is loaded and run.
+        checkpoint, random_predictor, device, dtype, seed, threads, fast: how the model is loaded and run.
         image_transport: ``raw`` or ``compressed``.
         lossless, queue_size, max_failures: how the worker works.
         forecast_only, wire_encoding, publish_context: what is published.
+        questions: how questions about candidate actions are answered.
     """
 
     model: ModelConfig
@@ -42,6 +45,7 @@ class NodeConfig:
     view: ViewConfig
     actions: Normalization
     states: Normalization
+    state_model: StateModel | None
     offsets_s: dict[str, float]
     max_skew_s: float
     convention_warnings: tuple[str, ...]
@@ -51,6 +55,7 @@ class NodeConfig:
     dtype: str
     seed: int
     threads: int
+    fast: bool
     image_transport: str
     lossless: bool
     queue_size: int
@@ -58,6 +63,7 @@ class NodeConfig:
     forecast_only: bool
     wire_encoding: str
     publish_context: bool
+    questions: QuestionConfig
 
 
 def resolve(values: Mapping[str, Any]) -> NodeConfig:
@@ -70,15 +76,22 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         ConfigError: naming the parameter at fault and why.
     """
     v = effective(values)
+    if v["pose.source"] != "names":
+        v["joint_names"], v["state_names"] = list(POSE_NAMES), []
+        for name in ("action_dim",) if v["states.source"] == "none" else ("action_dim", "state_dim"):
+            require(v[name] == len(POSE_NAMES), name, f"must be {len(POSE_NAMES)}, those of a pose, not {v[name]}")
     warnings = _apply_sidecar(v)
     overrides = {field.name: v[field.name] for field in fields(ModelConfig) if field.name != "preset"}
     model = model_config(v["preset"], **overrides)
+    stream = _stream(v, model)
+    actions, states = normalization("actions", v, model.action_dim), normalization("states", v, model.state_dim)
     return NodeConfig(
         model=model,
-        stream=_stream(v, model),
+        stream=stream,
         view=ViewConfig(tuple(v["view.roi"]), v["view.rotation_deg"], v["view.flip"]),
-        actions=normalization("actions", v, model.action_dim),
-        states=normalization("states", v, model.state_dim),
+        actions=actions,
+        states=states,
+        state_model=_state_model(stream, actions, states),
         offsets_s={name: v[f"time.offset_s.{name}"] for name in ("image", "joint_commands", "joint_states")},
         max_skew_s=v["time.max_skew_s"],
         convention_warnings=warnings,
@@ -88,6 +101,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         dtype=v["dtype"],
         seed=v["seed"],
         threads=v["threads"],
+        fast=v["engine.fast"],
         image_transport=v["image_transport"],
         lossless=v["queue"] == "all",
         queue_size=v["queue_size"],
@@ -95,6 +109,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         forecast_only=v["latents.steps"] == "forecast",
         wire_encoding=v["latents.dtype"],
         publish_context=v["latents.publish_context"],
+        questions=QuestionConfig(**{field.name: v[f"candidates.{field.name}"] for field in fields(QuestionConfig)}),
     )
 
 
@@ -142,7 +157,18 @@ def _stream(v: dict[str, Any], model: ModelConfig) -> StreamConfig:
         state_source=v["states.source"],
         commands=_signal("actions", "joint_names", v["joint_names"], v, "action_dim", model.action_dim),
         states=_signal("states", named_by, state_names, v, "state_dim", model.state_dim),
+        horizon=v["latents.horizon"],
+        pose=PoseConfig(**{field.name: v[f"pose.{field.name}"] for field in fields(PoseConfig)}),
     )
+
+
+def _state_model(stream: StreamConfig, actions: Normalization, states: Normalization) -> StateModel | None:
+    if stream.horizon == 1:
+        return None
+    try:
+        return StateModel.of_stream(stream, actions, states)
+    except ConfigError as error:
+        raise ConfigError(error.parameter, f"{error.reason}; or set latents.horizon: 1") from error
 
 
 def _signal(prefix: str, named_by: str, names: list[str], v: dict[str, Any], dim_name: str, dim: int) -> SignalConfig:

@@ -1,7 +1,7 @@
-"""Files and folders that are there whole or not at all: written beside their place, and moved there at the end.
+"""Files and folders that are there whole or not at all: written beside their places, and moved there at the end.
 
-However the program ends, what lies at an output's place is complete. What a killed run leaves beside it, the next one
-clears. It knows nothing of what is written.
+However the program ends, what lies at an output's place is complete, and where a move fails, all is as it was before.
+What a killed run leaves beside the places, the next one clears. It knows nothing of what is written.
 """
 
 from __future__ import annotations
@@ -10,89 +10,192 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from vjepa_ros.errors import BagError
+from vjepa_ros.errors import OutputError
 
-_SUFFIX = ".vjepa_replay"
+_LOCK, _NEW, _OLD = "lock", "new", "old"  # in a work folder
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Places in one folder, and the work folder beside them, which has room for their new and their old contents."""
+
+    places: tuple[Path, ...]
+    work: Path
+
+    def new(self, place: Path) -> Path:
+        return self.work / _NEW / place.name
+
+    def old(self, place: Path) -> Path:
+        return self.work / _OLD / place.name
+
+    def put_back(self) -> None:
+        """Where a run ended between its moves, bring back what it had moved away; in the order of the places."""
+        if all(map(os.path.lexists, self.places)):
+            return
+        for place in self.places:
+            if os.path.lexists(self.old(place)):
+                _remove(place)
+                self.old(place).rename(place)
+
+    def clear(self) -> None:
+        """Remove what is in the work folder, but for the lock."""
+        for left_over in self.work.iterdir():
+            if left_over.name != _LOCK:
+                _remove(left_over)
 
 
 @contextmanager
-def whole(place: Path, *, force: bool) -> Iterator[Path]:
-    """A path to write a file or folder at, which is moved to ``place`` when the block ends without an exception.
+def whole(*groups: Sequence[Path], tool: str, force: bool) -> Iterator[dict[Path, Path]]:
+    """Paths to write files or folders at, which are moved to their places when the block ends without an exception.
+
+    They appear in the order in which they are given, after everything that lay there has gone: a run that is killed
+    between the moves leaves the first ones, and the next run to the same places brings back what the others replaced.
 
     Args:
-        place: where the output is to lie.
+        groups: places; those of one group lie in one folder, and while they are written too.
+        tool: the program, as it is called.
         force: replace what lies there.
 
+    Yields:
+        Where to write each output, by its place; under the same name, in an absolute folder.
+
     Raises:
-        BagError: if something lies there already, the folder around it is missing, or another run is writing it.
-        OSError: where the disk is full or fails.
+        OutputError: if something lies there already, the folder around it is missing, or another run is writing it.
+        OSError: where the disk is full or fails; it names the place.
     """
-    place = Path(os.path.abspath(place))  # "." has no name to write beside
-    if os.path.lexists(place) and not force:
-        raise BagError(f"{place}: is there already; --force replaces it")
+    with ExitStack() as stack:
+        entered: list[_Group] = []
+        try:
+            for places in groups:
+                entered.append(stack.enter_context(_work_folder(places, tool, force)))
+            yield {
+                place: group.new(absolute)
+                for places, group in zip(groups, entered, strict=True)
+                for place, absolute in zip(places, group.places, strict=True)
+            }
+            _publish(entered)
+        except OSError as error:
+            error.filename = _named(error.filename, entered)
+            raise
+
+
+def require_free(place: Path, *, force: bool) -> None:
+    """Refuse a place that has no folder around it, or where something lies that must not be replaced.
+
+    Raises:
+        OutputError: saying which.
+    """
     if not place.parent.is_dir():
-        raise BagError(f"{place}: there is no folder {place.parent}")
-    work = place.with_name(place.name + _SUFFIX)
-    work.mkdir(exist_ok=True)
-    with (work / "lock").open("w") as lock:  # the kernel drops the lock with the process, however that ends
+        raise OutputError(f"{place}: there is no folder {place.parent}")
+    if os.path.lexists(place) and not force:
+        raise OutputError(f"{place}: is there already; --force replaces it")
+
+
+@contextmanager
+def _work_folder(places: Sequence[Path], tool: str, force: bool) -> Iterator[_Group]:
+    """The group with its work folder, ours alone while we are in it, gone afterwards."""
+    absolute = tuple(Path(os.path.abspath(place)) for place in places)  # "." has no name to write beside
+    last = absolute[-1]
+    require_free(last, force=True)
+    group = _Group(absolute, last.with_name(f"{last.name}.{tool}"))
+    group.work.mkdir(exist_ok=True)
+    with (group.work / _LOCK).open("w") as lock:  # the kernel drops the lock with the process, however that ends
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BagError(f"{place}: another vjepa_replay is writing it") from error
+            raise OutputError(f"{last}: another {tool} is writing it") from error
         try:
-            new, old = work / place.name, work / "replaced"
-            if os.path.lexists(old) and not os.path.lexists(place):
-                old.rename(place)  # a killed run had got no further
-            for left_over in work.iterdir():
-                if left_over.name != "lock":
-                    _remove(left_over)
-            yield new
-            sync(new)
-            if os.path.lexists(place):
-                place.rename(old)  # a folder cannot be put over another one
-            new.rename(place)
-            _sync_one(place.parent)
+            group.put_back()
+            group.clear()
+            for place in absolute:
+                require_free(place, force=force)
+            for name in (_NEW, _OLD):
+                (group.work / name).mkdir()
+            yield group
         finally:
-            if os.path.lexists(old) and not os.path.lexists(place):
-                old.rename(place)  # interrupted between the two: what was there is there again
-            shutil.rmtree(work, ignore_errors=True)  # on NFS, the open lock keeps an empty folder there
+            group.put_back()  # of an interrupt that came in the middle of undoing
+            shutil.rmtree(group.work, ignore_errors=True)  # on NFS, the open lock keeps an empty folder there
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+def _publish(groups: Sequence[_Group]) -> None:
+    """Move everything to its place, or where that fails, nothing."""
+    outputs = [(group, place) for group in groups for place in group.places]
+    for group, place in outputs:
+        _sync(group.new(place))
+    moves: list[tuple[Path, Path]] = []
+    try:
+        for group, place in reversed(outputs):
+            if os.path.lexists(place):
+                moves.append((place, group.old(place)))
+                place.rename(group.old(place))  # a folder cannot be put over another one
+        for group, place in outputs:
+            moves.append((group.new(place), place))
+            group.new(place).rename(place)
+            _sync_one(place.parent)
+    except BaseException:
+        for source, target in reversed(moves):
+            if os.path.lexists(target) and not os.path.lexists(source):
+                target.rename(source)
+        raise
+
+
+def _named(name: object, groups: Sequence[_Group]) -> object:
+    """The place that a file in a work folder is meant for; other names as they are."""
+    for group in groups:
+        new = group.work / _NEW
+        if isinstance(name, str | Path) and Path(name).is_relative_to(new):
+            return str(group.work.parent / Path(name).relative_to(new))
+    return name
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an OSError name this path if it names none: one of writing, as on a full disk, does not by itself."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def require_apart(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
     """Refuse outputs that would replace an input, or each other.
 
     Raises:
-        BagError: naming both.
+        OutputError: naming both.
     """
     for index, output in enumerate(outputs):
         place = output.resolve()
         for other in (*inputs, *outputs[:index], *outputs[index + 1 :]):
             beside = other.resolve()
             if place == beside or place in beside.parents or (other not in inputs and beside in place.parents):
-                raise BagError(f"{output}: would replace, or lie in, {other}; choose another place")
+                raise OutputError(f"{output}: would replace, or lie in, {other}; choose another place")
 
 
-def sync(path: Path) -> None:
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
     """See a file, or a folder with everything in it, on the disk."""
     if path.is_dir():
         for inner in path.iterdir():
-            sync(inner)
+            _sync(inner)
     _sync_one(path)
 
 
 def _sync_one(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -15,6 +15,7 @@ from vjepa_ros.config import ENCODINGS, FLIPS, PREPROCESSINGS, ROTATIONS_DEG
 from vjepa_ros.config import require as _require
 from vjepa_ros.model.presets import load_preset
 from vjepa_ros.stream import config as sc
+from vjepa_ros.stream.pose_config import POSE_ACTIONS, POSE_SOURCES
 
 Kind = Literal["bool", "int", "float", "str", "int[]", "float[]", "str[]"]
 
@@ -80,6 +81,8 @@ TABLE: tuple[Parameter, ...] = (
        choices=("auto", "float32", "bfloat16", "float16")),
     _P("seed", "int", 0, "Seed of random weights.", minimum=0),
     _P("threads", "int", 0, "Torch threads on a CPU; 0 takes all cores but one, which the callbacks need.", minimum=0),
+    _P("engine.fast", "bool", True, "Compute in the ways that take less time, the results within rounding of the plain "
+       "path; false is the plain path."),
     _P("image_size", "int[]", None, "Height and width of the encoder's input.", "px"),
     _P("patch_size", "int", None, "Side of a patch.", "px", minimum=0),
     _P("tubelet_size", "int", None, "Frames in a tubelet.", "frames", minimum=0),
@@ -93,6 +96,8 @@ TABLE: tuple[Parameter, ...] = (
     _P("predictor_heads", "int", None, "Attention heads of the predictor.", minimum=0),
     _P("action_dim", "int", None, "Dimensions of an action: as many as joint_names.", minimum=0),
     _P("state_dim", "int", None, "Dimensions of a state: as many as state_names.", minimum=0),
+    _P("context_steps", "int", None, "Newest steps of a window that a forecast is made from at most: as many as the "
+       "predictor was trained with; all of them where the preset does not say.", "steps", minimum=0, fallback=0),
     _P("encoding", "str", None, "How a window goes through the encoder.", choices=ENCODINGS),
     _P("preprocessing", "str", None, "How a camera image becomes the encoder's input.", choices=PREPROCESSINGS),
     # frames
@@ -111,8 +116,10 @@ TABLE: tuple[Parameter, ...] = (
     _P("time.jump_back_s", "float", 1.0, "A frame older than the newest by this much resets everything; by less, it "
        "is dropped.", "s", minimum=1e-3),
     _P("time.offset_s.image", "float", 0.0, "Added to the stamps of the camera.", "s"),
-    _P("time.offset_s.joint_commands", "float", 0.0, "Added to the stamps of the commands.", "s"),
-    _P("time.offset_s.joint_states", "float", 0.0, "Added to the stamps of the joint states.", "s"),
+    _P("time.offset_s.joint_commands", "float", 0.0, "Added to the stamps of the commands, commanded "
+       "poses included.", "s"),
+    _P("time.offset_s.joint_states", "float", 0.0, "Added to the stamps of the joint states, measured "
+       "poses included.", "s"),
     _P("time.max_skew_s", "float", 0.5, "Warn where the clocks of camera and joints seem further apart than this, "
        "judged by how long their messages take to arrive.", "s", minimum=1e-3),
     # actions
@@ -153,6 +160,19 @@ TABLE: tuple[Parameter, ...] = (
     _P("states.timeout_s", "float", 1.0, "A state older than this is missing.", "s", minimum=1e-3),
     _P("states.on_missing", "str", "skip", "What a step without a state does: skip its window, hold the last one, "
        "or zero.", choices=sc.ON_MISSING),
+    # end-effector poses as actions and states
+    _P("pose.source", "str", None, "Where end-effector poses come from: joint_names names their seven numbers, a "
+       "PoseStamped topic, or forward kinematics of joints. With the latter two joint_names and state_names are not "
+       "read.", choices=POSE_SOURCES, fallback="names"),
+    _P("pose.actions", "str", None, "Whether actions are made of measured or of commanded poses; not with names.",
+       choices=POSE_ACTIONS, fallback="measured"),
+    _P("pose.tip_link", "str", "", "Link of the robot description whose pose it is; needed by forward kinematics."),
+    _P("pose.base_link", "str", "", "Link that poses are relative to; poses of a topic in another frame are dropped. "
+       "Empty: the description's root, or the frame that poses come in."),
+    _P("pose.gripper_joint", "str", "", "Joint on joint_states that says how far the gripper is closed; empty: always "
+       "0, as if it were open."),
+    _P("pose.gripper_open", "float", 0.0, "Position of the gripper joint where it is open.", "rad or m"),
+    _P("pose.gripper_closed", "float", 1.0, "Position of the gripper joint where it is closed.", "rad or m"),
     # work and output
     _P("queue", "str", "latest", "Windows waiting for the model: only the latest, or all (for replay and demos).",
        choices=("latest", "all")),
@@ -162,8 +182,20 @@ TABLE: tuple[Parameter, ...] = (
        minimum=1),
     _P("latents.steps", "str", "forecast", "Publish forecasts only, or every output of the predictor: the earlier "
        "ones predict tubelets that a clip encoder has already seen.", choices=("forecast", "all")),
+    _P("latents.horizon", "int", 1, "Forecasts that are published; those after the first are predicted from those "
+       "before them, by what the trajectory in force means to do, else by the last command held.", "steps", minimum=1),
     _P("latents.dtype", "str", "32FC1", "Image encoding of the published latents.", choices=("32FC1", "16FC1")),
     _P("latents.publish_context", "bool", False, "Publish the encoder's latents of the window too."),
+    # questions about candidate actions
+    _P("candidates.max_age_s", "float", 1.0, "Questions are answered for the newest window; where its newest frame is "
+       "older than this by the node's clock, they are refused.", "s", minimum=1e-3),
+    _P("candidates.max_count", "int", 1024, "A question with more candidates is refused.", minimum=1),
+    _P("candidates.max_horizon", "int", 16, "A question whose candidates have more steps is refused.", "steps",
+       minimum=1),
+    _P("candidates.batch_size", "int", 16, "Candidates that the model rolls out at once: bounds the memory that a "
+       "question takes, and how long a window waits for it.", minimum=1),
+    _P("candidates.queue_size", "int", 8, "Questions that wait at most; further ones are refused.", "questions",
+       minimum=1),
 )  # fmt: skip
 BY_NAME: dict[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
 

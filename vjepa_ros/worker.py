@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from vjepa_ros.errors import EngineError
 
@@ -31,8 +31,28 @@ class WorkerCounters:
     failures: int = 0  # attempts that raised
 
 
+class Ask(Protocol):
+    """A question to the model, answered in turns of bounded length, so that jobs come in between."""
+
+    def turn(self, epoch: int) -> bool:
+        """Compute a part of the answer; whether there is one now. Called again after an EngineError or a new epoch.
+
+        Args:
+            epoch: the current one; an answer about an older one must be replaced.
+        """
+
+    def fail(self, error: Exception) -> None:
+        """The model has failed too often: let this be the answer."""
+
+    def deliver(self) -> None:
+        """Publish the answer; called once, in the epoch of the last turn."""
+
+
 class Worker(Generic[JobT, ResultT]):
-    """Computes jobs one after another in a thread of its own.
+    """Computes jobs one after another in a thread of its own, and answers questions between them.
+
+    Jobs and questions take turns: where both wait, each job is followed by one turn of the oldest question, and each
+    turn by a job. Neither takes the other's place in its queue.
 
     Args:
         compute: job -> result; raises EngineError where the model fails, which is tried again.
@@ -40,7 +60,9 @@ class Worker(Generic[JobT, ResultT]):
         on_failure: called once, in the worker's thread, when the worker gives up.
         lossless: queue every job and let :meth:`submit` wait, rather than keep only the newest.
         size: jobs that wait at most when lossless.
-        max_failures: attempts that may fail in a row before the worker gives up.
+        max_failures: attempts that may fail in a row before the worker gives up. So many failures of a question are its
+            answer, and nothing more: whether the model is broken is left to the jobs.
+        max_asks: questions that wait at most, besides the one that is being answered.
     """
 
     def __init__(
@@ -52,6 +74,7 @@ class Worker(Generic[JobT, ResultT]):
         lossless: bool,
         size: int,
         max_failures: int,
+        max_asks: int = 0,
     ) -> None:
         self._compute = compute
         self._deliver = deliver
@@ -60,6 +83,10 @@ class Worker(Generic[JobT, ResultT]):
         self._size = size if lossless else 1
         self._max_failures = max_failures
         self._jobs: deque[tuple[int, JobT]] = deque()
+        self._max_asks = max_asks
+        self._asks: deque[Ask] = deque()
+        self._asking: Ask | None = None  # the one being answered; only the thread touches it
+        self._ask_failures = 0
         self._changed = threading.Condition()
         self._delivering = threading.Lock()
         self._epoch = 0
@@ -74,6 +101,11 @@ class Worker(Generic[JobT, ResultT]):
         """Jobs that wait."""
         return len(self._jobs)
 
+    @property
+    def waiting_asks(self) -> int:
+        """Questions that wait."""
+        return len(self._asks)
+
     def start(self) -> None:
         """Start the thread."""
         self._running = True
@@ -81,7 +113,7 @@ class Worker(Generic[JobT, ResultT]):
         self._thread.start()
 
     def stop(self, timeout_s: float, give_up: Callable[[], bool] = lambda: False) -> bool:
-        """Drop what waits, let the current job end without delivering it, and join; False if it did not end.
+        """Drop what waits, let the current job or turn end without delivering it, and join; False if it did not end.
 
         Args:
             timeout_s: how long to wait for the current job.
@@ -90,6 +122,7 @@ class Worker(Generic[JobT, ResultT]):
         with self._changed:
             self._running = False
             self._jobs.clear()
+            self._asks.clear()
             self._changed.notify_all()
         if self._thread is None:
             return True
@@ -124,6 +157,19 @@ class Worker(Generic[JobT, ResultT]):
             self._changed.notify_all()
         return True
 
+    def ask(self, ask: Ask) -> bool:
+        """Hand over a question; never waits. Questions outlive an epoch: they are about the newest window.
+
+        Returns:
+            False if too many wait already, or the worker has stopped or failed.
+        """
+        with self._changed:
+            if not self._running or len(self._asks) >= self._max_asks:
+                return False
+            self._asks.append(ask)
+            self._changed.notify_all()
+        return True
+
     def start_epoch(self, epoch: int) -> None:
         """From now on deliver only jobs of this epoch; when this returns, none of an older one is being delivered."""
         with self._delivering, self._changed:
@@ -134,21 +180,53 @@ class Worker(Generic[JobT, ResultT]):
             self._changed.notify_all()
 
     def _run(self) -> None:
+        ask_is_next = False
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._jobs) or not self._running)
+                self._changed.wait_for(lambda: self._has_work or not self._running)
                 if not self._running:
                     return
-                epoch, job = self._jobs.popleft()
+                if self._asking is None and self._asks:
+                    self._asking = self._asks.popleft()
+                ask = self._asking if ask_is_next or not self._jobs else None
+                entry = self._jobs.popleft() if ask is None else None
+                epoch = self._epoch
                 self._changed.notify_all()
+            ask_is_next = ask is None
             try:
-                result = self._attempt(job)
-                if result is not None:
-                    self._finish(epoch, job, result)
+                if ask is not None:
+                    self._take_turn(ask, epoch)
+                elif entry is not None:
+                    self._do(*entry)
             # A bug or a dead middleware: without the report the thread would end silently.
             except Exception as error:  # noqa: BLE001
                 self._give_up(error)
                 return
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._jobs or self._asks) or self._asking is not None
+
+    def _do(self, epoch: int, job: JobT) -> None:
+        result = self._attempt(job)
+        if result is not None:
+            self._finish(epoch, job, result)
+
+    def _take_turn(self, ask: Ask, epoch: int) -> None:
+        """One turn of a question. Where the epoch has risen in the meantime the next turn looks at the answer again."""
+        try:
+            is_answered = ask.turn(epoch)
+            self._ask_failures = 0
+        except EngineError as error:
+            self.counters.failures += 1
+            self._ask_failures += 1
+            is_answered = self._ask_failures >= self._max_failures
+            if is_answered:
+                ask.fail(error)
+        with self._delivering:
+            if is_answered and self._running and epoch == self._epoch:
+                self._asking, self._ask_failures = None, 0
+                ask.deliver()
 
     def _attempt(self, job: JobT) -> ResultT | None:
         """The job's result; None if the worker was stopped in between. Raises after too many failures in a row."""
@@ -179,8 +257,14 @@ class Worker(Generic[JobT, ResultT]):
 
     def _give_up(self, error: Exception) -> None:
         with self._changed:
+            was_running = self._running
+            asks = [*([self._asking] if self._asking is not None else []), *self._asks]
             self.failed = error
             self._running = False
             self._jobs.clear()
+            self._asks.clear()
             self._changed.notify_all()
         self._on_failure(error)
+        for ask in asks if was_running else []:
+            ask.fail(error)
+            ask.deliver()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -14,7 +14,7 @@ from ros.conftest import robot, ros  # noqa: F401 - fixtures
 from ros.harness import Predictor
 
 TABLE = Table()
-_OUTCOME = pytest.StashKey[bool]()
+_ROW = pytest.StashKey[Row]()
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +27,11 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
 
 
 @pytest.fixture
-def row(request: pytest.FixtureRequest) -> Iterator[Row]:
-    """The row of the fault that the test is marked with; survived if the test passes."""
-    row = TABLE.row(request.node.get_closest_marker("fault").args[0])
-    yield row
-    row.survived = request.node.stash.get(_OUTCOME, False)
+def row(request: pytest.FixtureRequest) -> Row:
+    """The row of the fault that the test is marked with; survived if the test passes, and the end of its file too."""
+    row = request.node.stash[_ROW] = TABLE.row(request.node.get_closest_marker("fault").args[0])
+    row.file = str(request.node.path)
+    return row
 
 
 @pytest.fixture
@@ -41,11 +41,15 @@ def table() -> Table:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Keep whether the test itself passed."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep whether the test passed; a node that serves a whole file ends with the last test of it."""
     report = yield
-    if report.when == "call":
-        item.stash[_OUTCOME] = report.passed
+    if report.when == "call" and _ROW in item.stash:
+        item.stash[_ROW].survived = report.passed
+    if report.when == "teardown" and report.failed:
+        TABLE.ended_badly(str(item.path))
     return report
 
 

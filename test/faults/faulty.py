@@ -1,8 +1,9 @@
-"""The node with a model that fails on purpose: ``faulty.py FAULT``, then ROS arguments.
+"""The node with a model that fails on purpose: ``faulty.py FILE``, then ROS arguments; the file says how it fails.
 
-The faults: ``once`` and ``always`` raise as a device does that runs out of memory; ``nan`` gives values that are not
-finite in every second window; ``slow`` takes half a second a window; ``memory`` has a layer of the model ask torch for
-more memory than there is, in every second window; ``endless`` computes in torch for four seconds a window.
+It is read at every attempt, so that a fault can end. The faults: ``once`` and ``always`` raise as a device does that
+runs out of memory; ``nan`` gives values that are not finite in every second window; ``slow`` takes half a second a
+window; ``memory`` has a layer of the model ask torch's allocator for more memory than there is, in every second window;
+``endless`` computes in torch for four seconds a window; ``none`` is no fault.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -19,7 +21,7 @@ from vjepa_ros.ros import node
 from vjepa_ros.ros.main import main
 from vjepa_ros.stream.window import Window
 
-FAULT = sys.argv.pop(1)
+FAULT = Path(sys.argv.pop(1))
 
 
 def exhaust_memory(*_: object) -> None:
@@ -28,28 +30,29 @@ def exhaust_memory(*_: object) -> None:
 
 
 class FaultyImagination(Imagination):
-    """Fails as it was told to."""
+    """Fails as it is told to."""
 
     attempts = 0
 
     def __call__(self, window: Window) -> Imagined:
         """Compute, and fail."""
         FaultyImagination.attempts += 1
-        if FAULT == "always" or (FAULT == "once" and FaultyImagination.attempts == 1):
+        fault = FAULT.read_text(encoding="utf-8")
+        if fault == "always" or (fault == "once" and FaultyImagination.attempts == 1):
             raise EngineError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        if FAULT == "slow":
+        if fault == "slow":
             time.sleep(0.5)
-        if FAULT == "memory" and FaultyImagination.attempts % 2:
+        if fault == "memory" and FaultyImagination.attempts % 2:
             self._model.encoder.register_forward_pre_hook(exhaust_memory)
-        elif FAULT == "memory":
+        elif fault == "memory":
             self._model.encoder._forward_pre_hooks.clear()
-        if FAULT == "endless":
+        if fault == "endless":
             print("a long window begins", flush=True)
             end_s = time.monotonic() + 4.0
             while time.monotonic() < end_s:
                 torch.mm(torch.ones(1000, 1000), torch.ones(1000, 1000))
         imagined = super().__call__(window)
-        if FAULT == "nan" and window.number % 2:
+        if fault == "nan" and window.number % 2:
             imagined.predicted[..., 0] = float("nan")
             return replace(imagined, finite=False)
         return imagined

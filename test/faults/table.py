@@ -43,12 +43,14 @@ class Row:
         injected: how much of it, in words.
         survived: whether everything after it was as it should be; True only once the test has ended well.
         lost: what did not come out because of it, in words.
+        file: of the test.
     """
 
     fault: str
     injected: str = "?"
     survived: bool = False
     lost: str = "?"
+    file: str = ""
 
 
 @dataclass
@@ -65,6 +67,12 @@ class Table:
             raise KeyError(f"{fault!r} has a row already")
         self.rows[fault] = Row(fault)
         return self.rows[fault]
+
+    def ended_badly(self, file: str) -> None:
+        """What the tests of a file share was not as it should be in the end: none of its faults was survived."""
+        for row in self.rows.values():
+            if row.file == file:
+                row.survived = False
 
     @property
     def missing(self) -> list[str]:

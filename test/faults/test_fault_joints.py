@@ -97,8 +97,7 @@ def test_no_subscriber(robot: Robot, row: Row) -> None:
     robot.destroy_subscription(predicted)
     feed = Feed(robot)
     feed.both(0, 60)
-    want = len(feed.expected())
-    assert robot.spin(lambda: len(robot.windows) == want)
+    want = feed.check(with_latents=False)
     feed.counted(MODEL, done=want, failures=0)
     robot.create_subscription(
         Image, "/vjepa_predictor/predicted_latents", robot.predicted.append, QoSProfile(depth=1000)
@@ -109,10 +108,11 @@ def test_no_subscriber(robot: Robot, row: Row) -> None:
         feed.both(sent, 2)
         sent += 2
         robot.settle(0.1)
-    assert robot.spin(lambda: len(robot.windows) == len(feed.expected()))
+    feed.check(with_latents=False)
     robot.settle(0.5)
     before = len(robot.predicted)
     feed.both(sent, 10)
+    feed.check(with_latents=False)
     assert robot.spin(lambda: len(robot.predicted) == before + 5)
     row.injected, row.lost = f"none for {want} windows", "nothing else"
 

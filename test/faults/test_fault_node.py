@@ -48,22 +48,26 @@ def test_deactivate_and_activate(predictor: Predictor, robot: Robot, row: Row) -
 def test_random_transitions(predictor: Predictor, robot: Robot, row: Row) -> None:
     robot.start()
     outcomes: list[bool | None] = []
-    threads = [threading.Thread(target=_request, args=(seed, 250, outcomes)) for seed in range(4)]
+    threads = [threading.Thread(target=_request, args=(seed, 250, outcomes), daemon=True) for seed in range(4)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(250.0)
-        assert not thread.is_alive()
+    end_s, sent = time.monotonic() + 250.0, 0
+    while any(thread.is_alive() for thread in threads):
+        assert time.monotonic() < end_s, "the requests do not come to an end"
+        robot.send_frames(sent, 1)
+        sent += 1
+        robot.executor_.spin_once(timeout_sec=0.005)
     assert len(outcomes) == 1000 and None not in outcomes, "every request is answered"
     done = outcomes.count(True)
     assert done > 50 and outcomes.count(False) > 50
     assert predictor.process.poll() is None
+    meanwhile = len(robot.windows)
     robot.start()
     feed = Feed(robot)
     feed.both(0, 20)
     feed.check()
-    row.injected = "1,000 requests"
-    row.lost = f"nothing: {done} done, {1000 - done} refused as not possible then"
+    row.injected = f"1,000 requests, meanwhile {sent:,} frames with joints"
+    row.lost = f"nothing: {done} done, {1000 - done} refused as not possible then; {meanwhile} windows came meanwhile"
 
 
 def _request(seed: int, count: int, outcomes: list[bool | None]) -> None:

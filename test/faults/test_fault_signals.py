@@ -22,7 +22,8 @@ def in_a_long_window(tmp_path: Path, **parameters: object) -> Iterator[tuple[Pre
     """The active node, at the beginning of a window that takes four seconds, and the shared memory of the robot."""
     robot = Robot()
     robots = segments(os.getpid())
-    predictor = Predictor(tmp_path / "log.txt", dict(parameters), program=[FAULTY, "endless"])
+    (tmp_path / "fault").write_text("endless", encoding="utf-8")
+    predictor = Predictor(tmp_path / "log.txt", dict(parameters), program=[FAULTY, str(tmp_path / "fault")])
     try:
         robot.start()
         robot.send_frames(0, 60)

@@ -20,6 +20,9 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.utilities import perform_substitutions
 from launch_ros.actions import LifecycleNode
 
+from vjepa_ros.node_config import resolve
+from vjepa_ros.stream.pose_config import PoseConfig
+
 DEFAULTS = {
     "preset": "",
     "checkpoint": "",
@@ -28,6 +31,12 @@ DEFAULTS = {
     "image_transport": "",
     "joint_commands_topic": "joint_commands",
     "joint_states_topic": "joint_states",
+    "pose_source": "",
+    "tip_link": "",
+    "base_link": "",
+    "robot_description_topic": "robot_description",
+    "pose_topic": "end_effector_pose",
+    "commanded_pose_topic": "commanded_pose",
     "namespace": "",
     "node_name": "vjepa_predictor",
     "use_sim_time": "",
@@ -123,6 +132,31 @@ def test_a_string_argument_stays_a_string(share: Path, text: str) -> None:
         assert node.get_parameter("checkpoint").value == text
 
 
+def test_what_the_released_model_needs_is_a_preset_a_checkpoint_and_a_tip_link(share: Path) -> None:
+    given = {"preset": "vjepa2_ac_vitg", "checkpoint": "/models/ac.pt", "tip_link": "panda_hand"}
+    with started(evaluate(share, **given)[1]) as node:
+        values = {
+            name: parameter.value
+            for name, parameter in node.get_parameters_by_prefix("").items()
+            if name.split(".")[0] in {"preset", "checkpoint", "joint_names", "pose", "queue"}
+        }
+    config = resolve({**values, "checkpoint": ""})
+    assert (config.model.preset, values["checkpoint"]) == ("vjepa2_ac_vitg", "/models/ac.pt")
+    assert config.stream.pose == PoseConfig(
+        "forward_kinematics", "measured", "panda_hand", "", "panda_finger_joint1", 0.04, 0.0
+    )
+
+
+def test_poses_have_topics_and_parameters_of_their_own(share: Path) -> None:
+    given = {"pose_source": "pose_topic", "base_link": "base"}
+    topics = {"robot_description_topic": "/urdf", "pose_topic": "tcp", "commanded_pose_topic": "/goal"}
+    with started(evaluate(share, namespace="arm", **given, **topics)[1]) as node:
+        assert node.get_parameter("pose.source").value == "pose_topic"
+        assert node.get_parameter("pose.base_link").value == "base"
+        names = ("robot_description", "end_effector_pose", "commanded_pose")
+        assert [node.resolve_topic_name(name) for name in names] == ["/urdf", "/arm/tcp", "/goal"]
+
+
 def test_topics_are_remapped_whole_and_private_ones_stay(share: Path) -> None:
     topics = {"image_topic": "/camera/image_raw", "joint_commands_topic": "arm/commands", "joint_states_topic": "/js"}
     with started(evaluate(share, namespace="robot1", **topics)[1]) as node:
@@ -176,6 +210,7 @@ def test_name_and_namespace_reach_node_parameters_and_logger(
         ("respawn", "2"),
         ("respawn_delay", "soon"),
         ("image_transport", "theora"),
+        ("pose_source", "tf"),
         ("log_level", "loud"),
     ],
 )

@@ -12,7 +12,7 @@ from reference import SMALL_CHECKPOINT, SMALL_PRESET, drawn, public_encoder, pub
 from torch import nn
 
 import vjepa_ros
-from vjepa_ros.engine import layer_normalize
+from vjepa_ros.model.block import layer_normalize
 from vjepa_ros.model.checkpoint import ALLOWED_EXTRA, read_checkpoint
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor

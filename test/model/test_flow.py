@@ -14,7 +14,7 @@ from vjepa_ros.errors import ShapeError
 @pytest.fixture(scope="module")
 def vitl() -> WorldModel:
     """Everything at its real size but the number of layers, which changes no shape: each gives what it takes."""
-    return vjepa_ros.load("vitl", encoder_depth=1, predictor_depth=1)
+    return vjepa_ros.load("vitl", encoder_depth=1, predictor_depth=1, fast=False)
 
 
 def test_from_a_clip_to_predictions(vitl, monkeypatch):

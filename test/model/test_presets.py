@@ -85,14 +85,16 @@ def test_the_released_ac_preset():
     assert (config.action_dim, config.state_dim) == (7, 7)
     assert (config.encoding, config.preprocessing, config.steps) == ("frame_repeat", "droid", 8)
     assert Grid.of(config).shape == (8, 16, 16)
-    stream = resolve({"preset": "vjepa2_ac_vitg", "joint_names": JOINTS}).stream
+    assert config.most_context == 7, "8 frames were 7 steps of context and their 7 successors"
+    stream = resolve({"preset": "vjepa2_ac_vitg", "pose.tip_link": "hand"}).stream
+    assert (stream.pose.source, stream.pose.actions) == ("forward_kinematics", "measured")
     assert (stream.frame_rate_hz, stream.num_frames, stream.hop, stream.stride) == (4.0, 8, 1, 1)
     assert (stream.reduction, stream.tail) == ("pose_delta", "hold")
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_resolves_with_the_joints_named(name):
-    config = resolve({"preset": name, "joint_names": JOINTS})
+    config = resolve({"preset": name, "joint_names": JOINTS, "pose.source": "names"})
     assert config.model == model_config(name)
     assert config.stream.steps == config.model.steps == 8
     assert config.stream.commands.joint_names == tuple(JOINTS)
@@ -103,8 +105,10 @@ def test_every_preset_resolves_with_the_joints_named(name):
 OTHERS = {
     "image_size": [48, 72], "patch_size": 12, "tubelet_size": 3, "num_frames": 12, "encoder_dim": 120,
     "encoder_depth": 5, "encoder_heads": 5, "mlp_ratio": 3.0, "predictor_dim": 72, "predictor_depth": 6,
-    "predictor_heads": 4, "action_dim": 2, "state_dim": 3, "encoding": "tubelet", "preprocessing": "square",
+    "predictor_heads": 4, "action_dim": 2, "state_dim": 3, "context_steps": 2, "encoding": "tubelet",
+    "preprocessing": "square",
     "frame_rate": 5.0, "hop": 6, "actions.phase": "last", "actions.reduction": "difference", "actions.tail": "hold",
+    "pose.source": "names", "pose.actions": "commanded",
 }  # fmt: skip
 
 
@@ -142,7 +146,8 @@ def test_tiny():
 def test_a_preset_also_holds_what_the_streams_need():
     values = load_preset("tiny")
     assert values["actions.reduction"] == "pick" and values["hop"] == 2
-    assert set(MODEL_PARAMETERS) < set(values)
+    assert set(MODEL_PARAMETERS) - {"context_steps"} < set(values), "without it all steps count"
+    assert model_config("tiny").most_context == 8
 
 
 def test_overrides_replace_the_presets_values():

@@ -38,7 +38,15 @@ RELIABLE = {
 
 DEEP = {
     f"qos_overrides./vjepa_predictor/{topic}.publisher.depth": 1000
-    for topic in ("predicted_latents", "context_latents", "window_info")
+    for topic in (
+        "predicted_latents",
+        "context_latents",
+        "window_info",
+        "prediction_error",
+        "no_change_error",
+        "candidate_energies",
+        "candidate_info",
+    )  # fmt: skip
 }
 
 
@@ -106,6 +114,7 @@ class Robot(Node):
         self.info: dict[str, Any] = {}
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.levels: dict[str, bytes] = {}
+        self.diagnosed_ns = 0  # when that was, by the predictor's clock
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(Image, f"{predictor}/predicted_latents", self.predicted.append, deep)
         self.create_subscription(Image, f"{predictor}/context_latents", self.contexts.append, deep)
@@ -121,6 +130,7 @@ class Robot(Node):
         self.info = latents.read_info(message)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self.diagnosed_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
         for status in message.status:
             self.diagnostics[status.name] = {pair.key: pair.value for pair in status.values}
             self.levels[status.name] = status.level

@@ -72,15 +72,20 @@ def test_trajectories(predictor: Predictor, robot: Robot, source: str) -> None:
         actions__type="JointTrajectory",
         actions__alignment="linear",
         states__source=source,
+        latents__horizon=3,
     )
-    robot.commands.publish(trajectory(T0_NS, (150, values(10.0)), (550, values(50.0)), (650, values(0.0))))
+    points = ((150, values(10.0)), (550, values(50.0)), (650, values(0.0)), (850, values(10.0)))
+    robot.commands.publish(trajectory(T0_NS, *points))
     robot.commands.publish(trajectory(T0_NS + 1000 * MS, (0, values(-1.0))))  # in force later; it ends the waiting
     for index in range(22):
         robot.states.publish(joint_message(T0_NS + index * PERIOD_NS, JOINTS, values(-float(index))))
     send_frames(robot, 16)
     window = only_window(robot)
-    expected = [values(n) for n in (0.0, -2.0, 15.0, 25.0, 35.0, 45.0, 25.0, 0.0)]  # at 0, 100 .. 700 ms
+    expected = [values(n) for n in (0.0, -2.0, 15.0, 25.0, 35.0, 45.0, 25.0, 2.5)]  # at 0, 100 .. 700 ms
     np.testing.assert_allclose(window["actions"], expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(window["future_actions"], [values(7.5), values(10.0)], rtol=0, atol=1e-9)
+    assert window["future_sources"] == ["trajectory", "held"]  # at 800 ms, and at 900, after its last point
+    assert window["future_step_stamps"] == [T0_NS + 800 * MS, T0_NS + 900 * MS]
     assert window["action_stamps"] == [T0_NS, T0_NS + 100 * MS, *[T0_NS] * 6]
     measured = [values(-float(index)) for index in range(0, 16, 2)]
     np.testing.assert_array_equal(window["states"], measured if source == "joint_states" else np.zeros((8, 7)))

@@ -31,8 +31,9 @@ def window_info(stamp_ns: int, info_id: str = "a") -> DiagnosticArray:
     return message
 
 
-def latent_message(stamp_ns: int) -> Image:
-    array = np.full((*GRID, 4), stamp_ns, np.float32)
+def latent_message(stamp_ns: int, steps: int = GRID[0]) -> Image:
+    array = np.full((steps, *GRID[1:], 4), stamp_ns, np.float32)
+    array += np.arange(steps)[:, None, None, None]
     return latents.write(Image(), latents.Latents(array, stamp_ns, "camera"))
 
 
@@ -64,6 +65,16 @@ def test_a_window_is_complete_in_whatever_order_its_parts_come(planner: Planner,
     assert (got.latents.stamp_ns, got.window["window"], got.jpeg) == (7, 7, b"file 7")
     np.testing.assert_array_equal(got.latents.array, np.full((*GRID, 4), 7))
     assert (got.latency_ms >= 0) == (order.index("latents") > order.index("image"))
+
+
+def test_every_forecast_of_a_horizon_is_read(planner: Planner) -> None:
+    planner._on_info(latent_info())
+    planner._on_image(image(7))
+    planner._on_window_info(window_info(7))
+    planner._on_latents(latent_message(7, steps=3))
+    (got,) = planner.windows
+    assert got.latents.array.shape == (3, 2, 3, 4)
+    np.testing.assert_array_equal(got.latents.array[:, 0, 0, 0], [7, 8, 9])
 
 
 def test_latents_wait_for_the_info_of_their_own_configuration(planner: Planner) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,48 +11,61 @@ import pytest
 import recorded
 import replays
 from ros.harness import Predictor, Robot
+from ros.playing import IMAGE, MAX_WAIT_S, play
 
 from vjepa_ros import latents
-from vjepa_ros.digest import Digest
+from vjepa_ros.replay.digest import Digest
 
-PLAYER = Path(__file__).resolve().parents[2] / "examples" / "play_bag.py"
-RATE = 2.0  # times real time
-# A frame may overtake commands by far where two processes share two busy cores; offline it is the same number.
-MAX_WAIT_S = 30.0
-IMAGE = "/image/compressed"  # where the harness' node listens
+SHORT_S = 4.0  # of the sample bag, for what need not last
+
+Worsen = Callable[[list[bags.Message]], list[bags.Message]]
 
 
-def play(robot: Robot, bag: Path, count: int) -> None:
-    """Play a bag, and wait for so many windows."""
-    topics = [f"{topic}=1" for topic in (IMAGE, recorded.COMMANDS, recorded.STATES)]
-    command = [sys.executable, str(PLAYER), str(bag), "--rate", str(RATE), "--wait-for", *topics]
-    player = subprocess.Popen(command)
-    try:
-        assert robot.spin(lambda: player.poll() is not None)
-        assert player.returncode == 0
-    finally:
-        player.kill()
-        player.wait()
-    robot.spin(lambda: len(robot.windows) >= count and len(robot.predicted) >= count)
-    robot.settle()
+def short(worsen: Worsen) -> Worsen:
+    """The same done to the beginning of the recording."""
+
+    def shorter(messages: list[bags.Message]) -> list[bags.Message]:
+        end_ns = messages[0].received_ns + SHORT_S * bags.S
+        return worsen([message for message in messages if message.received_ns < end_ns])
+
+    return shorter
 
 
-@pytest.mark.parametrize("worsen", [bags.unchanged, bags.jitter, bags.reordering], ids=lambda worsen: worsen.__name__)
-def test_live_equals_offline(
-    predictor: Predictor, robot: Robot, tmp_path: Path, worsen: Callable[[list[bags.Message]], list[bags.Message]]
-) -> None:
-    messages = [m for m in worsen(bags.sample()) if m.topic in bags.TOPICS]
-    renamed = [m._replace(topic=IMAGE) if m.topic == recorded.CAMERA else m for m in messages]
-    bag = bags.write(tmp_path / "bag", renamed)
+def written(folder: Path, messages: list[bags.Message]) -> Path:
+    """A bag whose camera is where the node listens."""
+    return bags.write(folder, [m._replace(topic=IMAGE) if m.topic == recorded.CAMERA else m for m in messages])
+
+
+# Each case: what is done to the recording, and how often it is then played.
+@pytest.mark.parametrize(
+    ("worsen", "turns"),
+    [
+        pytest.param(bags.unchanged, 1, id="unchanged"),
+        pytest.param(short(bags.jitter), 1, id="jitter"),
+        pytest.param(short(bags.reordering), 1, id="reordering"),
+        pytest.param(bags.drop_outs, 1, id="drop_outs"),
+        pytest.param(bags.stall, 1, id="stall"),
+        pytest.param(short(bags.unchanged), 2, id="loop"),
+    ],
+)
+def test_live_equals_offline(predictor: Predictor, robot: Robot, tmp_path: Path, worsen: Worsen, turns: int) -> None:
+    """A bag that is played twice is, offline, one whose stamps jump back in the middle."""
+    turn = [m for m in worsen(bags.sample()) if m.topic in bags.TOPICS]
+    messages = bags.loop(turn) if turns == 2 else turn
     wait = ("--set", f"actions.max_wait_s={MAX_WAIT_S}")
-    assert replays.run(bag, "-o", tmp_path / "out", *wait) == 0
+    assert replays.run(written(tmp_path / "bag", messages), "-o", tmp_path / "out", *wait) == 0
     offline = replays.report(tmp_path / "out")
     want = replays.expected(bags.write(tmp_path / "as_recorded", messages), MAX_WAIT_S)
     hashes = replays.digest(want)
     assert {name: offline["sha256"][name] for name in hashes} == hashes
+    assert {window["epoch"] for window in want} == set(range(turns))
 
     robot.start(image_transport="compressed", actions__max_wait_s=MAX_WAIT_S)
-    play(robot, bag, len(want))
+    one_turn = written(tmp_path / "turn", turn)
+    for number in range(turns):
+        # The next turn begins when the windows of the one before are there: a frame of the new time that overtook the
+        # last commands of the old one would end the windows that still wait for them.
+        play(robot, one_turn, sum(window["epoch"] <= number for window in want))
     assert [window["late"] for window in robot.windows] == [0] * len(want)
     replays.assert_equal(robot.windows, want)
     assert replays.digest(robot.windows) == hashes

@@ -11,7 +11,7 @@ from ros.harness import MS, T0_NS, Predictor, Robot
 from rosgraph_msgs.msg import Clock
 
 PERIOD_NS = 50 * MS  # of the frames
-STREAM = "/vjepa_predictor: stream"
+STREAM, MODEL = "/vjepa_predictor: stream", "/vjepa_predictor: model"
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +39,16 @@ class Simulation:
         robot.start()
         assert robot.spin(lambda: clock.get_subscription_count() >= 1)
 
-    def set(self, frame: float, settle_s: float = 0.15) -> None:
-        """Set /clock to the time of a frame and let that arrive."""
+    def set(self, frame: float) -> None:
+        """Set /clock to the time of a frame, and wait until that is the node's time."""
+        self.publish(frame)
+        assert self.robot.spin(lambda: self.robot.diagnosed_ns == at(frame)), "the node's clock says something else"
+
+    def publish(self, frame: float) -> None:
+        """Set /clock to the time of a frame."""
         message = Clock()
         message.clock.sec, message.clock.nanosec = divmod(at(frame), 10**9)
         self.clock.publish(message)
-        self.robot.settle(settle_s)
 
     def send(self, first: int, count: int) -> None:
         """Frames with joints, all at once."""
@@ -54,7 +58,7 @@ class Simulation:
         """As a player does: /clock and then the frame, ``rate`` times as fast as 20 Hz."""
         for index in range(first, first + count):
             due_s = time.monotonic() + PERIOD_NS * 1e-9 / rate
-            self.set(index, 0.0)
+            self.publish(index)
             self.send(index, 1)
             self.robot.spin(lambda due_s=due_s: time.monotonic() >= due_s)  # type: ignore[misc]
 
@@ -70,6 +74,17 @@ class Simulation:
         self.robot.settle(0.15)
         assert len(windows) == count
 
+    def arrived(self, frame: float) -> None:
+        """Wait until the node, its clock at a frame by now, has said how much its model did, and all of it is here."""
+        robot = self.robot
+
+        def agree() -> bool:
+            done = robot.diagnostics.get(MODEL, {}).get("done")
+            is_new = robot.diagnosed_ns == at(frame)
+            return is_new and done == str(len(robot.window_messages)) == str(len(robot.predicted))
+
+        assert robot.spin(agree), (robot.diagnostics.get(MODEL), len(robot.window_messages), len(robot.predicted))
+
     def newest(self) -> tuple[int, int]:
         """(epoch since the start, number of the first frame) of the newest window."""
         windows = self.robot.windows
@@ -79,9 +94,9 @@ class Simulation:
     def jump_back(self, frame: float) -> Callable[[], list[float]]:
         """Set /clock back; a function that gives the stamps, as frame numbers, of all that was published since."""
         before = self.clock_resets
-        self.set(frame, 0.0)
+        self.publish(frame)
         assert self.robot.spin(lambda: self.clock_resets == before + 1, 5.0), self.predictor.log[-2000:]
-        self.robot.settle(0.1)  # what was on its way
+        self.arrived(frame)
         windows, latents = len(self.robot.window_messages), len(self.robot.predicted)
 
         def stamps() -> list[float]:
@@ -182,8 +197,8 @@ def test_seeking_back_and_forth_never_publishes_what_was_before(simulation: Simu
     """Sixty frames are sent at once, and /clock jumps while the model is still at the windows of these."""
     simulation.set(200)
     for sent, target in [(140, 40), (100, 60), (400, 20)]:
+        simulation.set(sent + 60)  # forwards, unless it is there already
         simulation.send(sent, 60)
-        simulation.set(sent + 60, 0.05)  # forwards, unless it is there already; a node keeps the newest /clock only
         stamps = simulation.jump_back(target)
         simulation.send(target, 18)
         assert simulation.robot.spin(lambda stamps=stamps: len(stamps()) >= 4)  # type: ignore[misc]

@@ -92,6 +92,8 @@ def test_quality_of_service_and_names(predictor: Predictor, robot: Robot) -> Non
     assert profile(own + "latent_info", True)[:3] == ("std_msgs/msg/String", "RELIABLE", "TRANSIENT_LOCAL")
     window_info = profile(own + "window_info", True)
     assert window_info[:3] == ("diagnostic_msgs/msg/DiagnosticArray", "RELIABLE", "VOLATILE")
+    for name in ("prediction_error", "no_change_error"):
+        assert profile(own + name, True)[:3] == ("std_msgs/msg/Float32", "RELIABLE", "VOLATILE")
     assert profile("/diagnostics", True)[:2] == ("diagnostic_msgs/msg/DiagnosticArray", "RELIABLE")
     assert profile("/joint_commands", False)[:2] == ("sensor_msgs/msg/JointState", "RELIABLE")
     # overridden by the harness; without that they are best effort (test_lifecycle.py)

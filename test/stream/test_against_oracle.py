@@ -63,6 +63,7 @@ def configuration(random: Random) -> StreamConfig | None:
             state_source=random.choice(sc.STATE_SOURCES),
             commands=signal("actions"),
             states=signal("states"),
+            horizon=random.choice([1, 2, 5]),
         )
     except ConfigError:
         return None

@@ -116,3 +116,19 @@ def test_what_opencv_refuses_is_dropped_and_counted() -> None:
     assert intake.frames == []
     assert dict(intake.counters.rejected) == {("/image", "unusable_image"): 2}
     assert all("px: " in detail for _, _, detail in intake.reports)
+
+
+def test_a_still_is_preprocessed_like_a_frame_and_touches_no_window() -> None:
+    intake = Recorder(fallback=lambda message: PICTURE)
+    intake.image("/image", raw(1000 * MS), 0)
+    swapped = raw(0, "bgr8", np.ascontiguousarray(PICTURE[..., ::-1]))
+    for still in (raw(0), swapped, raw(0, "yuv_of_mars")):
+        np.testing.assert_array_equal(intake.still(still), intake.frames[0].image, strict=True)
+    for still, reason in ((raw(0, "16UC1"), "depth_image"), (raw(0, height=0), "empty_image")):
+        with pytest.raises(InputError) as caught:
+            intake.still(still)
+        assert caught.value.reason == reason
+    narrow = Recorder(Preprocess("square", (16, 16), ViewConfig((0, 0, 31, 20), 0, "none")))
+    with pytest.raises(InputError, match="roi_outside"):
+        narrow.still(raw(0))
+    assert len(intake.frames) == 1 and not intake.reports and intake.counters.rejected_total == 0

@@ -199,6 +199,14 @@ def test_one_stamp_far_ahead_does_not_take_the_history_with_it_and_counts_as_lat
     assert stream.counters.windows_skipped <= 2
 
 
+def test_windows_that_a_reset_finds_waiting_for_commands_are_counted() -> None:
+    stream = WindowStream(stream_config(max_wait_s=FOREVER_S, hop=2))
+    feed(stream, [("frame", round((1_000_000.0 + index * PERIOD_MS) * MS)) for index in range(20)])
+    assert stream.unresolved == 3
+    stream.reset()
+    assert (stream.unresolved, stream.counters.windows_reset, stream.counters.windows) == (0, 3, 0)
+
+
 def test_which_frames_are_still_on_their_way_is_told_to_the_nanosecond() -> None:
     """Newest frame at 100 s, /clock from 103 to 95 s: later than 100 + (3 - 8)/2 s, up to 100 + 3 + 1 s."""
     for stamp_ms, dropped in ((97_500, False), (97_501, True), (104_000, True), (104_001, False)):

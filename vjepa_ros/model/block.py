@@ -40,3 +40,8 @@ class Block(nn.Module):
         x = x + self.attn(self.norm1(x), rope, mask)
         x = x + self.mlp(self.norm2(x))
         return x
+
+
+def layer_normalize(latents: Tensor) -> Tensor:
+    """Layer norm over the last axis without affine parameters, eps 1e-5; what stands before and after the predictor."""
+    return F.layer_norm(latents, latents.shape[-1:], eps=1e-5)

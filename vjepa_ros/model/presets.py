@@ -7,7 +7,7 @@ was made for; :func:`model_config` takes the model's out of it. It knows no weig
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +85,11 @@ def model_config(name: str, **overrides: Any) -> ModelConfig:
         if key not in MODEL_PARAMETERS:
             raise ConfigError(key, f"is not a parameter of the model; these are: {', '.join(MODEL_PARAMETERS)}")
     values = {**load_preset(name), **overrides}
-    for key in MODEL_PARAMETERS:
-        if key not in values:
-            raise ConfigError(key, f"is missing in preset {name}")
+    for field in fields(ModelConfig):
+        if field.name != "preset" and field.default is MISSING and field.name not in values:
+            raise ConfigError(field.name, f"is missing in preset {name}")
     values["image_size"] = _image_size(values["image_size"])
-    return ModelConfig(preset=name, **{key: values[key] for key in MODEL_PARAMETERS})
+    return ModelConfig(preset=name, **{key: values[key] for key in MODEL_PARAMETERS if key in values})
 
 
 def _image_size(value: Any) -> tuple[int, int]:

@@ -1,30 +1,23 @@
 """Repeated prediction: the steps after the observed ones, one by one, and how far they are from a goal.
 
-Tensors in, tensors out. It does not know what predicts, nor how actions advance states: both are given.
+Tensors in, tensors out. It does not know how actions advance states: the states are given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from torch.nn import functional as F
-
 from vjepa_ros.config import ModelConfig
 from vjepa_ros.errors import ShapeError
+from vjepa_ros.model.fast.predictor import FastPredictor, History
 from vjepa_ros.model.grid import Grid
+from vjepa_ros.model.predictor import Predictor
 
-if TYPE_CHECKING:
-    from vjepa_ros.model.fast.predictor import History
-
-
-def layer_normalize(latents: Tensor) -> Tensor:
-    """Layer norm over the last axis without affine parameters, eps 1e-5; what stands before and after the predictor."""
-    return F.layer_norm(latents, latents.shape[-1:], eps=1e-5)
+Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -50,31 +43,50 @@ class Observed:
 
 
 def roll_out(
-    predict: Callable[[Tensor, Tensor, Tensor], Tensor],
-    grid: Grid,
-    latents: Tensor,
+    predict: Predict,
+    predictor: Predictor | FastPredictor,
+    reach: Grid,
+    observed: Observed,
     actions: Tensor,
     states: Tensor,
-    observed: int,
 ) -> Tensor:
-    """Predict each step from all before it that the grid has room for, recomputing all of them.
+    """Predict each step from the newest before it, as many as there is reach for.
 
     Args:
         predict: (K, n*H'*W', D), (K, n, A), (K, n, S) -> (K, n*H'*W', D), layer-normalised: each step's successor.
-        grid: of the most steps that ``predict`` takes.
-        latents: (K, (t+h)*H'*W', D), the observed steps, and as many forecasts as are known already.
-        actions, states: (K, t+H-1, A) and (K, t+H-1, S), of the observed steps and of all forecasts but the last.
-        observed: t.
+        predictor: what computes; a fast one goes on from what it has kept, as far as that goes.
+        reach: grid of the most steps that a forecast is made from.
+        observed: t steps, no more than these.
+        actions, states: (K, H, A) and (K, H, S), of the last observed step and of all forecasts but the last.
 
     Returns:
         (K, H, H'*W', D)
     """
-    size = grid.tokens_per_step
-    for stop in range(latents.shape[1] // size, actions.shape[1] + 1):  # the steps before `stop` predict it
-        first = max(0, stop - grid.steps)
+    count, horizon, _ = actions.shape
+    context = observed.context.expand(count, -1, -1)  # (K, t*H'*W', D)
+    known = 0  # forecasts
+    if isinstance(predictor, FastPredictor) and observed.history is not None:
+        # Once the oldest step is pushed out, every other moves to another place and has to be computed again.
+        known = min(horizon, reach.steps - observed.steps + 1)
+        place = observed.history.newest
+        inputs = (value[:, :known].to(place.device, place.dtype) for value in (actions, states))
+        forecasts = predictor.roll_out(observed.history, *inputs)
+        if known == horizon:
+            return forecasts
+        context = torch.cat([context, forecasts.flatten(1, 2)], dim=1)
+    past, seen = (value.expand(count, -1, -1) for value in (observed.actions, observed.states[:, :-1]))
+    actions, states = torch.cat([past, actions], dim=1), torch.cat([seen, states], dim=1)  # (K, t+H-1, ...)
+    return _recompute(predict, reach, context, actions, states)[:, -horizon:]
+
+
+def _recompute(predict: Predict, reach: Grid, latents: Tensor, actions: Tensor, states: Tensor) -> Tensor:
+    """(K, n*H'*W', D) steps, and those after them up to the last action, each from those before it: (K, m, H'*W', D)"""
+    size, last = reach.tokens_per_step, actions.shape[1]
+    for stop in range(latents.shape[1] // size, last + 1):  # the steps before `stop` predict it
+        first = max(0, stop - reach.steps)
         predicted = predict(latents[:, first * size :], actions[:, first:stop], states[:, first:stop])
         latents = torch.cat([latents, predicted[:, -size:]], dim=1)  # (K, (stop+1)*H'*W', D)
-    return latents[:, observed * size :].reshape(latents.shape[0], -1, size, latents.shape[-1])
+    return latents.reshape(latents.shape[0], -1, size, latents.shape[-1])
 
 
 def check_observed(config: ModelConfig, context: Tensor, actions: Tensor, states: Tensor) -> None:

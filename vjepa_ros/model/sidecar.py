@@ -21,6 +21,7 @@ FORMAT = "vjepa_ros sidecar 1"
 """Its number rises when a reader of the old one would understand a new one wrongly."""
 
 CONVENTION: tuple[str, ...] = (
+    "context_steps",  # 0, all steps of a window, says nothing
     "encoding",
     "preprocessing",
     "frame_rate",  # Hz; 0, every frame of the camera, says nothing

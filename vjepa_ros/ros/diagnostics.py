@@ -12,8 +12,10 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from vjepa_ros.prediction_error import Summary
 from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.messages import status_message
+from vjepa_ros.ros.questions import Questions
 from vjepa_ros.ros.timing import CallbackTimes
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.worker import Worker
@@ -62,13 +64,22 @@ class Health:
         self.problems: dict[str, str] = {}
 
     def statuses(
-        self, state: str, counters: Counters | None, epoch: int, worker: Worker[Any, Any] | None, not_finite: int
+        self,
+        state: str,
+        counters: Counters | None,
+        epoch: int,
+        waits_for: str,
+        worker: Worker[Any, Any] | None,
+        not_finite: int,
     ) -> list[DiagnosticStatus]:
-        """One status for the streams and one for the model; before the node is configured only its state."""
+        """One status for the streams and one for the model; before the node is configured only its state.
+
+        ``waits_for`` says in words what the streams cannot do without and do not have yet.
+        """
         self.problems = {}
         if counters is None:
             return [status_message(f"{self._name}: node", DiagnosticStatus.OK, state, {"state": state})]
-        return [self._stream(state, counters, epoch), self._model(state, worker, not_finite)]
+        return [self._stream(state, counters, epoch, waits_for), self._model(state, worker, not_finite)]
 
     def topics(self, state: str, connections: Connections, times: CallbackTimes) -> DiagnosticStatus:
         """What keeps messages away as long as it lasts, and how long the callbacks take; call it after statuses."""
@@ -81,10 +92,33 @@ class Health:
             problems["namesakes"] = f"{namesakes} other nodes have this name: give each a name of its own"
         return self._status("topics", state, problems, values)
 
-    def _stream(self, state: str, counters: Counters, epoch: int) -> DiagnosticStatus:
+    def prediction(self, state: str, errors: Summary | None) -> DiagnosticStatus:
+        """How good the forecasts are: the last error, with what it is of, and the means of all."""
+        values: dict[str, Any] = {"state": state, "count": 0 if errors is None else errors.count}
+        if errors is not None:
+            last = errors.last
+            values |= {"stamp_ns": last.stamp_ns, "steps_ahead": last.ahead, "error": last.error}
+            values |= {"no_change": last.no_change, "mean_error": errors.mean_error}
+            values |= {"mean_no_change": errors.mean_no_change}
+        return self._status("prediction", state, {}, values)
+
+    def questions(self, state: str, questions: Questions) -> DiagnosticStatus:
+        """What became of the questions; call it after statuses."""
+        tally, goals_refused = questions.tally, questions.goals_refused
+        refused = sum(tally.refused.values())
+        values: dict[str, Any] = {"asked": tally.asked, "answered": tally.answered, "waiting": questions.waiting}
+        values |= {"refused": refused, "goals": questions.goals, "goals_refused": goals_refused}
+        values |= {f"refused {reason}": count for reason, count in tally.refused.items()}
+        problems = self._new(
+            questions_refused=("questions refused", refused), goals_refused=("goal images refused", goals_refused)
+        )
+        return self._status("questions", state, problems, values)
+
+    def _stream(self, state: str, counters: Counters, epoch: int, waits_for: str) -> DiagnosticStatus:
         values: dict[str, Any] = asdict(counters)
         values.pop("rejected")
         values |= {"late": counters.late, "rejected": counters.rejected_total, "epoch": epoch, "state": state}
+        values["waits_for"] = waits_for
         values |= {f"rejected {topic} {reason}": count for (topic, reason), count in sorted(counters.rejected.items())}
         problems = self._new(
             rejected=("messages rejected", counters.rejected_total),
@@ -92,10 +126,13 @@ class Health:
             missing_commands=("steps without a command", counters.missing_commands),
             missing_states=("steps without a state", counters.missing_states),
             skipped=("windows skipped for want of them", counters.windows_skipped),
+            reset=("windows lost to a reset before their commands and states had come", counters.windows_reset),
             gaps=("gaps between frames", counters.gaps),
         )
         if state == "active" and not self._new(frames=("frames", counters.frames)):
             problems["frames"] = "no frames"
+        if state == "active" and waits_for:
+            problems["waits_for"] = waits_for
         return self._status("stream", state, problems, values)
 
     def _model(self, state: str, worker: Worker[Any, Any] | None, not_finite: int) -> DiagnosticStatus:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
-from std_msgs.msg import String
+from std_msgs.msg import Float32MultiArray, MultiArrayDimension, String
 
 from vjepa_ros import latents
 from vjepa_ros.stream.window import Window
@@ -32,6 +33,31 @@ def window_message(values: Mapping[str, Any], image: Image, name: str) -> Diagno
     message = DiagnosticArray()
     message.header = image.header
     message.status = [status_message(name, DiagnosticStatus.OK, "", latents.window_values(values))]
+    return message
+
+
+def answer_message(values: Mapping[str, Any], stamp_ns: int, frame_id: str, name: str) -> DiagnosticArray:
+    """``candidate_info``: what became of a question."""
+    message = DiagnosticArray()
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, latents.S_TO_NS)
+    message.header.frame_id = frame_id
+    level, text = DiagnosticStatus.OK, ""
+    if not values["answered"]:
+        level, text = DiagnosticStatus.WARN, f"{values['reason']}: {values['detail']}"
+    message.status = [status_message(name, level, text, latents.window_values(values))]
+    return message
+
+
+def energies_message(energies: NDArray[np.float32], tag: Sequence[float]) -> Float32MultiArray:
+    """Energies (K, H) after the tag of their question."""
+    message = Float32MultiArray()
+    sizes, strides = energies.shape, (energies.size, energies.shape[1])
+    message.layout.dim = [
+        MultiArrayDimension(label=label, size=size, stride=stride)
+        for label, size, stride in zip(("candidate", "step"), sizes, strides, strict=True)
+    ]
+    message.layout.data_offset = len(tag)
+    message.data.frombytes(np.concatenate([np.asarray(tag, np.float32), energies.ravel()]).tobytes())
     return message
 
 

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import Float32, Float32MultiArray, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -26,11 +27,13 @@ from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.forecast import Imagination, Imagined, load_model
 from vjepa_ros.node_config import NodeConfig, resolve
 from vjepa_ros.parameters import check, effective
+from vjepa_ros.prediction_error import PredictionErrors
 from vjepa_ros.ros import bridge, parameters, qos
 from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.diagnostics import Health, Warnings
 from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.messages import diagnostics_message, info_message, latents_message, window_message
+from vjepa_ros.ros.questions import Questions
 from vjepa_ros.ros.timing import CallbackTimes
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.preprocess import Preprocess
@@ -40,11 +43,19 @@ from vjepa_ros.worker import Worker
 _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SAME_JUMP_NS = to_ns(1.0)  # frames and /clock that jump within this time have jumped together
-_WARNED_ABOUT = ("rejected", "not_finite")  # with details, where they happen
+_WARNED_ABOUT = ("rejected", "not_finite", "questions_refused", "goals_refused")  # with details, where they happen
 _COMMAND_TYPES = {
     "JointState": JointState,
     "JointTrajectory": JointTrajectory,
     "Float64MultiArray": Float64MultiArray,
+}
+# Type and quality of service of the inputs besides the camera; None: the type is a parameter.
+_INPUTS: dict[str, tuple[Any, Callable[[], Any]]] = {
+    "robot_description": (String, qos.LATCHED),
+    "joint_states": (JointState, qos.STATES),
+    "joint_commands": (None, qos.COMMANDS),
+    "end_effector_pose": (PoseStamped, qos.STATES),
+    "commanded_pose": (PoseStamped, qos.COMMANDS),
 }
 
 
@@ -59,7 +70,9 @@ class PredictorNode(ManagedNode):
         self._info: dict[str, Any] = {}
         self._intake: Intake | None = None
         self._imagination: Imagination | None = None
+        self._questions: Questions | None = None
         self._worker: Worker[Window, Imagined] | None = None
+        self._errors: PredictionErrors | None = None
         self._inputs: list[Any] = []
         self._clock_jumps: Any = None
         self._frames_jumped_ns: int | None = None  # what /clock said when the frames last jumped back
@@ -91,17 +104,26 @@ class PredictorNode(ManagedNode):
         self._times = CallbackTimes()
         self._info = info.latent_info(config, model)
         self._imagination = Imagination(model, config)
+        self._errors = PredictionErrors(config.stream)
         preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
         self._intake = Intake(config.stream, preprocess, self._warn, config.offsets_s, config.max_skew_s, bridge.decode)
         self._outputs = {
             "predicted": self._create_publisher(Image, "~/predicted_latents", qos.LATENTS()),
             "info": self._create_publisher(String, "~/latent_info", qos.LATCHED()),
             "window": self._create_publisher(DiagnosticArray, "~/window_info", qos.WINDOW_INFO()),
+            "error": self._create_publisher(Float32, "~/prediction_error", qos.ERRORS()),
+            "no_change": self._create_publisher(Float32, "~/no_change_error", qos.ERRORS()),
+            "energies": self._create_publisher(Float32MultiArray, "~/candidate_energies", qos.QUESTIONS()),
+            "answers": self._create_publisher(DiagnosticArray, "~/candidate_info", qos.QUESTIONS()),
         }
         if config.publish_context:
             self._outputs["context"] = self._create_publisher(Image, "~/context_latents", qos.LATENTS())
+        self._questions = Questions(
+            self, config, model, self._imagination, self._intake, self._outputs, self._info["info_id"], self._warn
+        )
         self.get_logger().info(f"configured: {json.dumps(effective(values))}")
         self.get_logger().info(f"latents: {json.dumps(self._info)}")
+        self.get_logger().info(f"model: {model.kernels or 'plain layers (engine.fast is false)'}, {model.device}")
         for warning in config.convention_warnings:  # after the long lines, which would bury it
             self.get_logger().warning(f"override_convention: {warning}")
         if not model.trained:
@@ -110,6 +132,7 @@ class PredictorNode(ManagedNode):
     def activate(self) -> None:
         """Subscribe and start the worker."""
         assert self._config is not None and self._intake is not None and self._imagination is not None
+        assert self._questions is not None
         self._worker = Worker(
             self._imagination,
             self._publish,
@@ -117,6 +140,7 @@ class PredictorNode(ManagedNode):
             lossless=self._config.lossless,
             size=self._config.queue_size,
             max_failures=self._config.max_failures,
+            max_asks=self._config.questions.queue_size,
         )
         self._worker.start_epoch(self._intake.stream.epoch)
         self._worker.start()
@@ -125,13 +149,13 @@ class PredictorNode(ManagedNode):
             self._subscribe(CompressedImage, "image/compressed", qos.IMAGE(), intake.compressed_image)
         else:
             self._subscribe(Image, "image", qos.IMAGE(), intake.image)
-        command_type = _COMMAND_TYPES[self._config.stream.command_type]
-        commands_topic, states_topic = map(self.resolve_topic_name, ("joint_commands", "joint_states"))
-        by_source = {"joint_states": states_topic, "commands": commands_topic, "none": "none"}
-        self._sources = (commands_topic, by_source[self._config.stream.state_source])
-        self._subscribe(command_type, "joint_commands", qos.COMMANDS(), intake.joint_command)
-        if self._config.stream.reads_joint_states:
-            self._subscribe(JointState, "joint_states", qos.STATES(), intake.joint_state)
+        stream = self._config.stream
+        for name in stream.inputs:
+            kind, profile = _INPUTS[name]
+            self._subscribe(kind or _COMMAND_TYPES[stream.command_type], name, profile(), intake.take[name])
+        named = {name: self.resolve_topic_name(name) for name in stream.inputs} | {"none": "none"}
+        self._sources = (named[stream.action_topic], named[stream.state_topic])
+        self._questions.open(self._worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._clock_jumps = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
 
@@ -150,6 +174,8 @@ class PredictorNode(ManagedNode):
             self._clock_jumps = None
         stopped = self._worker is None or self._worker.stop(timeout_s, self._is_ending)
         self._worker = None
+        if self._questions is not None:
+            self._questions.close()
         if self._intake is not None:
             self._intake.stream.reset()
         if not stopped:
@@ -163,7 +189,7 @@ class PredictorNode(ManagedNode):
             self._connections.forget(publisher.topic_name)
             self.destroy_lifecycle_publisher(publisher)
         self._outputs = {}
-        self._config = self._intake = self._imagination = None
+        self._config = self._intake = self._imagination = self._errors = self._questions = None
         self._info = {}
         devices.release_memory()
 
@@ -201,7 +227,9 @@ class PredictorNode(ManagedNode):
         epoch = self._intake.stream.epoch
         now_ns = self.get_clock().now().nanoseconds
         windows = take(topic, message, now_ns)
-        if self._intake.stream.epoch != epoch:
+        if self._intake.stream.epoch != epoch and take == self._intake.robot_description:
+            self._start_epoch("another robot description")
+        elif self._intake.stream.epoch != epoch:
             self._frames_jumped_ns = now_ns
             self._start_epoch("time jumped back in the stamps")
         for window in windows:
@@ -269,6 +297,20 @@ class PredictorNode(ManagedNode):
         self._outputs["predicted"].publish(message)
         if imagined.context is not None:
             self._outputs["context"].publish(latents_message(imagined.context, window))
+        self._publish_error(window, imagined)
+
+    def _publish_error(self, window: Window, imagined: Imagined) -> None:
+        """How far an earlier forecast was from what this window observes; after its own forecasts are out."""
+        assert self._config is not None and self._errors is not None
+        try:
+            forecasts = imagined.predicted[-self._config.stream.horizon :]
+            found = self._errors.add(window, forecasts, imagined.observed())
+            if found is not None:
+                self._outputs["no_change"].publish(Float32(data=found.no_change))
+                self._outputs["error"].publish(Float32(data=found.error))
+        # A number about the past: whatever is wrong with it, forecasts go on. A broken device fails at the next window.
+        except Exception as error:  # noqa: BLE001
+            self._warn("prediction_error", "failed", f"window {window.number}: {error}")
 
     def _on_failure(self, error: Exception) -> None:
         self.get_logger().error(f"the model has failed and is given up: {error}; clean up and configure to try again")
@@ -276,7 +318,12 @@ class PredictorNode(ManagedNode):
     def _publish_diagnostics(self) -> None:
         counters = self._intake.counters if self._intake is not None else None
         epoch = self._intake.stream.epoch if self._intake is not None else 0
-        statuses = self._health.statuses(self.state_label, counters, epoch, self._worker, self._not_finite)
+        waits_for = self._intake.waits_for if self._intake is not None else ""
+        statuses = self._health.statuses(self.state_label, counters, epoch, waits_for, self._worker, self._not_finite)
+        if self._errors is not None:
+            statuses.append(self._health.prediction(self.state_label, self._errors.summary))
+        if self._questions is not None:
+            statuses.append(self._health.questions(self.state_label, self._questions))
         statuses.append(self._health.topics(self.state_label, self._connections, self._times))
         self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(), statuses))
         for key, text in self._health.problems.items():

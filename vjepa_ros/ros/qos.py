@@ -16,8 +16,11 @@ IMAGE = partial(QoSProfile, depth=5, reliability=_BEST_EFFORT)  # sensor data
 COMMANDS = partial(QoSProfile, depth=1000, reliability=_RELIABLE)
 STATES = partial(QoSProfile, depth=1000, reliability=_BEST_EFFORT)
 LATENTS = partial(QoSProfile, depth=2, reliability=_RELIABLE)
+ERRORS = partial(QoSProfile, depth=10, reliability=_RELIABLE)
 WINDOW_INFO = partial(QoSProfile, depth=10, reliability=_RELIABLE)
 LATCHED = partial(QoSProfile, depth=1, reliability=_RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+QUESTIONS = partial(QoSProfile, depth=10, reliability=_RELIABLE)
+GOAL = partial(QoSProfile, depth=1, reliability=_RELIABLE)
 DIAGNOSTICS = partial(QoSProfile, depth=10, reliability=_RELIABLE)
 
 

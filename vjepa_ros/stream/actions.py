@@ -64,6 +64,11 @@ class StepTimes:
         return cls(frames_ns, steps_ns, steps_ns[0] - first_ns, steps_ns[-1] + last_ns, config.stride)
 
     @property
+    def period_ns(self) -> int:
+        """How long the steps after the last one are taken to be: as long as the one before it."""
+        return self.after_ns - self.steps_ns[-1]
+
+    @property
     def previous_ns(self) -> tuple[int, ...]:
         """The time of the step before each step."""
         return (self.before_ns, *self.steps_ns[:-1])

@@ -6,7 +6,7 @@ It knows stamps and vectors, not frames, windows or messages.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -28,6 +28,10 @@ class Reading:
     value: Vector | None
     stamp_ns: int | None
     missing: bool
+
+
+Source = Literal["trajectory", "measured", "held"]
+"""Where a value of the future comes from: the points of a trajectory, what is measured now, or the last one again."""
 
 
 class Reader(Protocol):
@@ -66,6 +70,29 @@ class SampleReader:
             return Reading(held[1] + share * (following[1] - held[1]), held[0], False)
         nearest = held if time_ns - held[0] <= following[0] - time_ns else following  # the earlier one on a tie
         return Reading(nearest[1], nearest[0], False)
+
+
+class PoseReader:
+    """Reads the end effector: where it is, and how far its gripper is closed, which may come at other times.
+
+    Args:
+        arm: its pose, six numbers.
+        gripper: its closedness, one number; None for an arm without one, always 0.
+    """
+
+    def __init__(self, arm: Reader, gripper: Reader | None) -> None:
+        self._arm = arm
+        self._gripper = gripper
+
+    def at(self, time_ns: int) -> Reading:
+        """The pose at a time, (7,)."""
+        arm = self._arm.at(time_ns)
+        gripper = Reading(np.zeros(1), None, False) if self._gripper is None else self._gripper.at(time_ns)
+        if arm.value is None or gripper.value is None:
+            return Reading(None, None, True)
+        stamps_ns = [reading.stamp_ns for reading in (arm, gripper) if reading.stamp_ns is not None]
+        value = np.concatenate([arm.value, gripper.value])
+        return Reading(value, max(stamps_ns), arm.missing or gripper.missing)
 
 
 class TrajectoryReader:
@@ -112,3 +139,19 @@ class TrajectoryReader:
             elif share > 0.5:  # the earlier one on a tie
                 value = points[after, 1:]
         return Reading(value, start_ns, missing)
+
+    def planned(self, now_ns: int, time_ns: int) -> tuple[Vector, Source] | None:
+        """What the trajectory that is in force now means to do at a later time; None where it says nothing any more.
+
+        Before its first point the joints stay where they are measured now, after its last one they stay there, however
+        late it is: the timeout is about how long ago somebody spoke, which is judged now.
+        """
+        found = self._signal.at(now_ns)
+        if found is None or now_ns - found[0] - found[1][-1, 0] > self._timeout_ns:
+            return None
+        start_ns, points = found
+        reading = self.ahead(now_ns, time_ns)
+        if time_ns - start_ns < points[0, 0]:
+            return None if reading.value is None or reading.missing else (reading.value, "measured")
+        assert reading.value is not None
+        return reading.value, "trajectory" if time_ns - start_ns <= points[-1, 0] else "held"

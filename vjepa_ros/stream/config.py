@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vjepa_ros.config import require, require_finite
+from vjepa_ros.stream.pose_config import PoseConfig
 
 Phase = Literal["first", "last"]
 OnMissing = Literal["skip", "hold", "zero"]
@@ -30,6 +31,9 @@ FIELDS: tuple[str, ...] = get_args(Field)
 STATE_SOURCES: tuple[str, ...] = get_args(StateSource)
 
 POSE_DIM = 7  # x, y, z, extrinsic xyz Euler angles, gripper
+
+INPUTS = ("robot_description", "joint_states", "joint_commands", "end_effector_pose", "commanded_pose")
+"""The topics besides the camera's, by the names that the node has for them."""
 
 
 def require_choice(value: str, parameter: str, choices: tuple[str, ...]) -> None:
@@ -101,6 +105,8 @@ class StreamConfig:
         state_source: where states come from; ``commands`` are those of the previous step, ``none`` is zeros.
         commands: how commands are read.
         states: how states are read.
+        horizon: H, the forecasts that a window is asked for; they need H-1 actions after its last one.
+        pose: where end-effector poses come from, if actions and states are such.
 
     Raises:
         ConfigError: where a value or a combination makes no sense; it names the parameter.
@@ -120,6 +126,8 @@ class StreamConfig:
     state_source: StateSource
     commands: SignalConfig
     states: SignalConfig
+    horizon: int
+    pose: PoseConfig
 
     def __post_init__(self) -> None:
         require_choice(self.phase, "actions.phase", PHASES)
@@ -139,12 +147,30 @@ class StreamConfig:
         )  # fmt: skip
         require_finite("time.jump_back_s", self.jump_back_s, above_zero=True)
         require_finite("actions.max_wait_s", self.max_wait_s)
+        require(self.horizon >= 1, "latents.horizon", f"must be a whole number of at least 1, not {self.horizon!r}")
         self._refuse_senseless_combinations()
 
     def _refuse_senseless_combinations(self) -> None:
         reduction, commands = self.reduction, self.commands
-        is_trajectory = self.command_type == "JointTrajectory"
+        is_trajectory = self.reads_measured_commands
+        is_pose = self.pose.is_made_here
+        are_states_poses = is_pose or (
+            reduction == "pose_delta" and self.state_source == "joint_states"
+            and self.states.joint_names == commands.joint_names
+        )  # fmt: skip
         refusals = (
+            (is_pose and reduction not in ("pick", "pose_delta"), "actions.reduction",
+             f"{reduction} is wrong for Euler angles, which wrap around: use pose_delta, or pick for absolute poses"),
+            (is_pose and self.action_topic == "joint_commands" and self.command_type != "JointState", "actions.type",
+             "commanded end-effector poses are made of JointState messages: use them, or set pose.actions: measured"),
+            (is_pose and (commands.field, self.states.field) != ("position", "position"), "actions.field",
+             "end-effector poses are made of positions: leave it and states.field at position"),
+            (is_pose and commands.alignment == "linear", "actions.alignment",
+             "linear is wrong for Euler angles, which wrap around: use hold or nearest"),
+            (is_pose and self.states.is_scaled, "states.scale",
+             "a pose must be in m and rad already: a rotation cannot be scaled angle by angle"),
+            (are_states_poses and self.states.alignment == "linear", "states.alignment",
+             "linear is wrong for the Euler angles of a pose, which wrap around: use hold or nearest"),
             (reduction == "mean" and self.stride == 1, "actions.reduction",
              "mean is over the frames of a step, and a step of this encoding is a single frame: use pick"),
             (reduction == "sum" and is_trajectory, "actions.reduction",
@@ -160,7 +186,7 @@ class StreamConfig:
              f"not {commands.dim}"),
             (reduction == "pose_delta" and commands.alignment == "linear", "actions.alignment",
              "linear is wrong for Euler angles, which wrap around: use hold or nearest"),
-            (reduction == "pose_delta" and commands.is_scaled, "actions.scale",
+            ((is_pose or reduction == "pose_delta") and commands.is_scaled, "actions.scale",
              "a pose must be in m and rad already: a rotation cannot be scaled angle by angle"),
             (self.tail != "hold" and not self.reaches_ahead, "actions.tail",
              f"the reduction {reduction} does not reach into the future: leave it at hold"),
@@ -168,6 +194,8 @@ class StreamConfig:
              "trajectory reads the future points of JointTrajectory commands: set actions.type"),
             (self.tail == "hold" and self.reaches_ahead and self.steps < 2, "actions.tail",
              "hold repeats the action before the last, and the window has one step only: use zero"),
+            (self.horizon > 1 and is_trajectory and self.steps < 2 and self.frame_rate_hz == 0, "latents.horizon",
+             "with frame_rate 0 and one step in the window nothing says how far ahead to read the trajectory: use 1"),
             (self.command_type == "Float64MultiArray" and commands.field != "position", "actions.field",
              "a Float64MultiArray has no fields: leave it at position"),
             (self.state_source == "commands" and reduction == "sum", "states.source",
@@ -181,12 +209,35 @@ class StreamConfig:
     @property
     def reads_measured_commands(self) -> bool:
         """Whether measured values of the commanded joints are needed: before a trajectory's first point."""
-        return self.command_type == "JointTrajectory"
+        return self.command_type == "JointTrajectory" and self.action_topic == "joint_commands"
 
     @property
-    def reads_joint_states(self) -> bool:
-        """Whether joint states are needed at all."""
-        return self.state_source == "joint_states" or self.reads_measured_commands
+    def measured_actions(self) -> bool:
+        """Whether actions are made of what states are made of: measured poses."""
+        return self.pose.is_made_here and self.pose.actions == "measured"
+
+    @property
+    def action_topic(self) -> str:
+        """Which of the inputs actions come from."""
+        if self.pose.source == "pose_topic":
+            return "end_effector_pose" if self.measured_actions else "commanded_pose"
+        return "joint_states" if self.measured_actions else "joint_commands"
+
+    @property
+    def state_topic(self) -> str:
+        """Which of the inputs states come from, or ``none``."""
+        measured = "end_effector_pose" if self.pose.source == "pose_topic" else "joint_states"
+        return {"joint_states": measured, "commands": self.action_topic, "none": "none"}[self.state_source]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Those of :data:`INPUTS` that are read."""
+        wanted = {self.action_topic, self.state_topic}
+        if self.reads_measured_commands or self.pose.has_gripper:
+            wanted.add("joint_states")
+        if self.pose.source == "forward_kinematics":
+            wanted.add("robot_description")
+        return tuple(name for name in INPUTS if name in wanted)
 
     @property
     def reaches_ahead(self) -> bool:

@@ -28,6 +28,7 @@ class Counters:
     missing_states: int = 0
     windows: int = 0  # windows given out
     windows_skipped: int = 0  # windows not given out because a value was missing
+    windows_reset: int = 0  # windows whose frames were complete, but a reset came before their commands and states
     zero_stamps: int = 0  # messages that took the receive time as their stamp
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # (topic, reason) -> messages dropped
 

@@ -19,16 +19,19 @@ from vjepa_ros.errors import InputError, ShapeError
 from vjepa_ros.stream.compressed import decode_compressed
 from vjepa_ros.stream.config import StreamConfig
 from vjepa_ros.stream.counters import Counters
+from vjepa_ros.stream.end_effector import EndEffector
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.joints import COMMANDS, JointStates
 from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.raw import decode_raw
+from vjepa_ros.stream.signal import Vector
 from vjepa_ros.stream.skew import SkewEstimate
 from vjepa_ros.stream.window import Window, WindowStream
 
 NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
 _SAME_TICK_NS = 1_000_000  # so many messages without a stamp, 1 ns apart, may come within one tick of a clock
 Report = Callable[[str, str, str], None]  # (topic, reason, detail)
+Take = Callable[[str, Any, int], list[Window]]  # (topic, message, time of receipt in ns)
 Decode = Callable[[Any], NDArray[np.uint8]]  # sensor_msgs/Image -> (height, width, 3) RGB; raises InputError
 
 
@@ -65,15 +68,42 @@ class Intake:
         self._offsets_ns = {stream: to_ns(offset_s) for stream, offset_s in offsets_s.items()}
         self._max_skew_s = max_skew_s
         self._fallback = fallback
-        self._command_values = COMMANDS[config.command_type](config.commands)
+        self._end_effector = EndEffector(config) if config.pose.is_made_here else None
+        of_joints = None if self._end_effector is None else self._end_effector.of_joints
+        self._command_values = of_joints or COMMANDS[config.command_type](config.commands)
         self._state_values = JointStates(config.states)
         self._measured_values = JointStates(config.commands)
         self._told_zero_stamp: set[str] = set()
         self._last_received_ns: dict[str, int] = {}  # of the messages without a stamp
 
+    @property
+    def take(self) -> dict[str, Take]:
+        """What takes the messages of each topic of :data:`vjepa_ros.stream.config.INPUTS`."""
+        return {
+            "robot_description": self.robot_description, "joint_states": self.joint_state,
+            "joint_commands": self.joint_command, "end_effector_pose": self.end_effector_pose,
+            "commanded_pose": self.commanded_pose,
+        }  # fmt: skip
+
+    @property
+    def waits_for(self) -> str:
+        """What nothing can be done without and has not come yet, in words; empty where nothing is missing."""
+        return "" if self._end_effector is None else self._end_effector.waits_for
+
     def image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/Image."""
         return self._frame(topic, message, received_ns, lambda: self._decode_raw(message))
+
+    def still(self, message: Any) -> NDArray[np.float32]:
+        """A sensor_msgs/Image that is no frame, decoded and preprocessed as the camera's are.
+
+        Returns:
+            (3, H, W) float32.
+
+        Raises:
+            InputError: where it cannot be used, for the same reasons as a frame.
+        """
+        return self._prepare(lambda: self._decode_raw(message))
 
     def compressed_image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/CompressedImage."""
@@ -123,6 +153,8 @@ class Intake:
 
     def joint_state(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/JointState with what was measured."""
+        if self._end_effector is not None:
+            return self._pose_of_joints(self._end_effector, topic, message, received_ns)
         try:
             state = self._state_values(message) if self._config.state_source == "joint_states" else None
             measured = self._measured_values(message) if self._config.reads_measured_commands else None
@@ -131,6 +163,45 @@ class Intake:
         stamp_ns, _ = self._stamp_ns("joint_states", topic, message, received_ns)
         windows = [] if measured is None else self.stream.add_measured(stamp_ns, measured)
         return windows if state is None else windows + self.stream.add_state(stamp_ns, state)
+
+    def _pose_of_joints(self, of: EndEffector, topic: str, message: Any, received_ns: int) -> list[Window]:
+        try:
+            pose, gripper = of.of_state(message)
+        except InputError as error:
+            return self._reject(topic, error)
+        stamp_ns, _ = self._stamp_ns("joint_states", topic, message, received_ns)
+        windows = [] if gripper is None else self.stream.add_gripper(stamp_ns, gripper)
+        return windows if pose is None else windows + self.stream.add_state(stamp_ns, pose)
+
+    def end_effector_pose(self, topic: str, message: Any, received_ns: int) -> list[Window]:
+        """Take in a geometry_msgs/PoseStamped with what was measured; its clock is that of the joint states."""
+        return self._pose(topic, message, received_ns, "joint_states", self.stream.add_state)
+
+    def commanded_pose(self, topic: str, message: Any, received_ns: int) -> list[Window]:
+        """Take in a geometry_msgs/PoseStamped with what was commanded; its clock is that of the joint commands."""
+        return self._pose(topic, message, received_ns, "joint_commands", self.stream.add_command)
+
+    def _pose(
+        self, topic: str, message: Any, received_ns: int, clock: str, add: Callable[[int, Vector], list[Window]]
+    ) -> list[Window]:
+        assert self._end_effector is not None, "nothing else subscribes to poses"
+        try:
+            value = self._end_effector.of_pose(message)
+        except InputError as error:
+            return self._reject(topic, error)
+        stamp_ns, _ = self._stamp_ns(clock, topic, message, received_ns)
+        return add(stamp_ns, value)
+
+    def robot_description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
+        """Take in a std_msgs/String with a URDF. One that replaces another starts a new epoch: it is another robot."""
+        assert self._end_effector is not None, "nothing else subscribes to the description"
+        try:
+            is_another = self._end_effector.describe(message.data)
+        except InputError as error:
+            return self._reject(topic, error)
+        if is_another:
+            self.stream.reset()
+        return []
 
     def _stamp_ns(self, stream: str, topic: str, message: Any, received_ns: int) -> tuple[int, int]:
         """The message's time on the common clock (rule 1), and what of it was added to its stamp."""

@@ -30,6 +30,18 @@ def euler_angles(matrix: Vector) -> Vector:
     return np.stack([a, b, c], axis=-1)
 
 
+def quaternion_matrix(quaternion: Vector) -> Vector:
+    """(4,) x, y, z, w of norm 1 -> (3, 3)."""
+    x, y, z, w = quaternion
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
 def pose_delta(start: Vector, end: Vector) -> Vector:
     """The action that leads from one pose to another, (..., 7) each.
 

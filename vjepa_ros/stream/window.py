@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 from vjepa_ros.config import to_ns
 from vjepa_ros.stream.actions import Steps, StepTimes, read_actions, read_states
-from vjepa_ros.stream.align import Reader, SampleReader, TrajectoryReader
+from vjepa_ros.stream.align import PoseReader, Reader, SampleReader, TrajectoryReader
 from vjepa_ros.stream.config import StreamConfig
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.future import Future, read_future
 from vjepa_ros.stream.sampler import Order, Sampler
 from vjepa_ros.stream.signal import Signal, Vector
 
@@ -31,6 +32,7 @@ class Window:
         step_stamps_ns: (T',) the times at which actions and states were read.
         actions, states: their values at those times.
         late: messages that had come too late, in all, when the window was resolved.
+        future: the actions after its last one.
     """
 
     epoch: int
@@ -40,6 +42,7 @@ class Window:
     actions: Steps
     states: Steps
     late: int
+    future: Future
 
     @property
     def stamp_ns(self) -> int:
@@ -77,15 +80,20 @@ class WindowStream:
         self._jump_back_ns = to_ns(config.jump_back_s)
         self._margin_ns = (config.stride + 1) * to_ns(config.max_gap_s)  # of the step before a window's first
         self._sampler: Sampler[Frame] = Sampler(config.frame_rate_hz, to_ns(config.max_gap_s), self._jump_back_ns)
-        self._commands, self._states, self._measured = (Signal(self._jump_back_ns) for _ in range(3))
-        self._signals = (self._commands, self._states, self._measured)
+        self._commands, self._states, self._measured, self._gripper = (Signal(self._jump_back_ns) for _ in range(4))
+        self._signals = (self._commands, self._states, self._measured, self._gripper)
+        self._acts = self._states if config.measured_actions else self._commands  # what actions are made of
         self._read_states: Reader = SampleReader(self._states, config.states)
-        self._read_commands: Reader = SampleReader(self._commands, config.commands)
+        self._read_commands: Reader = SampleReader(self._acts, config.commands)
         if config.reads_measured_commands:
             # Before a trajectory's first point the measured values of its joints stand in; they are read like states.
             alike = replace(config.commands, alignment=config.states.alignment, timeout_s=config.states.timeout_s)
             measured = SampleReader(self._measured, alike)
             self._read_commands = TrajectoryReader(self._commands, config.commands, measured)
+        if config.pose.is_made_here:
+            gripper = SampleReader(self._gripper, config.states) if config.pose.has_gripper else None
+            self._read_states = PoseReader(self._read_states, gripper)
+            self._read_commands = PoseReader(self._read_commands, gripper)
         self._clear()
 
     def _clear(self) -> None:
@@ -113,6 +121,7 @@ class WindowStream:
     def _start_epoch(self, forget: Callable[[Signal], None]) -> None:
         self.epoch += 1
         self.counters.resets += 1
+        self.counters.windows_reset += len(self._ended)
         self._clear()
         for signal in self._signals:
             forget(signal)
@@ -186,13 +195,13 @@ class WindowStream:
             self._number += 1
 
     def add_command(self, stamp_ns: int, value: Vector) -> list[Window]:
-        """Take in a command: (A,) float64 and finite, or (points, 1 + A) for a trajectory."""
+        """Take in a command: (A,) float64 and finite, (points, 1 + A) for a trajectory, (6,) for a commanded pose."""
         self.counters.commands += 1
         self.counters.late_commands += self._insert(self._commands, stamp_ns, value)
         return self._resolve()
 
     def add_state(self, stamp_ns: int, value: Vector) -> list[Window]:
-        """Take in a state, (S,) float64 and finite."""
+        """Take in a state, (S,) float64 and finite, or (6,) for a measured pose."""
         self.counters.states += 1
         self.counters.late_states += self._insert(self._states, stamp_ns, value)
         return self._resolve()
@@ -200,6 +209,11 @@ class WindowStream:
     def add_measured(self, stamp_ns: int, value: Vector) -> list[Window]:
         """Take in the measured values of the commanded joints, (A,) float64; what trajectories need."""
         self.counters.late_states += self._insert(self._measured, stamp_ns, value)
+        return self._resolve()
+
+    def add_gripper(self, stamp_ns: int, value: Vector) -> list[Window]:
+        """Take in how far the gripper is closed, (1,) float64 from 0 to 1; what poses need."""
+        self.counters.late_states += self._insert(self._gripper, stamp_ns, value)
         return self._resolve()
 
     def _insert(self, signal: Signal, stamp_ns: int, value: Vector) -> int:
@@ -238,10 +252,10 @@ class WindowStream:
                 self.counters.windows_skipped += 1
                 continue
             self.counters.windows += 1
+            future = read_future(self.config, ended.times, self._read_commands, actions.values[-1])
+            late = self.counters.late
             windows.append(
-                Window(
-                    self.epoch, ended.number, ended.frames, ended.times.steps_ns, actions, states, self.counters.late
-                )
+                Window(self.epoch, ended.number, ended.frames, ended.times.steps_ns, actions, states, late, future)
             )
         return windows
 
@@ -253,7 +267,9 @@ class WindowStream:
             yield self._commands, last_ns, False
             yield self._measured, last_ns, config.states.alignment != "hold"
         else:
-            yield self._commands, last_ns, config.commands.alignment != "hold"
+            yield self._acts, last_ns, config.commands.alignment != "hold"
+        if config.pose.has_gripper:
+            yield self._gripper, last_ns, config.states.alignment != "hold"
         if config.state_source == "joint_states":
             yield self._states, times.steps_ns[-1], config.states.alignment != "hold"
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.fast.kernels import Kernels
-from vjepa_ros.model.fast.layers import FastBlock, FastNorm, HalvesRope
+from vjepa_ros.model.fast.layers import FastNorm, HalvesRope, fast_blocks
 from vjepa_ros.model.grid import Grid
 
 
@@ -22,9 +22,10 @@ class FastEncoder:
         self.config = encoder.config
         self._kernels = kernels
         self._rope = HalvesRope(encoder.rope, self.config.encoder_dim // self.config.encoder_heads)
-        self._blocks = [FastBlock(block, kernels) for block in encoder.blocks]
+        self.blocks = fast_blocks(encoder.blocks, kernels)
         self._norm = FastNorm(encoder.norm)
         proj = encoder.patch_embed.proj
+        assert proj.bias is not None  # every released one has it
         weight, bias = proj.weight.detach(), proj.bias.detach()
         if self.config.encoding == "frame_repeat":
             # A convolution over equal frames is one with the kernel summed over time.
@@ -42,7 +43,7 @@ class FastEncoder:
         x = self._patch_embed(self._patches(clip, grid))  # (B*T', H'*W', D)
         if self.config.encoding == "clip":
             x = x.view(clip.shape[0], grid.tokens, -1)
-        for block in self._blocks:
+        for block in self.blocks:
             query, key, value = block.project(x, self._rope, 0)
             x = block.finish(x, self._kernels.attend(query, key, value).flatten(2))
         return self._norm(x).view(clip.shape[0], grid.tokens, -1)

@@ -78,7 +78,7 @@ class FastBlock:
         Returns:
             Three of (B, heads, n, head_dim): q scaled and turned, k turned, v.
         """
-        qkv = self._qkv(self._norm1(x)).unflatten(-1, (3, self._heads, -1)).permute(2, 0, 3, 1, 4)
+        qkv = self._qkv(self._norm1(x)).view(*x.shape[:2], 3, self._heads, -1).permute(2, 0, 3, 1, 4)
         query, key = rope.turn(qkv[:2], first).unbind(0)
         return query, key, qkv[2]
 
@@ -86,6 +86,15 @@ class FastBlock:
         """x (B, n, dim) after this layer, given what attention has mixed for it, (B, n, dim)."""
         x = self._proj(mixed, add=x)
         return self._fc2(self._fc1(self._norm2(x), gelu=True), add=x)
+
+
+def fast_blocks(blocks: nn.ModuleList, kernels: Kernels) -> list[FastBlock]:
+    """A fast block for each plain one, which loses its weights."""
+    made = []
+    for block in blocks:
+        assert isinstance(block, Block)
+        made.append(FastBlock(block, kernels))
+    return made
 
 
 class FastNorm:

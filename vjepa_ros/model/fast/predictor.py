@@ -1,4 +1,4 @@
-"""The action-conditioned predictor for inference: what :class:`vjepa_ros.model.predictor.Predictor` computes, in less time.
+"""The predictor for inference: what :class:`vjepa_ros.model.predictor.Predictor` computes, in less time.
 
 The frame-causal mask is replaced by what it means: each step attends, without a mask, to itself and to the steps before
 it. So keys and values of a step never change once later steps come: a rollout keeps them and computes its own tokens
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vjepa_ros.model.block import layer_normalize
 from vjepa_ros.model.fast.kernels import Kernels, take
-from vjepa_ros.model.fast.layers import FastBlock, FastNorm, HalvesRope
+from vjepa_ros.model.fast.layers import FastNorm, HalvesRope, fast_blocks
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.model.rollout import layer_normalize
 
 _CHUNK_TOKENS = 3200  # tokens that go through a layer together in a rollout: 16 candidates of 14x14 patches
 
@@ -75,7 +75,7 @@ class FastPredictor:
         self._rope = HalvesRope(predictor.rope, self._head_dim)
         self._embed = take(predictor.predictor_embed, kernels)
         self._action_encoder, self._state_encoder = predictor.action_encoder, predictor.state_encoder
-        self._blocks = [FastBlock(block, kernels) for block in predictor.predictor_blocks]
+        self.blocks = fast_blocks(predictor.predictor_blocks, kernels)
         self._norm = FastNorm(predictor.predictor_norm)
         self._proj = take(predictor.predictor_proj, kernels)
         self._conditions = predictor.condition_tokens
@@ -121,8 +121,8 @@ class FastPredictor:
             (K, H, H'*W', D) float32, layer-normalised.
         """
         chunk = max(1, _CHUNK_TOKENS // self._step_tokens)
-        parts = zip(actions.split(chunk), states.split(chunk), strict=True)
-        return torch.cat([self._roll_out(history, *part) for part in parts])
+        starts = range(0, len(actions), chunk)
+        return torch.cat([self._roll_out(history, actions[i : i + chunk], states[i : i + chunk]) for i in starts])
 
     def _roll_out(self, history: History, actions: Tensor, states: Tensor) -> Tensor:
         count, horizon, _ = actions.shape
@@ -149,14 +149,14 @@ class FastPredictor:
 
     def _memory(self, batch: int, steps: int, like: Tensor) -> KeyValues:
         room = steps * self._step_tokens
-        return KeyValues(len(self._blocks), batch, self._heads, room, self._head_dim, like)
+        return KeyValues(len(self.blocks), batch, self._heads, room, self._head_dim, like)
 
     def _tokens(self, embedded: Tensor, actions: Tensor, states: Tensor) -> Tensor:
         """(B, m*H'*W', dim), (B, m, A), (B, m, S) -> (B, m*(C+H'*W'), dim): per step its conditions, then patches."""
         batch, steps, _ = actions.shape
         x = embedded.new_empty(batch, steps, self._step_tokens, embedded.shape[2])
         x[:, :, 0], x[:, :, 1] = self._action_encoder(actions), self._state_encoder(states)
-        x[:, :, self._conditions :] = embedded.unflatten(1, (steps, -1))
+        x[:, :, self._conditions :] = embedded.reshape(batch, steps, -1, embedded.shape[2])
         return x.flatten(1, 2)
 
     def _run(
@@ -172,10 +172,10 @@ class FastPredictor:
             shared: keys and values of one sequence that comes before all of them.
         """
         size = self._step_tokens
-        for layer, block in enumerate(self._blocks):
+        for layer, block in enumerate(self.blocks):
             query, key, value = block.project(x, self._rope, first)
             keys, values = (key, value) if own is None else own.append(layer, key, value).unbind(0)
-            if layer == len(self._blocks) - 1:
+            if layer == len(self.blocks) - 1:
                 rest = x.shape[1] - outputs * size  # were needed for their keys and values only
                 x, query = x[:, rest:], query[:, :, rest:]
                 if outputs == 0:
@@ -184,8 +184,10 @@ class FastPredictor:
             mixed = torch.empty_like(x)
             for start in range(0, x.shape[1], size):
                 stop = start + size
-                seen = (part[:, :, : earlier + stop] for part in (keys, values))
-                mixed[:, start:stop] = self._attend(query[:, :, start:stop], *seen, layer, shared)
+                seen = slice(earlier + stop)
+                mixed[:, start:stop] = self._attend(
+                    query[:, :, start:stop], keys[:, :, seen], values[:, :, seen], layer, shared
+                )
             x = block.finish(x, mixed)
         if own is not None:
             own.filled = keys.shape[2]
@@ -208,5 +210,5 @@ class FastPredictor:
 
     def _outputs(self, x: Tensor) -> Tensor:
         """(B, m*(C+H'*W'), dim) -> (B, m*H'*W', D)"""
-        patches = x.unflatten(1, (-1, self._step_tokens))[:, :, self._conditions :]
+        patches = x.reshape(x.shape[0], -1, self._step_tokens, x.shape[2])[:, :, self._conditions :]
         return self._proj(self._norm(patches)).flatten(1, 2)

@@ -1,7 +1,7 @@
 """One recording on its way through the node's own stream and engine: message -> windows -> latents -> files.
 
 The model computes in a thread of its own while the next messages are read and decoded. It knows neither where a
-recording comes from nor when its files are whole (:mod:`vjepa_ros.replay` does), and no clock but for its timings.
+recording comes from nor when its files are whole (:mod:`vjepa_ros.replay.offline` does), and no clock but for timings.
 """
 
 from __future__ import annotations
@@ -9,27 +9,30 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from vjepa_ros import devices, info
+from vjepa_ros import devices, info, outputs
 from vjepa_ros.bag import LatentBag, Recorded
 from vjepa_ros.config import S_TO_NS
-from vjepa_ros.digest import Digest
 from vjepa_ros.errors import EngineError, InputError
 from vjepa_ros.forecast import Imagination, Imagined, load_model
 from vjepa_ros.latents import Latents, window_values
 from vjepa_ros.node_config import NodeConfig
-from vjepa_ros.stream.intake import Decode, Intake
+from vjepa_ros.prediction_error import PredictionErrors
+from vjepa_ros.replay.digest import Digest
+from vjepa_ros.replay.topics import Topics
+from vjepa_ros.stream.intake import Decode, Intake, Take
 from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
-from vjepa_ros.topics import Topics
 
 _MS_PER_S = 1e3
+_DUMPED = ("epoch", "frame_stamps", "step_stamps", "actions", "states")
+_DUMPED_AHEAD = ("future_actions", "future_step_stamps", "future_sources")  # where the horizon is more than 1
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,24 @@ class _Pending:
     values: dict[str, Any]
     received_ns: int
     result: Future[tuple[Imagined, float]] | None
+
+
+class _Dump:
+    """Writes a line of JSON per window; its OSErrors name the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("w", encoding="utf-8")
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        ahead = _DUMPED_AHEAD if values["future_actions"] else ()
+        line = {name: values[name] for name in (*_DUMPED, *ahead)}
+        with outputs.naming(self._path):
+            self._file.write(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        with outputs.naming(self._path):
+            self._file.close()
 
 
 class Run:
@@ -70,23 +91,20 @@ class Run:
         preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
         self._intake = Intake(config.stream, preprocess, self._report, config.offsets_s, config.max_skew_s, fallback)
         is_raw = chosen.transport == "raw"
-        self._take = {
-            chosen.image: self._intake.image if is_raw else self._intake.compressed_image,
-            chosen.joint_commands: self._intake.joint_command,
-        }
-        if chosen.joint_states is not None:
-            self._take[chosen.joint_states] = self._intake.joint_state
-        by_source = {"joint_states": chosen.joint_states or "", "commands": chosen.joint_commands, "none": "none"}
-        self._sources = (chosen.joint_commands, by_source[config.stream.state_source])
+        self._take: dict[str, Take] = {topic: self._intake.take[name] for name, topic in chosen.inputs.items()}
+        self._take[chosen.image] = self._intake.image if is_raw else self._intake.compressed_image
+        named = {**chosen.inputs, "none": "none"}
+        self._sources = (named[config.stream.action_topic], named[config.stream.state_topic])
         self._told: set[tuple[str, str]] = set()
         self._info: dict[str, Any] | None = None
         self._imagination: Imagination | None = None
         self._bag: LatentBag | None = None
         self._exporter: Any = None
-        self._dump: TextIO | None = None
+        self._dump: _Dump | None = None
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="vjepa_model")
         self._pending: deque[_Pending] = deque()
         self._digest = Digest()
+        self._errors = PredictionErrors(config.stream)
         self._messages: Counter[str] = Counter()
         self._not_finite = 0
         self._first_ns: int | None = None
@@ -111,11 +129,14 @@ class Run:
             self._bag = LatentBag(bag, self._node_name, context=config.publish_context)
             self._stack.callback(self._bag.abort)  # does nothing to a bag that is finished
         if export is not None:
-            from vjepa_ros.export import Exporter  # here, because safetensors may be missing where nobody exports
+            from vjepa_ros.replay.export import (
+                Exporter,  # here, because safetensors may be missing where nobody exports
+            )
 
             self._exporter = Exporter(export, self._info)
         if dump is not None:
-            self._dump = self._stack.enter_context(dump.open("w", encoding="utf-8"))
+            self._dump = _Dump(dump)
+            self._stack.callback(self._dump.close)
         self._stack.callback(self._model_thread.shutdown, cancel_futures=True)
 
     def take(self, recorded: Recorded) -> None:
@@ -146,7 +167,7 @@ class Run:
         if self._exporter is not None:
             self._exporter.close()
         if self._dump is not None:
-            self._dump.flush()
+            self._dump.close()
 
     def summary(self) -> dict[str, Any]:
         """Counts and hashes for the report."""
@@ -154,6 +175,7 @@ class Run:
         rejected: dict[str, dict[str, int]] = {}
         for (topic, reason), count in sorted(counters.rejected.items()):
             rejected.setdefault(topic, {})[reason] = count
+        errors = self._errors.summary
         counts = {name: value for name, value in asdict(counters).items() if name != "rejected"}
         return {
             "info_id": self._info["info_id"] if self._info is not None else None,
@@ -164,6 +186,13 @@ class Run:
                 "windows_unresolved": self._intake.stream.unresolved,
                 "windows_not_finite": self._not_finite,
                 "rejected": rejected,
+            },
+            "prediction_error": None
+            if errors is None
+            else {
+                "count": errors.count,
+                "mean": errors.mean_error,
+                "no_change_mean": errors.mean_no_change,
             },
             "sha256": self._digest.hexadecimal(latents=self._bag is not None),
         }
@@ -198,10 +227,10 @@ class Run:
         window, values = pending.window, pending.values
         actions, states = window.actions.values, window.states.values
         stamps_ns = [frame.stamp_ns for frame in window.frames]
-        self._digest.add_window(window.epoch, stamps_ns, window.step_stamps_ns, actions, states)
+        future = window.future.values
+        self._digest.add_window(window.epoch, stamps_ns, window.step_stamps_ns, actions, states, future)
         if self._dump is not None:
-            line = {name: values[name] for name in ("epoch", "frame_stamps", "step_stamps", "actions", "states")}
-            self._dump.write(json.dumps(line) + "\n")
+            self._dump.add(values)
         imagined = None
         if pending.result is not None:
             imagined, took_s = pending.result.result()
@@ -213,6 +242,7 @@ class Run:
             self._digest.add_latents(imagined.predicted)
             values["compute_ms"] = round(took_s * _MS_PER_S, 3)
             self._publish(window, values, imagined, pending.received_ns)
+            self._errors.add(window, imagined.predicted[-self._config.stream.horizon :], imagined.observed())
         if self._exporter is not None:
             self._exporter.add(window, imagined)
 

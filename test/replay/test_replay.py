@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import bags
 import numpy as np
@@ -15,7 +16,8 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability, QosReliability
 
 import vjepa_ros
-from vjepa_ros import export, latents
+from vjepa_ros import latents
+from vjepa_ros.replay import export
 
 SAMPLE = bags.sample()
 
@@ -172,3 +174,41 @@ def test_an_export_of_several_shards_without_a_model(tmp_path: Path, monkeypatch
     (tmp_path / "export" / "shard-00001.safetensors").write_bytes(b"broken")
     with pytest.raises(vjepa_ros.errors.BagError, match="not a whole export"):
         list(export.load(tmp_path / "export"))
+
+
+HORIZON = 3
+
+
+def test_a_horizon_is_the_oracles_and_the_forecasts_are_the_engines(tmp_path: Path) -> None:
+    more = ("--dump", tmp_path / "dump", "--export", tmp_path / "export", "--set", f"latents.horizon={HORIZON}")
+    assert replays.run(recorded.BAG, "-o", tmp_path / "out", *more) == 0
+    want, got = replays.expected(recorded.BAG, horizon=HORIZON), replays.lines(tmp_path / "dump")
+    replays.assert_equal(got, want)
+    assert {source for window in got for source in window["future_sources"]} == {"held"}
+    report = replays.report(tmp_path / "out")
+    hashes = replays.digest(want)
+    assert {name: report["sha256"][name] for name in hashes} == hashes
+    assert hashes["windows"] == replays.digest(replays.expected(recorded.BAG))["windows"]
+    assert hashes["actions"] != replays.digest(replays.expected(recorded.BAG))["actions"]
+    model = vjepa_ros.load("tiny")
+    errors: list[tuple[Any, ...]] = []
+    before: tuple[Any, Any] | None = None
+    examples = list(export.load(tmp_path / "export"))
+    for example, window in zip(examples, want, strict=True):
+        np.testing.assert_array_equal(example.future_actions, window["future_actions"])
+        assert example.predicted is not None and example.context is not None
+        assert example.predicted.shape == (HORIZON, 4, 4, 128)
+        forecast, newest = example.predicted, example.context[-1]
+        if before is not None:
+            errors.append(tuple(np.abs(value - newest).mean() for value in before))
+        before = forecast[0], newest
+    last = examples[-1]
+    future = np.concatenate([last.actions[-1:], last.future_actions])[None]
+    rolled = model.rollout(
+        vjepa_ros.engine.torch.from_numpy(last.context.copy()).reshape(1, -1, 128),
+        last.actions[None, :-1], last.states[None], future,
+    )  # fmt: skip
+    np.testing.assert_allclose(last.predicted, rolled.reshape(HORIZON, 4, 4, 128).numpy(), atol=1e-5)
+    found = report["prediction_error"]
+    assert found["count"] == len(errors) == 112
+    np.testing.assert_allclose([found["mean"], found["no_change_mean"]], np.mean(errors, axis=0), rtol=1e-5)

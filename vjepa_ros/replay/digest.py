@@ -19,8 +19,8 @@ class Digest:
 
     - ``windows``: per window its epoch, the number of its frames and their stamps, the number of its steps and their
       stamps, all as little-endian int64, in nanoseconds.
-    - ``actions``: per window its actions, then its states: the number of rows and columns as little-endian int64, then
-      the values as little-endian float64, row by row.
+    - ``actions``: per window its actions, then its states, then its future actions where the horizon is more than 1:
+      the number of rows and columns as little-endian int64, then the values as little-endian float64, row by row.
     - ``latents``: per array the length of each axis as little-endian int64, then the values, little-endian, in the
       dtype that is published. Equal on one machine; other devices and numbers of threads may round differently.
     """
@@ -35,12 +35,13 @@ class Digest:
         step_stamps_ns: Sequence[int],
         actions: ArrayLike,
         states: ArrayLike,
+        future_actions: ArrayLike = (),
     ) -> None:
-        """Count in a window: its stamps, its (T', A) actions and (T', S) states before normalisation."""
+        """Count in a window: its stamps, its (T', A) actions, (T', S) states and (H-1, A) future actions."""
         self._windows.update(_int64(epoch))
         for stamps_ns in (frame_stamps_ns, step_stamps_ns):
             self._windows.update(_int64(len(stamps_ns), *stamps_ns))
-        for values in (actions, states):
+        for values in (actions, states, *([future_actions] if np.size(future_actions) else [])):
             array = np.ascontiguousarray(values, "<f8")
             self._actions.update(_int64(*array.shape) + array.tobytes())
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +14,6 @@ import bags
 import pytest
 import recorded
 import replays
-
-from vjepa_ros import outputs
-from vjepa_ros.errors import BagError
 
 SAMPLE = bags.sample()
 SHORT = [message for message in SAMPLE if message.received_ns < SAMPLE[0].received_ns + 2 * bags.S]
@@ -119,43 +118,80 @@ def test_an_output_that_exists_is_kept_unless_forced(tmp_path: Path, capsys: pyt
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "dump", "out"]
 
 
-def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
-    with outputs.whole(tmp_path / "out", force=False) as new:
-        with pytest.raises(BagError, match="another vjepa_replay"), outputs.whole(tmp_path / "out", force=False):
-            pass
-        new.write_text("whole")
-    assert (tmp_path / "out").read_text() == "whole"
-
-
 # A file that may not grow any further is what Python sees of a full disk, but for the number of the error.
 FULL = """
 import os, resource, sys, torch
-from vjepa_ros import replay_cli
+from vjepa_ros.replay import cli
 torch.set_num_threads(1)
 limit = int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-sys.exit(replay_cli.main(sys.argv[1:]))
+sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize(("option", "limit"), [("--dump", 5_000), ("--export", 100_000), ("", 50_000)])
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, option: str, limit: int) -> None:
+@pytest.mark.parametrize(
+    ("option", "name", "limit"),
+    [
+        ("--dump", "windows.jsonl", 5_000),
+        ("--export", "shards", 100_000),
+        ("--windows-only", "out", 500),
+        ("", "out", 50_000),
+    ],
+)
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, option: str, name: str, limit: int) -> None:
+    """The output that did not fit is named, whichever it is."""
     bag = bags.write(tmp_path / "bag", SHORT)
     arguments = [str(bag), "--params", str(replays.PARAMS), "-o", str(tmp_path / "out")]
-    arguments += [option, str(tmp_path / "more"), "--windows-only"] if option else []
+    if option in ("--dump", "--export"):
+        arguments += [option, str(tmp_path / name)]
+    arguments += ["--windows-only"] if option else []
     command = [sys.executable, "-c", FULL, str(limit), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].endswith("File too large; nothing was written"), done.stderr
+    full = re.escape(str(tmp_path / name))
+    assert re.fullmatch(
+        f"vjepa_replay: {full}[^ ]*: File too large; nothing was written", done.stderr.splitlines()[-1]
+    ), done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+
+
+@pytest.mark.parametrize("before", ["nothing", "another output"])
+def test_a_disk_that_fails_between_the_moves_leaves_all_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], before: str
+) -> None:
+    """Of three outputs, one after the other cannot be moved to its place."""
+    bag, folder = bags.write(tmp_path / "bag", SHORT), tmp_path / "folder"
+    folder.mkdir()
+    outputs = [folder / "out", folder / "export", folder / "dump"]
+    options = ["-o", outputs[0], "--export", outputs[1], "--dump", outputs[2], "--windows-only"]
+    if before == "another output":
+        assert replays.run(bag, *options, "--set", "hop=4") == 0
+    old = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if target == failing and self.parent.name == "new":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self), None, str(target))
+        return rename(self, target)
+
+    for failing in outputs:
+        monkeypatch.setattr(Path, "rename", fails)
+        assert replays.run(bag, *options, "--force") == 1
+        monkeypatch.undo()
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said == f"vjepa_replay: {failing}: No space left on device; nothing was written"
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == old
+        assert sorted(folder.iterdir()) == (sorted(outputs) if old else [])
+    assert replays.run(bag, *options, "--force") == 0
+    assert sorted(folder.iterdir()) == sorted(outputs)
 
 
 # Replays again and again, each time in a fork that kills itself one step later: before the first, second, ... thing
 # that it does in or to the outputs' folder, until one comes through. What each left behind is written down.
 KILLED = """
 import json, os, shutil, signal, sys, torch
-from vjepa_ros import replay_cli
+from vjepa_ros.replay import cli
 torch.set_num_threads(1)
 folder, start, *arguments = sys.argv[1:]
 states, step, status = [], 0, -signal.SIGKILL
@@ -174,7 +210,7 @@ while status == -signal.SIGKILL:
                 if seen > step:
                     os.kill(os.getpid(), signal.SIGKILL)
         sys.addaudithook(hook)
-        os._exit(replay_cli.main(arguments))
+        os._exit(cli.main(arguments))
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     state = {}
     for name in ("out", "dump"):
@@ -230,22 +266,3 @@ def test_a_recording_is_never_replaced_by_what_came_of_it(
     for dump in (tmp_path / "out", tmp_path / "out" / "dump.jsonl"):
         assert replays.run(bag, "-o", tmp_path / "out", "--windows-only", "--dump", dump, *force) == 1
     assert {path: path.read_bytes() for path in bag.iterdir()} == before
-
-
-def test_an_interrupt_between_the_two_moves_leaves_the_old_output(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = tmp_path / "out"
-    place.write_text("old")
-    rename = Path.rename
-
-    def interrupted(self: Path, target: Path) -> Path:
-        if self.parent.name.endswith(".vjepa_replay") and self.name == "out":
-            raise KeyboardInterrupt
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", interrupted)
-    with pytest.raises(KeyboardInterrupt), outputs.whole(place, force=True) as new:
-        new.write_text("new")
-    assert place.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [place]

@@ -1,7 +1,7 @@
 """A recording replayed without a ROS graph: what is read, what is written and when it is whole, and the report.
 
 Messages go in by their time of recording, which stands for the time at which a node would have received them. What
-becomes of them is :mod:`vjepa_ros.replay_run`'s; the command line is :mod:`vjepa_ros.replay_cli`.
+becomes of them is :mod:`vjepa_ros.replay.run`'s; the command line is :mod:`vjepa_ros.replay.cli`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import vjepa_ros
-from vjepa_ros import outputs, topics
+from vjepa_ros import outputs
 from vjepa_ros.bag import Recording
 from vjepa_ros.node_config import resolve
 from vjepa_ros.parameters import effective
-from vjepa_ros.replay_run import Run
+from vjepa_ros.replay import topics
+from vjepa_ros.replay.run import Run
 from vjepa_ros.stream.intake import Decode
 
 REPORT = "report.json"
+TOOL = "vjepa_replay"
 _PROGRESS_MESSAGES = 50
 
 Progress = Callable[[int, int], None]
@@ -37,11 +39,11 @@ class Plan:
         bags: together one recording.
         values: the node's parameters, by name.
         out: folder for the bag of latents and the report; with ``windows_only`` for the report alone.
-        topics: of ``image``, ``joint_commands`` and ``joint_states``, where they are not to be found by name and type.
+        topics: of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
         node_name: full name of the node whose topics are written.
         windows_only: leave the model out.
         dump: file for a line of JSON per window.
-        export: folder for safetensors shards, see :mod:`vjepa_ros.export`.
+        export: folder for safetensors shards, see :mod:`vjepa_ros.replay.export`.
         force: replace outputs that are there already.
         fallback: decodes raw images of encodings that the package does not know.
     """
@@ -74,10 +76,11 @@ def replay(
         The report, as it was written.
 
     Raises:
-        BagError: for a recording that cannot be used, or an output that must not be written.
+        BagError: for a recording that cannot be used.
+        OutputError: for an output that must not be written.
         ConfigError: naming a parameter that makes no sense.
         EngineError: where the model fails.
-        OSError: where the disk is full or fails. Whatever is raised, no output is left or changed.
+        OSError: where the disk is full or fails; it names the file. Whatever is raised, no output is left or changed.
     """
     started_s = time.monotonic()
     outputs.require_apart([place for place in (plan.out, plan.dump, plan.export) if place is not None], plan.bags)
@@ -89,10 +92,10 @@ def replay(
         total = recording.count(chosen.all)
         for note in (*recording.notes, f"reads {', '.join(chosen.all)}: {total:,} messages"):
             say(note)
-        # In this order: they are moved to their places from the last to the first, so `out` is the last to appear.
-        out = stack.enter_context(outputs.whole(plan.out, force=plan.force))
-        export = None if plan.export is None else stack.enter_context(outputs.whole(plan.export, force=plan.force))
-        dump = None if plan.dump is None else stack.enter_context(outputs.whole(plan.dump, force=plan.force))
+        places = [place for place in (plan.dump, plan.export, plan.out) if place is not None]  # `out` appears last
+        new = stack.enter_context(outputs.whole(*([place] for place in places), tool=TOOL, force=plan.force))
+        out = new[plan.out]
+        export, dump = (None if place is None else new[place] for place in (plan.export, plan.dump))
         run = Run(config, chosen, plan.node_name, plan.fallback, say, stack)
         run.open(None if plan.windows_only else out, export, dump)
         loaded_s = time.monotonic()
@@ -106,7 +109,7 @@ def replay(
         report = {
             "vjepa_ros": vjepa_ros.__version__,
             "bags": [str(path) for path in plan.bags],
-            "topics": asdict(chosen),
+            "topics": {"image": chosen.image, **chosen.inputs, "transport": chosen.transport},
             "notes": recording.notes,
             "windows_only": plan.windows_only,
             "parameters": effective(values),
@@ -120,8 +123,6 @@ def replay(
         }
         if plan.windows_only:
             out.mkdir()
-        (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        for place in (out, export, dump):
-            if place is not None:
-                outputs.sync(place)  # all of them before the first is moved to its place
+        with outputs.naming(out / REPORT):
+            (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report

@@ -1,4 +1,4 @@
-"""The command ``vjepa_replay``: arguments, a progress bar and an exit status for :mod:`vjepa_ros.replay`."""
+"""The command ``vjepa_replay``: arguments, a progress bar and an exit status for :mod:`vjepa_ros.replay.offline`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from vjepa_ros import parameter_file, replay
+from vjepa_ros import parameter_file
 from vjepa_ros.errors import VjepaError
+from vjepa_ros.replay import offline
+from vjepa_ros.replay.topics import OPTIONS
 from vjepa_ros.ros import bridge
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # wrong arguments are 2: argparse says so itself
@@ -46,8 +48,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="bag of the latents to write, with report.json in it")  # fmt: skip
     parser.add_argument("--set", dest="settings", type=_setting, nargs="+", action="extend", default=[],
                         metavar="PARAMETER=VALUE", help="parameters that replace those of the file")  # fmt: skip
-    for name in ("image", "joint_commands", "joint_states"):
-        option = "--" + name.replace("_", "-")
+    for name, option in OPTIONS.items():
         parser.add_argument(option, dest=name, metavar="TOPIC", help="default: found by its name and type")
     parser.add_argument(
         "--node-name", default=_NAME, metavar="NAME", help="full name of the node (default: %(default)s)"
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _progress_bar(console: Console) -> Iterator[replay.Progress]:
+def _progress_bar(console: Console) -> Iterator[offline.Progress]:
     columns = (TextColumn("messages"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("messages", total=None)
@@ -81,11 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         values, unknown = ({}, []) if given.params is None else parameter_file.read(given.params, node_name)
         if unknown:
             say(f"{given.params}: not parameters of this node, ignored as the node does: {', '.join(unknown)}")
-        plan = replay.Plan(
+        plan = offline.Plan(
             bags=given.bags,
             values={**values, **dict(given.settings)},
             out=given.out,
-            topics={n: getattr(given, n) for n in ("image", "joint_commands", "joint_states") if getattr(given, n)},
+            topics={n: getattr(given, n) for n in OPTIONS if getattr(given, n)},
             node_name=node_name,
             windows_only=given.windows_only,
             dump=given.dump,
@@ -94,12 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fallback=bridge.decode,
         )
         with _progress_bar(console) as progress:
-            report = replay.replay(plan, progress, say)
+            report = offline.replay(plan, progress, say)
     except KeyboardInterrupt:
         say("interrupted; nothing was written")
         return INTERRUPTED
     except OSError as error:
-        say(f"{error.filename or given.out}: {error.strerror or error}; nothing was written")
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"{where}{error.strerror or error}; nothing was written")
         return FAILED
     except VjepaError as error:
         say(str(error))

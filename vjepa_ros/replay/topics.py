@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vjepa_ros.errors import BagError
-from vjepa_ros.stream.config import StreamConfig
+from vjepa_ros.stream.config import INPUTS, StreamConfig
 
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 JOINT_STATE = "sensor_msgs/msg/JointState"
@@ -18,13 +18,20 @@ _COMMAND_TYPES = {
     "JointTrajectory": "trajectory_msgs/msg/JointTrajectory",
     "Float64MultiArray": "std_msgs/msg/Float64MultiArray",
 }
-_LATENTS = ("predicted_latents", "context_latents")  # images too, where a live run was recorded
-_OPTIONS = {"image": "--image", "joint_commands": "--joint-commands", "joint_states": "--joint-states"}
+# Images and a text, where a live run was recorded.
+_OWN = ("predicted_latents", "context_latents", "goal_image", "latent_info")
+_TYPES = {  # of the other inputs
+    "robot_description": "std_msgs/msg/String",
+    "joint_states": JOINT_STATE,
+    "end_effector_pose": "geometry_msgs/msg/PoseStamped",
+    "commanded_pose": "geometry_msgs/msg/PoseStamped",
+}
 _NAMES = {  # how the node's own inputs end
     "image": ("/image", "/image/compressed"),
-    "joint_commands": ("/joint_commands",),
-    "joint_states": ("/joint_states",),
+    **{name: (f"/{name}",) for name in INPUTS},
 }
+OPTIONS = {name: "--" + name.replace("_", "-") for name in _NAMES}
+"""The command line's option for each input."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +39,19 @@ class Topics:
     """The topics that are read.
 
     Attributes:
-        image, joint_commands: their names.
-        joint_states: its name, None where no states are needed.
+        image: name of the camera's.
+        inputs: names of the others, by the node's own names for them.
         transport: ``raw`` or ``compressed``, by the type of the image topic.
     """
 
     image: str
-    joint_commands: str
-    joint_states: str | None
+    inputs: Mapping[str, str]
     transport: str
 
     @property
     def all(self) -> tuple[str, ...]:
         """Their names."""
-        return tuple(name for name in (self.image, self.joint_commands, self.joint_states) if name)
+        return (self.image, *self.inputs.values())
 
 
 def choose(kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, str]) -> Topics:
@@ -56,19 +62,18 @@ def choose(kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, s
 
     Args:
         kinds: type by topic, of the whole recording.
-        config: says of which type the commands are, and whether states are read.
-        given: name by input (``image``, ``joint_commands``, ``joint_states``), for those that are given.
+        config: says what is read, and of which type the commands are.
+        given: name by input (``image``, ``joint_commands``, ``joint_states``, ...), for those that are given.
 
     Raises:
         BagError: for a topic that is missing, of a wrong type, or not the only one; it names those that are there.
     """
-    inputs: dict[str, tuple[str, ...]] = {}
-    if config.reads_joint_states:
-        inputs["joint_states"] = (JOINT_STATE,)
-    inputs |= {"joint_commands": (_COMMAND_TYPES[config.command_type],), "image": (RAW, COMPRESSED)}
+    kind_of = {**_TYPES, "joint_commands": _COMMAND_TYPES[config.command_type]}
+    inputs: dict[str, tuple[str, ...]] = {name: (kind_of[name],) for name in config.inputs}
+    inputs["image"] = (RAW, COMPRESSED)
     found = {name: _given(kinds, name, wanted, given[name]) for name, wanted in inputs.items() if name in given}
     candidates = {
-        name: [topic for topic, kind in kinds.items() if kind in wanted and topic.rsplit("/", 1)[-1] not in _LATENTS]
+        name: [topic for topic, kind in kinds.items() if kind in wanted and topic.rsplit("/", 1)[-1] not in _OWN]
         for name, wanted in inputs.items()
     }
     for name in inputs:  # by name first, so that commands and states, which may have one type, are told apart
@@ -79,14 +84,14 @@ def choose(kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, s
         if name not in found:
             found[name] = _only(kinds, name, wanted, [t for t in candidates[name] if t not in found.values()])
     transport = "raw" if kinds[found["image"]] == RAW else "compressed"
-    return Topics(found["image"], found["joint_commands"], found.get("joint_states"), transport)
+    return Topics(found["image"], {name: found[name] for name in config.inputs}, transport)
 
 
 def _given(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], topic: str) -> str:
     if topic not in kinds:
-        raise BagError(f"{_OPTIONS[name]}: there is no topic {topic}; {_there(kinds)}")
+        raise BagError(f"{OPTIONS[name]}: there is no topic {topic}; {_there(kinds)}")
     if kinds[topic] not in wanted:
-        raise BagError(f"{_OPTIONS[name]}: {topic} is {kinds[topic]}, not {' or '.join(wanted)}")
+        raise BagError(f"{OPTIONS[name]}: {topic} is {kinds[topic]}, not {' or '.join(wanted)}")
     return topic
 
 
@@ -96,7 +101,7 @@ def _only(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], topics: 
     what = f"{name} ({' or '.join(wanted)})"
     if not topics:
         raise BagError(f"there is no topic for {what}; {_there(kinds)}")
-    raise BagError(f"{', '.join(topics)} could each be {what}: say which with {_OPTIONS[name]}")
+    raise BagError(f"{', '.join(topics)} could each be {what}: say which with {OPTIONS[name]}")
 
 
 def _there(kinds: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from vjepa_ros import outputs
 from vjepa_ros.errors import BagError
 from vjepa_ros.forecast import Imagined
 from vjepa_ros.stream.window import Window
@@ -36,6 +37,8 @@ class Example:
         step_stamps_ns: (T',) int64.
         clip: (3, N, H, W) float32, preprocessed, as the encoder wants it.
         actions, states: (T', A) and (T', S) float64, before normalisation by mean and standard deviation.
+        future_actions: (H-1, A) float64, what the forecasts after the first were predicted for, which need not be what
+            happened then; None for a horizon of 1.
         predicted: (steps, H', W', D), what is published of the window; None where no model ran.
         context: (T', H', W', D), the encoder's latents of the window; None where no model ran.
     """
@@ -47,6 +50,7 @@ class Example:
     clip: NDArray[np.float32]
     actions: NDArray[np.float64]
     states: NDArray[np.float64]
+    future_actions: NDArray[np.float64] | None
     predicted: NDArray[Any] | None
     context: NDArray[Any] | None
 
@@ -60,7 +64,7 @@ class Exporter:
         shard_bytes: a shard is closed when it has grown to this.
 
     Raises:
-        OSError: by every method, where the disk is full or fails.
+        OSError: by every method, where the disk is full or fails; it names the file.
     """
 
     def __init__(self, folder: Path, info: Mapping[str, Any] | None, shard_bytes: int = SHARD_BYTES) -> None:
@@ -95,6 +99,8 @@ class Exporter:
             "actions": window.actions.values,
             "states": window.states.values,
         }
+        if len(window.future.values):
+            row["future_actions"] = window.future.values
         if imagined is not None:
             row["predicted"] = imagined.predicted
             if imagined.context is not None:
@@ -110,7 +116,9 @@ class Exporter:
         tensors["frame_stamps"] = np.array(self._frame_stamps_ns, np.int64)
         file = f"shard-{len(self._shards):05d}.safetensors"
         # Not by safetensors itself, whose own errors do not say whether the disk is full.
-        (self._folder / file).write_bytes(save(tensors, metadata={"format": "np"}))
+        data = save(tensors, metadata={"format": "np"})
+        with outputs.naming(self._folder / file):
+            (self._folder / file).write_bytes(data)
         self._shards.append({"file": file, "windows": len(self._rows), "frames": len(self._frames)})
         self._clear()
 
@@ -124,7 +132,8 @@ class Exporter:
             "shards": self._shards,
             "latent_info": self._info,
         }
-        (self._folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        with outputs.naming(self._folder / INDEX):
+            (self._folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> Iterator[Example]:
@@ -153,6 +162,7 @@ def _examples(tensors: Mapping[str, NDArray[Any]]) -> Iterator[Example]:
             clip=tensors["frames"][indices].swapaxes(0, 1),  # (N, 3, H, W) -> (3, N, H, W)
             actions=tensors["actions"][row],
             states=tensors["states"][row],
+            future_actions=tensors["future_actions"][row] if "future_actions" in tensors else None,
             predicted=tensors["predicted"][row] if "predicted" in tensors else None,
             context=tensors["context"][row] if "context" in tensors else None,
         )

@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from vjepa_ros.digest import Digest
+from vjepa_ros.replay.digest import Digest
 
 
 def test_the_bytes_are_those_of_the_documentation() -> None:
@@ -22,6 +22,18 @@ def test_the_bytes_are_those_of_the_documentation() -> None:
     }
     assert digest.hexadecimal() == {name: hashlib.sha256(data).hexdigest() for name, data in want.items()}
     assert set(digest.hexadecimal(latents=False)) == {"windows", "actions"}
+
+
+def test_future_actions_count_where_there_are_any() -> None:
+    window = (0, [1, 2], [1], [[1.0]], [[2.0]])
+    plain, empty, ahead = Digest(), Digest(), Digest()
+    plain.add_window(*window)
+    empty.add_window(*window, np.zeros((0, 1)))
+    assert empty.hexadecimal() == plain.hexadecimal()
+    ahead.add_window(*window, [[3.0], [4.0]])
+    data = struct.pack("<qqdqqdqqdd", 1, 1, 1.0, 1, 1, 2.0, 2, 1, 3.0, 4.0)
+    assert ahead.hexadecimal()["actions"] == hashlib.sha256(data).hexdigest()
+    assert ahead.hexadecimal()["windows"] == plain.hexadecimal()["windows"]
 
 
 @pytest.mark.parametrize("changed", range(5))

@@ -1,0 +1,64 @@
+"""Which topics of a recording are which, where end-effector poses are made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vjepa_ros.errors import BagError
+from vjepa_ros.node_config import resolve
+from vjepa_ros.replay.topics import choose
+from vjepa_ros.stream.config import StreamConfig
+
+IMAGE, JOINTS = "sensor_msgs/msg/Image", "sensor_msgs/msg/JointState"
+POSE, TEXT = "geometry_msgs/msg/PoseStamped", "std_msgs/msg/String"
+KINDS = {
+    "/eye": IMAGE, "/arm/joint_states": JOINTS, "/arm/joint_commands": JOINTS, "/robot_description": TEXT,
+    "/robot_description_semantic": TEXT, "/vjepa_predictor/latent_info": TEXT, "/arm/end_effector_pose": POSE,
+    "/goal": POSE,
+}  # fmt: skip
+
+
+def stream(source: str, **changes: Any) -> StreamConfig:
+    pose = {f"pose.{name}": value for name, value in changes.items()}
+    return resolve({"preset": "vjepa2_ac_vitg", "pose.source": source, "pose.tip_link": "hand", **pose}).stream
+
+
+def test_forward_kinematics_read_the_description_and_the_states() -> None:
+    chosen = choose(KINDS, stream("forward_kinematics"), {})
+    assert chosen.inputs == {"robot_description": "/robot_description", "joint_states": "/arm/joint_states"}
+    assert set(chosen.all) == {"/eye", *chosen.inputs.values()}
+    both = choose(KINDS, stream("forward_kinematics", actions="commanded"), {"robot_description": "/robot_description"})
+    assert both.inputs["joint_commands"] == "/arm/joint_commands"
+
+
+def test_poses_are_found_by_name_then_by_type() -> None:
+    chosen = choose(KINDS, stream("pose_topic", actions="commanded", gripper_joint="finger"), {})
+    assert chosen.inputs == {
+        "joint_states": "/arm/joint_states", "end_effector_pose": "/arm/end_effector_pose", "commanded_pose": "/goal"
+    }  # fmt: skip
+    given = choose(KINDS, stream("pose_topic"), {"end_effector_pose": "/goal"})
+    assert given.inputs == {"end_effector_pose": "/goal"}
+
+
+def test_what_the_node_itself_said_is_no_description() -> None:
+    kinds = {topic: kind for topic, kind in KINDS.items() if "description" not in topic}
+    with pytest.raises(BagError, match=r"no topic for robot_description \(std_msgs/msg/String\)"):
+        choose(kinds, stream("forward_kinematics"), {})
+    with pytest.raises(BagError, match="--robot-description: /eye is sensor_msgs/msg/Image, not std_msgs/msg/String"):
+        choose(KINDS, stream("forward_kinematics"), {"robot_description": "/eye"})
+
+
+def test_images_of_the_predictor_and_of_its_planner_are_no_cameras() -> None:
+    image, joints = "sensor_msgs/msg/Image", "sensor_msgs/msg/JointState"
+    kinds = {
+        "/arm/vjepa_predictor/predicted_latents": image,
+        "/arm/vjepa_predictor/context_latents": image,
+        "/arm/vjepa_predictor/goal_image": image,
+        "/camera/image_raw": image,
+        "/joint_commands": joints,
+        "/joint_states": joints,
+    }
+    found = choose(kinds, resolve({"joint_names": [f"joint{i}" for i in range(7)]}).stream, {})
+    assert found.image == "/camera/image_raw"

@@ -1,0 +1,303 @@
+"""End-effector poses as actions and states: out of joints and a description, and out of a topic."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import oracle
+import panda
+import pytest
+import recorded
+from builders import MS, assert_same
+
+from vjepa_ros.errors import ConfigError
+from vjepa_ros.node_config import resolve
+from vjepa_ros.stream.intake import Intake
+from vjepa_ros.stream.preprocess import Preprocess
+from vjepa_ros.stream.window import Window
+
+DESCRIPTION = "/robot_description"
+POSE = "/end_effector_pose"
+
+
+def intake_of(**changes: Any) -> tuple[Intake, list[tuple[str, str, str]]]:
+    """An intake of the preset, and what it reports."""
+    config = resolve({**panda.PRESET, **{name.replace("__", "."): value for name, value in changes.items()}})
+    told: list[tuple[str, str, str]] = []
+    preprocess = Preprocess(config.model.preprocessing, config.model.image_size)
+    return Intake(config.stream, preprocess, lambda *said: told.append(said)), told
+
+
+def feed(intake: Intake, messages: Iterable[tuple[str, Any]]) -> list[Window]:
+    take = {
+        DESCRIPTION: intake.robot_description, recorded.CAMERA: intake.compressed_image,
+        recorded.STATES: intake.joint_state, recorded.COMMANDS: intake.joint_command, POSE: intake.end_effector_pose,
+    }  # fmt: skip
+    return [window for topic, message in messages for window in take[topic](topic, message, 0)]
+
+
+def text(content: str = panda.URDF) -> Any:
+    return SimpleNamespace(data=content)
+
+
+def header(stamp_ns: int, frame_id: str = "") -> Any:
+    return SimpleNamespace(stamp=SimpleNamespace(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id=frame_id)
+
+
+def joints(stamp_ns: int = 10**9, **positions: float) -> Any:
+    return SimpleNamespace(header=header(stamp_ns), name=list(positions), position=list(positions.values()))
+
+
+def arm(*positions: float) -> dict[str, float]:
+    return dict(zip(recorded.JOINTS, positions or (0.0,) * 7, strict=True))
+
+
+def pose(
+    position: Iterable[float] = (1.0, 2.0, 3.0),
+    quaternion: Iterable[float] = (0.0, 0.0, 0.0, 1.0),
+    stamp_ns: int = 10**9,
+    frame_id: str = "panda_link0",
+) -> Any:
+    (x, y, z), (a, b, c, w) = position, quaternion
+    placed = SimpleNamespace(position=SimpleNamespace(x=x, y=y, z=z), orientation=SimpleNamespace(x=a, y=b, z=c, w=w))
+    return SimpleNamespace(header=header(stamp_ns, frame_id), pose=placed)
+
+
+# -- forward kinematics: the recorded joints, against an oracle that has kinematics of its own
+
+JOINTS = [(topic, message) for topic, message in recorded.messages() if topic in (recorded.STATES, recorded.COMMANDS)]
+CAMERA = [(topic, message) for topic, message in recorded.messages() if topic == recorded.CAMERA]
+MESSAGES = [(topic, m) for topic, m in recorded.messages() if topic in {t for t, _ in [*JOINTS, *CAMERA]}]
+
+
+def test_the_recorded_joints_become_the_oracles_poses() -> None:
+    intake, told = intake_of()
+    windows = feed(intake, [(DESCRIPTION, text()), *(item for item in MESSAGES if item[0] != recorded.COMMANDS)])
+    poses = panda.oracle_poses()
+    expected = panda.oracle_windows(poses, poses)
+    assert len(windows) == len(expected) > 30
+    assert_same(windows, expected)
+    assert (told, intake.counters.late, intake.counters.states) == ([], 0, len(poses))
+    grippers = np.concatenate([window.states.values[:, 6] for window in windows])
+    assert grippers.min() < 0.1 and grippers.max() > 0.4, "the gripper closes around a cube"
+    assert np.abs(np.concatenate([window.actions.values for window in windows])).max(axis=0).min() > 0.01
+
+
+def test_the_recorded_commands_become_the_actions_where_that_is_asked_for() -> None:
+    intake, told = intake_of(pose__actions="commanded")
+    windows = feed(intake, [(DESCRIPTION, text()), *MESSAGES])
+    states = panda.oracle_poses()
+    measured = dict(states)
+    # The gripper is always the measured one; commands and states of the bag have the same stamps.
+    actions = [(stamp, np.append(arm, measured[stamp][6])) for stamp, arm in panda.oracle_poses(recorded.COMMANDS)]
+    assert_same(windows, panda.oracle_windows(actions, states))
+    assert (told, len(windows)) == ([], len(panda.oracle_windows(states, states)))
+    assert intake.counters.commands == len(actions)
+
+
+def test_absolute_poses_can_be_the_actions() -> None:
+    intake, _ = intake_of(actions__reduction="pick")
+    windows = feed(intake, [(DESCRIPTION, text()), *MESSAGES])
+    for window in windows:
+        np.testing.assert_array_equal(window.actions.values, window.states.values)
+
+
+@pytest.mark.parametrize("camera_first", [True, False])
+def test_the_order_of_arrival_between_topics_changes_nothing(camera_first: bool) -> None:
+    intake, _ = intake_of(actions__max_wait_s=60.0)
+    want = feed(intake, [(DESCRIPTION, text()), *MESSAGES])
+    intake, _ = intake_of(actions__max_wait_s=60.0)
+    got = feed(intake, [(DESCRIPTION, text()), *(CAMERA + JOINTS if camera_first else JOINTS + CAMERA)])
+    assert len(got) == len(want)
+    for one, other in zip(got, want, strict=True):
+        np.testing.assert_array_equal(one.actions.values, other.actions.values)
+        np.testing.assert_array_equal(one.states.values, other.states.values)
+
+
+def test_arm_and_gripper_may_send_messages_of_their_own() -> None:
+    split = []
+    for topic, message in MESSAGES:
+        if topic == recorded.STATES:
+            of = dict(zip(message.name, message.position, strict=True))
+            for names in (recorded.JOINTS, (panda.FINGER,)):
+                part = SimpleNamespace(header=message.header, name=list(names), position=[of[name] for name in names])
+                split.append((topic, part))
+        else:
+            split.append((topic, message))
+    intake, told = intake_of()
+    windows = feed(intake, [(DESCRIPTION, text()), *split])
+    poses = panda.oracle_poses()
+    assert_same(windows, panda.oracle_windows(poses, poses))
+    assert told == []
+
+
+# -- the description
+
+
+def test_before_the_description_joints_are_counted_and_reported() -> None:
+    intake, told = intake_of()
+    assert intake.waits_for == "no usable robot_description yet: no pose can be computed"
+    feed(intake, [(recorded.STATES, joints(**arm(), **{panda.FINGER: 0.0}))])
+    assert intake.counters.rejected[recorded.STATES, "no_robot_description"] == 1
+    assert told[0][:2] == (recorded.STATES, "no_robot_description")
+    feed(intake, [(DESCRIPTION, text()), (recorded.STATES, joints(**arm(), **{panda.FINGER: 0.0}))])
+    assert intake.waits_for == ""
+    assert (intake.counters.states, intake.counters.rejected_total) == (1, 1)
+
+
+def test_a_bad_description_is_refused_and_changes_nothing() -> None:
+    intake, told = intake_of()
+    feed(intake, [(DESCRIPTION, text("<robot>"))])
+    assert intake.waits_for
+    assert told == [(DESCRIPTION, "bad_description", told[0][2])] and told[0][2].startswith("it is not XML")
+    feed(intake, [(DESCRIPTION, text()), (DESCRIPTION, text("<!DOCTYPE robot>"))])
+    feed(intake, [(recorded.STATES, joints(**arm()))])
+    assert (intake.waits_for, intake.stream.epoch) == ("", 0)
+    assert intake.counters.rejected == {(DESCRIPTION, "bad_description"): 2}
+
+
+def test_a_description_of_huge_numbers_gives_no_pose() -> None:
+    intake, told = intake_of()
+    huge = panda.URDF.replace('xyz="0 0 0.333"', 'xyz="0 0 1e308"').replace('xyz="0 -0.316 0"', 'xyz="0 -1.7e308 0"')
+    feed(intake, [(DESCRIPTION, text(huge)), (recorded.STATES, joints(**arm()))])
+    assert [said[1] for said in told] == ["not_finite"] and "forward kinematics give" in told[0][2]
+
+
+def test_another_description_starts_a_new_epoch_and_the_same_one_does_not() -> None:
+    intake, _ = intake_of()
+    first, later = MESSAGES[: len(MESSAGES) // 2], MESSAGES[len(MESSAGES) // 2 :]
+    raised = panda.URDF.replace('xyz="0 0 0.333"', 'xyz="0 0 1.333"')
+    windows = feed(intake, [(DESCRIPTION, text()), *first, (DESCRIPTION, text()), (DESCRIPTION, text(raised)), *later])
+    assert intake.stream.epoch == 1
+    assert {window.epoch for window in windows} == {0, 1}
+    heights = {window.epoch: window.states.values[0, 2] for window in windows}
+    assert heights[1] - heights[0] > 0.5
+    for window in windows:
+        assert np.ptp(window.states.values[:, 2]) < 0.5, "no window has poses of both"
+
+
+def test_without_pinocchio_only_what_needs_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pinocchio", None)
+    with pytest.raises(ConfigError, match="pose.source: forward_kinematics needs pinocchio") as refused:
+        intake_of()
+    assert refused.value.parameter == "pose.source"
+    assert on_topic()[0].waits_for == ""
+
+
+# -- joints that cannot be used
+
+
+@pytest.mark.parametrize(
+    ("positions", "reason", "detail"),
+    [
+        ({**arm(), "panda_joint3": None, panda.FINGER: 0.0}, "missing_joints", "no panda_joint3 in a message with"),
+        ({"wheel": 1.0}, "missing_joints", "no panda_joint1, panda_joint2, "),
+        ({**arm(), "panda_joint3": float("nan")}, "not_finite", "'panda_joint3': nan"),
+        ({panda.FINGER: float("inf")}, "not_finite", "inf"),
+    ],
+)
+def test_joints_that_cannot_be_used_are_named(positions: dict[str, Any], reason: str, detail: str) -> None:
+    intake, told = intake_of()
+    given = {name: value for name, value in positions.items() if value is not None}
+    feed(intake, [(DESCRIPTION, text()), (recorded.STATES, joints(**given))])
+    assert [said[1] for said in told] == [reason]
+    assert detail in told[0][2]
+
+
+@pytest.mark.parametrize(("position", "closed"), [(0.04, 0.0), (0.0, 1.0), (0.01, 0.75), (0.05, 0.0), (-0.01, 1.0)])
+def test_the_gripper_goes_from_open_to_closed_and_no_further(position: float, closed: float) -> None:
+    intake, _ = intake_of()
+    end_effector: Any = intake._end_effector
+    end_effector.describe(panda.URDF)
+    _, gripper = end_effector.of_state(joints(**arm(), **{panda.FINGER: position}))
+    np.testing.assert_allclose(gripper, [closed], rtol=0, atol=1e-12)
+
+
+def test_an_arm_without_a_gripper_has_an_open_one() -> None:
+    intake, _ = intake_of(pose__gripper_joint="")
+    windows = feed(intake, [(DESCRIPTION, text()), *MESSAGES])
+    assert windows and all((window.states.values[:, 6] == 0).all() for window in windows)
+
+
+def test_a_gripper_that_never_comes_gives_no_window() -> None:
+    intake, _ = intake_of(pose__gripper_joint="no_such_joint")
+    assert feed(intake, [(DESCRIPTION, text()), *MESSAGES]) == []
+    assert intake.counters.windows_skipped > 30
+    assert intake.counters.missing_states > 0
+
+
+# -- the pose topic
+
+
+def on_topic(**changes: Any) -> tuple[Intake, list[tuple[str, str, str]]]:
+    return intake_of(pose__source="pose_topic", pose__tip_link="", pose__base_link="panda_link0", **changes)
+
+
+def quaternion(angles: Any) -> Any:
+    """x, y, z, w of extrinsic xyz Euler angles: the product of three half turns."""
+
+    def product(p: Any, q: Any) -> Any:
+        return np.concatenate([p[3] * q[:3] + q[3] * p[:3] + np.cross(p[:3], q[:3]), [p[3] * q[3] - p[:3] @ q[:3]]])
+
+    x, y, z = (np.append(np.sin(angles[i] / 2) * np.eye(3)[i], np.cos(angles[i] / 2)) for i in range(3))
+    return product(product(z, y), x)
+
+
+def test_poses_of_a_topic_become_the_oracles_windows() -> None:
+    """Poses come between the grippers' messages: each is read at its own time."""
+    intake, told = on_topic()
+    rng = np.random.default_rng(3)
+    start_ns = MESSAGES[0][1].header.stamp.sec * 10**9
+    poses = [(start_ns + n * 37 * MS, rng.uniform(-1.5, 1.5, 6)) for n in range(500)]
+    grippers = [(stamp, value[6]) for stamp, value in panda.oracle_poses()]
+    at = oracle.sampled([(stamp, np.array([value])) for stamp, value in grippers], 10**9, "hold")
+    of_pose = [(POSE, pose(p[:3], quaternion(p[3:]), stamp)) for stamp, p in poses]
+    windows = feed(intake, of_pose + [item for item in MESSAGES if item[0] != recorded.COMMANDS])
+    assert told == []
+    # The oracle has one stream: a message whenever either of them has said something new, as long as both speak.
+    pose_at = oracle.sampled(poses, 10**9, "hold")
+    stamps = sorted({stamp for stamp, _ in poses} | {stamp for stamp, _ in grippers})
+    both = [(s, (pose_at(s)[0], at(s)[0])) for s in stamps if s <= min(poses[-1][0], grippers[-1][0])]
+    both = [(s, np.concatenate(parts)) for s, parts in both if all(part is not None for part in parts)]
+    expected = panda.oracle_windows(both, both)
+    assert_same(windows, expected)
+    assert len(windows) > 30
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "detail"),
+    [
+        (pose(frame_id="camera"), "wrong_frame", "it is in the frame 'camera', not in 'panda_link0' (pose.base_link)"),
+        (pose(frame_id=""), "wrong_frame", "it is in the frame ''"),
+        (pose((float("nan"), 0, 0)), "not_finite", "position [nan, 0.0, 0.0]"),
+        (pose(quaternion=(0, 0, float("inf"), 1)), "not_finite", "inf"),
+        (pose(quaternion=(0, 0, 0, 0)), "bad_quaternion", "[0.0, 0.0, 0.0, 0.0] (x, y, z, w) has the norm 0, not 1"),
+        (pose(quaternion=(0, 0, 1, 1)), "bad_quaternion", "has the norm 1.414, not 1"),
+    ],
+)
+def test_poses_that_cannot_be_used_are_named(message: Any, reason: str, detail: str) -> None:
+    intake, told = on_topic()
+    feed(intake, [(POSE, message)])
+    assert [said[1] for said in told] == [reason]
+    assert detail in told[0][2]
+    assert intake.counters.rejected == {(POSE, reason): 1}
+
+
+@pytest.mark.parametrize("scale", [1.0, -1.0, 1.001])
+def test_a_quaternion_and_its_negative_are_one_rotation_whatever_rounding_did(scale: float) -> None:
+    angles = np.array([0.3, -0.4, 2.0])
+    intake, _ = on_topic()
+    end_effector: Any = intake._end_effector
+    got = end_effector.of_pose(pose(quaternion=scale * quaternion(angles), frame_id="/panda_link0"))
+    np.testing.assert_allclose(got, [1, 2, 3, *angles], rtol=0, atol=1e-12)
+
+
+def test_commanded_poses_have_a_topic_of_their_own() -> None:
+    intake, _ = on_topic(pose__actions="commanded")
+    feed(intake, [(POSE, pose())])
+    intake.commanded_pose("/commanded_pose", pose(), 0)
+    assert (intake.counters.states, intake.counters.commands) == (1, 1)

@@ -1,0 +1,72 @@
+"""docs/planners.md: its reader reads what is written, its tables name every key and every reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import model_window
+
+import vjepa_ros
+from vjepa_ros import info, latents
+from vjepa_ros.node_config import resolve
+from vjepa_ros.parameters import BY_NAME
+from vjepa_ros.questions import MAX_TAG, REASONS, answer_info
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "planners.md").read_text(encoding="utf-8")
+
+
+def keys_of(heading: str) -> set[str]:
+    """What stands in backquotes in the first column of the table with this heading."""
+    (table,) = re.findall(rf"^\| {heading} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", PAGE, flags=re.MULTILINE)
+    return {key for row in table.splitlines() for key in re.findall(r"`([^`]+)`", row.split("|")[1])}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("bigendian", [0, 1])
+def test_the_reader_of_the_page(dtype: Any, bigendian: int) -> None:
+    (reader,) = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(reader, names)
+    array = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(dtype)
+    empty = SimpleNamespace(header=SimpleNamespace(stamp=SimpleNamespace()), data=b"")
+    message = latents.write(empty, latents.Latents(array, 7, "camera"))
+    if bigendian != message.is_bigendian:
+        message.is_bigendian, message.data = bigendian, array.byteswap().tobytes()
+    np.testing.assert_array_equal(names["read"](message, 3, 4), array)
+    np.testing.assert_array_equal(latents.read(message, (3, 4)).array, array)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_where_a_number_lies(dtype: Any) -> None:
+    """The formula of the page, byte by byte."""
+    array = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5).astype(dtype)
+    empty = SimpleNamespace(header=SimpleNamespace(stamp=SimpleNamespace()), data=b"")
+    message = latents.write(empty, latents.Latents(array, 7, "camera"))
+    size = {"32FC1": 4, "16FC1": 2}[message.encoding]
+    assert "((s · H' + r) · W' + c) · step + d · (4 or 2)" in PAGE
+    for s, r, c, d in np.ndindex(array.shape):
+        at = ((s * 3 + r) * 4 + c) * message.step + d * size
+        assert np.frombuffer(message.data[at : at + size], dtype) == array[s, r, c, d]
+
+
+def test_every_key_is_explained() -> None:
+    config = resolve({"joint_names": [f"joint{number}" for number in range(7)]})
+    constant = info.latent_info(config, vjepa_ros.load("tiny"))
+    assert constant.keys() - {"info_id"} <= keys_of("keys of `latent_info`")
+    assert info.window_info("a", model_window(), 1.0, ("", "")).keys() <= keys_of("keys of `window_info`")
+    assert answer_info(0, (), None, None, "a").keys() == keys_of("key of `candidate_info`")
+
+
+def test_every_reason_is_explained() -> None:
+    assert keys_of("reason") == set(REASONS)
+
+
+def test_every_parameter_that_is_named_exists() -> None:
+    named = set(re.findall(r"`(candidates\.\w+|latents\.\w+|actions\.\w+)`", PAGE))
+    assert len(named) >= 10 and named <= BY_NAME.keys()
+    assert f"0 to {MAX_TAG}" in PAGE
