@@ -33,7 +33,7 @@ def sidecar_of(parts: Parts, source: str = A) -> Sidecar:
         vjepa_ros="0.1.0",
         preset="small_ac.yaml",
         sizes={name: list(value) if isinstance(value := getattr(config, name), tuple) else value for name in SIZES},
-        convention={"encoding": "clip", "preprocessing": "square", "frame_rate": 4.0, "actions.reduction": "pick",
+        convention={"context_steps": 3, "encoding": "clip", "preprocessing": "square", "frame_rate": 4.0, "actions.reduction": "pick",
                     "actions.phase": "first", "actions.alignment": "hold", "actions.tail": "hold", "joint_names": [],
                     "states.source": "joint_states", "states.alignment": "hold", "state_names": []},
         normalization={"pixel_mean": [0.485, 0.456, 0.406], "pixel_std": [0.229, 0.224, 0.225],
@@ -64,6 +64,11 @@ def changed(path: Path, *keys: str, to: Any) -> None:
     else:
         place[keys[-1]] = to
     path.write_text(json.dumps(content))
+
+
+def test_the_first_sidecars_did_not_say_how_many_steps_of_context(pair):
+    changed(sidecar_path(pair), "convention", "context_steps", to=...)
+    assert Sidecar.read(sidecar_path(pair)).convention["context_steps"] == 0
 
 
 def test_every_parameter_of_the_model_is_a_size_or_a_convention():

@@ -100,6 +100,8 @@ class Sidecar:
                 "where it is something else, call one of the two files otherwise"
             )
         del content["format"]
+        if isinstance(content.get("convention"), dict):
+            content["convention"].setdefault("context_steps", 0)  # the first sidecars did not know it: it says nothing
         _require_names(content, tuple(field.name for field in fields(cls)), "", path)
         sidecar = cls(**content)
         sidecar._validate(path)
