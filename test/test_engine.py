@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -236,19 +237,21 @@ def test_a_failing_model_raises_engine_error_with_its_cause(fast):
     wm = vjepa_ros.load("tiny", fast=fast)
     clip, actions, states = window_of(wm)
     context = wm.encode(clip)
-    (wm.predictor.blocks if fast else wm.predictor.predictor_blocks)[1] = OutOfMemory()
+    blocks: Any = wm.predictor.blocks if fast else wm.predictor.predictor_blocks
+    blocks[1] = OutOfMemory()
     with pytest.raises(EngineError, match=r"predicting failed: .*alloc") as error:
         wm.predict(context, actions, states)
     assert isinstance(error.value.__cause__, RuntimeError)
     with pytest.raises(EngineError):
         wm.warm_up()
-    wm.encoder.blocks[0] = OutOfMemory()
+    blocks = wm.encoder.blocks
+    blocks[0] = OutOfMemory()
     with pytest.raises(EngineError, match="encoding failed"):
         wm.encode(clip)
 
 
 @pytest.mark.parametrize("encoding", ["clip", "tubelet", "frame_repeat"])
-def test_warm_up_runs_whole_windows_and_changes_nothing(encoding):
+def test_warm_up_runs_whole_windows_and_changes_nothing(encoding, monkeypatch):
     wm = vjepa_ros.load("tiny", encoding=encoding)
     seen: list[tuple[int, ...]] = []
 
@@ -260,7 +263,8 @@ def test_warm_up_runs_whole_windows_and_changes_nothing(encoding):
 
         return noted
 
-    wm.encoder, wm.predictor = noting(wm.encoder), noting(wm.predictor)
+    monkeypatch.setattr(wm, "encoder", noting(wm.encoder))
+    monkeypatch.setattr(wm, "predictor", noting(wm.predictor))
     inputs = window_of(wm)
     before = forecast(wm, *inputs)
     seen.clear()

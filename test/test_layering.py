@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "vjepa_ros"
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "config": ({"errors"}, set()),
-    "model": ({"errors", "config"}, {"torch", "numpy", "yaml", "safetensors"}),
+    "model": ({"errors", "config", "devices"}, {"torch", "numpy", "yaml", "safetensors"}),
     "stream": ({"errors", "config"}, {"numpy", "cv2", "PIL", "pinocchio"}),
     "devices": ({"errors"}, {"torch"}),
     "engine": ({"errors", "config", "devices", "model", "stream"}, {"torch", "numpy"}),

@@ -329,7 +329,7 @@ def test_a_failing_model_is_an_engine_error_and_the_turn_can_be_repeated(
         def out_of_memory(*_: object) -> torch.Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-        patched.setattr(model.predictor, "forward", out_of_memory)
+        patched.setattr(model.predictor, "roll_out", out_of_memory)
         with pytest.raises(EngineError, match="out of memory"):
             question.turn(0)
     answer(question)

@@ -190,7 +190,13 @@ def _check_result(
     """Load the new pair of files as anybody would, and compare."""
     parameters = {name: getattr(config, name) for name in MODEL_PARAMETERS}
     model = engine.load(
-        config.preset, checkpoint=str(path), dtype=dtype, random_predictor=encoder_only, seed=0, **parameters
+        config.preset,
+        checkpoint=str(path),
+        dtype=dtype,
+        random_predictor=encoder_only,
+        seed=0,
+        fast=False,
+        **parameters,
     )
     for name, ours, source in zip(("latents", "predictions"), _try_out(model), expected, strict=True):
         if not torch.equal(ours, source):

@@ -5,6 +5,7 @@ It knows no model.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 import torch
 
 from vjepa_ros.errors import ConfigError, EngineError
+
+_LIBC = ctypes.CDLL(None)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -54,9 +57,12 @@ def use_threads(count: int) -> None:
 
 
 def release_memory() -> None:
-    """Give the GPU memory of models that are gone back to the device."""
+    """Give memory that is no longer used back: a GPU's to the device, the process's own to the system."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    trim = getattr(_LIBC, "malloc_trim", None)  # glibc's alone
+    if trim is not None:
+        trim(0)
 
 
 @contextmanager

@@ -81,14 +81,14 @@ class Encoder(nn.Module):
             ShapeError: where the clip does not fit the configured grid.
         """
         grid = Grid.of_clip(self.config, clip.shape)
-        x = self._tokens(clip, grid)  # (sequences, n, D); sequences = B, or B*T' where steps go through alone
+        x = self.tokens(clip, grid)  # (sequences, n, D); sequences = B, or B*T' where steps go through alone
         table = self.rope(x.shape[1])
         for block in self.blocks:
             x = block(x, table)
         out: Tensor = self.norm(x)
         return out.reshape(clip.shape[0], grid.tokens, -1)
 
-    def _tokens(self, clip: Tensor, grid: Grid) -> Tensor:
+    def tokens(self, clip: Tensor, grid: Grid) -> Tensor:
         """The token sequences that attend among themselves."""
         if self.config.encoding == "frame_repeat":
             return self.patch_embed.frames(clip.transpose(1, 2).flatten(0, 1))  # (B*N, H'*W', D)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vjepa_ros.devices import release_memory
 from vjepa_ros.model.block import Block
 from vjepa_ros.model.fast.kernels import Kernels, take
 from vjepa_ros.model.rope import Rope
@@ -94,6 +95,8 @@ def fast_blocks(blocks: nn.ModuleList, kernels: Kernels) -> list[FastBlock]:
     for block in blocks:
         assert isinstance(block, Block)
         made.append(FastBlock(block, kernels))
+        # What was freed lies between what is kept: the system gets it back only if asked to.
+        release_memory()
     return made
 
 
