@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +32,7 @@ def _transposed(x: Tensor, weight: Tensor) -> Kernel:
 
 def _packed(x: Tensor, weight: Tensor) -> Kernel:
     """oneDNN with weights packed once. Private names of torch: where they are missing, this kernel is not tried."""
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight.to_mkldnn(), x.shape[0])
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight, x.shape[0])
     return partial(torch.ops.mkldnn._linear_pointwise, x, packed, None, "none", [], "")
 
 
@@ -67,6 +66,7 @@ class Bound:
 
     Attributes:
         kernels: the name of the fastest kernel of each shape.
+        missing: the names of those that torch does not have here.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Bound:
         self._device, self._dtype, self._wait = device, dtype, wait
         self._generator = torch.Generator().manual_seed(0)
         self.kernels: dict[Shape, str] = {}
+        self.missing: set[str] = set()
         self._works = [work for shape in dict.fromkeys(shapes) for work in self._chosen(shape, shapes.count(shape))]
 
     def __call__(self) -> None:
@@ -93,6 +94,7 @@ class Bound:
                     kernel = make()
                     kernel()  # warm, and there
                 except NOT_THERE:
+                    self.missing.add(name)
                     continue
                 trials[name] = kernel
             timed = interleaved(trials, TRIAL_ROUNDS, TRIAL_S, self._wait)
@@ -101,10 +103,12 @@ class Bound:
 
     def _product(self, shape: Product) -> dict[str, Callable[[], Kernel]]:
         x = self._random(shape.rows, shape.inner)
+
         # The weights are made one by one, when a kernel asks for them: of a shape only the chosen kernel's stay.
-        return {
-            name: lambda make=make: make(x, self._random(shape.outer, shape.inner)) for name, make in PRODUCTS.items()
-        }
+        def weighted(make: Callable[[Tensor, Tensor], Kernel]) -> Kernel:
+            return make(x, self._random(shape.outer, shape.inner))
+
+        return {name: partial(weighted, make) for name, make in PRODUCTS.items()}
 
     def _attention(self, shape: Attention) -> dict[str, Callable[[], Kernel]]:
         def tensor(rows: int) -> Tensor:
@@ -114,5 +118,5 @@ class Bound:
         # Keys and values are activations: every layer's were just written, so one set stands for all.
         return {name: partial(make, query, key, value) for name, make in ATTENTIONS.items()}
 
-    def _random(self, *shape: int) -> Any:
+    def _random(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self._generator).to(self._device, self._dtype)

@@ -109,9 +109,9 @@ def next_window(settings: Settings, folder: Path) -> Setup:
     return Setup(config, settings, folder, ours, references, shapes, drawn)
 
 
-def predict(settings: Settings, folder: Path, preset: str = "") -> Setup:
-    """Each of eight steps' successor."""
-    config = settings.config("predictor", preset)
+def predict(settings: Settings, folder: Path, preset: str = "", **sizes: Any) -> Setup:
+    """Each step's successor, for all steps of a window."""
+    config = settings.config("predictor", preset, **sizes)
     steps = Grid.of(config).steps
     context = normal(noise(settings, 1, Grid.of(config).tokens, config.encoder_dim))
     actions = noise(settings, 1, steps, config.action_dim)

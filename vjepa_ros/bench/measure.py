@@ -18,8 +18,9 @@ from torch import Tensor
 
 from vjepa_ros.bench.agreement import Agreement, agreement
 from vjepa_ros.bench.bounds import Bound
-from vjepa_ros.bench.cases import Case, Settings, Setup
+from vjepa_ros.bench.cases import Case
 from vjepa_ros.bench.memory import peak_of
+from vjepa_ros.bench.setups import Settings, Setup
 from vjepa_ros.bench.shapes import Product, Shape
 from vjepa_ros.bench.timing import fastest, interleaved, medians, no_wait
 
@@ -58,6 +59,7 @@ class Line:
         agreement: of the outputs.
         ours_peak_mb, reference_peak_mb: memory at the peak of one run, on top of weights and inputs.
         kernels: the fastest kernel of each shape of the bare work.
+        kernels_missing: those that torch does not have for this device and dtype.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Line:
     ours_peak_mb: float
     reference_peak_mb: float
     kernels: Mapping[str, str]
+    kernels_missing: Sequence[str]
 
 
 def measure(cases: Sequence[Case], settings: Settings, plan: Plan) -> Iterator[Line]:
@@ -130,6 +133,7 @@ def measure_case(case: Case, setup: Setup, settings: Settings, plan: Plan) -> It
             ours_peak_mb=ours_peak_mb,
             reference_peak_mb=peaks_mb[reference],
             kernels={_words(shape): kernel for shape, kernel in bound.kernels.items()},
+            kernels_missing=sorted(bound.missing),
         )
 
 

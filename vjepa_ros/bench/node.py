@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,9 @@ import torch
 import vjepa_ros
 from vjepa_ros.bench.memory import MB, peak_of, status_mb
 from vjepa_ros.errors import EngineError
-from vjepa_ros.model.presets import config_folder
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.presets import config_folder, model_config
 
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2 and 3
 WIDTH, HEIGHT = 640, 480  # px
@@ -33,8 +35,15 @@ LARGE: dict[str, Any] = {"preset": "vitl", "encoder_depth": 1, "predictor_depth"
 """Latents of 6.4 MB from a model that is quick for its size."""
 
 BARE_IMPORTS = "import torch, rclpy; print('there', flush=True)"
-BARE_PROCESS = f"{BARE_IMPORTS.split(';')[0]}; rclpy.init(); node = rclpy.create_node('bare'); " \
-    "print('there', flush=True); input(); node.destroy_node(); rclpy.shutdown()"  # fmt: skip
+BARE_PROCESS = """
+import torch, rclpy
+rclpy.init()
+node = rclpy.create_node("bare")
+print("there", flush=True)
+input()
+node.destroy_node()
+rclpy.shutdown()
+"""
 
 
 @dataclass(frozen=True)
@@ -62,17 +71,20 @@ def measure_node(names: set[str], extent: Extent) -> Iterator[dict[str, Any]]:
     Raises:
         EngineError: where a process did not do what it should.
     """
+    tiny = {"preset": "tiny"}
+    notes = _robot(tiny, extent.windows) if names & {"node", "memory"} else {}
     if "node" in names:
-        yield from node_figures("tiny", _robot({"preset": "tiny"}, extent.windows))
+        yield from node_figures("tiny", notes)
         if extent.layers != 0:
             yield from node_figures("6.4 MB of latents", _robot(LARGE, extent.windows))
     if "start" in names:
         yield start_figure(extent.starts)
     if "memory" in names:
-        yield memory_figure("tiny", {"preset": "tiny"})
+        yield memory_figure("tiny", tiny, notes["rest_kb"])
         if extent.layers != 0:
             depth = {} if extent.layers is None else dict.fromkeys(("encoder_depth", "predictor_depth"), extent.layers)
-            yield memory_figure("vitl", {"preset": "vitl", **depth})
+            vitl = {"preset": "vitl", **depth}
+            yield memory_figure("vitl", vitl, _robot(vitl, 2)["rest_kb"])
 
 
 def node_figures(what: str, notes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -116,7 +128,7 @@ def start_figure(starts: int) -> dict[str, Any]:
     node_s: list[float] = []
     bare_s: list[float] = []
     for _ in range(starts + 1):
-        bare_s.append(_seconds(lambda: _bare_imports()))
+        bare_s.append(_bare_imports_s())
         node_s.append(_robot({"preset": "tiny"}, 0, "vjepa_ros.ros.main")["start_ns"] / 1e9)
     node, bare = statistics.median(node_s[1:]), statistics.median(bare_s[1:])
     return figure(
@@ -125,14 +137,15 @@ def start_figure(starts: int) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def memory_figure(what: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def memory_figure(what: str, parameters: Mapping[str, Any], rest_kb: int) -> dict[str, Any]:
     """Memory of an active node that has published and rests, above a bare process, over weights and activations."""
-    rest_mb = _robot(dict(parameters), 2)["rest_kb"] * 1024 / MB
-    bare_mb = _bare_process_mb()
+    rest_mb, bare_mb = rest_kb * 1024 / MB, _bare_process_mb()
     sizes = {name: value for name, value in parameters.items() if name != "preset"}
-    model = vjepa_ros.load(parameters["preset"], **sizes)
-    modules = (model.encoder, model.predictor)
+    config = model_config(parameters["preset"], **sizes)
+    with torch.device("meta"):
+        modules = (Encoder(config), Predictor(config))
     weights_mb = sum(parameter.nbytes for module in modules for parameter in module.parameters()) / MB
+    model = vjepa_ros.load(parameters["preset"], **sizes)
     model.warm_up()
     _, activations_mb = peak_of(model.warm_up, torch.device("cpu"))
     return figure(
@@ -173,22 +186,17 @@ def _robot(parameters: dict[str, Any], windows: int, module: str = "vjepa_ros.ro
     return notes
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _bare_imports_s() -> float:
+    """From the start of a process until torch and rclpy are imported, in s."""
     started_s = time.monotonic()
-    work()
-    return time.monotonic() - started_s
-
-
-def _bare_imports() -> None:
-    """Until torch and rclpy are imported; the end of the process is waited for as well, but takes no imports."""
     process = subprocess.Popen([sys.executable, "-c", BARE_IMPORTS], stdout=subprocess.PIPE, env=environment())
     assert process.stdout is not None
     there = process.stdout.readline()
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    seconds = time.monotonic() - started_s
+    process.communicate()
     if not there:
         raise EngineError("torch or rclpy cannot be imported")
+    return seconds
 
 
 def _bare_process_mb() -> float:

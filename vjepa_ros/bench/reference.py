@@ -152,7 +152,7 @@ class TransformersEncoder(nn.Module):
 
 def transformers_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """An encoder's weights by transformers' names: its query, key and value are ours in one."""
-    renamed = {}
+    renamed: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         name = name.replace("patch_embed.", "embeddings.patch_embeddings.").replace("blocks.", "layer.")
         name = f"model.encoder.{name.replace('.attn.', '.attention.')}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,6 @@ class Settings:
         layers: of encoder and predictor; None for all that the preset has.
         toy: tiny sizes and few candidates: all is run, and no figure means anything.
         fast: the fast path of the engine; False for the plain one.
-        sizes: model parameters that replace the preset's.
     """
 
     preset: str
@@ -50,7 +49,6 @@ class Settings:
     layers: int | None
     toy: bool = False
     fast: bool = True
-    sizes: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, part: str, preset: str = "", **sizes: Any) -> ModelConfig:
         """The sizes of a case that measures ``part``, ``encoder`` or ``predictor``; the other part has one layer."""
@@ -59,7 +57,7 @@ class Settings:
         values = {"encoder_depth": 1, "predictor_depth": 1, depth: getattr(model_config(preset), depth)}
         if self.layers is not None:
             values[depth] = min(self.layers, values[depth])
-        values |= {**sizes, **(TOY if self.toy else {}), **self.sizes}
+        values |= {**(TOY if self.toy else {}), **sizes}
         return model_config(preset, **values)
 
 
@@ -107,7 +105,7 @@ class Setup:
 
 def load_engine(preset: str, *, fast: bool, **options: Any) -> WorldModel:
     """The engine by its fast or its plain path, where it has both."""
-    chosen = {"fast": fast} if "fast" in inspect.signature(engine.load).parameters else {}
+    chosen: dict[str, Any] = {"fast": fast} if "fast" in inspect.signature(engine.load).parameters else {}
     return engine.load(preset, **chosen, **options)
 
 

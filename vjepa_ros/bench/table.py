@@ -32,7 +32,7 @@ def cells(line: Line) -> tuple[str, ...]:
         line.what,
         line.dtype,
         f"{line.ours_ms:.1f}",
-        f"{line.references_ms[line.reference]:.1f} ({line.reference})",
+        f"{line.references_ms[line.reference]:.1f} {line.reference}",
         f"{line.ratio:.2f}",
         f"{line.bound_ratio:.2f}",
         "" if line.aim is None else f"{line.aim:.2f}",
@@ -47,7 +47,8 @@ def terminal(lines: Sequence[Line], settings: Mapping[str, Any]) -> Table:
     """For people at a terminal."""
     table = Table(title=f"ours / reference: {describe(settings)}", caption=caption())
     for name in HEAD:
-        table.add_column(name, justify="left" if name in ("work", "dtype") else "right")
+        left = name in ("work", "dtype")
+        table.add_column(name, justify="left" if left else "right", no_wrap=not left)
     for line in lines:
         table.add_row(*cells(line), style=None if line.agreement.holds else "bold red")
     return table
@@ -120,7 +121,8 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 def describe(settings: Mapping[str, Any]) -> str:
     """The settings in words."""
-    depth = "full depth" if settings["layers"] is None else f"{settings['layers']} layers"
+    layers = settings["layers"]
+    depth = "full depth" if layers is None else f"{layers} layer{'s' * (layers > 1)}"
     where = settings["machine"]
     sizes = "toy sizes, whose times mean nothing" if settings["toy"] else settings["preset"]
     path = "" if settings["fast"] else ", the plain path"

@@ -43,8 +43,8 @@ def interleaved(
     for number in range(max(rounds, MIN_ROUNDS)):
         if number >= MIN_ROUNDS and clock() - began_s > budget_s:
             break
-        order = list(works) if number % 2 == 0 else list(reversed(works))
-        for name in order:
+        order = list(works)
+        for name in order if number % 2 == 0 else reversed(order):
             started_s = clock()
             works[name]()
             wait()

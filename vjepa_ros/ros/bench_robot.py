@@ -34,7 +34,7 @@ from vjepa_ros.ros import qos
 
 TIMEOUT_S = 60.0
 JOINTS = [f"joint_{number}" for number in range(7)]
-COMMANDS_PER_FRAME = 5
+COMMANDS_PER_FRAME, COMMAND_PERIOD_S = 10, 0.002
 PAUSE_S = 0.02
 WINDOW_FRAMES, HOP = 16, 2
 
@@ -112,7 +112,8 @@ class BenchRobot(Node):
             stamp_ns = time.time_ns()
             for before in reversed(range(COMMANDS_PER_FRAME)):
                 # The last one is stamped as the frame and comes before it: no window has to wait for its commands.
-                self._send_joints(stamp_ns - before * 1_000_000)
+                self._send_joints(stamp_ns - before * 1_000)
+                self.spin(lambda: False, COMMAND_PERIOD_S)
             self.spin(lambda: False, PAUSE_S)
             _stamp(image, stamp_ns)
             sent_ns = time.time_ns()
