@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +98,10 @@ def test_the_tables_go_between_the_marks_of_a_page(tmp_path: Path, capsys: pytes
     (ours, half) = last_line(capsys)["lines"]
     assert f"| one frame in frame_repeat | float32 | {ours['ours_ms']:.1f} |" in text
     assert f"| {half['ratio']:.2f} | {half['bound_ratio']:.2f} |" in text
+    assert "performance_scaling.png" not in text
+    (tmp_path / "performance_scaling.png").touch()
+    assert cli.main([*arguments, str(page)]) == cli.OK
+    assert page.read_text().endswith(f"(performance_scaling.png)\n{END}\nafter\n")
     bare = tmp_path / "bare.md"
     bare.write_text("no marks")
     assert cli.main([*arguments, str(bare)]) == cli.USAGE
@@ -133,7 +138,7 @@ def test_a_missing_reference_is_named_with_what_to_install(
         load.cache_clear()
         with monkeypatch.context() as patched:
             for module in modules:
-                patched.setitem(__import__("sys").modules, module, None)
+                patched.setitem(sys.modules, module, None)
             assert cli.main(["--smoke", "--threads", "1", "--only", "encoder"]) == cli.USAGE
         package = "cc-vjepa2" if "vjepa2" in modules else "transformers"
         assert f"needs the package {package}" in capsys.readouterr().err

@@ -110,7 +110,7 @@ def _run(given: argparse.Namespace) -> int:
     if figures:
         console.print(table.node_table(figures))
     if given.markdown:
-        table.write_markdown(given.markdown, table.markdown(lines, figures, known))
+        table.write_markdown(given.markdown, table.markdown(lines, figures, known), PICTURE)
     print(table.json_line(lines, figures, known), flush=True)
     return OK if all(line.agreement.holds for line in lines) else FAILED
 

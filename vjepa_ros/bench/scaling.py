@@ -39,9 +39,9 @@ class Axis:
 
 def axes(toy: bool) -> tuple[Axis, ...]:
     """What is varied; few and small values where only the way is tried."""
-    frames = (4, 8, 16) if toy else (4, 8, 16, 24, 32)
-    sides = (32, 64) if toy else (128, 192, 224, 256, 320, 384)
-    horizons, candidates = ((1, 2), (1, 2)) if toy else ((1, 2, 3, 4, 5, 6, 8), (1, 2, 4, 8, 16, 32))
+    frames = (4, 8, 16) if toy else (4, 8, 16, 32)
+    sides = (32, 64) if toy else (128, 192, 256, 384)
+    horizons, candidates = ((1, 2), (1, 2)) if toy else ((1, 2, 4, 6, 8), (1, 4, 8, 16, 32))
     return (
         Axis("window, frames", "encoder", frames, tuple(_case(window, num_frames=value) for value in frames)),
         Axis("image side, px", "encoder, 16 frames", sides, tuple(_case(window, image_size=value) for value in sides)),
@@ -67,7 +67,9 @@ def measure_scaling(settings: Settings, plan: Plan) -> Iterator[tuple[Axis, list
         lines: list[Line] = []
         for case in axis.cases:
             with tempfile.TemporaryDirectory(prefix="vjepa_bench_") as folder:
-                lines += measure_case(case, case.build(settings, Path(folder)), settings, plan)
+                setup = case.build(settings, Path(folder))
+                setup.references = dict([next(iter(setup.references.items()))])  # one is enough for a picture
+                lines += measure_case(case, setup, settings, plan)
         yield axis, lines
 
 

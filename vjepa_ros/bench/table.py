@@ -6,6 +6,7 @@ It knows no more than the figures.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -94,8 +95,13 @@ def _rows(head: Sequence[str], rows: Any) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
 
 
-def write_markdown(page: Path, text: str) -> None:
+def write_markdown(page: Path, text: str, picture: str) -> None:
     """Replace what stands between the two marks of a page.
+
+    Args:
+        page: the page.
+        text: what to put there.
+        picture: a file that is shown below it, where there is one of this name beside the page.
 
     Raises:
         ConfigError: where the page is not there or has no such marks.
@@ -104,6 +110,8 @@ def write_markdown(page: Path, text: str) -> None:
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if not pattern.search(found):
         raise ConfigError("--markdown", f"{page} has no lines {BEGIN!r} and {END!r}")
+    if (page.parent / picture).is_file():
+        text += f"\n\n![time over the size of the work, ours and the reference's]({picture})"
     page.write_text(pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", found), encoding="utf-8")
 
 
@@ -115,6 +123,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "capability": torch.backends.cpu.get_cpu_capability(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
+        "load_average": os.getloadavg()[0],  # before the run: what else the machine did
         "torch": torch.__version__,
     }
 
@@ -128,7 +137,7 @@ def describe(settings: Mapping[str, Any]) -> str:
     path = "" if settings["fast"] else ", the plain path"
     return (
         f"{sizes}, {depth}{path}, on {where['device']} ({where['cpu']}, {where['capability']}, "
-        f"{where['threads']} threads), torch {where['torch']}"
+        f"{where['threads']} threads, load average {where['load_average']:.1f} before), torch {where['torch']}"
     )
 
 
