@@ -19,7 +19,7 @@ from vjepa_ros.bench import table
 from vjepa_ros.bench.cases import CASES
 from vjepa_ros.bench.measure import Line, Plan, measure
 from vjepa_ros.bench.node import Extent, measure_node
-from vjepa_ros.bench.scaling import PICTURE, as_json, draw, measure_scaling
+from vjepa_ros.bench.scaling import PICTURE, as_json, blank, draw, measure_scaling
 from vjepa_ros.bench.setups import Settings
 from vjepa_ros.devices import find_device
 from vjepa_ros.errors import ConfigError, VjepaError
@@ -95,6 +95,8 @@ def _run(given: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     progress = Console(stderr=True, highlight=False)
     if given.scaling:
+        if not given.scaling.is_dir():
+            raise ConfigError("--scaling", f"there is no folder {given.scaling}")
         return _scaling(given.scaling, settings, plan, known, progress)
     lines: list[Line] = []
     for line in measure([case for case in CASES if case.name in given.only], settings, plan):
@@ -116,11 +118,11 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _scaling(folder: Path, settings: Settings, plan: Plan, known: dict[str, Any], progress: Console) -> int:
-    measured = []
+    figure, measured = blank(), []
     for axis, lines in measure_scaling(settings, plan):
         measured.append((axis, lines))
         progress.print(f"{axis.work}, {axis.name}: done")
-    draw(measured, f"{plan.dtypes[0]}, {table.describe(known)}", folder / PICTURE)
+    draw(figure, measured, f"{plan.dtypes[0]}, {table.describe(known)}", folder / PICTURE)
     print(table.json_line([], [], {**known, "scaling": as_json(measured)}), flush=True)
     return OK if all(line.agreement.holds for _, lines in measured for line in lines) else FAILED
 

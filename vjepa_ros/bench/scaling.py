@@ -73,8 +73,8 @@ def measure_scaling(settings: Settings, plan: Plan) -> Iterator[tuple[Axis, list
         yield axis, lines
 
 
-def draw(measured: Sequence[tuple[Axis, list[Line]]], title: str, picture: Path) -> None:
-    """Write the picture.
+def blank() -> Any:
+    """A figure to draw on: to be had before minutes are spent on measuring.
 
     Raises:
         ConfigError: where matplotlib is not installed.
@@ -83,7 +83,11 @@ def draw(measured: Sequence[tuple[Axis, list[Line]]], title: str, picture: Path)
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError("--scaling", f"drawing needs the package matplotlib ({error})") from error
-    figure = Figure(figsize=(11, 6.6), layout="constrained")
+    return Figure(figsize=(11, 6.6), layout="constrained")
+
+
+def draw(figure: Any, measured: Sequence[tuple[Axis, list[Line]]], title: str, picture: Path) -> None:
+    """Draw on a figure and write it."""
     figure.suptitle(title, fontsize=10)
     panels = figure.subplots(2, (len(measured) + 1) // 2, squeeze=False).T.flat
     for panel, (axis, lines) in zip(panels, measured, strict=False):
@@ -99,7 +103,7 @@ def draw(measured: Sequence[tuple[Axis, list[Line]]], title: str, picture: Path)
         panel.set_ylim(bottom=0)
         panel.set_xticks(axis.values)
         panel.grid(alpha=0.3)
-        panel.legend(fontsize=8)
+        panel.legend(fontsize=8, loc="upper left")
     figure.savefig(picture, dpi=110)
 
 

@@ -137,7 +137,7 @@ def describe(settings: Mapping[str, Any]) -> str:
     path = "" if settings["fast"] else ", the plain path"
     return (
         f"{sizes}, {depth}{path}, on {where['device']} ({where['cpu']}, {where['capability']}, "
-        f"{where['threads']} threads, load average {where['load_average']:.1f} before), torch {where['torch']}"
+        f"threads: {where['threads']}, load average before: {where['load_average']:.1f}), torch {where['torch']}"
     )
 
 
