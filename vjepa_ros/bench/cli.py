@@ -31,8 +31,8 @@ PIPE_WIDTH = 160  # columns of the tables where there is no terminal
 AROUND = ("node", "start", "memory")
 NAMES = (*(case.name for case in CASES), *AROUND)
 
-# Layers, rounds at most, seconds per line, windows and starts of the node. How fast one is to the other hardly depends on
-# the number of layers, which are all alike. The seconds decide for long works, the rounds for short ones.
+# Layers, rounds at most, seconds per line, windows and starts of the node. How fast one is to the other hardly depends
+# on the number of layers, which are all alike. The seconds decide for long works, the rounds for short ones.
 QUICK, USUAL, FULL = (2, 15, 2.0, 10, 1), (4, 25, 30.0, 50, 5), (None, 15, 120.0, 100, 7)
 SMOKE = (1, 2, 0.5, 3, 1)
 
