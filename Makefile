@@ -3,11 +3,11 @@
 # any name.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test parity soak clean
+.PHONY: help setup demo lint test parity bench soak clean
 export PYTHON
 
 help:  ## this list
-	@echo 'make TARGET [ARGS="..." passed on to the demo, pytest or parity] [PYTHON=python3.12, used for the set-up]'
+	@echo 'make TARGET [ARGS="..." passed on to the demo, pytest, parity or bench] [PYTHON=python3.12, used for the set-up]'
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile
 
 setup:  ## make .venv, unless it is there and up to date
@@ -26,6 +26,9 @@ test: lint  ## lint, then all tests
 
 parity: setup  ## compare every preset at full size with the public code (20 minutes); writes docs/parity.md
 	@tools/run.sh test/model/parity.py $(ARGS)
+
+bench: setup  ## against the public V-JEPA 2 code and the bare products (20 minutes; ARGS=--quick: 5); ends with JSON
+	@tools/run.sh -m vjepa_ros.bench.cli $(ARGS)
 
 soak: setup  ## ten minutes of load, then 600 large messages; fails where a figure of docs/reliability.md is missed
 	@tools/run.sh test/soak.py --check --seconds 600 $(ARGS)

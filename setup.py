@@ -42,6 +42,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"predictor_node = {name}.ros.main:main",
+            f"vjepa_bench = {name}.bench.cli:main",
             f"vjepa_convert = {name}.convert:main",
             f"vjepa_replay = {name}.replay.cli:main",
         ],

@@ -5,36 +5,19 @@ What the model adds to the process: the figures of docs/models.md. Linux only: t
 
 from __future__ import annotations
 
-import ctypes
-import re
 import sys
 import time
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import vjepa_ros
-
-MB = 1e6  # bytes
+from vjepa_ros.bench.memory import MB, forget_peak, peak_mb
 
 
 def megabytes(tensors: list[Tensor]) -> float:
     """What tensors hold."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors) / MB
-
-
-def peak_mb() -> float:
-    """The most memory that the process has had since :func:`forget_peak`."""
-    match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-    assert match is not None
-    return int(match[1]) * 1024 / MB
-
-
-def forget_peak() -> None:
-    """Let the peak begin at what is in use now: what the allocator keeps of the loading is given back before."""
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def main(preset: str, dtype: str = "float32") -> None:

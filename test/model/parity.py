@@ -20,21 +20,13 @@ import torch
 from reference import encoder_pair, predictor_pair, run, transformers_encoder
 from torch import Tensor, nn
 
+from vjepa_ros.bench.agreement import FOLDED_TOLERANCE, HALF_MAXIMUM, HALF_MEAN, TOLERANCE
 from vjepa_ros.config import ModelConfig
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import EXTRINSICS_DIM, Predictor
 from vjepa_ros.model.presets import model_config
 
 PAGE = Path(__file__).parents[2] / "docs" / "parity.md"
-TOLERANCE = 1e-5
-# frame_repeat sums the kernel over time first, which rounds differently from convolving over repeated frames: that
-# shows what float32 is worth. On small random models single values differed by up to 4e-5, of 1.6e4; there the public
-# code was 2e-5 from its own result in float64, as ours was, and on average ours was nearer.
-FOLDED_TOLERANCE = 5e-5
-# bfloat16: how much larger than the public code's own error ours may be. Rounding is random: over 72 small models ours
-# had up to 1.19 times the mean error, and up to 1.6 times the largest. It is a little above one because autocast keeps
-# the LayerNorms' weights in float32, and we do not.
-HALF_MEAN, HALF_MAXIMUM = 1.2, 2.0
 PRESETS = ("tiny", "vitl", "vith", "vitg", "vjepa2_ac_vitg")
 
 

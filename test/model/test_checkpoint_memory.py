@@ -99,8 +99,11 @@ def test_loading_needs_at_most_1_3_times_the_weights_that_are_kept(large_files: 
     for (path, dtype, fast), found in zip(cases, results, strict=True):
         ratio = found["peak"] / found["kept"]
         size = Path(path).stat().st_size / 2**20
-        print(f"{Path(path).suffix}, {size:.0f} MiB, to {dtype}, {'fast' if fast else 'plain'}: {found['kept']:.0f} MiB "
-              f"kept, {found['peak']:.0f} MiB at the peak, {ratio:.2f} times; {found['stays']:.0f} MiB stay")  # fmt: skip
+        print(
+            f"{Path(path).suffix}, {size:.0f} MiB, to {dtype}, {'fast' if fast else 'plain'}: "
+            f"{found['kept']:.0f} MiB kept, {found['peak']:.0f} MiB at the peak, {ratio:.2f} times; "
+            f"{found['stays']:.0f} MiB stay"
+        )
         assert found["kept"] == pytest.approx(290 if dtype == "float32" else 145, rel=0.02)
         assert ratio <= 1.3
 

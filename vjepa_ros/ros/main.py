@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -15,12 +16,12 @@ from vjepa_ros.ros.node import PredictorNode
 _LAST_WINDOW_S = 1.0  # what the model has at most to end its window; after a signal it is looked at once
 
 
-def main(args: list[str] | None = None) -> None:
+def main(args: list[str] | None = None, node: Callable[[], PredictorNode] = PredictorNode) -> None:
     """Run the node until it is interrupted."""
     rclpy.init(args=args)
-    node = PredictorNode()
+    predictor = node()
     executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    executor.add_node(predictor)
     try:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
@@ -29,9 +30,9 @@ def main(args: list[str] | None = None) -> None:
         if rclpy.ok():  # else the signal came between two steps of the executor, which found its context gone
             raise
     finally:
-        node.close(timeout_s=_LAST_WINDOW_S)
+        predictor.close(timeout_s=_LAST_WINDOW_S)
         executor.shutdown()
-        node.destroy_node()
+        predictor.destroy_node()
         rclpy.try_shutdown()
     if threading.active_count() > 1:
         # The model is in the middle of a long window. Everything of ROS is closed; a thread that comes back from torch
