@@ -23,8 +23,8 @@ CPU = torch.device("cpu")
 TOLERANCE = 1e-5  # of layer-normalised values, float32
 PUBLIC = Kernels(PublicLinear, fused_attention, "")
 ENCODINGS = ("clip", "tubelet", "frame_repeat")
-# Half precision: how much larger than the plain path's own error the fast one's may be. Rounding is random.
-HALF_MEAN, HALF_MAXIMUM = 1.15, 2.0
+# bfloat16: the fast path loses less than the plain one on average; which value is off most is chance.
+HALF_MEAN, HALF_MAXIMUM = 1.0, 1.5
 
 
 def config(**changes: object) -> ModelConfig:

@@ -3,6 +3,10 @@
 A block is made of a plain one and takes its weights. The rows of the q and k weights are put in another order once,
 each head's even channels before its odd ones: then the two members of every pair that RoPE turns lie half a head apart,
 and turning them takes whole slices. Scores do not change, since q and k are put in the same order.
+
+The residual stream, what each layer adds to, is float32 whatever dtype the layers have: without rounding it after every
+layer bfloat16 lost 4 to 9 % less, for no time that could be measured.
+
 It knows neither grids nor causality: what attends to what is given.
 """
 
@@ -14,7 +18,7 @@ from torch.nn import functional as F
 
 from vjepa_ros.devices import release_memory
 from vjepa_ros.model.block import Block
-from vjepa_ros.model.fast.kernels import Kernels, take
+from vjepa_ros.model.fast.kernels import Kernels, Linear, take
 from vjepa_ros.model.rope import Rope
 
 
@@ -68,13 +72,14 @@ class FastBlock:
         channels = torch.cat([torch.arange(0, head_dim, 2), torch.arange(1, head_dim, 2)])
         rows = (torch.arange(0, 2 * dim, head_dim)[:, None] + channels).flatten()  # of q's and k's heads
         order = torch.cat([rows, torch.arange(2 * dim, 3 * dim)])
-        self._norm1, self._norm2 = FastNorm(block.norm1), FastNorm(block.norm2)
+        dtype = block.attn.proj.weight.dtype
+        self._norm1, self._norm2 = FastNorm(block.norm1, dtype), FastNorm(block.norm2, dtype)
         self._qkv = take(block.attn.qkv, kernels, order)
         self._proj = take(block.attn.proj, kernels)
         self._fc1, self._fc2 = take(block.mlp.fc1, kernels), take(block.mlp.fc2, kernels)
 
     def project(self, x: Tensor, rope: HalvesRope, first: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of x (B, n, dim), whose first row has the table's row ``first``.
+        """Queries, keys and values of x (B, n, dim) float32, whose first row has the table's row ``first``.
 
         Returns:
             Three of (B, heads, n, head_dim): q scaled and turned, k turned, v.
@@ -84,9 +89,14 @@ class FastBlock:
         return query, key, qkv[2]
 
     def finish(self, x: Tensor, mixed: Tensor) -> Tensor:
-        """x (B, n, dim) after this layer, given what attention has mixed for it, (B, n, dim)."""
-        x = self._proj(mixed, add=x)
-        return self._fc2(self._fc1(self._norm2(x), gelu=True), add=x)
+        """x (B, n, dim) float32 after this layer, given what attention has mixed for it, (B, n, dim)."""
+        x = _plus(x, self._proj, mixed)
+        return _plus(x, self._fc2, self._fc1(self._norm2(x), gelu=True))
+
+
+def _plus(x: Tensor, linear: Linear, value: Tensor) -> Tensor:
+    """x + linear(value), float32."""
+    return linear(value, add=x) if value.dtype == x.dtype else x + linear(value)
 
 
 def fast_blocks(blocks: nn.ModuleList, kernels: Kernels) -> list[FastBlock]:
@@ -101,12 +111,17 @@ def fast_blocks(blocks: nn.ModuleList, kernels: Kernels) -> list[FastBlock]:
 
 
 class FastNorm:
-    """A LayerNorm whose weights are float32 whatever dtype it is used in, as in the reference under autocast."""
+    """A LayerNorm of float32 values, with float32 weights as the reference has them under autocast.
 
-    def __init__(self, norm: nn.LayerNorm) -> None:
-        self._shape, self._eps = list(norm.normalized_shape), norm.eps
+    Args:
+        norm: a plain one.
+        dtype: of what it gives.
+    """
+
+    def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
+        self._shape, self._eps, self._dtype = list(norm.normalized_shape), norm.eps, dtype
         self._weight, self._bias = norm.weight.detach().float(), norm.bias.detach().float()
 
     def __call__(self, x: Tensor) -> Tensor:
         """(..., dim) -> (..., dim)"""
-        return F.layer_norm(x, self._shape, self._weight, self._bias, self._eps)
+        return F.layer_norm(x, self._shape, self._weight, self._bias, self._eps).to(self._dtype)

@@ -76,7 +76,8 @@ class FastPredictor:
         self._embed = take(predictor.predictor_embed, kernels)
         self._action_encoder, self._state_encoder = predictor.action_encoder, predictor.state_encoder
         self.blocks = fast_blocks(predictor.predictor_blocks, kernels)
-        self._norm = FastNorm(predictor.predictor_norm)
+        self._dtype = predictor.predictor_proj.weight.dtype
+        self._norm = FastNorm(predictor.predictor_norm, self._dtype)
         self._proj = take(predictor.predictor_proj, kernels)
         self._conditions = predictor.condition_tokens
         self._step_tokens = self._conditions + self.grid.tokens_per_step
@@ -135,7 +136,7 @@ class FastPredictor:
             latents = layer_normalize(self._outputs(self._run(x, first, 1, own, history.shared)).float())
             forecasts.append(latents)
             if index + 1 < horizon:
-                embedded = self._embed(latents.to(x.dtype))
+                embedded = self._embed(latents.to(self._dtype))
         return torch.stack(forecasts, dim=1)
 
     def _workspace(self, batch: int, steps: int, like: Tensor) -> KeyValues:
@@ -152,9 +153,10 @@ class FastPredictor:
         return KeyValues(len(self.blocks), batch, self._heads, room, self._head_dim, like)
 
     def _tokens(self, embedded: Tensor, actions: Tensor, states: Tensor) -> Tensor:
-        """(B, m*H'*W', dim), (B, m, A), (B, m, S) -> (B, m*(C+H'*W'), dim): per step its conditions, then patches."""
+        """(B, m*H'*W', dim), (B, m, A), (B, m, S) -> (B, m*(C+H'*W'), dim) float32: step by step, conditions first."""
         batch, steps, _ = actions.shape
-        x = embedded.new_empty(batch, steps, self._step_tokens, embedded.shape[2])
+        shape = (batch, steps, self._step_tokens, embedded.shape[2])
+        x = torch.empty(shape, dtype=torch.float32, device=embedded.device)
         x[:, :, 0], x[:, :, 1] = self._action_encoder(actions), self._state_encoder(states)
         x[:, :, self._conditions :] = embedded.reshape(batch, steps, -1, embedded.shape[2])
         return x.flatten(1, 2)
@@ -165,7 +167,7 @@ class FastPredictor:
         """Whole steps through all layers.
 
         Args:
-            x: (B, m*(C+H'*W'), dim), m steps that follow those in ``own``.
+            x: (B, m*(C+H'*W'), dim) float32, m steps that follow those in ``own``.
             first: the place of their first token in the whole sequence.
             outputs: of how many of them, the last ones, the result is wanted.
             own: keys and values of B sequences, to which those of x are added; None where nothing is kept.
@@ -181,7 +183,7 @@ class FastPredictor:
                 if outputs == 0:
                     break
             earlier = keys.shape[2] - x.shape[1]
-            mixed = torch.empty_like(x)
+            mixed = torch.empty_like(x, dtype=self._dtype)
             for start in range(0, x.shape[1], size):
                 stop = start + size
                 seen = slice(earlier + stop)
