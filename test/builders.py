@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vjepa_ros.stream.actions import Steps
 from vjepa_ros.stream.config import SignalConfig, StreamConfig
@@ -160,3 +161,8 @@ def model_window(
     return Window(
         0, 0, shots, step_stamps_ns, *signals, late=5, future=Future(future_values, future_steps_ns, ("held",) * ahead)
     )
+
+
+def clip_of(frames: Sequence[Frame]) -> NDArray[np.float32]:
+    """Frames as one video, (1, 3, n, H, W) float32."""
+    return np.stack([frame.image for frame in frames], axis=1)[None]

@@ -251,7 +251,7 @@ def test_a_failing_model_raises_engine_error_with_its_cause(fast):
 
 
 @pytest.mark.parametrize("encoding", ["clip", "tubelet", "frame_repeat"])
-def test_warm_up_runs_whole_windows_and_changes_nothing(encoding, monkeypatch):
+def test_warm_up_runs_what_a_node_asks_for_and_changes_nothing(encoding, monkeypatch):
     wm = vjepa_ros.load("tiny", encoding=encoding)
     seen: list[tuple[int, ...]] = []
 
@@ -269,7 +269,8 @@ def test_warm_up_runs_whole_windows_and_changes_nothing(encoding, monkeypatch):
     before = forecast(wm, *inputs)
     seen.clear()
     wm.warm_up()
-    assert seen == [(1, wm.grid.tokens, 128)] * 2
+    frames = wm.grid.tokens if encoding == "clip" else wm.grid.tokens_per_step  # what a node encodes at once
+    assert seen == [(1, frames, 128), (1, wm.grid.tokens, 128)]
     assert torch.equal(forecast(wm, *inputs), before)
 
 

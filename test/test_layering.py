@@ -23,8 +23,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "latents": ({"errors"}, {"numpy"}),
     "parameters": ({"errors", "config", "model", "stream"}, set()),
     "node_config": ({"errors", "config", "model", "stream", "parameters"}, set()),
+    "upload": ({"devices", "stream"}, {"torch"}),
     "forecast": (
-        {"errors", "config", "node_config", "model", "stream", "devices", "engine", "latents"}, {"torch", "numpy"}
+        {"errors", "config", "node_config", "model", "stream", "devices", "engine", "latents", "upload"},
+        {"torch", "numpy"},
     ),
     "questions": (
         {"errors", "config", "node_config", "stream", "devices", "model", "engine", "forecast"}, {"torch", "numpy"}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from vjepa_ros.errors import ConfigError, EngineError
 
@@ -46,6 +47,21 @@ def find_dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in DTYPES:
         raise ConfigError("dtype", f"{name!r} is not one of {', '.join(DTYPES)}")
     return DTYPES[name]
+
+
+def to_device(value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The value there and in that dtype; where it goes to a GPU, the host does not wait for it."""
+    if device.type == "cuda" and value.device.type == "cpu":
+        value = value.to(dtype).pin_memory()  # its allocator keeps it until the copy is done
+    return value.to(device, dtype, non_blocking=True)
+
+
+def new_stream(device: torch.device) -> torch.cuda.Stream | None:
+    """A stream of its own for copies to a GPU; None where there is none."""
+    if device.type != "cuda":
+        return None
+    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return stream
 
 
 def use_threads(count: int) -> None:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vjepa_ros.config import ModelConfig, ViewConfig
-from vjepa_ros.devices import failures, find_device, find_dtype
+from vjepa_ros.devices import failures, find_device, find_dtype, to_device
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.block import layer_normalize
 from vjepa_ros.model.build import build
 from vjepa_ros.model.checkpoint import read_checkpoint
 from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.fast.graphs import Graphs
 from vjepa_ros.model.fast.predictor import FastPredictor
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.predictor import Predictor
@@ -42,6 +43,7 @@ def load(
     seed: int = 0,
     random_predictor: bool = False,
     fast: bool = True,
+    compile_graphs: bool = False,
     **overrides: Any,
 ) -> WorldModel:
     """Build a world model.
@@ -57,6 +59,7 @@ def load(
             what is then predicted means nothing.
         fast: compute in the ways that take less time (:mod:`vjepa_ros.model.fast`); False is the plain modules, whose
             results the fast ones are held to.
+        compile_graphs: on a GPU, let ``torch.compile`` work on what :meth:`WorldModel.warm_up` records.
         overrides: model parameters that replace the preset's, see :func:`vjepa_ros.model.presets.model_config`.
 
     Raises:
@@ -78,7 +81,7 @@ def load(
     else:
         weights = random_weights(encoder, predictor, seed)
     convention = with_training(load_preset(preset), checkpoint)
-    return WorldModel(config, encoder, predictor, weights, torch_device, torch_dtype, convention, fast)
+    return WorldModel(config, encoder, predictor, weights, torch_device, torch_dtype, convention, fast, compile_graphs)
 
 
 class WorldModel:
@@ -110,6 +113,7 @@ class WorldModel:
         dtype: torch.dtype,
         convention: Mapping[str, Any],
         fast: bool,
+        compile_graphs: bool = False,
     ) -> None:
         self.config = config
         self.grid = Grid.of(config)
@@ -120,6 +124,7 @@ class WorldModel:
         self.trained = weights.trained
         self.notice = weights.notice
         self.weights_hash = weights.hash()
+        self._graphs = Graphs(device, compile_graphs)
         with failures("loading the weights"):
             self.encoder, self.predictor, self.kernels = build(encoder, predictor, weights, device, dtype, fast)
 
@@ -159,7 +164,7 @@ class WorldModel:
         if not clip.is_floating_point():
             raise ShapeError(f"a clip must hold normalised floats, as preprocess() gives them, not {clip.dtype}")
         with torch.inference_mode(), failures("encoding"):
-            latents = self.encoder(clip.to(self.device, self.dtype)).float()
+            latents = self._graphs.run(self.encoder, self._on_device(clip)).float()
             return layer_normalize(latents) if normalize else latents
 
     def predict(self, context: Tensor, actions: Values, states: Values) -> Tensor:
@@ -182,8 +187,8 @@ class WorldModel:
             EngineError: where model or device fail.
         """
         with torch.inference_mode(), failures("predicting"):
-            inputs = (_tensor(value).to(self.device, self.dtype) for value in (context, actions, states))
-            return layer_normalize(self.predictor(*inputs).float())
+            inputs = (self._on_device(_tensor(value)) for value in (context, actions, states))
+            return layer_normalize(self._graphs.run(self.predictor, *inputs).float())
 
     @property
     def state_model(self) -> StateModel:
@@ -247,7 +252,7 @@ class WorldModel:
             past, observed = past[:, max(0, past.shape[1] - most + 1) :], observed[:, -most:]
             history = None
             if isinstance(self.predictor, FastPredictor):
-                inputs = (value.to(self.device, self.dtype) for value in (latents, past, observed[:, :-1]))
+                inputs = map(self._on_device, (latents, past, observed[:, :-1]))
                 history = self.predictor.observe(*inputs)
             return Observed(latents, past, observed, history)
 
@@ -327,14 +332,25 @@ class WorldModel:
         Raises:
             EngineError: where model or device fail, for example for lack of memory.
         """
-        config = self.config
-        context = self.encode(torch.zeros(1, 3, config.num_frames, *config.image_size))
-        steps = self.grid.steps
-        prediction = self.predict(
-            context, torch.zeros(1, steps, config.action_dim), torch.zeros(1, steps, config.state_dim)
-        )
+        config, grid = self.config, self.grid
+        # What a node asks for: in clip a whole window goes through the encoder, else one step; and all the context.
+        frames = config.num_frames if config.encoding == "clip" else config.stride
+        clip = torch.zeros(1, 3, frames, *config.image_size)
+        steps = config.most_context
+        context = torch.zeros(1, steps * grid.tokens_per_step, config.encoder_dim)
+        inputs = context, torch.zeros(1, steps, config.action_dim), torch.zeros(1, steps, config.state_dim)
+        if self.kernels:  # the fast path
+            with torch.inference_mode(), failures("recording"):
+                self._graphs.record(self.encoder, self._on_device(clip))
+                self._graphs.record(self.predictor, *map(self._on_device, inputs))
+        latents = self.encode(clip)
+        prediction = self.predict(*inputs)
         with failures("warming up"):
-            prediction.sum().item()  # waits for the device
+            (prediction.sum() + latents.sum()).item()  # waits for the device
+
+    def _on_device(self, value: Tensor) -> Tensor:
+        """The value on the device and in the layers' dtype."""
+        return to_device(value, self.device, self.dtype)
 
 
 def _tensor(value: Values) -> Tensor:

@@ -19,8 +19,9 @@ from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
 from vjepa_ros.latents import DTYPES
 from vjepa_ros.model.presets import MODEL_PARAMETERS
 from vjepa_ros.node_config import NodeConfig
-from vjepa_ros.stream.frame import Frame, clip_of
+from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.window import Window
+from vjepa_ros.upload import Upload
 
 _TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float16): torch.float16}
 
@@ -41,6 +42,7 @@ def load_model(config: NodeConfig) -> WorldModel:
             seed=config.seed,
             random_predictor=config.random_predictor,
             fast=config.fast,
+            compile_graphs=config.compile_graphs,
             **model_parameters,
         )
         model.warm_up()
@@ -125,6 +127,7 @@ class Imagination:
         self._model = model
         self._config = config
         self._dtype = _TORCH_DTYPES[DTYPES[config.wire_encoding]]
+        self._upload = Upload(model.device, model.dtype)
         self._encoded: dict[tuple[int, ...], torch.Tensor] = {}
         self.newest: SeenWindow | None = None
 
@@ -192,7 +195,7 @@ class Imagination:
         return torch.cat(units, dim=1)
 
     def _encode(self, frames: tuple[Frame, ...]) -> torch.Tensor:
-        return self._model.encode(torch.from_numpy(clip_of(frames)))
+        return self._model.encode(self._upload(frames))
 
 
 def _to_host(latents: torch.Tensor) -> NDArray[Any]:

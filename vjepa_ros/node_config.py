@@ -33,7 +33,8 @@ class NodeConfig:
         offsets_s: added to the stamps, by stream: ``image``, ``joint_commands``, ``joint_states``.
         max_skew_s: clocks of camera and joints further apart are warned about.
         convention_warnings: where the weights were trained with another convention, which was overridden.
-        checkpoint, random_predictor, device, dtype, seed, threads, fast: how the model is loaded and run.
+        checkpoint, random_predictor, device, dtype, seed, threads, fast, compile_graphs: how the model is loaded and
+            run.
         image_transport: ``raw`` or ``compressed``.
         lossless, queue_size, max_failures: how the worker works.
         forecast_only, wire_encoding, publish_context: what is published.
@@ -56,6 +57,7 @@ class NodeConfig:
     seed: int
     threads: int
     fast: bool
+    compile_graphs: bool
     image_transport: str
     lossless: bool
     queue_size: int
@@ -102,6 +104,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         seed=v["seed"],
         threads=v["threads"],
         fast=v["engine.fast"],
+        compile_graphs=v["engine.compile"],
         image_transport=v["image_transport"],
         lossless=v["queue"] == "all",
         queue_size=v["queue_size"],

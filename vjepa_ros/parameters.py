@@ -83,6 +83,8 @@ TABLE: tuple[Parameter, ...] = (
     _P("threads", "int", 0, "Torch threads on a CPU; 0 takes all cores but one, which the callbacks need.", minimum=0),
     _P("engine.fast", "bool", True, "Compute in the ways that take less time, the results within rounding of the plain "
        "path; false is the plain path."),
+    _P("engine.compile", "bool", True, "On a GPU, compile the model at configure (some minutes may pass) before it is "
+       "recorded as CUDA graphs; without Triton, or where that fails, it is recorded as it is."),
     _P("image_size", "int[]", None, "Height and width of the encoder's input.", "px"),
     _P("patch_size", "int", None, "Side of a patch.", "px", minimum=0),
     _P("tubelet_size", "int", None, "Frames in a tubelet.", "frames", minimum=0),

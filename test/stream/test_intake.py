@@ -9,11 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from builders import MS, NAMES, signal_config, stream_config
+from builders import MS, NAMES, clip_of, signal_config, stream_config
 from numpy.typing import NDArray
 
 from vjepa_ros.errors import InputError
-from vjepa_ros.stream.frame import clip_of
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.joints import JointStates
 from vjepa_ros.stream.preprocess import Preprocess

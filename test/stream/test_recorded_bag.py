@@ -9,11 +9,10 @@ import numpy as np
 import oracle
 import pytest
 import recorded
-from builders import assert_same
+from builders import assert_same, clip_of
 
 from vjepa_ros.node_config import NodeConfig, resolve
 from vjepa_ros.stream.compressed import decode_compressed
-from vjepa_ros.stream.frame import clip_of
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window

@@ -8,6 +8,7 @@ from builders import (
     MS,
     PERIOD_MS,
     assert_own_images,
+    clip_of,
     every,
     feed,
     firsts_ms,
@@ -18,7 +19,7 @@ from builders import (
     vector,
 )  # fmt: skip
 
-from vjepa_ros.stream.frame import Frame, clip_of
+from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.window import WindowStream
 
 S = 1000 * MS

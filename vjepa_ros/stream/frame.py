@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +28,3 @@ class Frame:
     def header_ns(self) -> int:
         """The stamp in the message."""
         return self.stamp_ns - self.offset_ns
-
-
-def clip_of(frames: Sequence[Frame]) -> NDArray[np.float32]:
-    """Frames as one video, (1, 3, n, H, W) float32."""
-    return np.stack([frame.image for frame in frames], axis=1)[None]

@@ -50,12 +50,12 @@ class HalvesRope:
         """
         rows, half = slice(first, first + qk.shape[3]), qk.shape[-1] // 2
         wide = qk.float()
-        turned = torch.empty(qk.shape, dtype=torch.float32, device=qk.device)
         parts = wide[..., :half], wide[..., half:]
+        turned = torch.empty(qk.shape, dtype=qk.dtype, device=qk.device)
         for index, out in enumerate((turned[..., :half], turned[..., half:])):
             cos, sin = self._cos[index][..., rows, :], self._sin[index][..., rows, :]
-            torch.mul(parts[index], cos, out=out).addcmul_(parts[1 - index], sin)
-        return turned.to(qk.dtype)
+            out.copy_((parts[index] * cos).addcmul_(parts[1 - index], sin))
+        return turned
 
 
 class FastBlock:
