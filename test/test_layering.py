@@ -41,10 +41,15 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "outputs": ({"errors"}, set()),
     "parameter_file": ({"errors", "parameters"}, {"yaml"}),
     "replay": (
-        {"errors", "config", "node_config", "parameters", "stream", "devices", "latents", "forecast", "info",
+        {"errors", "config", "node_config", "parameters", "stream", "devices", "latents", "engine", "forecast", "info",
          "prediction_error", "bag",
          "outputs"},
         {"numpy", "safetensors"},
+    ),
+    "probe": (
+        {"errors", "config", "node_config", "parameters", "stream", "devices", "engine", "forecast", "info", "outputs",
+         "replay"},
+        {"numpy", "torch", "matplotlib"},
     ),
     "__init__": ({"engine"}, set()),
 }  # fmt: skip
@@ -56,6 +61,7 @@ ROS = {
 ALLOWED["ros"] = (set(ALLOWED) - {"__init__"}, {"numpy", "cv2", "yaml"} | ROS)
 # Above `ros` for one thing, which needs no graph: images that only cv_bridge can decode, decoded as the node does.
 ALLOWED["replay.cli"] = ({"errors", "parameter_file", "replay", "ros"}, {"rich", "yaml"})
+ALLOWED["probe.cli"] = ({"probe", "replay", "replay.cli", "ros"}, {"rich"})
 
 
 def part_named(name: str) -> str:
