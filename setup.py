@@ -44,6 +44,7 @@ setup(
             f"predictor_node = {name}.ros.main:main",
             f"vjepa_convert = {name}.convert:main",
             f"vjepa_replay = {name}.replay.cli:main",
+            f"vjepa_probe = {name}.probe.cli:main",
         ],
     },
     zip_safe=True,
@@ -63,6 +64,7 @@ setup(
             "torch>=2.1",
         ],
         "kinematics": ["pin"],  # for end-effector poses by forward kinematics, outside of a ROS installation
+        "pictures": ["matplotlib"],  # for that of vjepa_probe
         "test": ["hypothesis", "pytest<9", "pytest-timeout"],
     },
 )

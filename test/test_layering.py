@@ -61,7 +61,7 @@ ROS = {
 ALLOWED["ros"] = (set(ALLOWED) - {"__init__"}, {"numpy", "cv2", "yaml"} | ROS)
 # Above `ros` for one thing, which needs no graph: images that only cv_bridge can decode, decoded as the node does.
 ALLOWED["replay.cli"] = ({"errors", "parameter_file", "replay", "ros"}, {"rich", "yaml"})
-ALLOWED["probe.cli"] = ({"probe", "replay", "replay.cli", "ros"}, {"rich"})
+ALLOWED["probe.cli"] = ({"config", "probe", "replay", "replay.cli", "ros"}, {"rich"})
 
 
 def part_named(name: str) -> str:
