@@ -218,10 +218,10 @@ def sentences(scan: Scan, landscapes: Sequence[Landscape], trained: bool) -> lis
     on_edge = sum(row["steps_off"] == scan.points // 2 for row in rows)
     nearer = sum(landscape.recorded < landscape.no_change for landscape in landscapes)
     said = [
-        f"The minimum lies {off} off the recorded action on the median of {count} windows, {middle['steps_off']:g} grid "
-        f"steps (of {steps}) away; the recorded action ranks {middle['rank']:g} of {scan.points**2}.",
-        f"The energies of a grid differ by {depth:.2g}, of {middle['energy_recorded']:.4g} for the recorded action, whose "
-        f"forecast was nearer to what came than no change in {nearer} of {count} windows.",
+        f"The minimum lies {off} off the recorded action on the median of {count} windows, {middle['steps_off']:g} "
+        f"grid steps (of {steps}) away; the recorded action ranks {middle['rank']:g} of {scan.points**2}.",
+        f"The energies of a grid differ by {depth:.2g}, of {middle['energy_recorded']:.4g} for the recorded action; "
+        f"its forecast was nearer to what came than no change in {nearer} of {count} windows.",
     ]
     if on_edge:
         said.append(f"In {on_edge} of {count} windows the minimum lies on the edge of the grid; --span widens it.")
