@@ -119,6 +119,7 @@ def test_sentences_by_hand() -> None:
         "The energies of a grid differ by 6, of 4 for the recorded action; its forecast was nearer to what came "
         "than no change in 1 of 3 windows.",
         "In 2 of 3 windows the minimum lies on the edge of the grid; --span widens it.",
+        "Forecasts farther off than no change are worth little: look at weights, view and the actions' units first.",
     ]
     untrained = sentences(scan(3), [best], trained=False)
     assert untrained[0] == "UNTRAINED: the weights are not trained, so none of this says anything about the camera."

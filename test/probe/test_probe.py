@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 
 import vjepa_ros
 from vjepa_ros.probe import cli, offline
-from vjepa_ros.replay import export
+from vjepa_ros.replay import export, topics
 
 SAMPLE = bags.sample()
 SHORT = [message for message in SAMPLE if message.received_ns < SAMPLE[0].received_ns + 2 * bags.S]
@@ -68,9 +69,10 @@ def test_the_energies_are_the_engines(bag: Path, probed: Path, tmp_path: Path) -
     chosen = [(2 * part + 1) * (len(examples) - 1) // 6 for part in range(3)]
     stamps_ns = [int(examples[index].frame_stamps_ns[-1]) for index in chosen]
     assert [row["stamp_ns"] for row in found["windows"]] == stamps_ns
+    contexts = [np.asarray(example.context).reshape(-1, 16, 128) for example in examples]  # (T', H'*W', D) each
     for index, row in zip(chosen, found["windows"], strict=True):
-        here, goal = examples[index], torch.from_numpy(examples[index + 1].context[-1].copy()).reshape(1, 16, 128)
-        context = torch.from_numpy(here.context.copy()).reshape(1, -1, 128)
+        here, goal = examples[index], contexts[index + 1][-1]
+        context = torch.from_numpy(contexts[index].reshape(1, -1, 128).copy())
         for first, along_joint6 in enumerate((-2, 0, 2)):
             for second, along_joint1 in enumerate((-3, 0, 3)):
                 action = here.actions[-1].copy()
@@ -78,17 +80,14 @@ def test_the_energies_are_the_engines(bag: Path, probed: Path, tmp_path: Path) -
                 action[0] += along_joint1
                 past, future = here.actions[None, :-1] / STD, action[None, None] / STD
                 forecast = model.rollout(context, past, here.states[None], future)
-                energy = float((forecast[0, 0] - goal[0]).abs().mean())
+                energy = np.abs(forecast[0, 0].numpy() - goal).mean()
                 assert row["energies"][first][second] == pytest.approx(energy, abs=TOLERANCE)
         print(f"energies differ by {np.ptp(row['energies']):.1e}")
         assert np.ptp(row["energies"]) > 20 * TOLERANCE, "or the comparison would say little"
         assert row["energy_recorded"] == row["energies"][1][1]
-        assert row["energy_recorded"] == pytest.approx(
-            np.abs(here.predicted[0].reshape(16, 128) - goal[0].numpy()).mean()
-        )
-        assert row["energy_no_change"] == pytest.approx(
-            np.abs(here.context[-1].reshape(16, 128) - goal[0].numpy()).mean()
-        )
+        published = np.asarray(here.predicted).reshape(16, 128)
+        assert row["energy_recorded"] == pytest.approx(np.abs(published - goal).mean())
+        assert row["energy_no_change"] == pytest.approx(np.abs(contexts[index][-1] - goal).mean())
         np.testing.assert_array_equal(row["action"], here.actions[-1])
         lowest = np.unravel_index(np.argmin(row["energies"]), (3, 3))
         for name, index_of, at, span in (("panda_joint6", 5, lowest[0], 2), ("panda_joint1", 0, lowest[1], 3)):
@@ -162,6 +161,19 @@ def test_poses_by_forward_kinematics(tmp_path: Path) -> None:
     names = [("x", "y", "z")[index] for index in sorted(np.argsort(moves)[-2:])]
     assert [(axis["name"], axis["unit"], axis["span"]) for axis in found["dims"]] == [(n, "m", 0.075) for n in names]
     assert names[0] in found["says"][1] and "[m]" in found["says"][1]
+
+
+def test_the_page_names_every_option_column_and_key(probed: Path) -> None:
+    page = (replays.PARAMS.parents[1] / "docs" / "probe.md").read_text(encoding="utf-8")
+    of_replay = {"-h", "--help", "--params", "--set", "--node-name", "-o", "--out", *topics.OPTIONS.values()}
+    options = {option for action in cli._parser()._actions for option in action.option_strings}
+    section = page.split("## Options")[1].split("\n## ")[0]
+    assert options - of_replay == set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE))
+    files = page.split("## The files")[1]
+    for name in report(probed)["windows"][0]:
+        assert f"`{re.sub('panda_joint[16]', 'NAME', name)}`" in files, name
+    for key in set(report(probed)) - {"vjepa_ros"}:
+        assert f"`{key}`" in files, key
 
 
 # -- refusals

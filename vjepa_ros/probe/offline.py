@@ -227,7 +227,11 @@ def sentences(scan: Scan, landscapes: Sequence[Landscape], trained: bool) -> lis
         said.append(f"In {on_edge} of {count} windows the minimum lies on the edge of the grid; --span widens it.")
     if not trained:
         return ["UNTRAINED: the weights are not trained, so none of this says anything about the camera.", *said]
-    if middle["steps_off"] > 1:
+    if 2 * nearer < count:
+        said.append(
+            "Forecasts farther off than no change are worth little: look at weights, view and the actions' units first."
+        )
+    elif middle["steps_off"] > 1:
         said.append(
             "The same offset in most windows can come from a camera's pose, or a convention of the actions, that is "
             "unlike the training's; offsets all over the grid say that the forecasts hardly tell these actions apart."
