@@ -131,9 +131,13 @@ def test_the_same_bag_twice_gives_the_same_files(bag: Path, tmp_path: Path, caps
 def test_the_dimensions_that_move_most_are_scanned(bag: Path, tmp_path: Path) -> None:
     windows = replays.expected(bag)
     moves = sum(np.abs(np.subtract(later["actions"][-1], later["actions"][-2])) for later in windows[1:])
-    most = sorted(np.argsort(moves)[-2:])
-    assert run(bag, "-o", tmp_path / "out", "--points", 3, "--windows", 1, "--no-picture") == 0
-    assert [axis["index"] for axis in report(tmp_path / "out")["dims"]] == most
+    most = sorted(np.argsort(moves)[-2:].tolist())
+    options = ("-o", tmp_path / "out", "--points", 3, "--windows", 1, "--no-picture", "--force")
+    std = [moves[index] / (10 if index in (2, 4) else 1) for index in range(7)]  # 2 and 4 move most in these units
+    assert most != [2, 4]
+    for settings, dims in (([], most), (["--set", f"actions.std={list(map(float, std))}"], [2, 4])):
+        assert run(bag, *options, *settings) == 0
+        assert [axis["index"] for axis in report(tmp_path / "out")["dims"]] == dims
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["probe.csv", "probe.json"]
 
 

@@ -84,7 +84,7 @@ def _draw_mean(figure: Any, scan: Scan, landscapes: Sequence[Landscape]) -> None
     panel.set_title(f"mean of {len(landscapes)} windows", fontsize=9)
     panel.locator_params(nbins=5)
     panel.set_box_aspect(1)
-    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, fontsize=8, frameon=False)
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncol=3, fontsize=8, frameon=False)
     figure.colorbar(mesh, ax=panel, label="energy, less that of the recorded action", pad=0.02, shrink=0.75)
 
 
