@@ -125,7 +125,18 @@ def test_the_same_bag_twice_gives_the_same_files(bag: Path, tmp_path: Path, caps
     assert contents[0] == contents[1]
     said = capsys.readouterr()
     assert "E no change" in said.out and "median" in said.out and "UNTRAINED: the weights" in said.out
-    assert "forecasts" in said.err
+
+
+def test_it_tells_how_far_it_has_come(bag: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    values = {"joint_names": list(recorded.JOINTS), "device": "cpu", "threads": 1}
+    plan = offline.Plan([bag], values, tmp_path / "out", points=3, windows=2, draws=False)
+    offline.probe(plan, lambda *progress: told.append(progress))
+    messages = 2 * sum(m.topic in bags.TOPICS for m in SHORT)
+    for what, total in (("messages", messages), ("forecasts", 2 * 9)):
+        done = [step for name, step, of in told if name == what and of == total]
+        assert done == sorted(done) and done[-1] == total
+    assert {name for name, _, _ in told} == {"messages", "forecasts"}
 
 
 def test_the_dimensions_that_move_most_are_scanned(bag: Path, tmp_path: Path) -> None:

@@ -71,11 +71,12 @@ def open_source(
         ConfigError: naming a parameter that makes no sense.
     """
     recording = stack.enter_context(Recording(bags))
+    for note in recording.notes:
+        say(note)
     chosen = topics.choose(recording.topics, resolve(values).stream, given)
     values = {**values, "image_transport": chosen.transport}
     source = Source(recording, chosen, values, resolve(values))
-    for note in (*recording.notes, f"reads {', '.join(chosen.all)}: {source.count:,} messages"):
-        say(note)
+    say(f"reads {', '.join(chosen.all)}: {source.count:,} messages")
     return source
 
 
