@@ -1,21 +1,34 @@
-"""The command ``vjepa_replay``: arguments, a progress bar and an exit status for :mod:`vjepa_ros.replay.offline`."""
+"""The command ``vjepa_replay``: arguments, a progress bar and an exit status for :mod:`vjepa_ros.replay.offline`.
+
+What is public here serves every command that reads recordings: they take the same arguments and end in the same way.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from vjepa_ros import parameter_file
 from vjepa_ros.errors import VjepaError
 from vjepa_ros.replay import offline
+from vjepa_ros.replay.feed import Say
 from vjepa_ros.replay.topics import OPTIONS
 from vjepa_ros.ros import bridge
 
@@ -33,19 +46,12 @@ def _setting(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"{value!r} cannot be read as a value of {name}") from error
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="vjepa_replay",
-        description="Replay recorded bags through the node's own code, without a ROS graph.",
-        epilog="Exit status: 0 done, 1 refused or failed, 2 wrong arguments, 130 interrupted. Nothing is left or "
-        "replaced unless it is done.",
-    )
+def add_recording(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what is read, and with which parameters."""
     parser.add_argument(
         "bags", type=Path, nargs="+", metavar="BAG", help="bags that are one recording; folders or files"
     )
     parser.add_argument("--params", type=Path, metavar="FILE", help="ROS parameter file of the node")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT",
-                        help="bag of the latents to write, with report.json in it")  # fmt: skip
     parser.add_argument("--set", dest="settings", type=_setting, nargs="+", action="extend", default=[],
                         metavar="PARAMETER=VALUE", help="parameters that replace those of the file")  # fmt: skip
     for name, option in OPTIONS.items():
@@ -53,6 +59,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--node-name", default=_NAME, metavar="NAME", help="full name of the node (default: %(default)s)"
     )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vjepa_replay",
+        description="Replay recorded bags through the node's own code, without a ROS graph.",
+        epilog="Exit status: 0 done, 1 refused or failed, 2 wrong arguments, 130 interrupted. Nothing is left or "
+        "replaced unless it is done.",
+    )
+    add_recording(parser)
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT",
+                        help="bag of the latents to write, with report.json in it")  # fmt: skip
     parser.add_argument("--windows-only", action="store_true", help="leave the model out: OUT has the report alone")
     parser.add_argument("--dump", type=Path, metavar="FILE", help="write a line of JSON per window")
     parser.add_argument("--export", type=Path, metavar="DIR",
@@ -62,40 +80,59 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _progress_bar(console: Console) -> Iterator[offline.Progress]:
-    columns = (TextColumn("messages"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("messages", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+def progress_bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on the terminal, one for each thing that is counted: called with (things, done, to do)."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(things: str, done: int, total: int) -> None:
+            if things not in tasks:
+                tasks[things] = bars.add_task(things, total=total)
+            bars.update(tasks[things], completed=done, total=total)
+
+        yield progress
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns its exit status."""
-    given = _parser().parse_args(arguments)
+def values_of(given: argparse.Namespace, say: Say) -> dict[str, Any]:
+    """The node's parameters by name, as the arguments of :func:`add_recording` give them.
+
+    Raises:
+        ConfigError: for a file that cannot be read.
+    """
+    values, unknown = ({}, []) if given.params is None else parameter_file.read(given.params, full_name(given))
+    if unknown:
+        say(f"{given.params}: not parameters of this node, ignored as the node does: {', '.join(unknown)}")
+    return {**values, **dict(given.settings)}
+
+
+def topics_of(given: argparse.Namespace) -> dict[str, str]:
+    """The topics that are given, by input."""
+    return {name: getattr(given, name) for name in OPTIONS if getattr(given, name)}
+
+
+def full_name(given: argparse.Namespace) -> str:
+    """The node's name, with a slash in front."""
+    name: str = given.node_name
+    return "/" + name.strip("/")
+
+
+def status_of(tool: str, work: Callable[[Console, Say], None]) -> int:
+    """The exit status of a command's work; what stops it is said in one sentence.
+
+    Args:
+        tool: the command's name, which every sentence begins with.
+        work: is given the console for its progress, and what to say sentences with.
+    """
     console = Console(stderr=True, soft_wrap=True)
 
     def say(sentence: str) -> None:
-        console.print(f"vjepa_replay: {sentence}", markup=False, highlight=False)
+        console.print(f"{tool}: {sentence}", markup=False, highlight=False)
 
-    node_name = "/" + given.node_name.strip("/")
     try:
-        values, unknown = ({}, []) if given.params is None else parameter_file.read(given.params, node_name)
-        if unknown:
-            say(f"{given.params}: not parameters of this node, ignored as the node does: {', '.join(unknown)}")
-        plan = offline.Plan(
-            bags=given.bags,
-            values={**values, **dict(given.settings)},
-            out=given.out,
-            topics={n: getattr(given, n) for n in OPTIONS if getattr(given, n)},
-            node_name=node_name,
-            windows_only=given.windows_only,
-            dump=given.dump,
-            export=given.export,
-            force=given.force,
-            fallback=bridge.decode,
-        )
-        with _progress_bar(console) as progress:
-            report = offline.replay(plan, progress, say)
+        work(console, say)
     except KeyboardInterrupt:
         say("interrupted; nothing was written")
         return INTERRUPTED
@@ -106,8 +143,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VjepaError as error:
         say(str(error))
         return FAILED
-    _print(report, given.out)
     return OK
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns its exit status."""
+    given = _parser().parse_args(arguments)
+    report: dict[str, Any] = {}
+
+    def work(console: Console, say: Say) -> None:
+        plan = offline.Plan(
+            bags=given.bags,
+            values=values_of(given, say),
+            out=given.out,
+            topics=topics_of(given),
+            node_name=full_name(given),
+            windows_only=given.windows_only,
+            dump=given.dump,
+            export=given.export,
+            force=given.force,
+            fallback=bridge.decode,
+        )
+        with progress_bars(console) as progress:
+            report.update(offline.replay(plan, partial(progress, "messages"), say))
+
+    status = status_of(offline.TOOL, work)
+    if status == OK:
+        _print(report, given.out)
+    return status
 
 
 def _print(report: dict[str, Any], out: Path) -> None:
