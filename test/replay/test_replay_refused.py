@@ -37,7 +37,10 @@ def test_topics_that_are_missing_wrong_or_ambiguous(tmp_path: Path, capsys: pyte
         f"--joint-commands: {recorded.CAMERA} is sensor_msgs/msg/CompressedImage, not sensor_msgs/msg/JointState"
     )
     said = refused(capsys, recorded.BAG, *out, "--set", "actions.type=JointTrajectory")
-    assert said.startswith("there is no topic for joint_commands (trajectory_msgs/msg/JointTrajectory); there are ")
+    assert said.startswith(
+        "/joint_commands is sensor_msgs/msg/JointState, not trajectory_msgs/msg/JointTrajectory: "
+        "if joint_commands is another topic, say which with --joint-commands"
+    )
     blind = bags.write(tmp_path / "blind", [m for m in SHORT if m.topic != recorded.CAMERA])
     said = refused(capsys, blind, *out)
     assert "no topic for image (sensor_msgs/msg/Image or sensor_msgs/msg/CompressedImage)" in said
@@ -49,13 +52,23 @@ def test_topics_that_are_missing_wrong_or_ambiguous(tmp_path: Path, capsys: pyte
     assert not (tmp_path / "out").exists()
 
 
-def test_topics_are_found_by_name_then_by_type(tmp_path: Path) -> None:
-    other = {recorded.CAMERA: "/eye", recorded.COMMANDS: "/arm/targets", recorded.STATES: "/arm/joint_states"}
+@pytest.mark.parametrize("source", ["commands", "none"])
+def test_states_never_stand_in_for_commands_that_are_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    bag = bags.write(tmp_path / "bag", [m for m in SHORT if m.topic != recorded.COMMANDS])
+    said = refused(capsys, bag, "-o", tmp_path / "out", "--windows-only", "--set", f"states.source={source}")
+    assert said.startswith("there is no topic named like joint_commands (sensor_msgs/msg/JointState): ")
+    assert "say which it is with --joint-commands; there are " in said
+
+
+def test_topics_are_found_by_name_and_the_camera_by_its_type(tmp_path: Path) -> None:
+    other = {recorded.CAMERA: "/eye", recorded.COMMANDS: "/arm/joint_commands", recorded.STATES: "/arm/joint_states"}
     renamed = [m._replace(topic=other.get(m.topic, m.topic)) for m in SHORT]
     assert replays.run(bags.write(tmp_path / "bag", renamed), "-o", tmp_path / "out", "--windows-only") == 0
     report = replays.report(tmp_path / "out")
     assert report["topics"] == {
-        "image": "/eye", "joint_commands": "/arm/targets", "joint_states": "/arm/joint_states",
+        "image": "/eye", "joint_commands": "/arm/joint_commands", "joint_states": "/arm/joint_states",
         "transport": "compressed",
     }  # fmt: skip
     assert report["counts"]["windows"] > 0
