@@ -91,6 +91,19 @@ def test_a_cut_bag_is_used_and_said(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert 40 < report["counts"]["windows"] < 70
 
 
+def test_where_the_cut_took_a_topic_with_it_the_cut_is_said_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = [m._replace(received_ns=m.received_ns + 3 * bags.S) if m.topic == recorded.CAMERA else m for m in SHORT]
+    bag = bags.write(tmp_path / "bag", later)
+    data = (bag / "bag.mcap").read_bytes()
+    (bag / "bag.mcap").write_bytes(data[: data.index(recorded.CAMERA.encode()) - 100])
+    assert replays.run(bag, "-o", tmp_path / "out", "--windows-only") == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vjepa_replay: ")]
+    assert "bag.mcap: was cut off; the first" in lines[-2]
+    assert lines[-1].startswith("vjepa_replay: there is no topic for image (")
+
+
 def test_bad_messages_are_counted_by_topic_and_reason(tmp_path: Path) -> None:
     mixed = bags.sample()[: len(SHORT)]
     jpeg = next(m for m in mixed if m.topic == recorded.CAMERA)

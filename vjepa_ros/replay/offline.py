@@ -86,12 +86,13 @@ def replay(
     outputs.require_apart([place for place in (plan.out, plan.dump, plan.export) if place is not None], plan.bags)
     with ExitStack() as stack:
         recording = stack.enter_context(Recording(plan.bags))
+        for note in recording.notes:
+            say(note)
         chosen = topics.choose(recording.topics, resolve(plan.values).stream, plan.topics)
         values = {**plan.values, "image_transport": chosen.transport}
         config = resolve(values)
         total = recording.count(chosen.all)
-        for note in (*recording.notes, f"reads {', '.join(chosen.all)}: {total:,} messages"):
-            say(note)
+        say(f"reads {', '.join(chosen.all)}: {total:,} messages")
         places = [place for place in (plan.dump, plan.export, plan.out) if place is not None]  # `out` appears last
         new = stack.enter_context(outputs.whole(*([place] for place in places), tool=TOOL, force=plan.force))
         out = new[plan.out]
