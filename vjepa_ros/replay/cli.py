@@ -23,14 +23,28 @@ OK, FAILED, INTERRUPTED = 0, 1, 130  # wrong arguments are 2: argparse says so i
 _NAME = "/vjepa_predictor"
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def _setting(text: str) -> tuple[str, Any] | Path:
+    """A parameter and its value; or a bag that stands behind the settings."""
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not parameter=value")
+        if Path(text).exists():
+            return Path(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is neither parameter=value nor a bag that is there")
     try:
-        return name, parameter_file.typed(name, yaml.safe_load(value))
+        return name, parameter_file.parsed(name, value)
     except yaml.YAMLError as error:
         raise argparse.ArgumentTypeError(f"{value!r} cannot be read as a value of {name}") from error
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What is on the command line, bags and settings told apart wherever they stand."""
+    parser = _parser()
+    given = parser.parse_intermixed_args(arguments)
+    given.bags += [setting for setting in given.settings if isinstance(setting, Path)]
+    given.settings = [setting for setting in given.settings if not isinstance(setting, Path)]
+    if not given.bags:
+        parser.error("the following arguments are required: BAG")
+    return given
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "replaced unless it is done.",
     )
     parser.add_argument(
-        "bags", type=Path, nargs="+", metavar="BAG", help="bags that are one recording; folders or files"
+        "bags", type=Path, nargs="*", metavar="BAG", help="bags that are one recording, at least one; folders or files"
     )
     parser.add_argument("--params", type=Path, metavar="FILE", help="ROS parameter file of the node")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT",
@@ -49,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", dest="settings", type=_setting, nargs="+", action="extend", default=[],
                         metavar="PARAMETER=VALUE", help="parameters that replace those of the file")  # fmt: skip
     for name, option in OPTIONS.items():
-        parser.add_argument(option, dest=name, metavar="TOPIC", help="default: found by its name and type")
+        parser.add_argument(option, dest=name, metavar="TOPIC", help="default: found by its name")
     parser.add_argument(
         "--node-name", default=_NAME, metavar="NAME", help="full name of the node (default: %(default)s)"
     )
@@ -64,14 +78,15 @@ def _parser() -> argparse.ArgumentParser:
 @contextmanager
 def _progress_bar(console: Console) -> Iterator[offline.Progress]:
     columns = (TextColumn("messages"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
+    # A log has no use for it: there it would be one line, and an empty one before a refusal.
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("messages", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit status."""
-    given = _parser().parse_args(arguments)
+    given = _arguments(arguments)
     console = Console(stderr=True, soft_wrap=True)
 
     def say(sentence: str) -> None:
