@@ -55,7 +55,7 @@ class Feed:
             self.frame(at(number), number)
 
     def paced(self, first: int, count: int) -> None:
-        """The same, no faster than windows come out, for a node that keeps 5 frames; before the first window at 10 Hz."""
+        """The same, no faster than windows come out, and at 10 Hz before the first: for a node that keeps 5 frames."""
         for number in range(first, first + count):
             self.both(number, 1)
             due = (len(self.frames) - 14) // 2  # one at 16 frames, then one every second frame
