@@ -37,7 +37,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "convert": ({"errors", "conversion"}, {"rich", "yaml"}),
     "cut_mcap": (set(), {"rosbags"}),
-    "bag": ({"errors", "latents", "cut_mcap", "outputs"}, {"numpy", "rosbags"}),
+    "zstd_bag": (set(), {"backports", "compression"}),
+    "bag": ({"errors", "latents", "cut_mcap", "zstd_bag", "outputs"}, {"numpy", "rosbags"}),
     "outputs": ({"errors"}, set()),
     "parameter_file": ({"errors", "parameters"}, {"yaml"}),
     "replay": (

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from vjepa_ros.config import S_TO_NS
 from vjepa_ros.probe import offline
-from vjepa_ros.replay.cli import OK, add_recording, progress_bars, status_of, topics_of, values_of
+from vjepa_ros.replay.cli import OK, add_recording, arguments_of, progress_bars, status_of, topics_of, values_of
 from vjepa_ros.replay.feed import Say
 from vjepa_ros.ros import bridge
 
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit status."""
-    given = _parser().parse_args(arguments)
+    given = arguments_of(_parser(), arguments)
     report: dict[str, Any] = {}
 
     def work(console: Console, say: Say) -> None:

@@ -36,12 +36,15 @@ OK, FAILED, INTERRUPTED = 0, 1, 130  # wrong arguments are 2: argparse says so i
 _NAME = "/vjepa_predictor"
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def _setting(text: str) -> tuple[str, Any] | Path:
+    """A parameter and its value; or a bag that stands behind the settings."""
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not parameter=value")
+        if Path(text).exists():
+            return Path(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is neither parameter=value nor a bag that is there")
     try:
-        return name, parameter_file.typed(name, yaml.safe_load(value))
+        return name, parameter_file.parsed(name, value)
     except yaml.YAMLError as error:
         raise argparse.ArgumentTypeError(f"{value!r} cannot be read as a value of {name}") from error
 
@@ -49,16 +52,26 @@ def _setting(text: str) -> tuple[str, Any]:
 def add_recording(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say what is read, and with which parameters."""
     parser.add_argument(
-        "bags", type=Path, nargs="+", metavar="BAG", help="bags that are one recording; folders or files"
+        "bags", type=Path, nargs="*", metavar="BAG", help="bags that are one recording, at least one; folders or files"
     )
     parser.add_argument("--params", type=Path, metavar="FILE", help="ROS parameter file of the node")
     parser.add_argument("--set", dest="settings", type=_setting, nargs="+", action="extend", default=[],
                         metavar="PARAMETER=VALUE", help="parameters that replace those of the file")  # fmt: skip
     for name, option in OPTIONS.items():
-        parser.add_argument(option, dest=name, metavar="TOPIC", help="default: found by its name and type")
+        parser.add_argument(option, dest=name, metavar="TOPIC", help="default: found by its name")
     parser.add_argument(
         "--node-name", default=_NAME, metavar="NAME", help="full name of the node (default: %(default)s)"
     )
+
+
+def arguments_of(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What is on the command line of such a parser, bags and settings told apart wherever they stand."""
+    given = parser.parse_intermixed_args(arguments)
+    given.bags += [setting for setting in given.settings if isinstance(setting, Path)]
+    given.settings = [setting for setting in given.settings if not isinstance(setting, Path)]
+    if not given.bags:
+        parser.error("the following arguments are required: BAG")
+    return given
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,7 +98,8 @@ def progress_bars(console: Console) -> Iterator[Callable[[str, int, int], None]]
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     )  # fmt: skip
-    with Progress(*columns, console=console) as bars:
+    # A log has no use for them: there they would be lines, and an empty one before a refusal.
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
         def progress(things: str, done: int, total: int) -> None:
@@ -148,7 +162,7 @@ def status_of(tool: str, work: Callable[[Console, Say], None]) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit status."""
-    given = _parser().parse_args(arguments)
+    given = arguments_of(_parser(), arguments)
     report: dict[str, Any] = {}
 
     def work(console: Console, say: Say) -> None:
