@@ -45,6 +45,7 @@ setup(
             f"vjepa_bench = {name}.bench.cli:main",
             f"vjepa_convert = {name}.convert:main",
             f"vjepa_replay = {name}.replay.cli:main",
+            f"vjepa_probe = {name}.probe.cli:main",
         ],
     },
     zip_safe=True,
@@ -64,6 +65,7 @@ setup(
             "torch>=2.1",
         ],
         "kinematics": ["pin"],  # for end-effector poses by forward kinematics, outside of a ROS installation
+        "pictures": ["matplotlib"],  # for that of vjepa_probe
         "test": ["hypothesis", "pytest<9", "pytest-timeout"],
     },
 )

@@ -10,6 +10,7 @@ import pytest
 import recorded
 from rosbags.rosbag2.storage_mcap import McapWriter
 
+from vjepa_ros import zstd_bag
 from vjepa_ros.bag import Recorded, Recording
 from vjepa_ros.errors import BagError, InputError
 
@@ -111,6 +112,88 @@ def test_a_cut_mcap_gives_every_whole_message(
             assert bytes_left - used < len(bags.TYPES.serialize_cdr(following.data, following.kind)) + 31
     (bag / "metadata.yaml").unlink()
     assert stamps(read(bag)[0]) == wanted(SAMPLE)
+
+
+@pytest.mark.parametrize("metadata", ["with metadata.yaml", "without"])
+def test_messages_that_are_compressed_one_by_one_are_read_from_a_cut_file_too(tmp_path: Path, metadata: str) -> None:
+    bag = bags.write(tmp_path / "bag", SHORT, compression="message")
+    whole = (bag / "bag.mcap").read_bytes()
+    if metadata == "without":
+        (bag / "metadata.yaml").unlink()
+        assert stamps(read(bag)[0]) == wanted(SHORT)
+        assert stamps(read(bag / "bag.mcap")[0]) == wanted(SHORT)
+    (bag / "bag.mcap").write_bytes(whole[: len(whole) // 2])
+    messages, notes = read(bag)
+    assert len(SHORT) // 4 < len(messages) < len(SHORT)
+    assert stamps(messages) == wanted(SHORT[: len(messages)])
+    assert "was cut off" in notes[-1]
+
+
+def test_a_message_whose_own_compression_is_damaged_is_said(tmp_path: Path) -> None:
+    bag = bags.write(tmp_path / "bag", SHORT, compression="message")
+    (bag / "metadata.yaml").unlink()
+    data = bytearray((bag / "bag.mcap").read_bytes())
+    begins = data.index(b"\x28\xb5\x2f\xfd")
+    data[begins + 4 : begins + 30] = b"\xff" * 26
+    (bag / "bag.mcap").write_bytes(data)
+    with pytest.raises(BagError, match="cannot be read") as refused, Recording([bag]) as recording:
+        list(recording.messages(bags.TOPICS))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("plugin", ["mcap", "sqlite3"])
+def test_compressed_files_are_read_without_metadata_beside_a_cut_one(tmp_path: Path, plugin: str) -> None:
+    half = len(SHORT) // 2
+    bag = bags.write(tmp_path / "bag", SHORT[:half], plugin, "file")
+    (first,) = (path for path in bag.iterdir() if path.suffix == ".zstd")
+    assert stamps(read(first)[0]) == wanted(SHORT[:half])
+    (bag / "metadata.yaml").unlink()
+    second = bags.write(tmp_path / "second", SHORT[half:]) / "second.mcap"
+    data = second.read_bytes()
+    (bag / "second.mcap").write_bytes(data[: len(data) // 2])
+    messages, notes = read(bag)
+    assert half < len(messages) < len(SHORT)
+    assert stamps(messages) == wanted(SHORT[: len(messages)])
+    assert "metadata.yaml" in notes[0] and "second.mcap: was cut off" in notes[1]
+    unpacked, whole = zstd_bag.unpack(first, bag)
+    assert whole and unpacked.parent == bag
+    assert stamps(read(bag)[0]) == stamps(messages), "a file that lies there twice is read once"
+
+
+@pytest.mark.parametrize("metadata", ["with metadata.yaml", "without"])
+def test_a_compressed_mcap_that_was_cut_is_used_up_to_the_cut(tmp_path: Path, metadata: str) -> None:
+    bag = bags.write(tmp_path / "bag", SAMPLE, compression="file")
+    if metadata == "without":
+        (bag / "metadata.yaml").unlink()
+    file = bag / "bag.mcap.zstd"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    messages, notes = read(bag)
+    assert len(SAMPLE) // 4 < len(messages) < len(SAMPLE)
+    assert stamps(messages) == wanted(SAMPLE[: len(messages)])
+    assert re.search(r"bag\.mcap\.zstd: was cut off; the first [\d,]+ of its decompressed [\d,]+ bytes", notes[-1])
+
+
+def test_compressed_files_that_cannot_be_read_are_refused_by_name(tmp_path: Path) -> None:
+    (database,) = bags.write(tmp_path / "bag", SAMPLE, "sqlite3", "file").glob("*.zstd")
+    database.write_bytes(database.read_bytes()[:-1000])
+    with pytest.raises(BagError, match=f"{database.name}: cannot be read: it was cut off"):
+        Recording([database])
+    database.write_bytes(b"no compression")
+    with pytest.raises(BagError, match=f"{database.name}: cannot be read"):
+        Recording([database])
+
+
+def test_a_file_that_was_cut_before_its_first_message_is_said_to_be_cut(tmp_path: Path) -> None:
+    """Its header alone is left: that there is no message in it is not the whole truth."""
+    file = bags.write(tmp_path / "bag", SHORT) / "bag.mcap"
+    data = file.read_bytes()
+    header_bytes = 8 + 9 + int.from_bytes(data[9:17], "little")  # magic, operation and length, content
+    for left_bytes in (header_bytes, header_bytes + 50):
+        file.write_bytes(data[:left_bytes])
+        for path in (file, file.parent):
+            with pytest.raises(BagError, match="there is no message in it; .*bag.mcap: was cut off; the first") as said:
+                Recording([path])
+            assert "\n" not in str(said.value)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ def output_of(workspace: Path, code: str) -> str:
         "share/vjepa_ros/config/presets/tiny.yaml",
         "lib/vjepa_ros/predictor_node",
         "lib/vjepa_ros/vjepa_convert",
+        "lib/vjepa_ros/vjepa_probe",
         "lib/vjepa_ros/vjepa_replay",
     ],
 )

@@ -39,14 +39,20 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "convert": ({"errors", "conversion"}, {"rich", "yaml"}),
     "cut_mcap": (set(), {"rosbags"}),
-    "bag": ({"errors", "latents", "cut_mcap", "outputs"}, {"numpy", "rosbags"}),
+    "zstd_bag": (set(), {"backports", "compression"}),
+    "bag": ({"errors", "latents", "cut_mcap", "zstd_bag", "outputs"}, {"numpy", "rosbags"}),
     "outputs": ({"errors"}, set()),
     "parameter_file": ({"errors", "parameters"}, {"yaml"}),
     "replay": (
-        {"errors", "config", "node_config", "parameters", "stream", "devices", "latents", "forecast", "info",
+        {"errors", "config", "node_config", "parameters", "stream", "devices", "latents", "engine", "forecast", "info",
          "prediction_error", "bag",
          "outputs"},
         {"numpy", "safetensors"},
+    ),
+    "probe": (
+        {"errors", "config", "node_config", "parameters", "stream", "devices", "engine", "forecast", "info", "outputs",
+         "replay"},
+        {"numpy", "torch", "matplotlib"},
     ),
     "__init__": ({"engine"}, set()),
 }  # fmt: skip
@@ -63,6 +69,7 @@ ALLOWED["bench"] = (
     {"errors", "config", "devices", "model", "stream", "engine"},
     {"matplotlib", "rich", "torch", "transformers", "vjepa2"},
 )
+ALLOWED["probe.cli"] = ({"config", "probe", "replay", "replay.cli", "ros"}, {"rich"})
 
 
 def part_named(name: str) -> str:

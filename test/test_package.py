@@ -18,8 +18,11 @@ ROOT = Path(__file__).parents[1]
 # module -> rosdep key, where they differ; None: no key fits, package.xml says why
 KEYS = {
     "PIL": "python3-pil",
+    "backports": "python3-rosbags-pip",  # zstd, which rosbags depends on; from Python 3.14 on it is `compression`
+    "compression": "python3-rosbags-pip",
     "cv2": "python3-opencv",
     "hypothesis": "python3-hypothesis",
+    "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
     "pytest": "python3-pytest",
     "rich": "python3-rich",

@@ -55,3 +55,28 @@ def test_a_file_that_is_not_for_the_node_is_refused(tmp_path: Path, text: str, w
     assert "\n" not in str(refused.value)
     with pytest.raises(ConfigError, match="cannot be read"):
         parameter_file.read(tmp_path / "nowhere.yaml", "/vjepa_predictor")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("frame_rate", "1e1", 10.0),
+        ("frame_rate", "-1", -1.0),
+        ("frame_rate", "ten", "ten"),  # refused later, as in a file
+        ("actions.scale", "[1e-1, 2, .5e+0]", [0.1, 2.0, 0.5]),
+        ("hop", "4", 4),
+        ("hop", "1e1", "1e1"),  # not a whole number to ROS either
+        ("checkpoint", "", ""),
+        ("checkpoint", "1e1", "1e1"),
+        ("checkpoint", "'a b'", "a b"),
+        ("queue", "off", "off"),
+        ("joint_names", "[a, b]", ["a", "b"]),
+    ],
+)
+def test_values_of_a_command_line(name: str, text: str, value: object) -> None:
+    got = parameter_file.parsed(name, text)
+    assert got == value and type(got) is type(value)
+
+
+def test_a_number_with_an_exponent_and_no_point_is_one_in_a_file_too(tmp_path: Path) -> None:
+    assert read(tmp_path, "/**: {ros__parameters: {frame_rate: 1e1}}")[0] == {"frame_rate": 10.0}

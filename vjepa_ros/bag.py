@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -24,11 +25,11 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
-from vjepa_ros import latents, outputs
+from vjepa_ros import latents, outputs, zstd_bag
 from vjepa_ros.cut_mcap import CutMcap
 from vjepa_ros.errors import BagError, InputError
 
@@ -78,13 +79,14 @@ class Recording:
     """Several bags as one recording, in the order of time.
 
     Args:
-        paths: bag folders, or single ``.mcap`` and ``.db3`` files.
+        paths: bag folders, or single ``.mcap`` and ``.db3`` files, also with ``.zstd`` behind.
 
     Attributes:
         notes: what was found on the way and does not hold up the reading, one sentence each.
 
     Raises:
         BagError: naming the bag that cannot be read, and why.
+        OSError: where there is no room to decompress a file.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -100,7 +102,7 @@ class Recording:
         names = ", ".join(map(str, paths))
         if not any(connection.msgcount for connection in self._connections()):
             self._open.close()
-            raise BagError(f"{names}: there is no message in it")
+            raise BagError("; ".join([f"{names}: there is no message in it", *self.notes]))
 
     def __enter__(self) -> Recording:
         return self
@@ -114,7 +116,7 @@ class Recording:
         if not path.exists():
             raise BagError(f"{path}: there is no such bag")
         if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
+            files = sorted(filter(_is_storage, path.iterdir()))
             try:
                 self._sources.append((path, self._open.enter_context(Reader(path))))
                 return
@@ -132,19 +134,29 @@ class Recording:
             self._sources.append((file, self._file(file)))
 
     def _file(self, path: Path) -> _Source:
-        try:
-            reader: _Source = self._open.enter_context(Reader(path))
-            return reader
-        except Exception as error:  # see _messages
-            if path.suffix != ".mcap":
+        file, whole = path, True
+        if path.suffix == zstd_bag.SUFFIX:
+            folder = Path(self._open.enter_context(TemporaryDirectory(prefix="vjepa_ros_")))
+            try:
+                file, whole = zstd_bag.unpack(path, folder)
+            except zstd_bag.ZstdError as error:
                 raise _unreadable(path, error) from error
         try:
-            cut = CutMcap(path)
+            if not whole:
+                raise ReaderError("it was cut off")
+            reader: _Source = self._open.enter_context(Reader(file))
+            return reader
+        except Exception as error:  # see _messages
+            if file.suffix != ".mcap":
+                raise _unreadable(path, error) from error
+        try:
+            cut = CutMcap(file)
         except Exception as error:  # see _messages
             raise _unreadable(path, error) from error
         self._open.callback(cut.close)
+        total = f"{'' if file == path else 'decompressed '}{cut.total_bytes:,}"
         self.notes.append(
-            f"{path}: was cut off; the first {cut.used_bytes:,} of its {cut.total_bytes:,} bytes are whole and are used"
+            f"{path}: was cut off; the first {cut.used_bytes:,} of its {total} bytes are whole and are used"
         )
         return cut
 
@@ -189,11 +201,18 @@ def _messages(path: Path, source: _Source, connections: list[Connection]) -> Ite
             raise BagError(f"{path}: {connection.topic} has another definition of {connection.msgtype} than ROS 2")
     try:
         for connection, received_ns, data in source.messages(connections):
-            yield Recorded(connection.topic, connection.msgtype, received_ns, data)
+            yield Recorded(connection.topic, connection.msgtype, received_ns, zstd_bag.message(data))
     # Storages, decompressors and SQLite each have exceptions of their own, some of them of packages that rosbags only
     # uses itself; whichever it is, the bag is broken.
     except Exception as error:
         raise _unreadable(path, error) from error
+
+
+def _is_storage(path: Path) -> bool:
+    """Whether it is a file of messages; one that lies there decompressed too is not counted twice."""
+    if path.suffix == zstd_bag.SUFFIX:
+        return path.with_suffix("").suffix in _SUFFIXES and not path.with_suffix("").exists()
+    return path.suffix in _SUFFIXES
 
 
 def _unreadable(path: Path, error: Exception) -> BagError:

@@ -5,6 +5,7 @@ It knows how such files are laid out and which parameters there are, not what th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from vjepa_ros.errors import ConfigError
 from vjepa_ros.parameters import BY_NAME
 
 _PARAMETERS = "ros__parameters"
+# A number to ROS and to everybody else; YAML 1.1, which PyYAML reads, wants a point and a sign in it.
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
@@ -52,9 +55,30 @@ def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def typed(name: str, value: Any) -> Any:
-    """A number written as 4 where the parameter is a float; everything else as it is."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return float(value) if whole and name in BY_NAME and BY_NAME[name].kind == "float" else value
+    """A number written as 4 or 1e1 where the parameter is a float, or several of them; everything else as it is."""
+    kind = BY_NAME[name].kind if name in BY_NAME else None
+    if kind == "float[]" and isinstance(value, list):
+        return [_float(element) for element in value]
+    return _float(value) if kind == "float" else value
+
+
+def parsed(name: str, text: str) -> Any:
+    """The value that a command line gives to a parameter: YAML, but what is not text there is taken as it stands where
+    the parameter is one, so that nothing at all is the empty text, and ``off`` a word.
+
+    Raises:
+        yaml.YAMLError: for what is not YAML.
+    """
+    value = yaml.safe_load(text)
+    if name in BY_NAME and BY_NAME[name].kind == "str":
+        return value if isinstance(value, str) else text
+    return typed(name, value)
+
+
+def _float(value: Any) -> Any:
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return float(value)
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _blocks(content: Mapping[Any, Any], inside: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:

@@ -54,6 +54,15 @@ class Feed:
             self.joints(at(number), float(number))
             self.frame(at(number), number)
 
+    def paced(self, first: int, count: int) -> None:
+        """The same, no faster than windows come out, and at 10 Hz before the first: for a node that keeps 5 frames."""
+        for number in range(first, first + count):
+            self.both(number, 1)
+            due = (len(self.frames) - 14) // 2  # one at 16 frames, then one every second frame
+            if due <= 0:
+                self.robot.settle(0.1)
+            assert self.robot.spin(lambda due=due: len(self.robot.windows) >= due), f"not {due} windows"
+
     def expected(self) -> list[dict[str, Any]]:
         """The oracle's windows."""
         return oracle.windows(self.frames, self.commands, self.states, **self._options)

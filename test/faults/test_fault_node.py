@@ -40,7 +40,7 @@ def test_deactivate_and_activate(predictor: Predictor, robot: Robot, row: Row) -
     feed = Feed(robot)
     feed.both(0, 20)
     feed.check()
-    row.injected, row.lost = "100 times", "nothing"
+    row.injected, row.lost = "100 times", "nothing; windows after it equal"
 
 
 @pytest.mark.timeout(300)
@@ -68,6 +68,7 @@ def test_random_transitions(predictor: Predictor, robot: Robot, row: Row) -> Non
     feed.check()
     row.injected = f"1,000 requests, meanwhile {sent:,} frames with joints"
     row.lost = f"nothing: {done} done, {1000 - done} refused as not possible then; {meanwhile} windows came meanwhile"
+    row.lost += "; those after it equal"
 
 
 def _request(seed: int, count: int, outcomes: list[bool | None]) -> None:

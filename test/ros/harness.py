@@ -114,6 +114,7 @@ class Robot(Node):
         self.info: dict[str, Any] = {}
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.levels: dict[str, bytes] = {}
+        self.messages: dict[str, str] = {}
         self.diagnosed_ns = 0  # when that was, by the predictor's clock
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(Image, f"{predictor}/predicted_latents", self.predicted.append, deep)
@@ -134,6 +135,7 @@ class Robot(Node):
         for status in message.status:
             self.diagnostics[status.name] = {pair.key: pair.value for pair in status.values}
             self.levels[status.name] = status.level
+            self.messages[status.name] = status.message
 
     # -- waiting
 

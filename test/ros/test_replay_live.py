@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import recorded
 import replays
+from faults.feed import MODEL, STREAM
 from ros.harness import Predictor, Robot
 from ros.playing import IMAGE, MAX_WAIT_S, play
 
@@ -34,6 +35,13 @@ def short(worsen: Worsen) -> Worsen:
 def written(folder: Path, messages: list[bags.Message]) -> Path:
     """A bag whose camera is where the node listens."""
     return bags.write(folder, [m._replace(topic=IMAGE) if m.topic == recorded.CAMERA else m for m in messages])
+
+
+def lost_to_jumps(robot: Robot) -> tuple[int, int]:
+    """Windows that a jump found waiting for their commands, and for the model, by a report from now on."""
+    robot.diagnostics.clear()
+    assert robot.spin(lambda: {STREAM, MODEL} <= robot.diagnostics.keys())
+    return int(robot.diagnostics[STREAM]["windows_reset"]), int(robot.diagnostics[MODEL]["outdated"])
 
 
 # Each case: what is done to the recording, and how often it is then played.
@@ -67,6 +75,7 @@ def test_live_equals_offline(predictor: Predictor, robot: Robot, tmp_path: Path,
         # last commands of the old one would end the windows that still wait for them.
         play(robot, one_turn, sum(window["epoch"] <= number for window in want))
     assert [window["late"] for window in robot.windows] == [0] * len(want)
+    assert (offline["counts"]["windows_reset"], *lost_to_jumps(robot)) == (0, 0, 0)
     replays.assert_equal(robot.windows, want)
     assert replays.digest(robot.windows) == hashes
     seen = Digest()
@@ -75,4 +84,34 @@ def test_live_equals_offline(predictor: Predictor, robot: Robot, tmp_path: Path,
     assert robot.info["info_id"] == offline["info_id"]
     assert seen.hexadecimal()["latents"] == offline["sha256"]["latents"]
     assert np.isfinite(latents.read(robot.predicted[-1], robot.info).array).all()
+    robot.stop()
+
+
+def test_a_loop_without_a_pause_is_offline_less_what_the_jump_found_waiting(
+    predictor: Predictor, robot: Robot, tmp_path: Path
+) -> None:
+    """Two processes decide whether the last windows of a turn are out when the next one begins; others are counted."""
+    messages = bags.loop([m for m in short(bags.unchanged)(bags.sample()) if m.topic in bags.TOPICS])
+    bag = written(tmp_path / "bag", messages)
+    wait = ("--set", f"actions.max_wait_s={MAX_WAIT_S}")
+    dump = ("--dump", tmp_path / "dump", "--windows-only")
+    assert replays.run(bag, "-o", tmp_path / "out", *dump, *wait) == 0
+    want, counts = replays.lines(tmp_path / "dump"), replays.report(tmp_path / "out")["counts"]
+    assert (counts["windows_reset"], counts["resets"], len(want)) == (0, 1, counts["windows"])
+
+    robot.start(image_transport="compressed", actions__max_wait_s=MAX_WAIT_S)
+    play(robot, bag, 0)
+    assert robot.spin(lambda: len(robot.windows) + sum(lost_to_jumps(robot)) == len(want))
+    lost = sum(lost_to_jumps(robot))
+    print(f"{lost} of {len(want)} windows were waiting at the jump")
+    assert [window["late"] for window in robot.windows] == [0] * len(robot.windows)
+    came = {(window["epoch"], window["window"]) for window in robot.windows}
+    first_turn = sum(window["epoch"] == 0 for window in want)
+    numbered = [
+        ((window["epoch"], number if window["epoch"] == 0 else number - first_turn), window)
+        for number, window in enumerate(want)
+    ]
+    missing = [key for key, _ in numbered if key not in came]
+    assert missing == [(0, first_turn - lost + number) for number in range(lost)], "the last ones of the first turn"
+    replays.assert_equal(robot.windows, [window for key, window in numbered if key in came])
     robot.stop()

@@ -1,21 +1,34 @@
-"""The command ``vjepa_replay``: arguments, a progress bar and an exit status for :mod:`vjepa_ros.replay.offline`."""
+"""The command ``vjepa_replay``: arguments, a progress bar and an exit status for :mod:`vjepa_ros.replay.offline`.
+
+What is public here serves every command that reads recordings: they take the same arguments and end in the same way.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from vjepa_ros import parameter_file
 from vjepa_ros.errors import VjepaError
 from vjepa_ros.replay import offline
+from vjepa_ros.replay.feed import Say
 from vjepa_ros.replay.topics import OPTIONS
 from vjepa_ros.ros import bridge
 
@@ -23,14 +36,42 @@ OK, FAILED, INTERRUPTED = 0, 1, 130  # wrong arguments are 2: argparse says so i
 _NAME = "/vjepa_predictor"
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def _setting(text: str) -> tuple[str, Any] | Path:
+    """A parameter and its value; or a bag that stands behind the settings."""
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not parameter=value")
+        if Path(text).exists():
+            return Path(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is neither parameter=value nor a bag that is there")
     try:
-        return name, parameter_file.typed(name, yaml.safe_load(value))
+        return name, parameter_file.parsed(name, value)
     except yaml.YAMLError as error:
         raise argparse.ArgumentTypeError(f"{value!r} cannot be read as a value of {name}") from error
+
+
+def add_recording(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what is read, and with which parameters."""
+    parser.add_argument(
+        "bags", type=Path, nargs="*", metavar="BAG", help="bags that are one recording, at least one; folders or files"
+    )
+    parser.add_argument("--params", type=Path, metavar="FILE", help="ROS parameter file of the node")
+    parser.add_argument("--set", dest="settings", type=_setting, nargs="+", action="extend", default=[],
+                        metavar="PARAMETER=VALUE", help="parameters that replace those of the file")  # fmt: skip
+    for name, option in OPTIONS.items():
+        parser.add_argument(option, dest=name, metavar="TOPIC", help="default: found by its name")
+    parser.add_argument(
+        "--node-name", default=_NAME, metavar="NAME", help="full name of the node (default: %(default)s)"
+    )
+
+
+def arguments_of(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What is on the command line of such a parser, bags and settings told apart wherever they stand."""
+    given = parser.parse_intermixed_args(arguments)
+    given.bags += [setting for setting in given.settings if isinstance(setting, Path)]
+    given.settings = [setting for setting in given.settings if not isinstance(setting, Path)]
+    if not given.bags:
+        parser.error("the following arguments are required: BAG")
+    return given
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,19 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 done, 1 refused or failed, 2 wrong arguments, 130 interrupted. Nothing is left or "
         "replaced unless it is done.",
     )
-    parser.add_argument(
-        "bags", type=Path, nargs="+", metavar="BAG", help="bags that are one recording; folders or files"
-    )
-    parser.add_argument("--params", type=Path, metavar="FILE", help="ROS parameter file of the node")
+    add_recording(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT",
                         help="bag of the latents to write, with report.json in it")  # fmt: skip
-    parser.add_argument("--set", dest="settings", type=_setting, nargs="+", action="extend", default=[],
-                        metavar="PARAMETER=VALUE", help="parameters that replace those of the file")  # fmt: skip
-    for name, option in OPTIONS.items():
-        parser.add_argument(option, dest=name, metavar="TOPIC", help="default: found by its name and type")
-    parser.add_argument(
-        "--node-name", default=_NAME, metavar="NAME", help="full name of the node (default: %(default)s)"
-    )
     parser.add_argument("--windows-only", action="store_true", help="leave the model out: OUT has the report alone")
     parser.add_argument("--dump", type=Path, metavar="FILE", help="write a line of JSON per window")
     parser.add_argument("--export", type=Path, metavar="DIR",
@@ -62,40 +93,60 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _progress_bar(console: Console) -> Iterator[offline.Progress]:
-    columns = (TextColumn("messages"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("messages", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+def progress_bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on the terminal, one for each thing that is counted: called with (things, done, to do)."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    # A log has no use for them: there they would be lines, and an empty one before a refusal.
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(things: str, done: int, total: int) -> None:
+            if things not in tasks:
+                tasks[things] = bars.add_task(things, total=total)
+            bars.update(tasks[things], completed=done, total=total)
+
+        yield progress
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns its exit status."""
-    given = _parser().parse_args(arguments)
+def values_of(given: argparse.Namespace, say: Say) -> dict[str, Any]:
+    """The node's parameters by name, as the arguments of :func:`add_recording` give them.
+
+    Raises:
+        ConfigError: for a file that cannot be read.
+    """
+    values, unknown = ({}, []) if given.params is None else parameter_file.read(given.params, full_name(given))
+    if unknown:
+        say(f"{given.params}: not parameters of this node, ignored as the node does: {', '.join(unknown)}")
+    return {**values, **dict(given.settings)}
+
+
+def topics_of(given: argparse.Namespace) -> dict[str, str]:
+    """The topics that are given, by input."""
+    return {name: getattr(given, name) for name in OPTIONS if getattr(given, name)}
+
+
+def full_name(given: argparse.Namespace) -> str:
+    """The node's name, with a slash in front."""
+    name: str = given.node_name
+    return "/" + name.strip("/")
+
+
+def status_of(tool: str, work: Callable[[Console, Say], None]) -> int:
+    """The exit status of a command's work; what stops it is said in one sentence.
+
+    Args:
+        tool: the command's name, which every sentence begins with.
+        work: is given the console for its progress, and what to say sentences with.
+    """
     console = Console(stderr=True, soft_wrap=True)
 
     def say(sentence: str) -> None:
-        console.print(f"vjepa_replay: {sentence}", markup=False, highlight=False)
+        console.print(f"{tool}: {sentence}", markup=False, highlight=False)
 
-    node_name = "/" + given.node_name.strip("/")
     try:
-        values, unknown = ({}, []) if given.params is None else parameter_file.read(given.params, node_name)
-        if unknown:
-            say(f"{given.params}: not parameters of this node, ignored as the node does: {', '.join(unknown)}")
-        plan = offline.Plan(
-            bags=given.bags,
-            values={**values, **dict(given.settings)},
-            out=given.out,
-            topics={n: getattr(given, n) for n in OPTIONS if getattr(given, n)},
-            node_name=node_name,
-            windows_only=given.windows_only,
-            dump=given.dump,
-            export=given.export,
-            force=given.force,
-            fallback=bridge.decode,
-        )
-        with _progress_bar(console) as progress:
-            report = offline.replay(plan, progress, say)
+        work(console, say)
     except KeyboardInterrupt:
         say("interrupted; nothing was written")
         return INTERRUPTED
@@ -106,8 +157,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VjepaError as error:
         say(str(error))
         return FAILED
-    _print(report, given.out)
     return OK
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns its exit status."""
+    given = arguments_of(_parser(), arguments)
+    report: dict[str, Any] = {}
+
+    def work(console: Console, say: Say) -> None:
+        plan = offline.Plan(
+            bags=given.bags,
+            values=values_of(given, say),
+            out=given.out,
+            topics=topics_of(given),
+            node_name=full_name(given),
+            windows_only=given.windows_only,
+            dump=given.dump,
+            export=given.export,
+            force=given.force,
+            fallback=bridge.decode,
+        )
+        with progress_bars(console) as progress:
+            report.update(offline.replay(plan, partial(progress, "messages"), say))
+
+    status = status_of(offline.TOOL, work)
+    if status == OK:
+        _print(report, given.out)
+    return status
 
 
 def _print(report: dict[str, Any], out: Path) -> None:

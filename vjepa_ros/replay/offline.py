@@ -16,10 +16,8 @@ from typing import Any
 
 import vjepa_ros
 from vjepa_ros import outputs
-from vjepa_ros.bag import Recording
-from vjepa_ros.node_config import resolve
 from vjepa_ros.parameters import effective
-from vjepa_ros.replay import topics
+from vjepa_ros.replay.feed import Say, open_source
 from vjepa_ros.replay.run import Run
 from vjepa_ros.stream.intake import Decode
 
@@ -63,7 +61,7 @@ class Plan:
 def replay(
     plan: Plan,
     progress: Progress = lambda done, total: None,
-    say: Callable[[str], None] = lambda sentence: None,
+    say: Say = lambda sentence: None,
 ) -> dict[str, Any]:
     """Replay a recording.
 
@@ -85,18 +83,13 @@ def replay(
     started_s = time.monotonic()
     outputs.require_apart([place for place in (plan.out, plan.dump, plan.export) if place is not None], plan.bags)
     with ExitStack() as stack:
-        recording = stack.enter_context(Recording(plan.bags))
-        chosen = topics.choose(recording.topics, resolve(plan.values).stream, plan.topics)
-        values = {**plan.values, "image_transport": chosen.transport}
-        config = resolve(values)
-        total = recording.count(chosen.all)
-        for note in (*recording.notes, f"reads {', '.join(chosen.all)}: {total:,} messages"):
-            say(note)
+        source = open_source(plan.bags, plan.values, plan.topics, say, stack)
+        recording, chosen, total = source.recording, source.chosen, source.count
         places = [place for place in (plan.dump, plan.export, plan.out) if place is not None]  # `out` appears last
         new = stack.enter_context(outputs.whole(*([place] for place in places), tool=TOOL, force=plan.force))
         out = new[plan.out]
         export, dump = (None if place is None else new[place] for place in (plan.export, plan.dump))
-        run = Run(config, chosen, plan.node_name, plan.fallback, say, stack)
+        run = Run(source.config, chosen, plan.node_name, plan.fallback, say, stack)
         run.open(None if plan.windows_only else out, export, dump)
         loaded_s = time.monotonic()
         for done, recorded in enumerate(recording.messages(chosen.all), start=1):
@@ -109,10 +102,10 @@ def replay(
         report = {
             "vjepa_ros": vjepa_ros.__version__,
             "bags": [str(path) for path in plan.bags],
-            "topics": {"image": chosen.image, **chosen.inputs, "transport": chosen.transport},
+            "topics": source.named,
             "notes": recording.notes,
             "windows_only": plan.windows_only,
-            "parameters": effective(values),
+            "parameters": effective(source.values),
             **run.summary(),
             "timings": {
                 "load_s": round(loaded_s - started_s, 3),

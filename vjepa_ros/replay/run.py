@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,18 +16,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vjepa_ros import devices, info, outputs
+from vjepa_ros import info, outputs
 from vjepa_ros.bag import LatentBag, Recorded
 from vjepa_ros.config import S_TO_NS
-from vjepa_ros.errors import EngineError, InputError
-from vjepa_ros.forecast import Imagination, Imagined, load_model
+from vjepa_ros.errors import EngineError
+from vjepa_ros.forecast import Imagination, Imagined
 from vjepa_ros.latents import Latents, window_values
 from vjepa_ros.node_config import NodeConfig
 from vjepa_ros.prediction_error import PredictionErrors
+from vjepa_ros.replay import feed
 from vjepa_ros.replay.digest import Digest
 from vjepa_ros.replay.topics import Topics
-from vjepa_ros.stream.intake import Decode, Intake, Take
-from vjepa_ros.stream.preprocess import Preprocess
+from vjepa_ros.stream.intake import Decode
 from vjepa_ros.stream.window import Window
 
 _MS_PER_S = 1e3
@@ -88,14 +88,10 @@ class Run:
         self._node_name = node_name
         self._say = say
         self._stack = stack
-        preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
-        self._intake = Intake(config.stream, preprocess, self._report, config.offsets_s, config.max_skew_s, fallback)
-        is_raw = chosen.transport == "raw"
-        self._take: dict[str, Take] = {topic: self._intake.take[name] for name, topic in chosen.inputs.items()}
-        self._take[chosen.image] = self._intake.image if is_raw else self._intake.compressed_image
+        self._feed = feed.Feed(config, chosen, fallback, say)
+        self._intake = self._feed.intake
         named = {**chosen.inputs, "none": "none"}
         self._sources = (named[config.stream.action_topic], named[config.stream.state_topic])
-        self._told: set[tuple[str, str]] = set()
         self._info: dict[str, Any] | None = None
         self._imagination: Imagination | None = None
         self._bag: LatentBag | None = None
@@ -105,7 +101,6 @@ class Run:
         self._pending: deque[_Pending] = deque()
         self._digest = Digest()
         self._errors = PredictionErrors(config.stream)
-        self._messages: Counter[str] = Counter()
         self._not_finite = 0
         self._first_ns: int | None = None
         self._last_ns = 0
@@ -115,12 +110,7 @@ class Run:
         """Load the model and open the outputs, those that are wanted: without a bag, no model runs."""
         config = self._config
         if bag is not None:
-            devices.use_threads(config.threads)
-            for warning in config.convention_warnings:
-                self._say(f"override_convention: {warning}")
-            model = load_model(config)
-            if not model.trained:
-                self._say(model.notice)
+            model = feed.load(config, self._say)
             self._info = info.latent_info(config, model)
             # What is exported is trained on, and that needs the context; what is published stays as it is.
             self._imagination = Imagination(
@@ -141,19 +131,12 @@ class Run:
 
     def take(self, recorded: Recorded) -> None:
         """Take in the next message."""
-        self._messages[recorded.topic] += 1
         self._last_ns = recorded.received_ns
         if self._first_ns is None:
             self._first_ns = recorded.received_ns
             if self._bag is not None:
                 self._bag.info(json.dumps(self._info), recorded.received_ns)
-        try:
-            message = recorded.message()
-        except InputError as error:
-            self._intake.counters.rejected[recorded.topic, error.reason] += 1
-            self._report(recorded.topic, error.reason, error.detail)
-            return
-        for window in self._take[recorded.topic](recorded.topic, message, recorded.received_ns):
+        for window in self._feed.take(recorded):
             self._imagine(window, recorded.received_ns)
 
     def finish(self) -> None:
@@ -179,7 +162,7 @@ class Run:
         counts = {name: value for name, value in asdict(counters).items() if name != "rejected"}
         return {
             "info_id": self._info["info_id"] if self._info is not None else None,
-            "messages": dict(sorted(self._messages.items())),
+            "messages": dict(sorted(self._feed.messages.items())),
             "counts": {
                 **counts,
                 "late": counters.late,
@@ -237,7 +220,9 @@ class Run:
             self.model_s += took_s
             if not imagined.finite:
                 self._not_finite += 1
-                self._report("model", "not_finite", f"window {window.number} gave values that are not finite: left out")
+                self._feed.report(
+                    "model", "not_finite", f"window {window.number} gave values that are not finite: left out"
+                )
                 return
             self._digest.add_latents(imagined.predicted)
             values["compute_ms"] = round(took_s * _MS_PER_S, 3)
@@ -252,12 +237,6 @@ class Run:
         predicted = Latents(imagined.predicted, window.stamp_ns, frame_id)
         context = None if imagined.context is None else Latents(imagined.context, window.stamp_ns, frame_id)
         self._bag.window(window_values(values), predicted, context, at_ns)
-
-    def _report(self, topic: str, reason: str, detail: str) -> None:
-        """Say what happened to a message, once for each topic and reason: the report counts the rest."""
-        if (topic, reason) not in self._told:
-            self._told.add((topic, reason))
-            self._say(f"{topic}: {reason}: {detail}")
 
 
 def _is_done(result: Future[tuple[Imagined, float]] | None) -> bool:

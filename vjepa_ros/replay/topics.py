@@ -1,11 +1,11 @@
-"""Which topics of a recording are camera, commands and states: the given ones, else by name and type.
+"""Which topics of a recording are camera, commands and states: the given ones, else by name, the camera by type too.
 
 It knows names and types of topics, no messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from vjepa_ros.errors import BagError
@@ -57,8 +57,9 @@ class Topics:
 def choose(kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, str]) -> Topics:
     """Find the topics.
 
-    One that is not given is the one that is named like the node's input and has its type; else the only one of the type
-    that is left.
+    One that is not given is the one that is named like the node's input and has its type. Failing that, the camera is
+    the only topic of images, since cameras have names of their own; nothing else is guessed by its type, for commands,
+    states and setpoints of another part of the robot look alike.
 
     Args:
         kinds: type by topic, of the whole recording.
@@ -72,17 +73,9 @@ def choose(kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, s
     inputs: dict[str, tuple[str, ...]] = {name: (kind_of[name],) for name in config.inputs}
     inputs["image"] = (RAW, COMPRESSED)
     found = {name: _given(kinds, name, wanted, given[name]) for name, wanted in inputs.items() if name in given}
-    candidates = {
-        name: [topic for topic, kind in kinds.items() if kind in wanted and topic.rsplit("/", 1)[-1] not in _OWN]
-        for name, wanted in inputs.items()
-    }
-    for name in inputs:  # by name first, so that commands and states, which may have one type, are told apart
-        named = [topic for topic in candidates[name] if topic.endswith(_NAMES[name]) and topic not in found.values()]
-        if name not in found and len(named) == 1:
-            found[name] = named[0]
     for name, wanted in inputs.items():
         if name not in found:
-            found[name] = _only(kinds, name, wanted, [t for t in candidates[name] if t not in found.values()])
+            found[name] = _find(kinds, name, wanted, set(found.values()))
     transport = "raw" if kinds[found["image"]] == RAW else "compressed"
     return Topics(found["image"], {name: found[name] for name in config.inputs}, transport)
 
@@ -95,13 +88,24 @@ def _given(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], topic: 
     return topic
 
 
-def _only(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], topics: list[str]) -> str:
-    if len(topics) == 1:
-        return topics[0]
-    what = f"{name} ({' or '.join(wanted)})"
-    if not topics:
-        raise BagError(f"there is no topic for {what}; {_there(kinds)}")
-    raise BagError(f"{', '.join(topics)} could each be {what}: say which with {OPTIONS[name]}")
+def _find(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], taken: Collection[str]) -> str:
+    what, option = f"{name} ({' or '.join(wanted)})", OPTIONS[name]
+    named = [topic for topic in kinds if topic.endswith(_NAMES[name]) and topic not in taken]
+    typed = [topic for topic in kinds if kinds[topic] in wanted and topic.rsplit("/", 1)[-1] not in _OWN]
+    named_and_typed = [topic for topic in named if kinds[topic] in wanted]
+    if named and not named_and_typed:
+        wrong = ", ".join(f"{topic} is {kinds[topic]}" for topic in named)
+        raise BagError(f"{wrong}, not {' or '.join(wanted)}: if {name} is another topic, say which with {option}")
+    candidates = named_and_typed
+    if name == "image" and len(candidates) != 1:
+        candidates = [topic for topic in typed if topic not in taken]
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        raise BagError(f"{', '.join(candidates)} could each be {what}: say which with {option}")
+    if typed:
+        raise BagError(f"there is no topic named like {what}: say which it is with {option}; {_there(kinds)}")
+    raise BagError(f"there is no topic for {what}; {_there(kinds)}")
 
 
 def _there(kinds: Mapping[str, str]) -> str:
