@@ -51,11 +51,14 @@ class HalvesRope:
         rows, half = slice(first, first + qk.shape[3]), qk.shape[-1] // 2
         wide = qk.float()
         parts = wide[..., :half], wide[..., half:]
-        turned = torch.empty(qk.shape, dtype=qk.dtype, device=qk.device)
-        for index, out in enumerate((turned[..., :half], turned[..., half:])):
-            cos, sin = self._cos[index][..., rows, :], self._sin[index][..., rows, :]
-            out.copy_((parts[index] * cos).addcmul_(parts[1 - index], sin))
-        return turned
+        tables = [(self._cos[index][..., rows, :], self._sin[index][..., rows, :]) for index in (0, 1)]
+        if torch.compiler.is_compiling():  # it fuses all of it, but cannot read what is written into slices
+            halves = [parts[i] * cos + parts[1 - i] * sin for i, (cos, sin) in enumerate(tables)]
+            return torch.cat(halves, dim=-1).to(qk.dtype)
+        turned = torch.empty(qk.shape, dtype=torch.float32, device=qk.device)
+        for i, (cos, sin) in enumerate(tables):
+            torch.mul(parts[i], cos, out=turned[..., i * half : (i + 1) * half]).addcmul_(parts[1 - i], sin)
+        return turned.to(qk.dtype)
 
 
 class FastBlock:
