@@ -141,6 +141,17 @@ def test_rollouts_go_on_from_what_is_kept(
     compared(f"{steps} steps, {candidates} candidates, {horizon} ahead", ours, plain.rollout(*inputs))
 
 
+@pytest.mark.parametrize("steps, candidates, horizon", [(3, 5, 4), (8, 2, 1)])
+def test_candidates_that_attend_together_as_on_a_gpu(
+    pair: tuple[WorldModel, WorldModel], steps: int, candidates: int, horizon: int
+) -> None:
+    together = vjepa_ros.load("tiny")
+    assert isinstance(together.predictor, FastPredictor)
+    together.predictor.one_by_one = False
+    inputs = asked(together, steps, candidates, horizon)
+    compared("together", together.rollout(*inputs), pair[1].rollout(*inputs))
+
+
 def test_more_candidates_than_go_through_a_layer_together(pair: tuple[WorldModel, WorldModel]) -> None:
     fast, plain = pair
     inputs = asked(fast, 3, 400, 2)

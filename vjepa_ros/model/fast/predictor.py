@@ -64,6 +64,9 @@ class FastPredictor:
     Args:
         predictor: a plain one, with its weights; they are taken out of it.
         kernels: what to compute with.
+
+    Attributes:
+        one_by_one: whether the candidates of a rollout attend one after the other to what they share.
     """
 
     def __init__(self, predictor: Predictor, kernels: Kernels) -> None:
@@ -78,6 +81,8 @@ class FastPredictor:
         self.blocks = fast_blocks(predictor.predictor_blocks, kernels)
         self._dtype = predictor.predictor_proj.weight.dtype
         self._norm = FastNorm(predictor.predictor_norm, self._dtype)
+        # On a GPU one large operation over copies, instead of many small ones without.
+        self.one_by_one = predictor.predictor_proj.weight.device.type == "cpu"
         self._proj = take(predictor.predictor_proj, kernels)
         self._conditions = predictor.condition_tokens
         self._step_tokens = self._conditions + self.grid.tokens_per_step
@@ -199,8 +204,12 @@ class FastPredictor:
         """Of one step, (B, n, dim), to all of ``shared`` and of its own sequence's keys and values."""
         if shared is None:
             return self._kernels.attend(query, keys, values).flatten(2)
-        # One sequence after the other behind the shared ones, where there is room: nothing shared is copied.
         room, start = shared.layers[layer], shared.filled
+        if not self.one_by_one:
+            ours = (2, len(query), -1, -1, -1)
+            seen = torch.cat([room[..., :start, :].expand(ours), torch.stack([keys, values])], dim=3)
+            return self._kernels.attend(query, seen[0], seen[1]).flatten(2)
+        # One sequence after the other behind the shared ones, where there is room: nothing shared is copied.
         stop = start + keys.shape[2]
         seen_keys, seen_values = room[..., :stop, :].unbind(0)  # (1, heads, stop, head_dim)
         mixed = []
