@@ -35,7 +35,7 @@ DESCRIPTION = "/robot_description"
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights, laid out as the released file is: two equal encoders, a predictor, prefixes, extrinsics."""
-    wm = vjepa_ros.load("vjepa2_ac_vitg", seed=1, **DEPTHS)
+    wm = vjepa_ros.load("vjepa2_ac_vitg", seed=1, fast=False, **DEPTHS)
     encoder = {f"module.backbone.{name}": tensor for name, tensor in wm.encoder.state_dict().items()}
     predictor = {f"module.{name}": tensor for name, tensor in wm.predictor.state_dict().items()}
     predictor["module.extrinsics_encoder.weight"] = torch.zeros(wm.config.predictor_dim, 6)
