@@ -24,7 +24,7 @@ def main(preset: str, dtype: str = "float32") -> None:
     """Print the figures of one preset."""
     forget_peak()
     before = peak_mb()
-    wm = vjepa_ros.load(preset, dtype=dtype)
+    wm = vjepa_ros.load(preset, dtype=dtype, fast=False)  # plain modules say what they hold
     forget_peak()
     start = time.monotonic()
     wm.warm_up()  # a whole window, encoder and predictor
