@@ -2,7 +2,7 @@
 
 It is read at every attempt, so that a fault can end. The faults: ``once`` and ``always`` raise as a device does that
 runs out of memory; ``nan`` gives values that are not finite in every second window; ``slow`` takes half a second a
-window; ``memory`` has a layer of the model ask torch's allocator for more memory than there is, in every second window;
+window; ``memory`` has the encoder ask torch's allocator for more memory than there is, in every second window;
 ``endless`` computes in torch for four seconds a window; ``none`` is no fault.
 """
 
@@ -24,9 +24,9 @@ from vjepa_ros.stream.window import Window
 FAULT = Path(sys.argv.pop(1))
 
 
-def exhaust_memory(*_: object) -> None:
+def exhaust_memory(clip: torch.Tensor) -> torch.Tensor:
     """What the allocator says to this is what it says to a real want of memory."""
-    torch.empty(2**50, dtype=torch.uint8)
+    return torch.empty(2**50, dtype=clip.dtype)
 
 
 class FaultyImagination(Imagination):
@@ -42,16 +42,18 @@ class FaultyImagination(Imagination):
             raise EngineError("CUDA out of memory. Tried to allocate 20.00 GiB")
         if fault == "slow":
             time.sleep(0.5)
+        whole = self._model.encoder
         if fault == "memory" and FaultyImagination.attempts % 2:
-            self._model.encoder.register_forward_pre_hook(exhaust_memory)
-        elif fault == "memory":
-            self._model.encoder._forward_pre_hooks.clear()
+            self._model.encoder = exhaust_memory  # type: ignore[assignment]
         if fault == "endless":
             print("a long window begins", flush=True)
             end_s = time.monotonic() + 4.0
             while time.monotonic() < end_s:
                 torch.mm(torch.ones(1000, 1000), torch.ones(1000, 1000))
-        imagined = super().__call__(window)
+        try:
+            imagined = super().__call__(window)
+        finally:
+            self._model.encoder = whole
         if fault == "nan" and window.number % 2:
             imagined.predicted[..., 0] = float("nan")
             return replace(imagined, finite=False)

@@ -127,7 +127,7 @@ def test_an_encoder_alone_has_to_be_asked_for_and_is_announced(
 ) -> None:
     robot.stop()
     path = tmp_path / "encoder.pt"
-    torch.save({"encoder": vjepa_ros.load("tiny", seed=5).encoder.state_dict()}, path)
+    torch.save({"encoder": vjepa_ros.load("tiny", seed=5, fast=False).encoder.state_dict()}, path)
     assert robot.set_parameters(checkpoint=str(path))[0][0]
     assert not robot.change_state(CONFIGURE)
     assert f"cannot configure: checkpoint: {path}: has no predictor; to use its encoder alone" in predictor.log
