@@ -55,7 +55,7 @@ class Preprocess:
         self.image_size = image_size
         self.view = view
         # Kept from image to image: the system clears memory that it gives out anew, which takes longer than the resize.
-        self._pixels = np.empty((0, 0, 3), np.float32)
+        self._pixels: NDArray[np.float32] = np.empty((0, 0, 3), np.float32)
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Preprocess one image.
@@ -103,7 +103,7 @@ class Preprocess:
         return size
 
     def _resize(self, image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
-        """Bilinear, in float32: on uint8 OpenCV would round the result to whole grey levels. Good until the next call."""
+        """Bilinear, in float32: on uint8 OpenCV would round to whole grey levels. Good until the next call."""
         if self._pixels.shape != image.shape:
             self._pixels = np.empty(image.shape, np.float32)
         np.copyto(self._pixels, image)
