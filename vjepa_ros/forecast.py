@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from vjepa_ros import engine
-from vjepa_ros.devices import failures
+from vjepa_ros.devices import failures, release_memory
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
 from vjepa_ros.latents import DTYPES
@@ -51,6 +51,8 @@ def load_model(config: NodeConfig) -> WorldModel:
         raise ConfigError("checkpoint", str(error)) from error
     except EngineError as error:
         raise ConfigError("device", str(error)) from error
+    # What loading and warming up took is free, but stays with this thread; windows are computed in another one.
+    release_memory()
     return model
 
 

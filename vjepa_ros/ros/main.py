@@ -6,33 +6,39 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import rclpy
+from rclpy.exceptions import NotInitializedException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
-from vjepa_ros.ros.node import PredictorNode
+if TYPE_CHECKING:
+    from vjepa_ros.ros.node import PredictorNode
 
 _LAST_WINDOW_S = 1.0  # what the model has at most to end its window; after a signal it is looked at once
 
 
-def main(args: list[str] | None = None, node: Callable[[], PredictorNode] = PredictorNode) -> None:
+def main(args: list[str] | None = None, node: Callable[[], PredictorNode] | None = None) -> None:
     """Run the node until it is interrupted."""
     rclpy.init(args=args)
-    predictor = node()
     executor = SingleThreadedExecutor()
-    executor.add_node(predictor)
+    predictor = None
     try:
+        predictor = _start(node)
+        executor.add_node(predictor)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except rclpy_implementation.RCLError:
-        if rclpy.ok():  # else the signal came between two steps of the executor, which found its context gone
+    except (rclpy_implementation.RCLError, NotInitializedException):
+        if rclpy.ok():  # else the signal came while the node was made or between two steps of the executor
             raise
     finally:
-        predictor.close(timeout_s=_LAST_WINDOW_S)
+        if predictor is not None:
+            predictor.close(timeout_s=_LAST_WINDOW_S)
         executor.shutdown()
-        predictor.destroy_node()
+        if predictor is not None:
+            predictor.destroy_node()
         rclpy.try_shutdown()
     if threading.active_count() > 1:
         # The model is in the middle of a long window. Everything of ROS is closed; a thread that comes back from torch
@@ -40,6 +46,25 @@ def main(args: list[str] | None = None, node: Callable[[], PredictorNode] = Pred
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def _start(node: Callable[[], PredictorNode] | None) -> PredictorNode:
+    """Make the node. Until it is there a hidden one stands in, which needs no torch.
+
+    The middleware makes itself known with the first node. To find each other may take two processes seconds; importing
+    torch takes one, and needs not come before that.
+    """
+    stand_in = rclpy.create_node(
+        "_vjepa_starting", use_global_arguments=False, enable_rosout=False, start_parameter_services=False
+    )
+    try:
+        if node is not None:
+            return node()
+        from vjepa_ros.ros.node import PredictorNode
+
+        return PredictorNode()
+    finally:
+        stand_in.destroy_node()
 
 
 if __name__ == "__main__":

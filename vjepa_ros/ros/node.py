@@ -292,9 +292,9 @@ class PredictorNode(ManagedNode):
             self._warn("model", "not_finite", f"window {window.number} gave values that are not finite: not published")
             return
         message = latents_message(imagined.predicted, window)
+        self._outputs["predicted"].publish(message)  # first: planners wait for it
         values = info.window_info(self._info["info_id"], window, self._worker.compute_ms, self._sources)
         self._outputs["window"].publish(window_message(values, message, self.get_fully_qualified_name()))
-        self._outputs["predicted"].publish(message)
         if imagined.context is not None:
             self._outputs["context"].publish(latents_message(imagined.context, window))
         self._publish_error(window, imagined)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 from vjepa_ros.config import require, require_finite
@@ -80,7 +81,7 @@ class SignalConfig:
         """Joints, which is dimensions of the action or state."""
         return len(self.joint_names)
 
-    @property
+    @cached_property  # asked with every message
     def is_scaled(self) -> bool:
         """Whether scale and offset change anything."""
         return any(scale != 1 for scale in self.scale) or any(self.offset)
