@@ -61,8 +61,8 @@ def _repacked(message: Any, value_bytes: int, channels: int) -> SimpleNamespace:
     buffer = np.frombuffer(message.data, np.uint8)
     if message.height == 0 or not 0 < row_bytes <= message.step or buffer.size < message.step * message.height:
         raise InputError(
-            "bad_layout", f"for cv_bridge, {message.width}x{message.height} px of {quoted(message.encoding)} do not fit "
-            f"step {message.step} and {buffer.size} bytes of data",
+            "bad_layout", f"for cv_bridge, {message.width}x{message.height} px of {quoted(message.encoding)} do not "
+            f"fit step {message.step} and {buffer.size} bytes of data",
         )  # fmt: skip
     rows = buffer[: message.step * message.height].reshape(message.height, message.step)[:, :row_bytes]
     if bool(message.is_bigendian) != (sys.byteorder == "big"):

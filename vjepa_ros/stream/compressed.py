@@ -85,7 +85,7 @@ def _check_file(format_: str, file: bytes) -> None:
     if not is_png and file.rfind(_JPEG_END) < file.rfind(_JPEG_SCAN):
         raise InputError(
             "undecodable_image",
-            f"{len(file)} bytes of {quoted(format_)} without the end marker of a JPEG (FF D9): cut off on the way, look "
-            "for lost packets; or the camera, often a UVC one that sends MJPEG, leaves the marker out: have its driver "
-            "decode and send raw images, or add the marker",
+            f"{len(file)} bytes of {quoted(format_)} without the end marker of a JPEG (FF D9): cut off on the way, "
+            "look for lost packets; or the camera, often a UVC one that sends MJPEG, leaves the marker out: have its "
+            "driver decode and send raw images, or add the marker",
         )
