@@ -8,6 +8,7 @@ It shows the loop, and commands nothing. With random weights the energies say no
 from __future__ import annotations
 
 import argparse
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from std_msgs.msg import Float32MultiArray, MultiArrayDimension
 from vjepa_ros import latents
 
 _TAGS = 2**24  # whole numbers up to here are exact in 32 bits
+_Tag = tuple[float, ...]
 
 
 class CemPlanner(Node):
@@ -38,10 +40,11 @@ class CemPlanner(Node):
     def __init__(self, predictor: str = "/vjepa_predictor", timeout_s: float = 10.0) -> None:
         super().__init__("cem_planner")
         self._timeout_s = timeout_s
-        self._tag = 0
+        self._id = secrets.randbelow(_TAGS)  # others may ask too
+        self._asked = 0
         self._goal_message = Image()
-        self._energies: dict[int, NDArray[np.float32]] = {}  # what came on each topic, by tag: either may be first
-        self._infos: dict[int, dict[str, Any]] = {}
+        self._energies: dict[_Tag, NDArray[np.float32]] = {}  # what came on each topic, by tag: either may be first
+        self._infos: dict[_Tag, dict[str, Any]] = {}
         self.window: dict[str, Any] = {}
         self._candidates = self.create_publisher(Float32MultiArray, f"{predictor}/candidates", 10)
         self._goal = self.create_publisher(Image, f"{predictor}/goal_image", 1)
@@ -51,13 +54,20 @@ class CemPlanner(Node):
 
     def _on_energies(self, message: Float32MultiArray) -> None:
         sizes, data = [dim.size for dim in message.layout.dim], np.array(message.data, np.float32)
-        if message.layout.data_offset == 1:  # else it answers somebody else's question
-            self._energies[int(data[0])] = data[1:].reshape(sizes)
+        offset = message.layout.data_offset
+        tag = tuple(map(float, data[:offset]))
+        if self._is_mine(tag):
+            self._energies[tag] = data[offset:].reshape(sizes)
 
     def _on_info(self, message: DiagnosticArray) -> None:
         info = latents.read_window_info(message)
-        if info["tag"] and len(info["tag"]) == 1:
-            self._infos[int(info["tag"][0])] = info
+        tag = tuple(map(float, info["tag"]))
+        if self._is_mine(tag):
+            self._infos[tag] = info
+
+    def _is_mine(self, tag: _Tag) -> bool:
+        """Whether an answer is to the question that was asked last: not to another planner's, nor one given up."""
+        return tag == (self._id, self._asked)
 
     def _on_window(self, message: DiagnosticArray) -> None:
         self.window = latents.read_window_info(message)
@@ -98,14 +108,15 @@ class CemPlanner(Node):
         raise TimeoutError("the predictor does not take the goal, or somebody else sets another one")
 
     def _ask_once(self, candidates: NDArray[np.floating]) -> tuple[dict[str, Any], NDArray[np.float32] | None]:
-        tag = self._tag = (self._tag + 1) % _TAGS
+        self._asked = (self._asked + 1) % _TAGS
+        tag = (self._id, self._asked)
         message = Float32MultiArray()
         message.layout.dim = [
             MultiArrayDimension(label=label, size=size, stride=int(np.prod(candidates.shape[axis:])))
             for axis, (label, size) in enumerate(zip(("candidate", "step", "joint"), candidates.shape, strict=True))
         ]
-        message.layout.data_offset = 1  # one number of our own comes first, and comes back with the answer
-        message.data.frombytes(np.append(np.float32(tag), candidates).astype(np.float32).tobytes())
+        message.layout.data_offset = len(tag)  # our own numbers come first, and come back with the answer
+        message.data.frombytes(np.append(np.array(tag, np.float32), candidates).astype(np.float32).tobytes())
         self._candidates.publish(message)
         self.wait(lambda: tag in self._infos)
         info = self._infos.pop(tag)

@@ -1,8 +1,8 @@
 """What holds for every test: its place among ROS processes, and what may be skipped.
 
 A skipped or expectedly failing test fails the run, unless it is on the short list below: it needs a part of a full ROS
-installation that has no wheel (``pytest.importorskip("launch")``), or a GPU (``@pytest.mark.gpu``). All of them are
-listed by name at the end. It knows nothing of the package.
+installation that has no wheel (``pytest.importorskip("launch")``), a GPU (``@pytest.mark.gpu``), or a C++ compiler
+(``@pytest.mark.compiler``). All of them are listed by name at the end. It knows nothing of the package.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 # Parts of a ROS installation that exist nowhere else.
 SKIPPABLE_MODULES = {"cv_bridge", "launch", "launch_ros", "launch_testing", "ros2cli", "ros2launch", "rosbag2_py"}
 NO_GPU = "needs a CUDA device"
+NO_COMPILER = "needs g++"
 
 # What pytest.importorskip says of a module that is not installed; one that is there but broken must not be skipped.
 _NOT_INSTALLED = re.compile(r"could not import '(?P<module>[\w.]+)': No module named '(?P<missing>[\w.]+)'$")
@@ -49,19 +51,21 @@ os.environ.setdefault("ROS_LOG_DIR", str(Path(__file__).parents[1] / "log" / "ro
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what is marked ``gpu`` where there is none; torch is imported only where such a test exists."""
+    """Skip what is marked ``gpu`` or ``compiler`` where there is none; torch is imported where such a test exists."""
     if item.get_closest_marker("gpu") is not None:
         import torch
 
         if not torch.cuda.is_available():
             pytest.skip(NO_GPU)
+    if item.get_closest_marker("compiler") is not None and shutil.which("g++") is None:
+        pytest.skip(NO_COMPILER)
 
 
 def _is_allowed(reason: str) -> bool:
     """Whether a test may be skipped for this reason."""
     match = _NOT_INSTALLED.match(reason)
     if match is None:
-        return reason == NO_GPU
+        return reason in (NO_GPU, NO_COMPILER)
     module, missing = match["module"].split(".")[0], match["missing"].split(".")[0]
     return module == missing and module in SKIPPABLE_MODULES
 

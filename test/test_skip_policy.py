@@ -19,13 +19,15 @@ def run_pytest(folder: Path, source: str, *, skippable: str = "launch") -> subpr
         "SKIPPABLE_MODULES = {", f'SKIPPABLE_MODULES = {{"{skippable}", '
     )
     (folder / "conftest.py").write_text(policy, encoding="utf-8")
-    (folder / "pytest.ini").write_text("[pytest]\nmarkers = gpu: a marker\nxfail_strict = true\n", encoding="utf-8")
+    (folder / "pytest.ini").write_text(
+        "[pytest]\nmarkers =\n  gpu: a marker\n  compiler: a marker\nxfail_strict = true\n", encoding="utf-8"
+    )
     (folder / "test_passing.py").write_text("def test_passes(): pass", encoding="utf-8")
     (folder / "test_sample.py").write_text(f"import pytest\n{source}", encoding="utf-8")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--basetemp", folder / "tmp", folder],
         cwd=folder,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},  # no GPU, whatever machine this is
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "PATH": ""},  # no GPU and no compiler, whatever machine this is
         capture_output=True,
         text=True,
         timeout=60,
@@ -37,6 +39,7 @@ def run_pytest(folder: Path, source: str, *, skippable: str = "launch") -> subpr
     [
         ("def test_needs_it(): pytest.importorskip('{0}.sub')", "test_sample.py::test_needs_it"),
         ("pytest.importorskip('{0}')", "test_sample.py"),  # the whole file, when it is collected
+        ("@pytest.mark.compiler\ndef test_built(): raise AssertionError", "test_sample.py::test_built"),
         ("@pytest.mark.gpu\ndef test_fast(): raise AssertionError", "test_sample.py::test_fast"),
     ],
 )

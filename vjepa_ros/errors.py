@@ -11,8 +11,24 @@
     ├── InputError       one message cannot be used: it is dropped and counted
     └── EngineError      the model or its device failed while it ran
 
-It does not know who raises what; it imports nothing.
+It does not know who raises what; it imports nothing of the package. What strangers wrote goes into a message by
+:func:`quoted` and :func:`listed`: a name of any length, or of several lines, must neither fill a log nor forge a line.
 """
+
+from collections.abc import Iterable
+
+
+def quoted(text: str, most: int = 80) -> str:
+    """A text in quotes, what cannot be printed escaped, cut to about so many characters."""
+    shown = repr(text[: most + 1])
+    return shown if len(shown) <= most + 2 else shown[: most - 1] + "..."
+
+
+def listed(names: Iterable[str], most: int = 10) -> str:
+    """The first of some names, quoted, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return (", ".join(map(quoted, every[:most])) or "none") + more
 
 
 class VjepaError(Exception):

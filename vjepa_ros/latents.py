@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.errors import InputError, ShapeError
+from vjepa_ros.errors import InputError, ShapeError, quoted
 
 DTYPES: dict[str, np.dtype[Any]] = {"32FC1": np.dtype(np.float32), "16FC1": np.dtype(np.float16)}
 S_TO_NS = 1_000_000_000
@@ -48,7 +48,7 @@ def read(message: Any, info: Mapping[str, Any] | tuple[int, int]) -> Latents:
     """
     _, rows, cols = info["grid"] if isinstance(info, Mapping) else (0, *info)
     if message.encoding not in DTYPES:
-        raise InputError("unknown_encoding", f"{message.encoding!r}; latents are {' or '.join(DTYPES)}")
+        raise InputError("unknown_encoding", f"{quoted(message.encoding)}; latents are {' or '.join(DTYPES)}")
     dtype = DTYPES[message.encoding].newbyteorder(">" if message.is_bigendian else "<")
     height, width = int(message.height), int(message.width)
     row_bytes = width * dtype.itemsize

@@ -185,7 +185,8 @@ TABLE: tuple[Parameter, ...] = (
     _P("latents.steps", "str", "forecast", "Publish forecasts only, or every output of the predictor: the earlier "
        "ones predict tubelets that a clip encoder has already seen.", choices=("forecast", "all")),
     _P("latents.horizon", "int", 1, "Forecasts that are published; those after the first are predicted from those "
-       "before them, by what the trajectory in force means to do, else by the last command held.", "steps", minimum=1),
+       "before them, by what the trajectory in force means to do, else by the last command held, or for sum and "
+       "pose_delta by the last motion, repeated as actions.tail made it (docs/time.md, rule 9).", "steps", minimum=1),
     _P("latents.dtype", "str", "32FC1", "Image encoding of the published latents.", choices=("32FC1", "16FC1")),
     _P("latents.publish_context", "bool", False, "Publish the encoder's latents of the window too."),
     # questions about candidate actions

@@ -2,12 +2,13 @@
 
 A question is untrusted input: nothing is computed, and no memory taken, before its layout and size have been checked,
 and the model rolls out a batch of its candidates at a time. It reads any object with the fields of a
-std_msgs/Float32MultiArray; no ROS, no threads, and the only clock is the one that it is given.
+std_msgs/Float32MultiArray; no ROS, no threads of its own, and the only clock is the one that it is given.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,6 +71,12 @@ class Tally:
         self.asked = 0
         self.answered = 0
         self.refused: Counter[str] = Counter(dict.fromkeys(REASONS, 0))  # no key is added while another thread reads
+        self._lock = threading.Lock()
+
+    def refuse(self, reason: str) -> None:
+        """Count a question that is not answered; from any thread: some are refused at once, some by the worker."""
+        with self._lock:
+            self.refused[reason] += 1
 
 
 def read_tag(message: Any) -> tuple[float, ...]:

@@ -180,7 +180,7 @@ def test_poses_by_forward_kinematics(tmp_path: Path) -> None:
 
 def test_the_page_names_every_option_column_and_key(probed: Path) -> None:
     page = (replays.PARAMS.parents[1] / "docs" / "probe.md").read_text(encoding="utf-8")
-    of_replay = {"-h", "--help", "--params", "--set", "--node-name", "-o", "--out", *topics.OPTIONS.values()}
+    of_replay = {"-h", "--help", "--params", "--set", "--urdf", "--node-name", "-o", "--out", *topics.OPTIONS.values()}
     options = {option for action in cli._parser()._actions for option in action.option_strings}
     section = page.split("## Options")[1].split("\n## ")[0]
     assert options - of_replay == set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE))

@@ -137,7 +137,7 @@ def test_it_gets_messages_that_it_understands(stand_in: Path, padding: int, is_b
 @pytest.mark.parametrize(
     ("encoding", "change", "reason", "detail"),
     [
-        ("yuv_of_mars", {}, "unknown_encoding", r"cv_bridge: Unrecognized image encoding \[yuv_of_mars\]"),
+        ("yuv_of_mars", {}, "unknown_encoding", r"cv_bridge: 'Unrecognized image encoding \[yuv_of_mars\]"),
         ("flat8", {}, "unknown_encoding", r"cv_bridge gives \(2, 3\) uint8"),
         ("wide16", {"step": 11}, "bad_layout", "step 11"),
         ("wide16", {"height": 3}, "bad_layout", "24 bytes of data"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,16 @@ def test_a_cross_entropy_planner_gets_its_answers(predictor: Predictor, asker: A
         pictures = send_recording(robot, 16)
         planner.wait(lambda: bool(planner.window))
         start = np.array(planner.window["actions"][-1])
+        own = planner._candidates
+
+        def publish_after_others(message: Float32MultiArray) -> None:
+            """Other planners ask first, and count their questions too."""
+            *_, number = message.data[: message.layout.data_offset]
+            for tag in ((number,), (number, number), (0.5, number)):
+                own.publish(question(some_candidates(start, 2, 1), tag))
+            own.publish(message)
+
+        planner._candidates = SimpleNamespace(publish=publish_after_others)
         asked: list[tuple[np.ndarray, np.ndarray]] = []
 
         def ask(values: np.ndarray) -> np.ndarray:

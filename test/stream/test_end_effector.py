@@ -194,8 +194,8 @@ def test_without_pinocchio_only_what_needs_it_is_refused(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("positions", "reason", "detail"),
     [
-        ({**arm(), "panda_joint3": None, panda.FINGER: 0.0}, "missing_joints", "no panda_joint3 in a message with"),
-        ({"wheel": 1.0}, "missing_joints", "no panda_joint1, panda_joint2, "),
+        ({**arm(), "panda_joint3": None, panda.FINGER: 0.0}, "missing_joints", "no 'panda_joint3' in a message"),
+        ({"wheel": 1.0}, "missing_joints", "no 'panda_joint1', 'panda_joint2', "),
         ({**arm(), "panda_joint3": float("nan")}, "not_finite", "'panda_joint3': nan"),
         ({panda.FINGER: float("inf")}, "not_finite", "inf"),
     ],

@@ -100,8 +100,8 @@ def test_joints_are_picked_by_name_whatever_their_order_and_company() -> None:
 @pytest.mark.parametrize(
     ("names", "positions", "reason", "said"),
     [
-        (["a", "x"], [1.0, 2.0], "missing_joints", "no b, c in a message with a, x"),
-        ([], [], "missing_joints", "no a, b, c in a message with none"),
+        (["a", "x"], [1.0, 2.0], "missing_joints", "no 'b', 'c' in a message with 'a', 'x'"),
+        ([], [], "missing_joints", "no 'a', 'b', 'c' in a message with none"),
         (["a", "b", "c"], [1.0, 2.0], "length_mismatch", "3 names but 2 positions"),
         (["a", "b", "c"], [], "length_mismatch", "3 names but 0 positions"),
         (["a", "b", "c"], [1.0, 2.0, 3.0, 4.0], "length_mismatch", "3 names but 4 positions"),

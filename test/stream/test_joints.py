@@ -69,6 +69,25 @@ def test_scale_and_offset_are_applied_per_joint_in_the_order_of_joint_names() ->
     assert read(joint_state(position=[3.0, 7.0, 1.0])).tolist() == [2.5, 7.0]
 
 
+@pytest.mark.parametrize("names", [("x" * 4_900_000,), ("a\n[FATAL] forged",), tuple(map(str, range(100_000)))])
+def test_names_neither_fill_nor_forge_a_log(names: tuple[str, ...]) -> None:
+    reason, detail = refusal(JointStates(signal_config()), joint_state(names=names))
+    assert reason == "missing_joints"
+    assert len(detail) < 400 and "\n" not in detail
+    wanted = signal_config(names=tuple(f"{n}{'x' * 200}" for n in range(100)))
+    _, detail = refusal(JointStates(wanted), joint_state(names=names))
+    assert len(detail) < 2_500 and " and 90 more in a message with " in detail
+    bad = joint_state(names=wanted.joint_names, position=[np.nan] * 100)
+    _, detail = refusal(JointStates(wanted), bad)
+    assert len(detail) < 1_500 and detail.startswith("100 of 100 joints: '0xxx")
+
+
+def test_a_long_trajectory_does_not_make_a_long_sentence() -> None:
+    points = [point(10, [1.0, 2.0])] * 1_000
+    reason, detail = refusal(JointTrajectories(signal_config()), trajectory(*points))
+    assert reason == "bad_times" and detail.endswith("0.01], ... s") and len(detail) < 200
+
+
 # -- trajectory_msgs/JointTrajectory
 
 
@@ -92,10 +111,10 @@ def test_a_trajectory_gives_times_and_values(field: Any) -> None:
         (trajectory(point(10, [1.0, 2.0]), point(10, [1.0, 2.0])), "bad_times", "[0.01, 0.01] s"),
         (trajectory(point(20, [1.0, 2.0]), point(10, [1.0, 2.0])), "bad_times", "[0.02, 0.01] s"),
         (trajectory(point(-10, [1.0, 2.0])), "bad_times", "[-0.01] s"),
-        (trajectory(point(0, [1.0, 2.0]), point(10, [1.0, np.nan])), "not_finite", "'joint_a': [2.0, nan]"),
-        (trajectory(point(0, [np.inf, 2.0])), "not_finite", "'joint_b': [inf]"),
-        (trajectory(point(0, [1.0]), names=("joint_a",)), "missing_joints", "no joint_b"),
-        (trajectory(names=("joint_a",)), "missing_joints", "no joint_b"),
+        (trajectory(point(0, [1.0, 2.0]), point(10, [1.0, np.nan])), "not_finite", "1 of 2 joints: 'joint_a': nan"),
+        (trajectory(point(0, [np.inf, 2.0])), "not_finite", "1 of 2 joints: 'joint_b': inf"),
+        (trajectory(point(0, [1.0]), names=("joint_a",)), "missing_joints", "no 'joint_b' in a message with 'joint_a'"),
+        (trajectory(names=("joint_a",)), "missing_joints", "no 'joint_b' in a message with 'joint_a'"),
     ],
 )
 def test_trajectories_that_are_refused(message: Any, reason: str, said: str) -> None:

@@ -97,6 +97,8 @@ def test_the_normalisation_is_the_parameters() -> None:
     ("parameter", "parameters"),
     [
         ("states.field", {"actions.field": "velocity"}),
+        ("states.field", {"actions.reduction": "sum", "states.field": "velocity"}),
+        ("states.field", {"actions.reduction": "sum", "actions.field": "velocity", "states.field": "velocity"}),
         ("state_names", {"state_names": JOINTS[::-1]}),
         ("state_names", {"state_names": JOINTS[:5], "state_dim": 5}),
         ("states.source", {"actions.reduction": "pose_delta", "states.source": "commands"}),

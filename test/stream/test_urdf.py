@@ -76,17 +76,20 @@ def test_entities_are_refused_before_any_parser_sees_them(text: str, monkeypatch
     def parser(*_: Any) -> None:
         raise AssertionError("it was parsed")
 
-    monkeypatch.setattr(urdf, "XMLPullParser", parser)
+    monkeypatch.setattr(urdf, "ParserCreate", parser)
     assert refusal(text) == "it has a DOCTYPE or entities, which a robot description does not need"
 
 
 def test_what_is_too_large_is_refused_before_any_parser_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(urdf, "XMLPullParser", None)
+    monkeypatch.setattr(urdf, "ParserCreate", None)
     text = robot(joint("j", "base", "tip")).ljust(MOST_CHARACTERS + 1)
     assert refusal(text) == "5,000,001 characters are more than 5,000,000"
 
 
 GOOD = joint("j", "base", "a") + joint("k", "a", "tip")
+
+
+OVERFLOWS = '<axis xyz="1.7e308 1.7e308 0"/>'  # each number is finite, their length is not
 
 
 @pytest.mark.parametrize(
@@ -98,27 +101,52 @@ GOOD = joint("j", "base", "a") + joint("k", "a", "tip")
         (robot(GOOD)[:-3], "it is not XML: unclosed token"),
         (robot(GOOD, "<link></joint>"), "it is not XML: mismatched tag"),
         (robot(GOOD, "&nbsp;"), "it is not XML: undefined entity"),
-        (robot(GOOD, "<xacro:arm/>"), "it is not XML: unbound prefix"),
+        (robot(GOOD, "<xacro:arm/>"), "it has an element 'xacro:arm': it must go through xacro first"),
         (robot(GOOD, "\0"), "it is not XML"),
         (robot(GOOD, "\ud800"), "it is not XML"),
-        ("<mujoco/>", "its outermost element is <mujoco>, not <robot>"),
+        ("<mujoco/>", "its outermost element is 'mujoco', not 'robot'"),
         ("<robot>" + "<a>" * 60 + "</a>" * 60 + "</robot>", "more than 50 elements lie inside of each other"),
         ("<robot>" + "<a>" * 1_000_000, "more than 50 elements lie inside of each other"),
-        (robot(GOOD, links="base a"), "pose.tip_link: there is no link tip, only a, base"),
-        (robot(GOOD, links="a tip"), "pose.base_link: there is no link base, only a, tip"),
-        ("<robot/>", "pose.tip_link: there is no link tip, only none"),
-        (robot(joint("j", "b", "tip")), "pose.base_link: base does not carry tip; its chain ends at b"),
-        (robot(joint("j", "a", "tip"), joint("k", "tip", "a")), "pose.base_link: base does not carry tip"),
-        (robot(joint("j", "base", "tip"), joint("k", "a", "tip")), "link tip hangs on two joints, j and k"),
-        (robot(joint("j", "base", "tip", "fixed")), "0 joints move tip against base, not 1 to 100"),
-        (robot(joint("j", "base", "tip", "floating")), "joint j is floating; between base and tip are only fixed, "),
-        (robot(joint("j", "base", "tip", "")), "joint j is of no type;"),
-        (robot(joint("j", "base", "tip", inside='<mimic joint="k"/>')), "joint j mimics another one"),
-        (robot(joint("j", "base", "tip", inside='<axis xyz="0 0 0"/>')), "joint j has an axis without a direction"),
-        (robot(joint("j", "base", "tip", inside='<axis xyz="0 1"/>')), "joint j: its axis '0 1' is not three numbers"),
-        (robot(joint("j", "base", "tip", inside='<origin xyz="${x} 0 0"/>')), "joint j: its origin '${x} 0 0' is not"),
-        (robot(joint("j", "base", "tip", inside='<origin rpy="nan 0 0"/>')), "joint j: its origin 'nan 0 0' is not fi"),
-        (robot(joint("j", "base", "tip", inside='<axis xyz="1e999 0 0"/>')), "joint j: its axis '1e999 0 0' is not fi"),
+        (robot(GOOD, links="base a"), "pose.tip_link: there is no link 'tip', only 'a', 'base'"),
+        (robot(GOOD, links="a tip"), "pose.base_link: there is no link 'base', only 'a', 'tip'"),
+        ("<robot/>", "pose.tip_link: there is no link 'tip', only none"),
+        (robot(joint("j", "b", "tip")), "pose.base_link: 'base' does not carry 'tip'; its chain ends at 'b'"),
+        (robot(joint("j", "a", "tip"), joint("k", "tip", "a")), "pose.base_link: 'base' does not carry 'tip'"),
+        (robot(joint("j", "base", "tip"), joint("k", "a", "tip")), "link 'tip' hangs on two joints, 'j' and 'k'"),
+        (robot(joint("j", "base", "tip", "fixed")), "0 joints move 'tip' against 'base', not 1 to 100"),
+        (
+            robot(joint("j", "base", "tip", "floating")),
+            "joint 'j' is 'floating'; between base and tip are only fixed, ",
+        ),
+        (robot(joint("j", "base", "tip", "")), "joint 'j' is of no type;"),
+        (robot(joint("j", "base", "tip", inside='<mimic joint="k"/>')), "joint 'j' mimics another one"),
+        (
+            robot(joint("j", "base", "tip", inside='<axis xyz="0 0 0"/>')),
+            "joint 'j' has an axis of length 0, which gives no direction",
+        ),
+        (robot(joint("j", "base", "tip", inside=OVERFLOWS)), "joint 'j' has an axis of length inf, which gives no"),
+        (robot(joint("j", "base", "tip", inside='<axis xyz="1e-7 0 0"/>')), "joint 'j' has an axis of length 1e-07,"),
+        (
+            robot(joint("j", "base", "a"), joint("k", "ghost", "tip")),
+            "joint 'k' hangs on 'ghost', and there is no such",
+        ),
+        (robot(joint("k", "ghost", "tip")).replace("ghost", ""), "joint 'k' hangs on '', and there is no such link"),
+        (
+            robot(joint("j", "base", "tip", inside='<axis xyz="0 1"/>')),
+            "joint 'j': its axis '0 1' is not three numbers",
+        ),
+        (
+            robot(joint("j", "base", "tip", inside='<origin xyz="${x} 0 0"/>')),
+            "joint 'j': its origin '${x} 0 0' is not",
+        ),
+        (
+            robot(joint("j", "base", "tip", inside='<origin rpy="nan 0 0"/>')),
+            "joint 'j': its origin 'nan 0 0' is not fi",
+        ),
+        (
+            robot(joint("j", "base", "tip", inside='<axis xyz="1e999 0 0"/>')),
+            "joint 'j': its axis '1e999 0 0' is not fi",
+        ),
     ],
     ids=lambda text: repr(text[:40]),
 )
@@ -128,8 +156,8 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(text: str, detail: str) 
 
 def test_a_circle_is_refused_without_a_base_too() -> None:
     text = robot(joint("j", "a", "tip"), joint("k", "b", "a"), joint("l", "tip", "b"))
-    assert refusal(text, base="") == "the joints above tip go in a circle"
-    assert refusal(robot(), base="") == "0 joints move tip against tip, not 1 to 100"
+    assert refusal(text, base="") == "the joints above 'tip' go in a circle"
+    assert refusal(robot(), base="") == "0 joints move 'tip' against 'tip', not 1 to 100"
 
 
 def test_a_chain_without_an_end_is_refused() -> None:
@@ -137,20 +165,86 @@ def test_a_chain_without_an_end_is_refused() -> None:
     count = 5_000
     links = " ".join(f"l{n}" for n in range(count + 1))
     text = robot(*(joint(f"j{n}", f"l{n}", f"l{n + 1}") for n in range(count)), links=links)
-    assert refusal(text, base="l0", tip=f"l{count}") == f"5000 joints move l{count} against l0, not 1 to 100"
+    assert refusal(text, base="l0", tip=f"l{count}") == f"more than 200 joints carry 'l{count}'"
+    assert refusal(text, base="l0", tip="l101") == "101 joints move 'l101' against 'l0', not 1 to 100"
     assert len(read_chain(text, "l0", "l100")) == 100
 
 
 def test_long_names_do_not_make_long_sentences() -> None:
     text = robot(links=" ".join(f"{'x' * 10_000}{n}" for n in range(30)))
-    with pytest.raises(InputError, match="and 10 more$") as refused:
+    with pytest.raises(InputError, match="and 20 more$") as refused:
         read_chain(text, "", "tip")
-    assert len(refused.value.detail) < 2_000
+    assert len(refused.value.detail) < 1_000
+
+
+@pytest.mark.parametrize(
+    "name", ["j" * 1_500_000, "j&#10;[FATAL] forged", "j&#127;", "j\u202e"], ids=lambda name: repr(name[:9])
+)
+def test_names_that_would_fill_or_forge_a_log_are_refused_and_never_shown(name: str) -> None:
+    said = refusal(robot(joint(name, "base", "tip")))
+    assert said.startswith("the name of a joint, 'j")
+    links = f'<link name="{name}"/>'
+    said = refusal(robot(links, joint("j", name, "tip"), joint("k", "base", name)))
+    assert said.startswith("the name of a link, 'j")
+    for what in ('mimic joint="j"', 'axis xyz="0 0 0"', 'origin xyz="a"'):
+        refusal(robot(joint(name, "base", "tip", inside=f"<{what}/>")))
+    refusal(robot(links, joint("j", "a", "tip")))
+    refusal(robot(links), tip="b", base="tip")
+    refusal(robot(joint(name, "base", "tip"), joint(name, "base", "tip")))
+    refusal(robot(joint("j", "base", name), joint("k", "base", name)))
+    refusal(robot(joint("j", "base", "tip", name)))
+    refusal(robot(joint("j", "base", "tip", inside=f'<origin xyz="{name}"/>')))
+
+
+def test_a_name_at_the_limit_is_taken() -> None:
+    for length in (200, 201):
+        text = robot(joint("é" * length, "base", "tip"))
+        if length == 200:
+            assert read_chain(text, "base", "tip")[0].name == "é" * length
+        else:
+            assert "has 201 of at most 200 characters" in refusal(text)
+
+
+def test_a_tag_cannot_forge_a_line_either() -> None:
+    assert refusal('<a:robot xmlns:a="x&#10;[FATAL] forged"/>') == "its outermost element is 'a:robot', not 'robot'"
+
+
+@pytest.mark.parametrize("count", [200, 201])
+def test_joints_that_do_not_move_are_limited_too(count: int) -> None:
+    kinds = ["revolute"] + ["fixed"] * (count - 1)
+    joints = (joint(f"j{n}", f"l{n}", f"l{n + 1}", kind) for n, kind in enumerate(kinds))
+    text = robot(*joints, links=" ".join(f"l{n}" for n in range(count + 1)))
+    if count == 200:
+        assert len(read_chain(text, "l0", "l200")) == 200
+    else:
+        assert refusal(text, "l0", "l201") == "more than 200 joints carry 'l201'"
+
+
+def test_elements_and_attributes_are_limited() -> None:
+    """However they come: what a parser does grows with them, and it runs in the node's own thread."""
+    there = robot(GOOD).count("=")
+    assert refusal(robot(GOOD, "<a/>" * 100_001)) == "it has more than 100,000 elements"
+    attributes = " ".join(f'a{n}=""' for n in range(100_001 - there))
+    assert refusal(robot(GOOD, f"<a {attributes}/>")) == "100,001 signs = are more than 100,000, so many attributes"
+    most = robot(GOOD, f"<a {attributes.rsplit(' ', 1)[0]}/>", "<a/>" * 99_000)
+    assert len(read_chain(most, "base", "tip")) == 2
+
+
+def test_a_long_namespace_is_not_copied_for_each_of_its_elements() -> None:
+    """With a parser that resolves names it would be, 100,000 times 4 MB, and take minutes."""
+    text = robot(GOOD, f'<a xmlns:n="{"x" * 4_000_000}">', "<n:b/>" * 90_000, "</a>")
+    assert len(read_chain(text, "base", "tip")) == 2
+
+
+def test_a_fixed_joint_needs_no_axis() -> None:
+    """Exporters write an axis of zeros."""
+    fixed = joint("k", "a", "tip", "fixed", '<axis xyz="0 0 0"/>')
+    assert read_chain(robot(joint("j", "base", "a"), fixed), "base", "tip")[1].axis == (1, 0, 0)
 
 
 def test_many_elements_take_little_memory() -> None:
     """What has been read is forgotten: 1 MB of elements would be some 10 MB as a tree."""
-    text = robot(GOOD, "<gazebo/>" * 100_000)
+    text = robot(GOOD, "<gazebo/>" * 99_000)
     tracemalloc.start()
     try:
         assert len(read_chain(text, "base", "tip")) == 2

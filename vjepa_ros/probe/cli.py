@@ -84,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             values=values_of(given, say),
             out=given.out,
             topics=topics_of(given),
+            urdf=given.urdf,
             dims=given.dims,
             spans=given.span,
             points=given.points,

@@ -46,6 +46,7 @@ class Plan:
         values: the node's parameters, by name. ``hop`` is a step, whatever they say, and ``latents.horizon`` is 1.
         out: folder for the picture, the table and the report.
         topics: of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
+        urdf: file with the robot description, where no topic of the recording is to be read for it.
         dims: names or indices of the two dimensions of the action to scan; empty for those that move most.
         spans: how far to scan to either side along each, in the units of the actions as they are read.
         points: grid points along each, an odd number of at least 3.
@@ -59,6 +60,7 @@ class Plan:
     values: Mapping[str, Any]
     out: Path
     topics: Mapping[str, str] = field(default_factory=dict)
+    urdf: Path | None = None
     dims: Sequence[str] = ()
     spans: tuple[float, float] = (0.075, 0.075)  # that of the public V-JEPA 2-AC example, in m
     points: int = 9
@@ -66,6 +68,11 @@ class Plan:
     draws: bool = True
     force: bool = False
     fallback: Decode | None = None
+
+    @property
+    def inputs(self) -> list[Path]:
+        """What is read."""
+        return [*self.bags, *([] if self.urdf is None else [self.urdf])]
 
 
 def probe(
@@ -90,10 +97,10 @@ def probe(
         EngineError: where the model fails.
         OSError: where the disk is full or fails; it names the file. Whatever is raised, no output is left or changed.
     """
-    outputs.require_apart([plan.out], plan.bags)
+    outputs.require_apart([plan.out], plan.inputs)
     figure = picture.blank() if plan.draws else None
     with ExitStack() as stack:
-        source = feed.open_source(plan.bags, _values(plan.values), plan.topics, say, stack)
+        source = feed.open_source(plan.bags, _values(plan.values), plan.topics, plan.urdf, say, stack)
         config = source.config
         require_pairs(config.stream)
         choose_axes(config.stream, plan.dims, np.zeros(config.model.action_dim), plan.spans)  # refuses early
@@ -168,7 +175,7 @@ class _Reading:
 
     def windows(self, say: Say) -> Iterator[Window]:
         source, total = self._source, 2 * self._source.count
-        self._feed = Feed(source.config, source.chosen, self._fallback, say)
+        self._feed = Feed(source, self._fallback, say)
         for recorded in source.recording.messages(source.chosen.all):
             yield from self._feed.take(recorded)
             self._read += 1

@@ -28,7 +28,7 @@ from rich.progress import (
 from vjepa_ros import parameter_file
 from vjepa_ros.errors import VjepaError
 from vjepa_ros.replay import offline
-from vjepa_ros.replay.feed import Say
+from vjepa_ros.replay.feed import URDF, Say
 from vjepa_ros.replay.topics import OPTIONS
 from vjepa_ros.ros import bridge
 
@@ -59,6 +59,8 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
                         metavar="PARAMETER=VALUE", help="parameters that replace those of the file")  # fmt: skip
     for name, option in OPTIONS.items():
         parser.add_argument(option, dest=name, metavar="TOPIC", help="default: found by its name")
+    parser.add_argument(URDF, type=Path, metavar="FILE",
+                        help="robot description, where the recording has no topic with one")  # fmt: skip
     parser.add_argument(
         "--node-name", default=_NAME, metavar="NAME", help="full name of the node (default: %(default)s)"
     )
@@ -171,6 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             values=values_of(given, say),
             out=given.out,
             topics=topics_of(given),
+            urdf=given.urdf,
             node_name=full_name(given),
             windows_only=given.windows_only,
             dump=given.dump,

@@ -38,6 +38,7 @@ class Plan:
         values: the node's parameters, by name.
         out: folder for the bag of latents and the report; with ``windows_only`` for the report alone.
         topics: of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
+        urdf: file with the robot description, where no topic of the recording is to be read for it.
         node_name: full name of the node whose topics are written.
         windows_only: leave the model out.
         dump: file for a line of JSON per window.
@@ -50,12 +51,18 @@ class Plan:
     values: Mapping[str, Any]
     out: Path
     topics: Mapping[str, str] = field(default_factory=dict)
+    urdf: Path | None = None
     node_name: str = "/vjepa_predictor"
     windows_only: bool = False
     dump: Path | None = None
     export: Path | None = None
     force: bool = False
     fallback: Decode | None = None
+
+    @property
+    def inputs(self) -> list[Path]:
+        """What is read."""
+        return [*self.bags, *([] if self.urdf is None else [self.urdf])]
 
 
 def replay(
@@ -81,15 +88,15 @@ def replay(
         OSError: where the disk is full or fails; it names the file. Whatever is raised, no output is left or changed.
     """
     started_s = time.monotonic()
-    outputs.require_apart([place for place in (plan.out, plan.dump, plan.export) if place is not None], plan.bags)
+    outputs.require_apart([place for place in (plan.out, plan.dump, plan.export) if place is not None], plan.inputs)
     with ExitStack() as stack:
-        source = open_source(plan.bags, plan.values, plan.topics, say, stack)
+        source = open_source(plan.bags, plan.values, plan.topics, plan.urdf, say, stack)
         recording, chosen, total = source.recording, source.chosen, source.count
         places = [place for place in (plan.dump, plan.export, plan.out) if place is not None]  # `out` appears last
         new = stack.enter_context(outputs.whole(*([place] for place in places), tool=TOOL, force=plan.force))
         out = new[plan.out]
         export, dump = (None if place is None else new[place] for place in (plan.export, plan.dump))
-        run = Run(source.config, chosen, plan.node_name, plan.fallback, say, stack)
+        run = Run(source, plan.node_name, plan.fallback, say, stack)
         run.open(None if plan.windows_only else out, export, dump)
         loaded_s = time.monotonic()
         for done, recorded in enumerate(recording.messages(chosen.all), start=1):

@@ -22,11 +22,9 @@ from vjepa_ros.config import S_TO_NS
 from vjepa_ros.errors import EngineError
 from vjepa_ros.forecast import Imagination, Imagined
 from vjepa_ros.latents import Latents, window_values
-from vjepa_ros.node_config import NodeConfig
 from vjepa_ros.prediction_error import PredictionErrors
 from vjepa_ros.replay import feed
 from vjepa_ros.replay.digest import Digest
-from vjepa_ros.replay.topics import Topics
 from vjepa_ros.stream.intake import Decode
 from vjepa_ros.stream.window import Window
 
@@ -67,8 +65,7 @@ class Run:
     """One recording on its way: message -> windows -> latents -> files.
 
     Args:
-        config: what the parameters say.
-        chosen: the topics.
+        source: the recording, and how it is read.
         node_name: full name of the node whose topics are written.
         fallback: decodes raw images of encodings that the package does not know.
         say: is told of what people should know.
@@ -77,20 +74,19 @@ class Run:
 
     def __init__(
         self,
-        config: NodeConfig,
-        chosen: Topics,
+        source: feed.Source,
         node_name: str,
         fallback: Decode | None,
         say: Callable[[str], None],
         stack: ExitStack,
     ) -> None:
-        self._config = config
+        self._config = config = source.config
         self._node_name = node_name
         self._say = say
         self._stack = stack
-        self._feed = feed.Feed(config, chosen, fallback, say)
+        self._feed = feed.Feed(source, fallback, say)
         self._intake = self._feed.intake
-        named = {**chosen.inputs, "none": "none"}
+        named = {**source.chosen.inputs, "none": "none"}
         self._sources = (named[config.stream.action_topic], named[config.stream.state_topic])
         self._info: dict[str, Any] | None = None
         self._imagination: Imagination | None = None

@@ -54,7 +54,9 @@ class Topics:
         return (self.image, *self.inputs.values())
 
 
-def choose(kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, str]) -> Topics:
+def choose(
+    kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, str], elsewhere: Collection[str] = ()
+) -> Topics:
     """Find the topics.
 
     One that is not given is the one that is named like the node's input and has its type. Failing that, the camera is
@@ -65,19 +67,21 @@ def choose(kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, s
         kinds: type by topic, of the whole recording.
         config: says what is read, and of which type the commands are.
         given: name by input (``image``, ``joint_commands``, ``joint_states``, ...), for those that are given.
+        elsewhere: inputs that are read, and come from somewhere else than the recording.
 
     Raises:
         BagError: for a topic that is missing, of a wrong type, or not the only one; it names those that are there.
     """
     kind_of = {**_TYPES, "joint_commands": _COMMAND_TYPES[config.command_type]}
-    inputs: dict[str, tuple[str, ...]] = {name: (kind_of[name],) for name in config.inputs}
+    names = [name for name in config.inputs if name not in elsewhere]
+    inputs: dict[str, tuple[str, ...]] = {name: (kind_of[name],) for name in names}
     inputs["image"] = (RAW, COMPRESSED)
     found = {name: _given(kinds, name, wanted, given[name]) for name, wanted in inputs.items() if name in given}
     for name, wanted in inputs.items():
         if name not in found:
             found[name] = _find(kinds, name, wanted, set(found.values()))
     transport = "raw" if kinds[found["image"]] == RAW else "compressed"
-    return Topics(found["image"], {name: found[name] for name in config.inputs}, transport)
+    return Topics(found["image"], {name: found[name] for name in names}, transport)
 
 
 def _given(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], topic: str) -> str:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.errors import InputError
+from vjepa_ros.errors import InputError, quoted
 
 _TRIAL_TIMEOUT_S = 20.0
 _TRIAL = """
@@ -49,7 +49,7 @@ def decode(message: Any) -> NDArray[np.uint8]:
         dtype, channels = bridge.encoding_to_dtype_with_channels(message.encoding)
         pixels = bridge.imgmsg_to_cv2(_repacked(message, np.dtype(dtype).itemsize, channels), "rgb8")
     except _FAILURES as error:
-        raise InputError("unknown_encoding", f"cv_bridge: {error}") from error
+        raise InputError("unknown_encoding", f"cv_bridge: {quoted(str(error), 300)}") from error
     if pixels.shape != (message.height, message.width, 3) or pixels.dtype != np.uint8:
         raise InputError("unknown_encoding", f"cv_bridge gives {pixels.shape} {pixels.dtype}")
     return np.asarray(pixels, np.uint8)
@@ -61,8 +61,8 @@ def _repacked(message: Any, value_bytes: int, channels: int) -> SimpleNamespace:
     buffer = np.frombuffer(message.data, np.uint8)
     if message.height == 0 or not 0 < row_bytes <= message.step or buffer.size < message.step * message.height:
         raise InputError(
-            "bad_layout", f"for cv_bridge, {message.width}x{message.height} px of {message.encoding} do not fit step "
-            f"{message.step} and {buffer.size} bytes of data",
+            "bad_layout", f"for cv_bridge, {message.width}x{message.height} px of {quoted(message.encoding)} do not "
+            f"fit step {message.step} and {buffer.size} bytes of data",
         )  # fmt: skip
     rows = buffer[: message.step * message.height].reshape(message.height, message.step)[:, :row_bytes]
     if bool(message.is_bigendian) != (sys.byteorder == "big"):

@@ -136,7 +136,7 @@ class Questions:
         if refusal is None:
             self.tally.answered += 1
         else:
-            self.tally.refused[refusal.reason] += 1
+            self.tally.refuse(refusal.reason)
             self._report(self._topic, refusal.reason, f"question {number}: {refusal.detail}")
         values = answer_info(number, tag, refusal, question, self._info_id)
         observed = question.observed if question is not None else None

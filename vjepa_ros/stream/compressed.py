@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vjepa_ros.errors import InputError
+from vjepa_ros.errors import InputError, quoted
 
 MAX_PIXELS = 64_000_000  # per image; decoded they take three bytes each
 
@@ -38,7 +38,7 @@ def decode_compressed(format_: str, data: Any) -> NDArray[np.uint8]:
         InputError: ``empty_image``, ``depth_image``, ``too_many_bits``, ``image_too_large`` or ``undecodable_image``.
     """
     if "compressedDepth" in format_:
-        raise InputError("depth_image", f"{format_!r}: subscribe to the camera's colour image")
+        raise InputError("depth_image", f"{quoted(format_)}: subscribe to the camera's colour image")
     buffer = np.frombuffer(data, np.uint8)
     if buffer.size == 0:
         raise InputError("empty_image", "no data")
@@ -46,9 +46,9 @@ def decode_compressed(format_: str, data: Any) -> NDArray[np.uint8]:
     try:
         pixels = cv2.imdecode(buffer, _COLOR)
     except cv2.error as error:
-        raise InputError("undecodable_image", f"{format_!r}: {error.err}") from error
+        raise InputError("undecodable_image", f"{quoted(format_)}: {error.err}") from error
     if pixels is None:
-        raise InputError("undecodable_image", f"{buffer.size} bytes of {format_!r} are damaged")
+        raise InputError("undecodable_image", f"{buffer.size} bytes of {quoted(format_)} are damaged")
     # image_transport names the channel order that it compressed; written as "compressed rgb8", red and blue are swapped
     # in the file and the decoder's BGR is already RGB.
     already_rgb = "compressed rgb" in format_
@@ -68,8 +68,8 @@ def _check_file(format_: str, file: bytes) -> None:
     except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises on headers that make no sense
         raise InputError(
             "undecodable_image",
-            f"{len(file)} bytes of {format_!r} are neither JPEG nor PNG, or damaged: have the camera's image_transport "
-            "send one of these",
+            f"{len(file)} bytes of {quoted(format_)} are neither JPEG nor PNG, or damaged: have the camera's "
+            "image_transport send one of these",
         ) from error
     if width * height > MAX_PIXELS:
         raise InputError(
@@ -78,14 +78,14 @@ def _check_file(format_: str, file: bytes) -> None:
     if is_png and file[_PNG_BITS_AT] == 16:
         raise InputError(
             "too_many_bits",
-            f"a PNG of 16 bits in {format_!r}: if it holds depth, subscribe to the camera's colour image, else have "
-            "the driver send 8 bits, or the raw image",
+            f"a PNG of 16 bits in {quoted(format_)}: if it holds depth, subscribe to the camera's colour image, else "
+            "have the driver send 8 bits, or the raw image",
         )
     # OpenCV 4.6 (Ubuntu 24.04's) fills what is missing of a JPEG with grey and says nothing.
     if not is_png and file.rfind(_JPEG_END) < file.rfind(_JPEG_SCAN):
         raise InputError(
             "undecodable_image",
-            f"{len(file)} bytes of {format_!r} without the end marker of a JPEG (FF D9): cut off on the way, look for "
-            "lost packets; or the camera, often a UVC one that sends MJPEG, leaves the marker out: have its driver "
-            "decode and send raw images, or add the marker",
+            f"{len(file)} bytes of {quoted(format_)} without the end marker of a JPEG (FF D9): cut off on the way, "
+            "look for lost packets; or the camera, often a UVC one that sends MJPEG, leaves the marker out: have its "
+            "driver decode and send raw images, or add the marker",
         )

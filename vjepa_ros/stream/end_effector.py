@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vjepa_ros.errors import InputError
+from vjepa_ros.errors import InputError, quoted
 from vjepa_ros.stream.config import StreamConfig
 from vjepa_ros.stream.joints import JointStates
 from vjepa_ros.stream.kinematics import Kinematics, load_pinocchio
@@ -111,7 +111,7 @@ class EndEffector:
         """
         frame, base = message.header.frame_id.lstrip("/"), self._config.base_link.lstrip("/")
         if base and frame != base:
-            raise InputError("wrong_frame", f"it is in the frame {frame!r}, not in {base!r} (pose.base_link)")
+            raise InputError("wrong_frame", f"it is in the frame {quoted(frame)}, not in {base!r} (pose.base_link)")
         p, q = message.pose.position, message.pose.orientation
         position, quaternion = np.array([p.x, p.y, p.z], np.float64), np.array([q.x, q.y, q.z, q.w], np.float64)
         if not (np.isfinite(position).all() and np.isfinite(quaternion).all()):

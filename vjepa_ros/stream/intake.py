@@ -194,14 +194,21 @@ class Intake:
 
     def robot_description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
         """Take in a std_msgs/String with a URDF. One that replaces another starts a new epoch: it is another robot."""
-        assert self._end_effector is not None, "nothing else subscribes to the description"
         try:
-            is_another = self._end_effector.describe(message.data)
+            self.describe(message.data)
         except InputError as error:
             return self._reject(topic, error)
-        if is_another:
-            self.stream.reset()
         return []
+
+    def describe(self, text: str) -> None:
+        """Take in a robot description.
+
+        Raises:
+            InputError: ``bad_description``; the one before it stays.
+        """
+        assert self._end_effector is not None, "nothing else reads a description"
+        if self._end_effector.describe(text):
+            self.stream.reset()
 
     def _stamp_ns(self, stream: str, topic: str, message: Any, received_ns: int) -> tuple[int, int]:
         """The message's time on the common clock (rule 1), and what of it was added to its stamp."""

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from vjepa_ros.config import S_TO_NS
-from vjepa_ros.errors import InputError
+from vjepa_ros.errors import InputError, listed, quoted
 from vjepa_ros.stream.config import SignalConfig
 from vjepa_ros.stream.signal import Vector
 
+_MOST_SHOWN = 10  # numbers or joints in a message that says what is wrong
 _POINT_FIELDS = {"position": "positions", "velocity": "velocities", "effort": "effort"}  # as trajectories call them
 
 
@@ -30,8 +31,7 @@ class _Picker:
         if list(names) != self._names:
             missing = [name for name in self._wanted if name not in names]
             if missing:
-                found = ", ".join(names) or "none"
-                raise InputError("missing_joints", f"no {', '.join(missing)} in a message with {found}")
+                raise InputError("missing_joints", f"no {listed(missing)} in a message with {listed(names)}")
             self._names = list(names)
             self._indices = [self._names.index(name) for name in self._wanted]
         return self._indices
@@ -84,7 +84,8 @@ class JointTrajectories:
             rows.append([values[index] for index in indices])
         times = np.array(times_ns, np.float64)  # exact for 104 days
         if times[0] < 0 or (np.diff(times) <= 0).any():
-            raise InputError("bad_times", f"time_from_start must rise from 0 on, not {(times / S_TO_NS).tolist()} s")
+            shown = f"{(times[:_MOST_SHOWN] / S_TO_NS).tolist()}" + (", ..." if len(times) > _MOST_SHOWN else "")
+            raise InputError("bad_times", f"time_from_start must rise from 0 on, not {shown} s")
         return np.column_stack([times, _finished(np.array(rows, np.float64), self._config)])
 
 
@@ -108,7 +109,13 @@ class FloatArrays:
 def _finished(values: Vector, config: SignalConfig) -> Vector:
     """The values, checked and scaled."""
     if not np.isfinite(values).all():
-        raise InputError("not_finite", f"{dict(zip(config.joint_names, values.T.tolist(), strict=True))}")
+        columns = np.atleast_2d(values).T  # a row per joint
+        broken = [index for index, column in enumerate(columns) if not np.isfinite(column).all()]
+        shown = (
+            f"{quoted(config.joint_names[index])}: {columns[index][~np.isfinite(columns[index])][0]}"
+            for index in broken[:_MOST_SHOWN]
+        )
+        raise InputError("not_finite", f"{len(broken)} of {len(columns)} joints: {', '.join(shown)}")
     return values * config.scale + config.offset if config.is_scaled else values
 
 

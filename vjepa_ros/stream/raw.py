@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.errors import InputError
+from vjepa_ros.errors import InputError, quoted
 
 _MOSAIC_MIN_PX = 3  # OpenCV makes smaller ones black, and says nothing
 
@@ -134,4 +134,6 @@ def _refusal(encoding: str) -> InputError:
             advice += "; if it is a grey image of 16 bits, the driver should call it mono16"
         return InputError("depth_image", f"{encoding!r}: {advice}")
     known = ", ".join(ENCODINGS)
-    return InputError("unknown_encoding", f"{encoding!r}: have the driver or image_proc send rgb8; known are {known}")
+    return InputError(
+        "unknown_encoding", f"{quoted(encoding)}: have the driver or image_proc send rgb8; known are {known}"
+    )

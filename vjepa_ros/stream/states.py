@@ -122,6 +122,11 @@ class StateModel:
                 f"those of joint_names, {list(config.commands.joint_names)}",
             )  # fmt: skip
             require(
+                config.reduction != "sum" or config.states.field == "position",
+                "states.field", "a rollout adds the sum of the commands, which are motions, to the states: that makes "
+                f"positions of positions, and nothing of {config.states.field}",
+            )  # fmt: skip
+            require(
                 config.reduction == "sum" or config.commands.field == config.states.field,
                 "states.field", f"a rollout advances the state by the commands: {config.commands.field} commands say "
                 f"nothing about {config.states.field}",

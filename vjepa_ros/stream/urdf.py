@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
-from xml.etree.ElementTree import Element, ParseError, XMLPullParser
+from typing import Literal
+from xml.parsers.expat import ExpatError, ParserCreate
 
-from vjepa_ros.errors import InputError
+from vjepa_ros.errors import InputError, listed, quoted
 
 MOST_CHARACTERS = 5_000_000
-MOST_MOVING_JOINTS = 100  # between two links; what is made of them grows with the square
+MOST_ELEMENTS = 100_000  # a humanoid has some thousand
+MOST_ATTRIBUTES = 100_000
+MOST_JOINTS = 200  # between two links
+MOST_MOVING_JOINTS = 100  # of these; what is made of them grows with the square
+MOST_NAME_CHARACTERS = 200
 _DEEPEST = 50  # elements inside of each other; URDF needs 6
-_CHUNK = 1 << 16  # characters parsed at once: what is too deep is found before all of it is in memory
+_SHORTEST_AXIS = 1e-6
 _DOCTYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)  # the only way to declare entities
 
 JointKind = Literal["fixed", "revolute", "prismatic"]
@@ -34,7 +39,7 @@ class Joint:
         name: the joint's.
         kind: ``fixed``, ``revolute`` (with or without limits) or ``prismatic``.
         xyz, rpy: its origin in the link before it, in m and, extrinsic xyz Euler angles, in rad.
-        axis: unit vector that it turns about or moves along, in its own frame.
+        axis: unit vector that it turns about or moves along, in its own frame; of no meaning where it is fixed.
     """
 
     name: str
@@ -44,16 +49,22 @@ class Joint:
     axis: tuple[float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Raw:
-    """A joint as it stands there; only those of the chain have to make sense."""
+    """A joint as it stands there; only those of the chain have to make sense.
+
+    Attributes:
+        name, kind: its own attributes.
+        inside: the attributes of the first element of each name in it, such as ``parent``.
+    """
 
     name: str
     kind: str
-    parent: str
-    origin: Mapping[str, str]
-    axis: Mapping[str, str]
-    mimics: bool
+    inside: dict[str, Mapping[str, str]]
+
+    def get(self, element: str, attribute: str, default: str = "") -> str:
+        """An attribute of an element in it."""
+        return self.inside.get(element, {}).get(attribute, default)
 
 
 def read_chain(text: str, base_link: str, tip_link: str) -> tuple[Joint, ...]:
@@ -71,106 +82,140 @@ def read_chain(text: str, base_link: str, tip_link: str) -> tuple[Joint, ...]:
         raise _refusal(f"{len(text):,} characters are more than {MOST_CHARACTERS:,}")
     if _DOCTYPE.search(text):
         raise _refusal("it has a DOCTYPE or entities, which a robot description does not need")
+    if text.count("=") > MOST_ATTRIBUTES:  # beforehand: the parser reads all attributes of an element at once
+        raise _refusal(f"{text.count('='):,} signs = are more than {MOST_ATTRIBUTES:,}, so many attributes")
+    reader = _Reader()
     try:
-        links, joints = _read(text)
-    except (ParseError, UnicodeError) as error:
+        reader.read(text)
+    except (ExpatError, UnicodeError) as error:
         raise _refusal(f"it is not XML: {error}") from error
+    links, joints = reader.links, reader.by_child()
     for link, parameter in ((tip_link, "pose.tip_link"), (base_link, "pose.base_link")):
         if link and link not in links:
-            raise _refusal(f"{parameter}: there is no link {link}, only {_some(sorted(links))}")
+            raise _refusal(f"{parameter}: there is no link {quoted(link)}, only {listed(sorted(links))}")
     found: list[Joint] = []
     link = tip_link
     for _ in joints:  # at most as many steps as there are joints: more would be a circle
         if link == base_link or link not in joints:
             break
+        if len(found) == MOST_JOINTS:
+            raise _refusal(f"more than {MOST_JOINTS} joints carry {quoted(tip_link)}")
         raw = joints[link]
         found.append(_joint(raw))
-        link = raw.parent
+        link = raw.get("parent", "link")
+        _require_name("a link", link)
+        if link not in links:
+            raise _refusal(f"joint {quoted(raw.name)} hangs on {quoted(link)}, and there is no such link")
     if base_link and link != base_link:
-        raise _refusal(f"pose.base_link: {base_link} does not carry {tip_link}; its chain ends at {link}")
+        raise _refusal(
+            f"pose.base_link: {quoted(base_link)} does not carry {quoted(tip_link)}; its chain ends at {quoted(link)}"
+        )
     if not base_link and link in joints:
-        raise _refusal(f"the joints above {tip_link} go in a circle")
+        raise _refusal(f"the joints above {quoted(tip_link)} go in a circle")
     moving = [joint for joint in found if joint.kind != "fixed"]
     if not 1 <= len(moving) <= MOST_MOVING_JOINTS:
-        raise _refusal(f"{len(moving)} joints move {tip_link} against {link}, not 1 to {MOST_MOVING_JOINTS}")
+        raise _refusal(
+            f"{len(moving)} joints move {quoted(tip_link)} against {quoted(link)}, not 1 to {MOST_MOVING_JOINTS}"
+        )
     return tuple(reversed(found))
 
 
-def _read(text: str) -> tuple[set[str], dict[str, _Raw]]:
-    """(names of links, joints by the name of the link that they carry)."""
-    links: set[str] = set()
-    joints: dict[str, _Raw] = {}
-    for element in _top_level(text):
-        if element.tag == "link":
-            links.add(element.get("name", ""))
-        elif element.tag == "joint":
-            child = _attributes(element, "child").get("link", "")
-            name = element.get("name", "")
-            if child in joints:
-                raise _refusal(f"link {child} hangs on two joints, {joints[child].name} and {name}")
-            joints[child] = _Raw(
-                name, element.get("type", ""), _attributes(element, "parent").get("link", ""),
-                _attributes(element, "origin"), _attributes(element, "axis"), element.find("mimic") is not None,
-            )  # fmt: skip
-    return links, joints
+class _Reader:
+    """Links and joints right below <robot>, element by element: nothing else is kept, and what is too much ends it.
+
+    Attributes:
+        links: their names.
+        joints: in the order in which they stand there.
+    """
+
+    def __init__(self) -> None:
+        self.links: set[str] = set()
+        self.joints: list[_Raw] = []
+        self._depth = 0
+        self._elements = 0
+        self._joint: _Raw | None = None  # that is being read
+
+    def read(self, text: str) -> None:
+        """Read a description, once."""
+        # Without namespaces: a long one would be copied for each of its elements.
+        parser = ParserCreate()
+        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
+        parser.Parse(text, True)
+
+    def by_child(self) -> dict[str, _Raw]:
+        """Joints by the name of the link that they carry."""
+        found: dict[str, _Raw] = {}
+        for raw in self.joints:
+            child = raw.get("child", "link")
+            if child in found:
+                both = f"{quoted(found[child].name)} and {quoted(raw.name)}"
+                raise _refusal(f"link {quoted(child)} hangs on two joints, {both}")
+            found[child] = raw
+        return found
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        self._elements += 1
+        if self._depth == 1 and tag != "robot":
+            raise _refusal(f"its outermost element is {quoted(tag, 40)}, not 'robot'")
+        if tag.startswith("xacro:"):
+            raise _refusal(f"it has an element {quoted(tag, 40)}: it must go through xacro first")
+        if self._depth > _DEEPEST:
+            raise _refusal(f"more than {_DEEPEST} elements lie inside of each other")
+        if self._elements > MOST_ELEMENTS:
+            raise _refusal(f"it has more than {MOST_ELEMENTS:,} elements")
+        if self._depth == 2 and tag == "link":
+            self.links.add(attributes.get("name", ""))
+        elif self._depth == 2 and tag == "joint":
+            self._joint = _Raw(attributes.get("name", ""), attributes.get("type", ""), {})
+            self.joints.append(self._joint)
+        elif self._depth == 3 and self._joint is not None:
+            self._joint.inside.setdefault(tag, attributes)
+
+    def _end(self, _tag: str) -> None:
+        if self._depth == 2:
+            self._joint = None
+        self._depth -= 1
 
 
-def _top_level(text: str) -> Iterator[Element]:
-    """The elements right below <robot>, one by one; each is forgotten when the next is asked for."""
-    parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
-    depth, root = 0, None
-    for first in range(0, len(text), _CHUNK):
-        parser.feed(text[first : first + _CHUNK])
-        for event, element in cast("Iterator[tuple[str, Element]]", parser.read_events()):
-            if event == "start":
-                root = element if root is None else root
-                depth += 1
-                if root.tag != "robot":
-                    raise _refusal(f"its outermost element is <{root.tag[:40]}>, not <robot>")
-                if depth > _DEEPEST:
-                    raise _refusal(f"more than {_DEEPEST} elements lie inside of each other")
-            else:
-                if depth == 2 and root is not None:
-                    yield element
-                    root.clear()
-                depth -= 1
-    parser.close()
-
-
-def _attributes(element: Element, tag: str) -> Mapping[str, str]:
-    found = element.find(tag)
-    return {} if found is None else found.attrib
+def _require_name(what: str, name: str) -> None:
+    if len(name) > MOST_NAME_CHARACTERS:
+        raise _refusal(f"the name of {what}, {quoted(name)}, has {len(name):,} of at most {MOST_NAME_CHARACTERS}"
+                       " characters")  # fmt: skip
+    if any(unicodedata.category(character)[0] == "C" for character in name):
+        raise _refusal(f"the name of {what}, {quoted(name)}, has control characters")
 
 
 def _joint(raw: _Raw) -> Joint:
+    _require_name("a joint", raw.name)
+    name = quoted(raw.name)
     if raw.kind not in _KINDS:
-        wanted = ", ".join(_KINDS)
-        raise _refusal(f"joint {raw.name} is {raw.kind[:40] or 'of no type'}; between base and tip are only {wanted}")
-    if raw.mimics:
-        raise _refusal(f"joint {raw.name} mimics another one; between base and tip each joint must stand for itself")
+        wanted, kind_there = ", ".join(_KINDS), quoted(raw.kind, 40) if raw.kind else "of no type"
+        raise _refusal(f"joint {name} is {kind_there}; between base and tip are only {wanted}")
+    if "mimic" in raw.inside:
+        raise _refusal(f"joint {name} mimics another one; between base and tip each joint must stand for itself")
     kind = _KINDS[raw.kind]
-    axis = _three(raw, "axis", raw.axis.get("xyz", "1 0 0"))
+    axis = _three(raw, "axis", "xyz", "1 0 0")
+    if kind == "fixed":
+        axis = (1.0, 0.0, 0.0)  # exporters write 0 0 0
     length = math.hypot(*axis)
-    if kind != "fixed" and length < 1e-6:
-        raise _refusal(f"joint {raw.name} has an axis without a direction")
-    x, y, z = (number / (length or 1.0) for number in axis)
-    xyz, rpy = (_three(raw, "origin", raw.origin.get(name, "0 0 0")) for name in ("xyz", "rpy"))
+    if not _SHORTEST_AXIS <= length < math.inf:
+        raise _refusal(f"joint {name} has an axis of length {length:g}, which gives no direction")
+    x, y, z = (number / length for number in axis)
+    xyz, rpy = (_three(raw, "origin", attribute, "0 0 0") for attribute in ("xyz", "rpy"))
     return Joint(raw.name, kind, xyz, rpy, (x, y, z))
 
 
-def _three(raw: _Raw, what: str, text: str) -> tuple[float, float, float]:
+def _three(raw: _Raw, element: str, attribute: str, default: str) -> tuple[float, float, float]:
+    text = raw.get(element, attribute, default)
+    where = f"joint {quoted(raw.name)}: its {element} {quoted(text, 40)}"
     try:
         x, y, z = map(float, text.split())
     except ValueError:
-        raise _refusal(f"joint {raw.name}: its {what} {text[:40]!r} is not three numbers") from None
+        raise _refusal(f"{where} is not three numbers") from None
     if not all(map(math.isfinite, (x, y, z))):
-        raise _refusal(f"joint {raw.name}: its {what} {text[:40]!r} is not finite")
+        raise _refusal(f"{where} is not finite")
     return x, y, z
-
-
-def _some(names: list[str], most: int = 20) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(name[:80] for name in names[:most]) or "none") + more
 
 
 def _refusal(detail: str) -> InputError:
