@@ -39,7 +39,7 @@ def load(
     *,
     checkpoint: str | None = None,
     device: str = "cpu",
-    dtype: str = "float32",
+    dtype: str = "auto",
     seed: int = 0,
     random_predictor: bool = False,
     fast: bool = True,
@@ -76,7 +76,13 @@ def load(
         predictor_seed = seed if random_predictor else None
         with failures("loading the weights"):
             weights = read_checkpoint(
-                checkpoint, encoder, predictor, device=torch_device, dtype=torch_dtype, predictor_seed=predictor_seed
+                checkpoint,
+                encoder,
+                predictor,
+                device=torch_device,
+                dtype=torch_dtype,
+                norm_dtype=torch.float32 if fast else None,
+                predictor_seed=predictor_seed,
             )
     else:
         weights = random_weights(encoder, predictor, seed)
@@ -244,9 +250,9 @@ class WorldModel:
             ShapeError: where an input does not fit; it names both shapes.
             EngineError: where model or device fail.
         """
-        past, observed = (_tensor(value).cpu().double() for value in (actions, states))
-        check_observed(self.config, context, past, observed)
         with torch.inference_mode(), failures("predicting a rollout"):
+            past, observed = (_tensor(value).cpu().double() for value in (actions, states))
+            check_observed(self.config, context, past, observed)
             most = self.config.most_context  # older steps are never looked at
             latents = context[:, -most * self.grid.tokens_per_step :].to(self.device).float()
             past, observed = past[:, max(0, past.shape[1] - most + 1) :], observed[:, -most:]
@@ -261,10 +267,10 @@ class WorldModel:
     ) -> Tensor:
         """:meth:`rollout` from steps that :meth:`observe` has prepared; they can be used any number of times."""
         advance = state_model or self.state_model
-        future = _tensor(future_actions).cpu().double()
-        check_future(self.config, future)
         advance.require_dims(self.config.action_dim, self.config.state_dim)
         with torch.inference_mode(), failures("predicting a rollout"):
+            future = _tensor(future_actions).cpu().double()
+            check_future(self.config, future)
             # No state depends on a latent: all of them are known before the first forecast.
             ahead = torch.from_numpy(advance.unroll(observed.states[0, -1:].numpy(), future[:, :-1].numpy()))
             now = observed.states[:, -1:].expand(len(future), -1, -1)

@@ -143,6 +143,10 @@ class Imagination:
         Raises:
             EngineError: if the model or its device fails.
         """
+        with failures("imagining"):  # what torch raises between the model's own calls too
+            return self._imagined(window)
+
+    def _imagined(self, window: Window) -> Imagined:
         model = self._model
         context = self._context(window)  # (1, T'*H'*W', D)
         actions = self._config.actions.apply(window.actions.values)[None]  # (1, T', A)

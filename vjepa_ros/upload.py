@@ -1,7 +1,7 @@
 """Camera frames to the device, each one once: windows overlap, and a frame stands in many of them.
 
-On a GPU frames travel from pinned memory on a stream of their own, while the model computes on another; nothing waits
-on the host. It knows no model, and only one thread at a time.
+On a GPU frames travel from pinned memory on a stream of their own, so that the copy of one step's frames may overlap
+with what is computed of the step before; the host waits for nothing. It knows no model, and only one thread at a time.
 """
 
 from __future__ import annotations

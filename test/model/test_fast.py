@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
+from pathlib import Path
 
 import pytest
 import torch
 from reference import encoder_pair, predictor_pair, small_config
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import vjepa_ros
 from vjepa_ros.config import ModelConfig
+from vjepa_ros.devices import cpu_computes_bfloat16
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.model.block import layer_normalize
 from vjepa_ros.model.encoder import Encoder
@@ -18,6 +23,7 @@ from vjepa_ros.model.fast import kernels
 from vjepa_ros.model.fast.encoder import FastEncoder
 from vjepa_ros.model.fast.kernels import Kernels, PublicLinear, attention_by_products, choose_kernels, fused_attention
 from vjepa_ros.model.fast.predictor import FastPredictor
+from vjepa_ros.model.predictor import Predictor
 
 CPU = torch.device("cpu")
 TOLERANCE = 1e-5  # of layer-normalised values, float32
@@ -218,8 +224,50 @@ def test_operators_that_compute_something_else_are_not_used(monkeypatch: pytest.
     assert choose_kernels(CPU, torch.float32).linear is PublicLinear
 
 
+def test_on_a_cpu_that_imitates_bfloat16_attention_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for computes, attend in ((True, attention_by_products), (False, fused_attention)):
+        monkeypatch.setattr(kernels, "cpu_computes_bfloat16", lambda computes=computes: computes)
+        assert choose_kernels(CPU, torch.bfloat16).attend is attend
+        assert choose_kernels(CPU, torch.float32).attend is fused_attention
+
+
+@pytest.mark.parametrize(
+    "text, computes",
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16 sha_ni\n", True),
+        ("flags\t\t: fpu avx512f avx512_bf\n", False),
+        ("Features\t: fp asimd bf16\n", True),
+        ("model name : bf16\n", False),
+    ],
+)
+def test_what_a_cpu_says_of_bfloat16(text: str, computes: bool, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(text, encoding="ascii")
+    assert cpu_computes_bfloat16(tmp_path / "cpuinfo") is computes
+    assert not cpu_computes_bfloat16(tmp_path / "none")
+
+
+def test_norms_stay_float32_where_the_layers_are_bfloat16(tmp_path: Path) -> None:
+    """A gain of 1.001 is 1.0 in bfloat16."""
+    wm = vjepa_ros.load("tiny", dtype="bfloat16")
+    assert isinstance(wm.encoder, FastEncoder)
+    plain = Encoder(wm.config)
+    torch.nn.init.constant_(plain.norm.weight, 1.001)
+    weights = {f"encoder.{name}": tensor.detach() for name, tensor in plain.named_parameters()}
+    weights |= {f"predictor.{name}": tensor.detach() for name, tensor in Predictor(wm.config).named_parameters()}
+    save_file(weights, tmp_path / "weights.safetensors")
+    loaded = vjepa_ros.load("tiny", checkpoint=str(tmp_path / "weights.safetensors"), dtype="bfloat16").encoder
+    assert isinstance(loaded, FastEncoder)
+    assert (loaded._norm._weight == torch.tensor(1.001)).all()
+
+
 def test_nothing_is_in_memory_twice() -> None:
     plain, _ = encoder_pair(config())
     FastEncoder(plain, PUBLIC)
     left = [name for name, _ in plain.named_parameters() if ".attn." in name or ".mlp." in name]
     assert left == []
+    predictor, _ = predictor_pair(config())
+    fast, mask = FastPredictor(predictor, PUBLIC), weakref.ref(predictor.causal_mask)
+    del predictor
+    gc.collect()
+    assert mask() is None, "the mask goes with the plain predictor"
+    assert fast.grid.steps == 8

@@ -58,7 +58,8 @@ def test_a_compiler_finds_one_graph_without_a_break(encoding: str, monkeypatch: 
 @needs_gpu
 @pytest.mark.parametrize("encoding", ["clip", "tubelet", "frame_repeat"])
 @pytest.mark.parametrize("compiled", [False, True])
-def test_a_replay_is_a_call(encoding: str, compiled: bool) -> None:
+def test_a_replay_is_a_call(encoding: str, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # of the patches' convolution
     exact = vjepa_ros.load("tiny", encoding=encoding, fast=False)
     wm = vjepa_ros.load("tiny", encoding=encoding, device="cuda", dtype="float32", compile_graphs=compiled)
     wm.warm_up()
@@ -70,24 +71,10 @@ def test_a_replay_is_a_call(encoding: str, compiled: bool) -> None:
         latents, wanted = wm.encode(clip), exact.encode(clip)
         difference = (latents.cpu() - wanted).abs()
         print(f"{encoding} {compiled}: maximum {difference.max():.1e}, mean {difference.mean():.1e}")
-        assert difference.max() < 1e-3  # TF32 is off by default; other kernels, other rounding
+        assert difference.max() < 1e-4  # other kernels, other rounding
         context = exact.encode(inputs_of(wm, seed)[0])
         predicted = wm.predict(context, actions, states)
         first = predicted.clone()
         wm.predict(-context, actions, states)
         assert torch.equal(predicted, first)
-        assert (predicted.cpu() - exact.predict(context, actions, states)).abs().max() < 1e-3
-
-
-@pytest.mark.gpu
-@needs_gpu
-def test_nothing_between_window_and_latents_waits_for_the_gpu() -> None:
-    wm = vjepa_ros.load("tiny", device="cuda")
-    assert wm.dtype == torch.float32 or wm.dtype == torch.bfloat16
-    wm.warm_up()
-    clip, actions, states = inputs_of(wm, 0)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        wm.predict(wm.encode(clip), actions, states)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+        assert (predicted.cpu() - exact.predict(context, actions, states)).abs().max() < 1e-4

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vjepa_ros.bench.agreement import CHAINED_TOLERANCE, TOLERANCE
 from vjepa_ros.bench.cases import Case, predict, rollout, window
 from vjepa_ros.bench.measure import Line, Plan, measure_case
 from vjepa_ros.bench.setups import Settings
@@ -57,7 +58,7 @@ def axes(toy: bool) -> tuple[Axis, ...]:
 
 
 def _case(build: Any, **sizes: Any) -> Case:
-    return Case("scaling", "", {}, partial(build, **sizes))
+    return Case("scaling", "", {}, partial(build, **sizes), CHAINED_TOLERANCE if build is rollout else TOLERANCE)
 
 
 def measure_scaling(settings: Settings, plan: Plan) -> Iterator[tuple[Axis, list[Line]]]:

@@ -97,8 +97,10 @@ class Setup:
             checkpoint=str(self._file),
             device=str(self._settings.device),
             dtype=dtype,
+            compile_graphs=self._settings.fast,
             **sizes,
         )
+        world_model.warm_up()  # on a GPU, what is asked for in the model's own shapes is recorded
         return self._make(world_model)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
 
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.fast.encoder import FastEncoder
 from vjepa_ros.model.fast.kernels import choose_kernels
 from vjepa_ros.model.fast.predictor import FastPredictor
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.model.weights import Weights
+from vjepa_ros.model.weights import Weights, norm_parameters
 
 
 def build(
@@ -28,15 +27,14 @@ def build(
         encoder, predictor, and in words what fast ones compute with (empty for plain ones).
     """
     for module, tensors in ((encoder, weights.encoder), (predictor, weights.predictor)):
-        _place(module, tensors, device, dtype)
+        norms = norm_parameters(module)  # float32 in fast ones, as the reference has them under autocast
+        dtypes = {name: torch.float32 if fast and name in norms else dtype for name in tensors}
+        placed = {name: tensors.pop(name).to(device, dtypes[name]) for name in dtypes}
+        module.load_state_dict(placed, strict=True, assign=True)
+        module.to(device).eval().requires_grad_(False)
+        del placed
     if not fast:
         encoder.patch_embed.fold()
         return encoder, predictor, ""
     kernels = choose_kernels(device, dtype)
     return FastEncoder(encoder, kernels), FastPredictor(predictor, kernels), kernels.name
-
-
-def _place(module: nn.Module, tensors: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
-    placed = {name: tensors.pop(name).to(device, dtype) for name in list(tensors)}
-    module.load_state_dict(placed, strict=True, assign=True)
-    module.to(device).eval().requires_grad_(False)

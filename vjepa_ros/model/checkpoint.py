@@ -18,7 +18,7 @@ from vjepa_ros.errors import CheckpointError
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.sidecar import Sidecar, sidecar_path
-from vjepa_ros.model.weights import PartHash, Weights, draw, part_hash
+from vjepa_ros.model.weights import PartHash, Weights, draw, norm_parameters, part_hash
 from vjepa_ros.model.weights_file import WeightsFile, open_weights
 
 PREFIXES = ("module.", "backbone.")
@@ -40,6 +40,7 @@ def read_checkpoint(
     *,
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
+    norm_dtype: torch.dtype | None = None,
     predictor_seed: int | None = None,
     on_bytes: Callable[[int, int], None] | None = None,
 ) -> Weights:
@@ -53,6 +54,7 @@ def read_checkpoint(
         encoder, predictor: the modules, on the meta device or with memory; for their names, shapes and configuration.
         device: where the tensors go; the CPU without one.
         dtype: of the tensors; without one, as they are in the file.
+        norm_dtype: of those of LayerNorms; without one, that of the others.
         predictor_seed: leaves the file's predictor alone, if it has one, and draws random weights for it.
         on_bytes: called now and then with (bytes read, bytes to read), as they stand in the file.
 
@@ -69,7 +71,13 @@ def read_checkpoint(
     fitting = {"encoder": _fit(opened.encoder, encoder, "encoder", f"{opened.path}: {opened.key}")}
     if predictor_seed is None:
         fitting["predictor"] = _fit(_ac_predictor(opened), predictor, "predictor", f"{opened.path}: predictor")
-    taken, hashes = _take(opened, fitting, device or torch.device("cpu"), dtype, on_bytes)
+    modules = {"encoder": encoder, "predictor": predictor}
+    norms = {part: norm_parameters(modules[part]) for part in fitting}
+
+    def dtype_of(part: str, name: str) -> torch.dtype | None:
+        return norm_dtype or dtype if name in norms[part] else dtype
+
+    taken, hashes = _take(opened, fitting, device or torch.device("cpu"), dtype_of, on_bytes)
     if sidecar is not None:
         sidecar.require_parts(hashes, opened.path, sidecar_path(opened.path))
     if predictor_seed is not None:
@@ -122,7 +130,7 @@ def _take(
     opened: WeightsFile,
     fitting: dict[str, dict[str, Tensor]],
     device: torch.device,
-    dtype: torch.dtype | None,
+    dtype_of: Callable[[str, str], torch.dtype | None],
     on_bytes: Callable[[int, int], None] | None,
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, str]]:
     """Copies of the mapped tensors, and the hash of each part as it stands in the file."""
@@ -137,9 +145,8 @@ def _take(
             mapped = tensors[name]
             digest.add(name, mapped)
             # contiguous_format: a transposed view would keep its strides, and with them another order of summation
-            taken[part][name] = mapped.to(
-                device, dtype or mapped.dtype, copy=True, memory_format=torch.contiguous_format
-            )
+            dtype = dtype_of(part, name) or mapped.dtype
+            taken[part][name] = mapped.to(device, dtype, copy=True, memory_format=torch.contiguous_format)
             done += mapped.nbytes
             if (done - dropped) * _DROPS >= total:
                 opened.drop_pages()

@@ -78,7 +78,9 @@ class Predictor(nn.Module):
         Raises:
             ShapeError: where an input does not fit; it names both shapes.
         """
-        grid = self.check(context, actions, states, extrinsics)
+        if (extrinsics is not None) != self.use_extrinsics:
+            raise ShapeError(f"this predictor {'needs' if self.use_extrinsics else 'cannot use'} extrinsics")
+        grid = check_inputs(self.config, self.grid, context, actions, states, extrinsics)
         x = self.tokens(context, actions, states, extrinsics).flatten(1, 2)  # (B, T'*(C+H'*W'), dim)
         n = x.shape[1]
         table, mask = self.rope(n), self.causal_mask[:n, :n]  # tokens are time-major: fewer steps use the first part
@@ -99,24 +101,23 @@ class Predictor(nn.Module):
         patches = embedded.view(batch, -1, self.grid.tokens_per_step, dim)  # (B, T', H'*W', dim)
         return torch.cat([torch.stack(conditions, dim=2), patches], dim=2)
 
-    def check(self, context: Tensor, actions: Tensor, states: Tensor, extrinsics: Tensor | None = None) -> Grid:
-        """The context's grid, once everything fits it.
 
-        Raises:
-            ShapeError: where an input does not fit; it names both shapes.
-        """
-        grid = self.grid.of_tokens(context.shape)
-        config, batch = self.config, context.shape[0]
-        if (extrinsics is not None) != self.use_extrinsics:
-            wants = "needs" if self.use_extrinsics else "cannot use"
-            raise ShapeError(f"this predictor {wants} extrinsics")
-        wanted = {
-            "context": (context, (batch, grid.tokens, config.encoder_dim)),
-            "actions": (actions, (batch, grid.steps, config.action_dim)),
-            "states": (states, (batch, grid.steps, config.state_dim)),
-            "extrinsics": (extrinsics, (batch, grid.steps, EXTRINSICS_DIM)),
-        }
-        for name, (tensor, shape) in wanted.items():
-            if tensor is not None and tuple(tensor.shape) != shape:
-                raise ShapeError(f"{name} of shape {tuple(tensor.shape)} where {shape} is needed")
-        return grid
+def check_inputs(
+    config: ModelConfig, whole: Grid, context: Tensor, actions: Tensor, states: Tensor, extrinsics: Tensor | None = None
+) -> Grid:
+    """The context's grid, part of the whole one, once everything fits it.
+
+    Raises:
+        ShapeError: where an input does not fit; it names both shapes.
+    """
+    grid, batch = whole.of_tokens(context.shape), context.shape[0]
+    wanted = {
+        "context": (context, (batch, grid.tokens, config.encoder_dim)),
+        "actions": (actions, (batch, grid.steps, config.action_dim)),
+        "states": (states, (batch, grid.steps, config.state_dim)),
+        "extrinsics": (extrinsics, (batch, grid.steps, EXTRINSICS_DIM)),
+    }
+    for name, (tensor, shape) in wanted.items():
+        if tensor is not None and tuple(tensor.shape) != shape:
+            raise ShapeError(f"{name} of shape {tuple(tensor.shape)} where {shape} is needed")
+    return grid

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.config import ModelConfig
+from vjepa_ros.devices import to_device
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.fast.predictor import FastPredictor, History
 from vjepa_ros.model.grid import Grid
@@ -69,7 +70,7 @@ def roll_out(
         # Once the oldest step is pushed out, every other moves to another place and has to be computed again.
         known = min(horizon, reach.steps - observed.steps + 1)
         place = observed.history.newest
-        inputs = (value[:, :known].to(place.device, place.dtype) for value in (actions, states))
+        inputs = (to_device(value[:, :known], place.device, place.dtype) for value in (actions, states))
         forecasts = predictor.roll_out(observed.history, *inputs)
         if known == horizon:
             return forecasts

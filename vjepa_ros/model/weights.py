@@ -90,6 +90,12 @@ def random_weights(encoder: nn.Module, predictor: nn.Module, seed: int) -> Weigh
     return Weights(drawn["encoder"], drawn["predictor"], hashes, checkpoint_key=None, trained=False)
 
 
+def norm_parameters(module: nn.Module) -> set[str]:
+    """Names of the weights and biases of LayerNorms, which the reference keeps in float32 under autocast."""
+    norms = (name for name, child in module.named_modules() if isinstance(child, nn.LayerNorm))
+    return {f"{name}.{kind}" for name in norms for kind in ("weight", "bias")}
+
+
 def draw(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
     """Random float32 parameters of one module, on the CPU, as in :func:`random_weights`."""
     norms = {name for name, child in module.named_modules() if isinstance(child, nn.LayerNorm)}

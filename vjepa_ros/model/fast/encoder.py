@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -27,9 +29,11 @@ class FastEncoder:
         self._norm = FastNorm(encoder.norm, torch.float32)
         # In float32 the convolution itself: the product took 3 % less of its time, but rounds so differently that it
         # was most of the difference between the two encoders.
-        self._tokens = PatchProduct(encoder, kernels) if encoder.norm.weight.dtype != torch.float32 else encoder.tokens
-        if encoder.norm.weight.dtype == torch.float32:
+        if encoder.patch_embed.proj.weight.dtype == torch.float32:
             encoder.patch_embed.fold()
+            self._tokens: Callable[[Tensor, Grid], Tensor] = encoder.tokens
+        else:
+            self._tokens = PatchProduct(encoder, kernels)
 
     def __call__(self, clip: Tensor) -> Tensor:
         """(B, 3, N, H, W) -> (B, T'*H'*W', D) float32, as the plain encoder says.

@@ -66,13 +66,15 @@ class Graphs:
         """
         if self._device.type != "cuda" or _key(compute, inputs) in self._recorded:
             return
-        if self._compile_first:
+        ways = {"not compiled": torch.compile(compute, dynamic=False)} if self._compile_first else {}
+        for what_then, way in {**ways, "not recorded": compute}.items():
             try:
-                self._record(compute, torch.compile(compute, dynamic=False), inputs)
+                self._record(compute, way, inputs)
                 return
+            except torch.cuda.OutOfMemoryError:
+                raise
             except RuntimeError as error:  # what the compiler raises is one
-                _LOG.warning("not compiled: %s", str(error).splitlines()[0])
-        self._record(compute, compute, inputs)
+                _LOG.warning("%s: %s", what_then, (str(error).splitlines() or [repr(error)])[0])
 
     def _record(self, compute: Compute, faster: Compute, inputs: tuple[Tensor, ...]) -> None:
         with torch.cuda.device(self._device):
@@ -85,7 +87,7 @@ class Graphs:
                     faster(*places)
             torch.cuda.current_stream().wait_stream(beside)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, stream=beside):
                 output = faster(*places)
         self._recorded[_key(compute, inputs)] = _Recorded(graph, places, output)
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vjepa_ros.devices import cpu_computes_bfloat16
+
 _SCORES_IN_CACHE = 1_200_000  # 2.4 MB in bfloat16; a third or twice as many took up to 5 % longer
 _PROBE_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.05}  # of values of about one
 
@@ -105,7 +107,8 @@ def choose_kernels(device: torch.device, dtype: torch.dtype) -> Kernels:
     same bits every time.
     """
     is_packed = device.type == "cpu" and dtype in _PROBE_TOLERANCE and _packed_works(dtype)
-    by_products = device.type == "cpu" and dtype == torch.bfloat16
+    # Without instructions for it, products in bfloat16 are imitated: torch's fused attention then takes less time.
+    by_products = device.type == "cpu" and dtype == torch.bfloat16 and cpu_computes_bfloat16()
     names = ("weights packed for oneDNN" if is_packed else "torch's linear layers",
              "attention by batched products" if by_products else "torch's fused attention")  # fmt: skip
     return Kernels(

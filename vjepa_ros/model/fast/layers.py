@@ -12,6 +12,8 @@ It knows neither grids nor causality: what attends to what is given.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,6 +22,9 @@ from vjepa_ros.devices import release_memory
 from vjepa_ros.model.block import Block
 from vjepa_ros.model.fast.kernels import Kernels, Linear, take
 from vjepa_ros.model.rope import Rope
+
+# Older versions of torch do not know; their compiler then stops in front of what it cannot read, and goes on behind it.
+_is_compiling: Callable[[], bool] = getattr(torch.compiler, "is_compiling", lambda: False)
 
 
 class HalvesRope:
@@ -52,7 +57,7 @@ class HalvesRope:
         wide = qk.float()
         parts = wide[..., :half], wide[..., half:]
         tables = [(self._cos[index][..., rows, :], self._sin[index][..., rows, :]) for index in (0, 1)]
-        if torch.compiler.is_compiling():  # it fuses all of it, but cannot read what is written into slices
+        if _is_compiling():  # it fuses all of it, but cannot read what is written into slices
             halves = [parts[i] * cos + parts[1 - i] * sin for i, (cos, sin) in enumerate(tables)]
             return torch.cat(halves, dim=-1).to(qk.dtype)
         turned = torch.empty(qk.shape, dtype=torch.float32, device=qk.device)

@@ -15,9 +15,11 @@ from torch import Tensor
 from vjepa_ros.model.block import layer_normalize
 from vjepa_ros.model.fast.kernels import Kernels, take
 from vjepa_ros.model.fast.layers import FastNorm, HalvesRope, fast_blocks
-from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.predictor import Predictor, check_inputs
 
-_CHUNK_TOKENS = 3200  # tokens that go through a layer together in a rollout: 16 candidates of 14x14 patches
+# Tokens that go through a layer together in a rollout. On a CPU 16 candidates of 14x14 patches, whose activations the
+# allocator still keeps from one layer to the next; on a GPU as many as keep it busy.
+_CHUNK_TOKENS = {"cpu": 3200, "gpu": 51200}
 
 
 class KeyValues:
@@ -28,10 +30,13 @@ class KeyValues:
         filled: how many tokens are in there.
     """
 
-    def __init__(self, layers: int, batch: int, heads: int, room: int, head_dim: int, like: Tensor) -> None:
-        shape = (2, batch, heads, room, head_dim)
-        self.layers = [torch.empty(shape, dtype=like.dtype, device=like.device) for _ in range(layers)]
+    def __init__(self, layers: list[Tensor]) -> None:
+        self.layers = layers
         self.filled = 0
+
+    def of_first(self, batch: int) -> KeyValues:
+        """The same memory for the first sequences only, with nothing filled."""
+        return KeyValues([layer[:, :batch] for layer in self.layers])
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> Tensor:
         """Write behind what is filled (which stays as it is until all layers have done so): all up to there,
@@ -72,7 +77,6 @@ class FastPredictor:
     def __init__(self, predictor: Predictor, kernels: Kernels) -> None:
         config = predictor.config
         self.config, self.grid = config, predictor.grid
-        self._check = predictor.check
         self._kernels = kernels
         self._heads, self._head_dim = config.predictor_heads, config.predictor_dim // config.predictor_heads
         self._rope = HalvesRope(predictor.rope, self._head_dim)
@@ -94,7 +98,7 @@ class FastPredictor:
         Raises:
             ShapeError: where an input does not fit; it names both shapes.
         """
-        grid = self._check(context, actions, states)
+        grid = check_inputs(self.config, self.grid, context, actions, states)
         x = self._tokens(self._embed(context), actions, states)
         return self._outputs(self._run(x, 0, grid.steps))
 
@@ -126,7 +130,7 @@ class FastPredictor:
         Returns:
             (K, H, H'*W', D) float32, layer-normalised.
         """
-        chunk = max(1, _CHUNK_TOKENS // self._step_tokens)
+        chunk = max(1, _CHUNK_TOKENS["cpu" if self.one_by_one else "gpu"] // self._step_tokens)
         starts = range(0, len(actions), chunk)
         return torch.cat([self._roll_out(history, actions[i : i + chunk], states[i : i + chunk]) for i in starts])
 
@@ -147,15 +151,14 @@ class FastPredictor:
     def _workspace(self, batch: int, steps: int, like: Tensor) -> KeyValues:
         """Room for so many steps, empty: the last rollout's, if it had as much."""
         own = self._own
-        if own is None or own.layers[0].shape[1] != batch or own.layers[0].shape[3] < steps * self._step_tokens:
+        if own is None or own.layers[0].shape[1] < batch or own.layers[0].shape[3] < steps * self._step_tokens:
             self._own = None  # before there are two
             own = self._own = self._memory(batch, steps, like)
-        own.filled = 0
-        return own
+        return own.of_first(batch)
 
     def _memory(self, batch: int, steps: int, like: Tensor) -> KeyValues:
-        room = steps * self._step_tokens
-        return KeyValues(len(self.blocks), batch, self._heads, room, self._head_dim, like)
+        shape = (2, batch, self._heads, steps * self._step_tokens, self._head_dim)
+        return KeyValues([torch.empty(shape, dtype=like.dtype, device=like.device) for _ in self.blocks])
 
     def _tokens(self, embedded: Tensor, actions: Tensor, states: Tensor) -> Tensor:
         """(B, m*H'*W', dim), (B, m, A), (B, m, S) -> (B, m*(C+H'*W'), dim) float32: step by step, conditions first."""
