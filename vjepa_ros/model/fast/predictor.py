@@ -131,22 +131,26 @@ class FastPredictor:
             (K, H, H'*W', D) float32, layer-normalised.
         """
         chunk = max(1, _CHUNK_TOKENS["cpu" if self.one_by_one else "gpu"] // self._step_tokens)
-        starts = range(0, len(actions), chunk)
-        return torch.cat([self._roll_out(history, actions[i : i + chunk], states[i : i + chunk]) for i in starts])
+        shape = (*actions.shape[:2], self.grid.tokens_per_step, self.config.encoder_dim)
+        forecasts = torch.empty(shape, dtype=torch.float32, device=actions.device)
+        for start in range(0, len(actions), chunk):
+            some = slice(start, start + chunk)
+            self._roll_out(history, actions[some], states[some], forecasts[some])
+        return forecasts
 
-    def _roll_out(self, history: History, actions: Tensor, states: Tensor) -> Tensor:
+    def _roll_out(self, history: History, actions: Tensor, states: Tensor, forecasts: Tensor) -> None:
+        """The forecasts of some candidates, written to where they belong."""
         count, horizon, _ = actions.shape
         own = self._workspace(count, horizon, history.newest) if horizon > 1 else None
-        embedded, forecasts = history.newest.expand(count, -1, -1), []
+        embedded = history.newest.expand(count, -1, -1)
         for index in range(horizon):
             this = slice(index, index + 1)
             x = self._tokens(embedded, actions[:, this], states[:, this])
             first = (history.steps - 1 + index) * self._step_tokens
             latents = layer_normalize(self._outputs(self._run(x, first, 1, own, history.shared)).float())
-            forecasts.append(latents)
+            forecasts[:, index] = latents
             if index + 1 < horizon:
                 embedded = self._embed(latents.to(self._dtype))
-        return torch.stack(forecasts, dim=1)
 
     def _workspace(self, batch: int, steps: int, like: Tensor) -> KeyValues:
         """Room for so many steps, empty: the last rollout's, if it had as much."""
