@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from vjepa_ros.ros import main
 
 PROGRAM = """
 import rclpy
@@ -39,3 +46,15 @@ def test_what_goes_wrong_otherwise_is_not_hidden() -> None:
     done = run("raise ValueError('a bug')")
     assert done.returncode == 1
     assert "ValueError: a bug" in done.stderr
+
+
+def test_the_first_interrupt_raises_nothing_and_the_second_does() -> None:
+    """Python's own handler would raise in the middle of whatever the main thread does."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, main._on_interrupt)
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
