@@ -17,7 +17,6 @@ from vjepa_ros.stream.future import Future
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("horizon", [1, 3])
 def test_only_the_copy_of_what_is_published_waits(horizon: int, monkeypatch: pytest.MonkeyPatch) -> None:
     joints = [f"joint{number}" for number in range(7)]

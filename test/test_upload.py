@@ -45,7 +45,6 @@ def test_each_frame_travels_once_as_long_as_it_is_in_the_window(monkeypatch: pyt
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu() -> None:
     frames = [frame(index) for index in range(5)]
     uploads = Upload(torch.device("cuda"), torch.bfloat16)

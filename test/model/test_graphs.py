@@ -12,8 +12,6 @@ from vjepa_ros.model import build
 from vjepa_ros.model.fast.graphs import Graphs
 from vjepa_ros.model.fast.kernels import Kernels, PublicLinear, fused_attention
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
 
 def inputs_of(wm: WorldModel, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
@@ -55,7 +53,6 @@ def test_a_compiler_finds_one_graph_without_a_break(encoding: str, monkeypatch: 
 
 
 @pytest.mark.gpu
-@needs_gpu
 @pytest.mark.parametrize("encoding", ["clip", "tubelet", "frame_repeat"])
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_replay_is_a_call(encoding: str, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
