@@ -14,9 +14,8 @@ from rich.table import Table
 
 from vjepa_ros.config import S_TO_NS
 from vjepa_ros.probe import offline
-from vjepa_ros.replay.cli import OK, add_recording, arguments_of, progress_bars, status_of, topics_of, values_of
+from vjepa_ros.replay.cli import OK, add_recording, arguments_of, progress_bars, reading_of, status_of
 from vjepa_ros.replay.feed import Say
-from vjepa_ros.ros import bridge
 
 _WIDTH = 120  # columns, where no terminal says how many it has
 _PLACES = ("recorded", "minimum", "offset")
@@ -80,18 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work(console: Console, say: Say) -> None:
         plan = offline.Plan(
-            bags=given.bags,
-            values=values_of(given, say),
-            out=given.out,
-            topics=topics_of(given),
-            urdf=given.urdf,
+            **reading_of(given, say),
             dims=given.dims,
             spans=given.span,
             points=given.points,
             windows=given.windows,
             draws=not given.no_picture,
-            force=given.force,
-            fallback=bridge.decode,
         )
         with progress_bars(console) as progress:
             report.update(offline.probe(plan, progress, say))

@@ -9,7 +9,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,41 +38,23 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to probe, and where to.
+class Plan(feed.Reading):
+    """What to probe, and where to: ``out`` is the folder for the picture, the table and the report. ``hop`` is a step,
+    whatever the values say, and ``latents.horizon`` is 1.
 
     Attributes:
-        bags: together one recording.
-        values: the node's parameters, by name. ``hop`` is a step, whatever they say, and ``latents.horizon`` is 1.
-        out: folder for the picture, the table and the report.
-        topics: of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
-        urdf: file with the robot description, where no topic of the recording is to be read for it.
         dims: names or indices of the two dimensions of the action to scan; empty for those that move most.
         spans: how far to scan to either side along each, in the units of the actions as they are read.
         points: grid points along each, an odd number of at least 3.
         windows: how many windows to probe, evenly spread over the recording.
         draws: whether to draw the picture.
-        force: replace the folder if it is there already.
-        fallback: decodes raw images of encodings that the package does not know.
     """
 
-    bags: Sequence[Path]
-    values: Mapping[str, Any]
-    out: Path
-    topics: Mapping[str, str] = field(default_factory=dict)
-    urdf: Path | None = None
     dims: Sequence[str] = ()
     spans: tuple[float, float] = (0.075, 0.075)  # that of the public V-JEPA 2-AC example, in m
     points: int = 9
     windows: int = 8
     draws: bool = True
-    force: bool = False
-    fallback: Decode | None = None
-
-    @property
-    def inputs(self) -> list[Path]:
-        """What is read."""
-        return [*self.bags, *([] if self.urdf is None else [self.urdf])]
 
 
 def probe(

@@ -124,9 +124,17 @@ def values_of(given: argparse.Namespace, say: Say) -> dict[str, Any]:
     return {**values, **dict(given.settings)}
 
 
-def topics_of(given: argparse.Namespace) -> dict[str, str]:
-    """The topics that are given, by input."""
-    return {name: getattr(given, name) for name in OPTIONS if getattr(given, name)}
+def reading_of(given: argparse.Namespace, say: Say) -> dict[str, Any]:
+    """The fields of a :class:`vjepa_ros.replay.feed.Reading`, as the arguments give them.
+
+    Raises:
+        ConfigError: for a parameter file that cannot be read.
+    """
+    topics = {name: getattr(given, name) for name in OPTIONS if getattr(given, name)}
+    return {
+        "bags": given.bags, "values": values_of(given, say), "out": given.out, "topics": topics, "urdf": given.urdf,
+        "force": given.force, "fallback": bridge.decode,
+    }  # fmt: skip
 
 
 def full_name(given: argparse.Namespace) -> str:
@@ -169,17 +177,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work(console: Console, say: Say) -> None:
         plan = offline.Plan(
-            bags=given.bags,
-            values=values_of(given, say),
-            out=given.out,
-            topics=topics_of(given),
-            urdf=given.urdf,
+            **reading_of(given, say),
             node_name=full_name(given),
             windows_only=given.windows_only,
             dump=given.dump,
             export=given.export,
-            force=given.force,
-            fallback=bridge.decode,
         )
         with progress_bars(console) as progress:
             report.update(offline.replay(plan, partial(progress, "messages"), say))

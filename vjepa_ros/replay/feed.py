@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,34 @@ Say = Callable[[str], None]
 URDF = "--urdf"
 """The option for a robot description in a file."""
 _DESCRIPTION = "robot_description"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a tool reads, and where it writes.
+
+    Attributes:
+        bags: together one recording.
+        values: the node's parameters, by name.
+        out: what it writes.
+        topics: of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
+        urdf: file with the robot description, where no topic of the recording is to be read for it.
+        force: replace outputs that are there already.
+        fallback: decodes raw images of encodings that the package does not know.
+    """
+
+    bags: Sequence[Path]
+    values: Mapping[str, Any]
+    out: Path
+    topics: Mapping[str, str] = field(default_factory=dict)
+    urdf: Path | None = None
+    force: bool = False
+    fallback: Decode | None = None
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files and folders that are read."""
+        return [*self.bags, *([] if self.urdf is None else [self.urdf])]
 
 
 @dataclass(frozen=True)

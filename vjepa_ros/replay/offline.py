@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import vjepa_ros
 from vjepa_ros import outputs
 from vjepa_ros.parameters import effective
-from vjepa_ros.replay.feed import Say, open_source
+from vjepa_ros.replay.feed import Reading, Say, open_source
 from vjepa_ros.replay.run import Run
-from vjepa_ros.stream.intake import Decode
 
 REPORT = "report.json"
 TOOL = "vjepa_replay"
@@ -30,39 +29,21 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to replay, and where to.
+class Plan(Reading):
+    """What to replay, and where to: ``out`` is the folder for the bag of latents and the report, with ``windows_only``
+    for the report alone.
 
     Attributes:
-        bags: together one recording.
-        values: the node's parameters, by name.
-        out: folder for the bag of latents and the report; with ``windows_only`` for the report alone.
-        topics: of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
-        urdf: file with the robot description, where no topic of the recording is to be read for it.
         node_name: full name of the node whose topics are written.
         windows_only: leave the model out.
         dump: file for a line of JSON per window.
         export: folder for safetensors shards, see :mod:`vjepa_ros.replay.export`.
-        force: replace outputs that are there already.
-        fallback: decodes raw images of encodings that the package does not know.
     """
 
-    bags: Sequence[Path]
-    values: Mapping[str, Any]
-    out: Path
-    topics: Mapping[str, str] = field(default_factory=dict)
-    urdf: Path | None = None
     node_name: str = "/vjepa_predictor"
     windows_only: bool = False
     dump: Path | None = None
     export: Path | None = None
-    force: bool = False
-    fallback: Decode | None = None
-
-    @property
-    def inputs(self) -> list[Path]:
-        """What is read."""
-        return [*self.bags, *([] if self.urdf is None else [self.urdf])]
 
 
 def replay(
