@@ -42,10 +42,9 @@ setup(
     entry_points={
         "console_scripts": [
             f"predictor_node = {name}.ros.main:main",
-            f"vjepa_bench = {name}.bench.cli:main",
-            f"vjepa_convert = {name}.convert:main",
-            f"vjepa_replay = {name}.replay.cli:main",
-            f"vjepa_probe = {name}.probe.cli:main",
+            f"vjepa_convert = {name}.commands.convert:main",
+            f"vjepa_replay = {name}.commands.replay:main",
+            f"vjepa_probe = {name}.commands.probe:main",
         ],
     },
     zip_safe=True,

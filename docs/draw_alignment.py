@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vjepa_ros.config.pose import PoseConfig
+from vjepa_ros.config.stream import SignalConfig, StreamConfig
 from vjepa_ros.stream.actions import StepTimes
-from vjepa_ros.stream.config import SignalConfig, StreamConfig
 from vjepa_ros.stream.frame import Frame
-from vjepa_ros.stream.pose_config import PoseConfig
 from vjepa_ros.stream.window import WindowStream
 
 PICTURE = Path(__file__).with_name("alignment.png")

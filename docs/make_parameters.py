@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vjepa_ros.model.presets import load_preset, preset_names
-from vjepa_ros.parameters import TABLE, UNSET, Parameter
+from vjepa_ros.config.presets import load_preset, preset_names
+from vjepa_ros.config.table import TABLE, UNSET, Parameter
 
 PAGE = Path(__file__).with_name("parameters.md")
 HEAD = """\
 # Parameters
 
-Written by `python -m docs.make_parameters` from the table in `vjepa_ros/parameters.py`; a test fails when the two
+Written by `python -m docs.make_parameters` from the table in `vjepa_ros/config/table.py`; a test fails when the two
 differ. `ros2 param describe /vjepa_predictor NAME` shows the same on a running node.
 
 Parameters are validated together when the node is configured: what makes no sense is refused with the parameter's name

@@ -2,7 +2,7 @@
 
 The player publishes a recorded Franka Panda in real time, the node predicts, and this program subscribes as a planner
 would: it prints a line per window, a table, a picture (demo.png) and, last, one line of JSON. It ends with a non-zero
-status and a reason if a window is missing or differs from what the rules of time (test/oracle.py) say.
+status and a reason if a window is missing or differs from what the rules of time (test/support/oracle.py) say.
 
     python -m examples.demo [--rate 1.0] [--frame-rate 0.0] [--picture demo.png]
 """
@@ -37,8 +37,7 @@ from examples.planner import Planner, Received
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test"))
 
-import oracle  # noqa: E402
-import recorded  # noqa: E402
+from support import oracle, recorded  # noqa: E402
 
 PREDICTOR = "/vjepa_predictor"
 START_TIMEOUT_S = 60.0

@@ -14,13 +14,13 @@ import torch
 import yaml
 
 from docs import draw_alignment, make_parameters
+from vjepa_ros.config.node import NodeConfig, resolve
+from vjepa_ros.config.presets import model_config, preset_names
+from vjepa_ros.config.table import BY_NAME
 from vjepa_ros.errors import ConfigError
+from vjepa_ros.images.raw import ENCODINGS
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.model.presets import model_config, preset_names
-from vjepa_ros.node_config import NodeConfig, resolve
-from vjepa_ros.parameters import BY_NAME
-from vjepa_ros.stream.raw import ENCODINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 

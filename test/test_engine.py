@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 import vjepa_ros
-from vjepa_ros.config import ViewConfig
+from vjepa_ros.config.view import ViewConfig
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import CheckpointError, ConfigError, EngineError, InputError, ShapeError
-from vjepa_ros.stream.preprocess import Preprocess
+from vjepa_ros.images.preprocess import Preprocess
 
 REFERENCE = Path(__file__).parent / "data" / "reference"
 TOLERANCE = 1e-5

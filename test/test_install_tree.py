@@ -135,7 +135,7 @@ def test_no_file_is_left_behind(workspace: Path) -> None:
 
 
 def test_presets_are_found_where_they_were_installed(workspace: Path) -> None:
-    load = "from vjepa_ros.model.presets import load_preset; load_preset('tiny')"
+    load = "from vjepa_ros.config.presets import load_preset; load_preset('tiny')"
     output = output_of(workspace, f"{load}; import vjepa_ros; print(vjepa_ros.__file__)")
     assert Path(output).is_relative_to(workspace / "install")
 

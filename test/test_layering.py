@@ -14,62 +14,49 @@ PACKAGE = Path(__file__).parents[1] / "vjepa_ros"
 # part: (other parts of vjepa_ros, packages besides the standard library) that its files may import, besides each other.
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
-    "config": ({"errors"}, set()),
-    "model": ({"errors", "config", "devices"}, {"torch", "numpy", "yaml", "safetensors"}),
-    "stream": ({"errors", "config"}, {"numpy", "cv2", "PIL", "pinocchio"}),
+    "units": (set(), set()),
+    "geometry": (set(), {"numpy"}),
+    "config": ({"errors", "units", "geometry"}, {"numpy", "yaml"}),
+    "files": ({"errors"}, set()),
     "devices": ({"errors"}, {"torch"}),
-    "engine": ({"errors", "config", "devices", "model", "stream"}, {"torch", "numpy"}),
-    "worker": ({"errors", "config", "stream", "engine"}, {"numpy"}),
-    "latents": ({"errors"}, {"numpy"}),
-    "parameters": ({"errors", "config", "model", "stream"}, set()),
-    "node_config": ({"errors", "config", "model", "stream", "parameters"}, set()),
-    "upload": ({"devices", "stream"}, {"torch"}),
-    "forecast": (
-        {"errors", "config", "node_config", "model", "stream", "devices", "engine", "latents", "upload"},
-        {"torch", "numpy"},
+    "latents": ({"errors", "units"}, {"numpy"}),
+    "kinematics": ({"errors", "geometry"}, {"numpy", "pinocchio"}),
+    "images": ({"errors", "config"}, {"numpy", "cv2", "PIL", "cv_bridge"}),
+    "stream": ({"errors", "units", "geometry", "config", "kinematics", "images"}, {"numpy", "cv2"}),
+    "model": ({"errors", "config", "geometry", "devices"}, {"torch", "numpy"}),
+    "weights": ({"errors", "config", "devices", "model"}, {"torch", "safetensors"}),
+    "engine": ({"errors", "config", "devices", "images", "model", "weights"}, {"torch", "numpy"}),
+    "worker": ({"errors"}, set()),
+    "forecast": ({"errors", "config", "stream", "devices", "engine", "latents"}, {"torch", "numpy"}),
+    "planning": (
+        {"errors", "units", "config", "devices", "model", "engine", "forecast"}, {"torch", "numpy"}
     ),
-    "questions": (
-        {"errors", "config", "node_config", "stream", "devices", "model", "engine", "forecast"}, {"torch", "numpy"}
+    "conversion": ({"errors", "config", "images", "model", "weights", "devices", "engine", "files"}, {"torch"}),
+    "recordings": (
+        {"errors", "config", "kinematics", "images", "stream", "devices", "latents", "engine", "forecast", "files"},
+        {"numpy", "rosbags", "backports", "compression"},
     ),
-    "info": ({"errors", "config", "node_config", "stream", "engine"}, {"numpy"}),
-    "prediction_error": ({"stream"}, {"numpy"}),
-    "conversion": (
-        {"errors", "config", "node_config", "parameters", "model", "stream", "devices", "engine", "outputs"},
-        {"torch"},
-    ),
-    "convert": ({"errors", "conversion"}, {"rich", "yaml"}),
-    "cut_mcap": (set(), {"rosbags"}),
-    "zstd_bag": (set(), {"backports", "compression"}),
-    "bag": ({"errors", "latents", "cut_mcap", "zstd_bag", "outputs"}, {"numpy", "rosbags"}),
-    "outputs": ({"errors"}, set()),
-    "parameter_file": ({"errors", "parameters"}, {"yaml"}),
     "replay": (
-        {"errors", "config", "node_config", "parameters", "stream", "devices", "latents", "engine", "forecast", "info",
-         "prediction_error", "bag",
-         "outputs"},
-        {"numpy", "safetensors"},
+        {"errors", "units", "config", "stream", "latents", "forecast", "recordings", "files"}, {"numpy", "safetensors"}
     ),
     "probe": (
-        {"errors", "config", "node_config", "parameters", "stream", "devices", "engine", "forecast", "info", "outputs",
-         "replay"},
+        {"errors", "config", "stream", "model", "devices", "engine", "forecast", "recordings", "files"},
         {"numpy", "torch", "matplotlib"},
+    ),
+    "commands": (
+        {"errors", "units", "config", "images", "recordings", "replay", "probe", "conversion"}, {"rich", "yaml"}
     ),
     "__init__": ({"engine"}, set()),
 }  # fmt: skip
-# ROS itself: in `ros`, which may use every other part, and nowhere else.
+# ROS itself: in `ros`, and nowhere else (but for cv_bridge, which needs no graph).
 ROS = {
-    "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs", "geometry_msgs", "lifecycle_msgs",
+    "ament_index_python", "builtin_interfaces", "diagnostic_msgs", "geometry_msgs", "lifecycle_msgs",
     "rcl_interfaces", "rclpy", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs",
 }  # fmt: skip
-ALLOWED["ros"] = (set(ALLOWED) - {"__init__"}, {"numpy", "cv2", "yaml"} | ROS)
-# Above `ros` for one thing, which needs no graph: images that only cv_bridge can decode, decoded as the node does.
-ALLOWED["replay.cli"] = ({"errors", "parameter_file", "replay", "ros"}, {"rich", "yaml"})
-# At the top: nothing imports it. The node it measures runs in processes of its own; it imports no ROS.
-ALLOWED["bench"] = (
-    {"errors", "config", "devices", "model", "stream", "engine"},
-    {"matplotlib", "rich", "torch", "transformers", "vjepa2"},
+ALLOWED["ros"] = (
+    {"errors", "units", "config", "images", "stream", "devices", "latents", "engine", "worker", "forecast", "planning"},
+    {"numpy"} | ROS,
 )
-ALLOWED["probe.cli"] = ({"config", "probe", "replay", "replay.cli", "ros"}, {"rich"})
 
 
 def part_named(name: str) -> str:
@@ -138,12 +125,13 @@ def test_the_table_has_no_circle() -> None:
     [
         ("stream/window.py", "import torch"),
         ("stream/window.py", "from vjepa_ros.model import grid"),
+        ("ros/node.py", "from vjepa_ros.recordings import bag"),
         ("model/encoder.py", "from ..stream import window"),
         ("model/encoder.py", "def f():\n    import rclpy"),
         ("latents.py", "from sensor_msgs.msg import Image"),
         ("errors.py", "from . import config"),
         ("engine.py", "from vjepa_ros.ros import node"),
-        ("replay/offline.py", "from vjepa_ros.replay import cli"),
+        ("replay/replaying.py", "from vjepa_ros.commands import replay"),
         ("replay/run.py", "import rich"),
     ],
 )

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import model_window
+from support.builders import model_window
 
 import vjepa_ros
-from vjepa_ros import info, latents
-from vjepa_ros.node_config import resolve
-from vjepa_ros.parameters import BY_NAME
-from vjepa_ros.questions import MAX_TAG, REASONS, answer_info
+from vjepa_ros import latents
+from vjepa_ros.config.node import resolve
+from vjepa_ros.config.table import BY_NAME
+from vjepa_ros.forecast import info
+from vjepa_ros.planning.questions import MAX_TAG, REASONS, answer_info
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "planners.md").read_text(encoding="utf-8")
 

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 import vjepa_ros
-from vjepa_ros.config import ViewConfig
+from vjepa_ros.config.normalization import Normalization
+from vjepa_ros.config.state_model import StateModel
+from vjepa_ros.config.view import ViewConfig
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import ConfigError, ShapeError
 from vjepa_ros.model.block import layer_normalize
-from vjepa_ros.stream.states import Normalization, StateModel
 
 TOLERANCE = 1e-5
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from worker_bench import LONG_S, SHORT_S, Bench, benches, in_thread
+from support.worker_bench import LONG_S, SHORT_S, Bench, benches, in_thread
 
 from vjepa_ros.errors import EngineError
 from vjepa_ros.worker import Worker

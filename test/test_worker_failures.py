@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from worker_bench import LONG_S, Bench, benches, in_thread
+from support.worker_bench import LONG_S, Bench, benches, in_thread
 
 from vjepa_ros.errors import EngineError
 from vjepa_ros.worker import Worker

@@ -6,11 +6,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if grep -q '^include-system-site-packages = true' .venv/pyvenv.cfg; then
     # A sourced ROS: its variables stay, the checkout comes first.
-    export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+    export PYTHONPATH="$PWD:$PWD/test${PYTHONPATH:+:$PYTHONPATH}"
 else
     # The ROS wheels: nothing of another ROS or another environment with such wheels may be mixed in.
     unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH AMENT_PREFIX_PATH ROS_DISTRO
-    export PYTHONPATH="$PWD" RMW_IMPLEMENTATION=rmw_fastrtps_cpp
+    export PYTHONPATH="$PWD:$PWD/test" RMW_IMPLEMENTATION=rmw_fastrtps_cpp
 fi
 unset PYTHONHOME
 mkdir -p build/tmp log/ros

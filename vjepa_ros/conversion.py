@@ -1,8 +1,8 @@
 """From a training checkpoint to what inference needs: a ``.safetensors`` and its sidecar, tried out, all or nothing.
 
-The two files are written and tried out beside the output (:mod:`vjepa_ros.outputs`) and moved to their places at the
+The two files are written and tried out beside the output (:mod:`vjepa_ros.files`) and moved to their places at the
 very end, the weights last: however the program ends, weights that lie there are whole and have their sidecar. It knows
-no ROS, no network and no command line (:mod:`vjepa_ros.convert` does).
+no ROS, no network and no command line (:mod:`vjepa_ros.commands.convert` does).
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import torch
 from torch import Tensor
 
 import vjepa_ros
-from vjepa_ros import devices, engine, outputs
-from vjepa_ros.config import ModelConfig
+from vjepa_ros import devices, engine, files
+from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.config.node import resolve
+from vjepa_ros.config.presets import MODEL_PARAMETERS
+from vjepa_ros.config.sidecar import CONVENTION, JOINT_NORMALIZATION, SIZES, Sidecar, sidecar_path
+from vjepa_ros.config.table import effective
 from vjepa_ros.errors import CheckpointError, ConfigError, OutputError
-from vjepa_ros.model.checkpoint import read_checkpoint
+from vjepa_ros.images.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.model.presets import MODEL_PARAMETERS
-from vjepa_ros.model.sidecar import CONVENTION, JOINT_NORMALIZATION, SIZES, Sidecar, sidecar_path
-from vjepa_ros.model.weights import Weights, model_hash, part_hash
-from vjepa_ros.model.weights_file import PARTS, write_safetensors
-from vjepa_ros.node_config import resolve
-from vjepa_ros.parameters import effective
-from vjepa_ros.stream.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from vjepa_ros.weights.checkpoint import read_checkpoint
+from vjepa_ros.weights.file import PARTS, write_safetensors
+from vjepa_ros.weights.values import Weights, model_hash, part_hash
 
 DTYPES = ("float32", "bfloat16")
 SUFFIX = ".safetensors"
@@ -109,7 +109,7 @@ def convert(
     parts = PARTS[:1] if encoder_only else PARTS
     size = _check_space(out, [encoder] if encoder_only else [encoder, predictor], torch_dtype)
     places = (sidecar_path(out), out)  # weights would be taken for whole without their sidecar: they come last
-    with devices.failures("converting"), outputs.whole(places, tool=TOOL, force=force) as new:
+    with devices.failures("converting"), files.whole(places, tool=TOOL, force=force) as new:
         new_sidecar, new_weights = (new[place] for place in places)
         weights = read_checkpoint(
             checkpoint,
@@ -155,7 +155,7 @@ def _check_places(checkpoint: Path, out: Path, force: bool) -> None:
     for path in (out, sidecar_path(out)):
         if path.exists() and checkpoint.exists() and path.samefile(checkpoint):
             raise OutputError(f"{path}: is the checkpoint itself; give the output another name")
-        outputs.require_free(path, force=force)
+        files.require_free(path, force=force)
 
 
 def _check_space(out: Path, modules: list[Encoder | Predictor], dtype: torch.dtype) -> int:

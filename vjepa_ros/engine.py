@@ -13,23 +13,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vjepa_ros.config import ModelConfig, ViewConfig
+from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.config.presets import load_preset, model_config
+from vjepa_ros.config.sidecar import with_training
+from vjepa_ros.config.state_model import StateModel
+from vjepa_ros.config.view import ViewConfig
 from vjepa_ros.devices import failures, find_device, find_dtype, to_device
 from vjepa_ros.errors import ShapeError
+from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.model.block import layer_normalize
-from vjepa_ros.model.build import build
-from vjepa_ros.model.checkpoint import read_checkpoint
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.fast.graphs import Graphs
 from vjepa_ros.model.fast.predictor import FastPredictor
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.model.presets import load_preset, model_config
 from vjepa_ros.model.rollout import Observed, check_future, check_observed, mean_distance, roll_out
-from vjepa_ros.model.sidecar import with_training
-from vjepa_ros.model.weights import Weights, random_weights
-from vjepa_ros.stream.preprocess import Preprocess
-from vjepa_ros.stream.states import StateModel
+from vjepa_ros.weights.build import build
+from vjepa_ros.weights.checkpoint import read_checkpoint
+from vjepa_ros.weights.values import Weights, random_weights
 
 Values = Tensor | NDArray[np.floating]
 
@@ -60,7 +61,7 @@ def load(
         fast: compute in the ways that take less time (:mod:`vjepa_ros.model.fast`); False is the plain modules, whose
             results the fast ones are held to.
         compile_graphs: on a GPU, let ``torch.compile`` work on what :meth:`WorldModel.warm_up` records.
-        overrides: model parameters that replace the preset's, see :func:`vjepa_ros.model.presets.model_config`.
+        overrides: model parameters that replace the preset's, see :func:`vjepa_ros.config.presets.model_config`.
 
     Raises:
         ConfigError: for a parameter that makes no sense, or a device that is not there; it names the parameter.

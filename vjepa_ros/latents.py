@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vjepa_ros.errors import InputError, ShapeError, quoted
+from vjepa_ros.units import S_TO_NS
 
 DTYPES: dict[str, np.dtype[Any]] = {"32FC1": np.dtype(np.float32), "16FC1": np.dtype(np.float16)}
-S_TO_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from faults.feed import MAX_WAIT_S
-from faults.table import FAULTS, Row, Table
 from ros.conftest import robot, ros  # noqa: F401 - fixtures
-from ros.harness import Predictor
+from support.fault_feed import MAX_WAIT_S
+from support.fault_table import FAULTS, Row, Table
+from support.harness import Predictor
 
 TABLE = Table()
 _ROW = pytest.StashKey[Row]()

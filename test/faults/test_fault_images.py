@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from faults.feed import STREAM, Feed, at
-from faults.table import Row
-from ros.harness import MS, Predictor, Robot, image_message, pixels, stamped
 from sensor_msgs.msg import CompressedImage, Image
+from support.fault_feed import STREAM, Feed, at
+from support.fault_table import Row
+from support.harness import MS, Predictor, Robot, image_message, pixels, stamped
 
 
 @pytest.mark.fault("camera stall and return")

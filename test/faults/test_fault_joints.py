@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from faults.feed import TOPICS, Feed, at
-from faults.table import Row
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from ros.harness import JOINTS, MS, Predictor, Robot, joint_message
 from sensor_msgs.msg import Image, JointState
+from support.fault_feed import TOPICS, Feed, at
+from support.fault_table import Row
+from support.harness import JOINTS, MS, Predictor, Robot, joint_message
 
 TOPIC = "/joint_commands"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faults.feed import MODEL, STREAM, Feed
-from faults.table import Row
-from ros.harness import MS, T0_NS, Predictor, Robot, image_message
+from support.fault_feed import MODEL, STREAM, Feed
+from support.fault_table import Row
+from support.harness import MS, T0_NS, Predictor, Robot, image_message
 
 from vjepa_ros import latents
 
@@ -23,7 +23,7 @@ OK, WARN, ERROR = b"\0", b"\1", b"\2"
 def faulty(tmp_path: Path, fault: str, **parameters: object) -> Iterator[tuple[Predictor, Robot]]:
     """The active node with a model that fails as ``tmp_path / "fault"`` says, and a robot."""
     (tmp_path / "fault").write_text(fault, encoding="utf-8")
-    program = [str(Path(__file__).with_name("faulty.py")), str(tmp_path / "fault")]
+    program = [str(Path(__file__).parents[1] / "support" / "faulty_node.py"), str(tmp_path / "fault")]
     predictor = Predictor(tmp_path / "log.txt", dict(parameters), program=program)
     robot = Robot()
     try:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from faults.feed import TOPICS, Feed
-from faults.table import Row
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
-from ros.harness import Predictor, Robot
+from support.fault_feed import TOPICS, Feed
+from support.fault_table import Row
+from support.harness import Predictor, Robot
 
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
 DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from faults.table import Row
-from ros.harness import Predictor, Robot
+from support.fault_table import Row
+from support.harness import Predictor, Robot
 
-FAULTY = str(Path(__file__).with_name("faulty.py"))
+FAULTY = str(Path(__file__).parents[1] / "support" / "faulty_node.py")
 SHARED_MEMORY = Path("/dev/shm")
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults.feed import MODEL, Feed
-from faults.table import Row
 from rclpy.qos import QoSProfile
-from ros.harness import DEEP, MS, RELIABLE, Predictor, Robot
 from sensor_msgs.msg import Image
+from support.fault_feed import MODEL, Feed
+from support.fault_table import Row
+from support.harness import DEEP, MS, RELIABLE, Predictor, Robot
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from faults.table import FAULTS, Row, Table
+from support.fault_table import FAULTS, Row, Table
 
 
 def test_the_table_has_a_row_for_every_fault(request: pytest.FixtureRequest, table: Table) -> None:

@@ -20,8 +20,8 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.utilities import perform_substitutions
 from launch_ros.actions import LifecycleNode
 
-from vjepa_ros.node_config import resolve
-from vjepa_ros.stream.pose_config import PoseConfig
+from vjepa_ros.config.node import resolve
+from vjepa_ros.config.pose import PoseConfig
 
 DEFAULTS = {
     "preset": "",

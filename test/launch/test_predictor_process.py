@@ -31,7 +31,7 @@ class Launched:
     def __init__(self, share: Path, log: Path, watcher: Any, executor: SingleThreadedExecutor, *arguments: str) -> None:
         self.log, self.watcher, self.executor = log, watcher, executor
         self.clients: dict[str, Any] = {}
-        runner = Path(__file__).with_name("run_launch.py")
+        runner = Path(__file__).parents[1] / "support" / "run_launch.py"
         with log.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, str(runner), str(share / "launch" / "predictor.launch.py"), *arguments],

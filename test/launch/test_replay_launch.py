@@ -102,7 +102,7 @@ def test_the_player_starts_when_the_node_is_active(share: Path, tmp_path: Path) 
     ros2.parent.mkdir()
     ros2.write_text(FAKE_ROS2.format(python=sys.executable, out=str(called)), encoding="utf-8")
     ros2.chmod(0o755)
-    runner, file = Path(__file__).with_name("run_launch.py"), share / "launch" / "replay.launch.py"
+    runner, file = Path(__file__).parents[1] / "support" / "run_launch.py", share / "launch" / "replay.launch.py"
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, str(runner), str(file), f"bag:={BAG}", "rate:=2", "device:=cpu"],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from parity import FOLDED_TOLERANCE, TOLERANCE
-from reference import STACKS, encoder_pair, run, small_config, stack, transformers_encoder
+from support.parity import FOLDED_TOLERANCE, TOLERANCE
+from support.reference import STACKS, encoder_pair, run, small_config, stack, transformers_encoder
 
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.encoder import Encoder

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from reference import encoder_pair, predictor_pair, small_config
 from safetensors.torch import save_file
+from support.reference import encoder_pair, predictor_pair, small_config
 from torch import Tensor, nn
 
 import vjepa_ros
-from vjepa_ros.config import ModelConfig
+from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.devices import cpu_computes_bfloat16
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.model.block import layer_normalize

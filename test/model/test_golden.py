@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from reference import DATA, SMALL_CHECKPOINT, SMALL_PRESET
+from support.reference import DATA, SMALL_CHECKPOINT, SMALL_PRESET
 
 import vjepa_ros
 from vjepa_ros.engine import WorldModel

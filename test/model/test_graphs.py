@@ -8,9 +8,9 @@ from torch import Tensor
 
 import vjepa_ros
 from vjepa_ros.engine import WorldModel
-from vjepa_ros.model import build
 from vjepa_ros.model.fast.graphs import Graphs
 from vjepa_ros.model.fast.kernels import Kernels, PublicLinear, fused_attention
+from vjepa_ros.weights import build
 
 
 def inputs_of(wm: WorldModel, seed: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from reference import small_config
+from support.reference import small_config
 
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.grid import Grid

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from parity import HEAD, PAGE, PRESETS, compared, encoder_rows, half_row, predictor_rows
-from reference import STACKS, encoder_pair, run, small_config, stack, transformers_encoder
+from support.parity import HEAD, PAGE, PRESETS, compared, encoder_rows, half_row, predictor_rows
+from support.reference import STACKS, encoder_pair, run, small_config, stack, transformers_encoder
 
+from vjepa_ros.config.presets import model_config, preset_names
 from vjepa_ros.model.grid import Grid
-from vjepa_ros.model.presets import model_config, preset_names
 from vjepa_ros.model.rope import Rope, token_positions
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from reference import STACKS, predictor_pair, run, small_config, stack
+from support.reference import STACKS, predictor_pair, run, small_config, stack
 from torch import Tensor
 
+from vjepa_ros.config.presets import model_config
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.predictor import Predictor, frame_causal_mask
-from vjepa_ros.model.presets import model_config
 
 TOLERANCE = 1e-5
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import builders
 import numpy as np
 import pytest
 import torch
+from support import builders
 
 import vjepa_ros
+from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.errors import ConfigError
-from vjepa_ros.forecast import Imagination
-from vjepa_ros.node_config import NodeConfig, resolve
+from vjepa_ros.forecast.forecaster import Imagination
 from vjepa_ros.probe.landscape import Axis, Landscape, Scan, choose_axes, energies, medians
-from vjepa_ros.probe.offline import sentences
+from vjepa_ros.probe.probing import sentences
 
 JOINTS = [f"joint_{index}" for index in range(7)]
 MEAN, STD = [0.1 * index for index in range(7)], [0.2 + 0.1 * index for index in range(7)]

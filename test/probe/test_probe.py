@@ -9,18 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import bags
 import cv2
 import numpy as np
-import panda
 import pytest
-import recorded
-import replays
 import torch
+from support import bags, panda, recorded, replays
 
 import vjepa_ros
-from vjepa_ros.probe import cli, offline
-from vjepa_ros.replay import export, topics
+from vjepa_ros.commands import probe
+from vjepa_ros.probe import probing
+from vjepa_ros.recordings import topics
+from vjepa_ros.replay import export
 
 SAMPLE = bags.sample()
 SHORT = [message for message in SAMPLE if message.received_ns < SAMPLE[0].received_ns + 2 * bags.S]
@@ -30,7 +29,7 @@ NORMALISED = ("--set", f"actions.std={STD}")
 
 
 def run(*arguments: Any) -> int:
-    return cli.main([*map(str, arguments), "--params", str(replays.PARAMS), *replays.ONE_THREAD])
+    return probe.main([*map(str, arguments), "--params", str(replays.PARAMS), *replays.ONE_THREAD])
 
 
 def report(out: Path) -> dict[str, Any]:
@@ -130,8 +129,8 @@ def test_the_same_bag_twice_gives_the_same_files(bag: Path, tmp_path: Path, caps
 def test_it_tells_how_far_it_has_come(bag: Path, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     values = {"joint_names": list(recorded.JOINTS), "device": "cpu", "threads": 1}
-    plan = offline.Plan([bag], values, tmp_path / "out", points=3, windows=2, draws=False)
-    offline.probe(plan, lambda *progress: told.append(progress))
+    plan = probing.Plan([bag], values, tmp_path / "out", points=3, windows=2, draws=False)
+    probing.probe(plan, lambda *progress: told.append(progress))
     messages = 2 * sum(m.topic in bags.TOPICS for m in SHORT)
     for what, total in (("messages", messages), ("forecasts", 2 * 9)):
         done = [step for name, step, of in told if name == what and of == total]
@@ -181,7 +180,7 @@ def test_poses_by_forward_kinematics(tmp_path: Path) -> None:
 def test_the_page_names_every_option_column_and_key(probed: Path) -> None:
     page = (replays.PARAMS.parents[1] / "docs" / "probe.md").read_text(encoding="utf-8")
     of_replay = {"-h", "--help", "--params", "--set", "--urdf", "--node-name", "-o", "--out", *topics.OPTIONS.values()}
-    options = {option for action in cli._parser()._actions for option in action.option_strings}
+    options = {option for action in probe._parser()._actions for option in action.option_strings}
     section = page.split("## Options")[1].split("\n## ")[0]
     assert options - of_replay == set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE))
     files = page.split("## The files")[1]
@@ -244,7 +243,7 @@ def test_an_output_is_kept_unless_forced_and_an_interrupt_leaves_it(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(offline, "survey", interrupt)
+        patch.setattr(probing, "survey", interrupt)
         assert run(bag, "-o", out, "--force") == 130
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert [path.name for path in out.iterdir()] == ["precious"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import builders
 import numpy as np
 import pytest
+from support import builders
 
+from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.probe.pairs import Pair, pairs, require_pairs, spread
-from vjepa_ros.stream.config import StreamConfig
 from vjepa_ros.stream.window import WindowStream
 
 

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bags
 import numpy as np
 import pytest
-import recorded
-import replays
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability, QosReliability
+from support import bags, recorded, replays
 
 import vjepa_ros
 from vjepa_ros import latents

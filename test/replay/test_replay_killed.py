@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import bags
 import pytest
-import replays
+from support import bags, replays
 
 SAMPLE = bags.sample()
 SHORT = [message for message in SAMPLE if message.received_ns < SAMPLE[0].received_ns + 2 * bags.S]
@@ -93,7 +92,7 @@ def test_a_disk_that_fails_between_the_moves_leaves_all_as_it_was(
 # closes it, until one comes through. What each left behind is written down.
 KILLED = """
 import json, os, shutil, signal, sys, torch
-from vjepa_ros.bag import LatentBag, Recording
+from vjepa_ros.recordings.bag import LatentBag, Recording
 from vjepa_ros.replay import cli
 torch.set_num_threads(1)
 steps, folder, start, *arguments = sys.argv[1:]

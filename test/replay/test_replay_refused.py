@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import bags
 import pytest
-import recorded
-import replays
+from support import bags, recorded, replays
 
 SAMPLE = bags.sample()
 SHORT = [message for message in SAMPLE if message.received_ns < SAMPLE[0].received_ns + 2 * bags.S]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import bags
-import panda
 import pytest
-import replays
+from support import bags, panda, replays
 
-from vjepa_ros.probe import cli as probe_cli
+from vjepa_ros.commands import probe as probe_cli
 
 SAMPLE = bags.sample()
 SHORT = [message for message in SAMPLE if message.received_ns < SAMPLE[0].received_ns + 4 * bags.S]
-URDF = Path(panda.__file__).parent / "data" / "panda.urdf"
+URDF = Path(panda.__file__).parents[1] / "data" / "panda.urdf"
 POSES = (
     "pose.source=forward_kinematics", "pose.tip_link=panda_hand", "actions.reduction=pose_delta",
     "encoding=frame_repeat", "num_frames=8", "context_steps=7", "frame_rate=4", "hop=1",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from ros.harness import Predictor, Robot
+from support.harness import Predictor, Robot
 
 
 @pytest.fixture(scope="session", autouse=True)

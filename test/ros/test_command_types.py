@@ -9,9 +9,9 @@ import pytest
 from builtin_interfaces.msg import Duration
 from lifecycle_msgs.msg import Transition
 from rclpy.qos import QoSProfile
-from ros.harness import JOINTS, MS, T0_NS, Predictor, Robot, image_message, joint_message, stamped
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
+from support.harness import JOINTS, MS, T0_NS, Predictor, Robot, image_message, joint_message, stamped
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 PERIOD_NS = 50 * MS

@@ -9,19 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bags
 import numpy as np
-import panda
 import pytest
-import recorded
-import replays
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
-from ros.harness import Predictor, Robot
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
+from support import bags, panda, recorded, replays
+from support.harness import Predictor, Robot
 
 import vjepa_ros
 from vjepa_ros import latents

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from lifecycle_msgs.msg import Transition
-from ros.harness import RELIABLE, Predictor, Robot
+from support.harness import RELIABLE, Predictor, Robot
 
 import vjepa_ros
-from vjepa_ros.parameters import TABLE
+from vjepa_ros.config.table import TABLE
 
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
 DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import bags
 import cv2
 import numpy as np
-import recorded
-import replays
 from numpy.typing import NDArray
-from ros.harness import Predictor, Robot
-from ros.playing import IMAGE, MAX_WAIT_S, play
 from std_msgs.msg import Float32
+from support import bags, recorded, replays
+from support.harness import Predictor, Robot
+from support.playing import IMAGE, MAX_WAIT_S, play
 
 import vjepa_ros
 from vjepa_ros import latents
@@ -22,7 +20,7 @@ HORIZON, HOP = 3, 4  # a window ends every two steps: forecast 2 is the one whos
 STATUS = "/vjepa_predictor: prediction"
 
 BROKEN = """
-from vjepa_ros.prediction_error import PredictionErrors
+from vjepa_ros.forecast.prediction_error import PredictionErrors
 from vjepa_ros.ros.main import main
 
 def add(*_):

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import recorded
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from ros.harness import JOINTS, T0_NS, TIMEOUT_S, Predictor, Robot, image_message, joint_message, pixels, stamped
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray, MultiArrayDimension
+from support import recorded
+from support.harness import JOINTS, T0_NS, TIMEOUT_S, Predictor, Robot, image_message, joint_message, pixels, stamped
 
 import vjepa_ros
 from examples.cem_planner import CemPlanner, plan
 from vjepa_ros import latents
-from vjepa_ros.stream.compressed import decode_compressed
+from vjepa_ros.images.compressed import decode_compressed
 
 QUESTIONS = "/vjepa_predictor: questions"
 EVER = 1e9  # s; the recording is old
@@ -352,7 +352,7 @@ def test_a_configuration_that_cannot_be_rolled_out_still_predicts(predictor: Pre
 
 
 def test_a_model_that_was_given_up_answers_nothing(log_path: Path, tmp_path: Path) -> None:
-    faulty = str(Path(__file__).parents[1] / "faults" / "faulty.py")
+    faulty = str(Path(__file__).parents[1] / "support" / "faulty_node.py")
     fault = tmp_path / "fault"
     fault.write_text("always", encoding="utf-8")
     predictor = Predictor(log_path, {"max_failures": 1}, ("-r", "__node:=broken"), (faulty, str(fault)))

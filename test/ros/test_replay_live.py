@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import bags
 import numpy as np
 import pytest
-import recorded
-import replays
-from faults.feed import MODEL, STREAM
-from ros.harness import Predictor, Robot
-from ros.playing import IMAGE, MAX_WAIT_S, play
+from support import bags, recorded, replays
+from support.fault_feed import MODEL, STREAM
+from support.harness import Predictor, Robot
+from support.playing import IMAGE, MAX_WAIT_S, play
 
 from vjepa_ros import latents
 from vjepa_ros.replay.digest import Digest

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from rclpy.publisher import Publisher
-from ros.harness import MS, T0_NS, Predictor, Robot
 from rosgraph_msgs.msg import Clock
+from support.harness import MS, T0_NS, Predictor, Robot
 
 PERIOD_NS = 50 * MS  # of the frames
 STREAM, MODEL = "/vjepa_predictor: stream", "/vjepa_predictor: model"

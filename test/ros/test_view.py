@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ros.harness import MS, T0_NS, Predictor, Robot, pixels, stamped
 from sensor_msgs.msg import Image
+from support.harness import MS, T0_NS, Predictor, Robot, pixels, stamped
 
 import vjepa_ros
 from vjepa_ros import latents

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import oracle
 import pytest
-from ros.harness import JOINTS, MS, T0_NS, Predictor, Robot, image_message, joint_message, pixels, stamped
 from sensor_msgs.msg import CompressedImage
+from support import oracle
+from support.harness import JOINTS, MS, T0_NS, Predictor, Robot, image_message, joint_message, pixels, stamped
 
 import vjepa_ros
 from vjepa_ros import latents

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import MS, feed, signal_config, stream_config
 from numpy.typing import NDArray
+from support.builders import MS, feed, signal_config, stream_config
 
+from vjepa_ros.geometry import pose_delta
 from vjepa_ros.stream.actions import StepTimes
-from vjepa_ros.stream.pose import pose_delta
 from vjepa_ros.stream.window import Window, WindowStream
 
 GOLDEN = Path(__file__).parents[1] / "data" / "reference" / "golden.npz"

@@ -7,9 +7,11 @@ from random import Random
 from typing import Any
 
 import numpy as np
-import oracle
 import pytest
-from builders import (
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
+from support import oracle
+from support.builders import (
     MS,
     NAMES,
     assert_own_images,
@@ -18,14 +20,12 @@ from builders import (
     oracle_arguments,
     signal_config,
     stream_config,
-)  # fmt: skip
-from hypothesis import given, seed, settings
-from hypothesis import strategies as st
+)
 
+from vjepa_ros.config import stream as sc
+from vjepa_ros.config.stream import SignalConfig, StreamConfig
 from vjepa_ros.errors import ConfigError
-from vjepa_ros.stream import config as sc
-from vjepa_ros.stream.config import SignalConfig, StreamConfig
-from vjepa_ros.stream.signal import Vector
+from vjepa_ros.geometry import Vector
 from vjepa_ros.stream.window import WindowStream
 
 Message = tuple[Any, ...]

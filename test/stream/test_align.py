@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import MS, signal_config
+from support.builders import MS, signal_config
 
+from vjepa_ros.config.stream import Alignment
 from vjepa_ros.stream.align import Reader, Reading, SampleReader, TrajectoryReader
-from vjepa_ros.stream.config import Alignment
 from vjepa_ros.stream.signal import Signal
 
 S = 1000 * MS

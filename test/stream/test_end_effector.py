@@ -8,16 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import oracle
-import panda
 import pytest
-import recorded
-from builders import MS, assert_same
+from support import oracle, panda, recorded
+from support.builders import MS, assert_same
 
+from vjepa_ros.config.node import resolve
 from vjepa_ros.errors import ConfigError
-from vjepa_ros.node_config import resolve
+from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.stream.intake import Intake
-from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
 
 DESCRIPTION = "/robot_description"

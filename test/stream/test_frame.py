@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from vjepa_ros.errors import InputError
-from vjepa_ros.stream import raw
-from vjepa_ros.stream.compressed import decode_compressed
+from vjepa_ros.images import raw
+from vjepa_ros.images.compressed import decode_compressed
 
 HEIGHT, WIDTH = 5, 7
 RED, BLUE = [255, 0, 0], [0, 0, 255]  # RGB

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import MS, feed, signal_config, stream_config
+from support.builders import MS, feed, signal_config, stream_config
 
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.stream.future import Future

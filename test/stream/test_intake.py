@@ -9,14 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from builders import MS, NAMES, clip_of, signal_config, stream_config
 from numpy.typing import NDArray
+from support.builders import MS, NAMES, clip_of, signal_config, stream_config
 
 from vjepa_ros.errors import InputError
+from vjepa_ros.images.preprocess import Preprocess
+from vjepa_ros.images.raw import decode_raw
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.joints import JointStates
-from vjepa_ros.stream.preprocess import Preprocess
-from vjepa_ros.stream.raw import decode_raw
 from vjepa_ros.stream.window import Window
 
 CAMERA, COMMANDS, STATES = "/camera/image_raw", "/joint_commands", "/joint_states"

@@ -8,13 +8,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from builders import MS, stream_config
+from support.builders import MS, stream_config
 
-from vjepa_ros.config import ViewConfig
+from vjepa_ros.config.view import ViewConfig
 from vjepa_ros.errors import InputError
+from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.intake import Intake
-from vjepa_ros.stream.preprocess import Preprocess
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 SQUARE = Preprocess("square", (16, 16))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import MS, feed, stream_config, vector
+from support.builders import MS, feed, stream_config, vector
 
 from vjepa_ros.stream.window import WindowStream
 

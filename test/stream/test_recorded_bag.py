@@ -6,15 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import oracle
 import pytest
-import recorded
-from builders import assert_same, clip_of
+from support import oracle, recorded
+from support.builders import assert_same, clip_of
 
-from vjepa_ros.node_config import NodeConfig, resolve
-from vjepa_ros.stream.compressed import decode_compressed
+from vjepa_ros.config.node import NodeConfig, resolve
+from vjepa_ros.images.compressed import decode_compressed
+from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.stream.intake import Intake
-from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
 
 MESSAGES = recorded.messages()

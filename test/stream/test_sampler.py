@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
-from builders import MS
+from support.builders import MS
 
 from vjepa_ros.stream.sampler import Order, Sampler
 

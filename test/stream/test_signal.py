@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from builders import MS, vector
+from support.builders import MS, vector
 
 from vjepa_ros.stream.signal import Signal
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import MS, NAMES, stream_config
+from support.builders import MS, NAMES, stream_config
 
+from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.stream.intake import NO_OFFSETS, Intake
-from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.skew import SkewEstimate
 from vjepa_ros.stream.window import Window
 

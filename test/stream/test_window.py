@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import (
+from support.builders import (
     MS,
     PERIOD_MS,
     assert_own_images,
@@ -17,7 +17,7 @@ from builders import (
     signal_config,
     stream_config,
     vector,
-)  # fmt: skip
+)
 
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.window import WindowStream

@@ -6,18 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from builders import (
-    MS,
-    PERIOD_MS,
-    every,
-    feed,
-    firsts_ms,
-    frame,
-    joints,
-    numbers,
-    stream_config,
-    vector,
-)  # fmt: skip
+from support.builders import MS, PERIOD_MS, every, feed, firsts_ms, frame, joints, numbers, stream_config, vector
 
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.window import WindowStream

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vjepa_ros.config import ModelConfig
+from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.model.block import LAYER_NORM_EPS, Block
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.rope import Rope, token_positions

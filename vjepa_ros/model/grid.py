@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vjepa_ros.config import ModelConfig
+from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.errors import ShapeError
 
 if TYPE_CHECKING:

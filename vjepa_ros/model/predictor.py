@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vjepa_ros.config import ModelConfig
+from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.block import LAYER_NORM_EPS, Block
 from vjepa_ros.model.grid import Grid

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vjepa_ros.config import ModelConfig
+from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.devices import to_device
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.fast.predictor import FastPredictor, History

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vjepa_ros.config import require
+from vjepa_ros.config.checks import require
+from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.config.state_model import StateModel
+from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.devices import failures
 from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import EngineError
-from vjepa_ros.forecast import Imagination, SeenWindow
-from vjepa_ros.node_config import NodeConfig
+from vjepa_ros.forecast.forecaster import Imagination, SeenWindow
 from vjepa_ros.probe.pairs import Pair
-from vjepa_ros.stream.config import StreamConfig
-from vjepa_ros.stream.states import StateModel
 
 _POSE_UNITS = ("m", "m", "m", "rad", "rad", "rad", "0..1")
 _JOINT_UNITS = {"position": "rad or m", "velocity": "rad/s or m/s", "effort": "Nm or N"}

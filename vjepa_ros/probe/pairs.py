@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.config import require
-from vjepa_ros.stream.config import StreamConfig
-from vjepa_ros.stream.states import KINDS
+from vjepa_ros.config.checks import require
+from vjepa_ros.config.state_model import KINDS
+from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.stream.window import Window
 
 

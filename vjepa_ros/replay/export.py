@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from vjepa_ros import outputs
+from vjepa_ros import files
 from vjepa_ros.errors import BagError
-from vjepa_ros.forecast import Imagined
+from vjepa_ros.forecast.forecaster import Imagined
 from vjepa_ros.stream.window import Window
 
 INDEX = "index.json"
@@ -117,7 +117,7 @@ class Exporter:
         file = f"shard-{len(self._shards):05d}.safetensors"
         # Not by safetensors itself, whose own errors do not say whether the disk is full.
         data = save(tensors, metadata={"format": "np"})
-        with outputs.naming(self._folder / file):
+        with files.naming(self._folder / file):
             (self._folder / file).write_bytes(data)
         self._shards.append({"file": file, "windows": len(self._rows), "frames": len(self._frames)})
         self._clear()
@@ -132,7 +132,7 @@ class Exporter:
             "shards": self._shards,
             "latent_info": self._info,
         }
-        with outputs.naming(self._folder / INDEX):
+        with files.naming(self._folder / INDEX):
             (self._folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,7 +1,8 @@
 """One recording on its way through the node's own stream and engine: message -> windows -> latents -> files.
 
 The model computes in a thread of its own while the next messages are read and decoded. It knows neither where a
-recording comes from nor when its files are whole (:mod:`vjepa_ros.replay.offline` does), and no clock but for timings.
+recording comes from nor when its files are whole (:mod:`vjepa_ros.replay.replaying` does), and no clock but for
+timings.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vjepa_ros import info, outputs
-from vjepa_ros.bag import LatentBag, Recorded
-from vjepa_ros.config import S_TO_NS
+from vjepa_ros import files
 from vjepa_ros.errors import EngineError
-from vjepa_ros.forecast import Imagination, Imagined
+from vjepa_ros.forecast import info
+from vjepa_ros.forecast.forecaster import Imagination, Imagined
+from vjepa_ros.forecast.prediction_error import PredictionErrors
 from vjepa_ros.latents import Latents, window_values
-from vjepa_ros.prediction_error import PredictionErrors
-from vjepa_ros.replay import feed
+from vjepa_ros.recordings import feed
+from vjepa_ros.recordings.bag import LatentBag, Recorded
 from vjepa_ros.replay.digest import Digest
 from vjepa_ros.stream.intake import Decode
 from vjepa_ros.stream.window import Window
+from vjepa_ros.units import S_TO_NS
 
 _MS_PER_S = 1e3
 _DUMPED = ("epoch", "frame_stamps", "step_stamps", "actions", "states")
@@ -53,11 +55,11 @@ class _Dump:
     def add(self, values: Mapping[str, Any]) -> None:
         ahead = _DUMPED_AHEAD if values["future_actions"] else ()
         line = {name: values[name] for name in (*_DUMPED, *ahead)}
-        with outputs.naming(self._path):
+        with files.naming(self._path):
             self._file.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
-        with outputs.naming(self._path):
+        with files.naming(self._path):
             self._file.close()
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from vjepa_ros.prediction_error import Summary
+from vjepa_ros.forecast.prediction_error import Summary
+from vjepa_ros.ros.candidates import Questions
 from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.messages import status_message
-from vjepa_ros.ros.questions import Questions
 from vjepa_ros.ros.timing import CallbackTimes
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.worker import Worker

@@ -21,23 +21,25 @@ from std_msgs.msg import Float32, Float32MultiArray, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from vjepa_ros import devices, info
-from vjepa_ros.config import to_ns
+from vjepa_ros import devices
+from vjepa_ros.config.node import NodeConfig, resolve
+from vjepa_ros.config.table import check, effective
 from vjepa_ros.errors import ConfigError, EngineError
-from vjepa_ros.forecast import Imagination, Imagined, load_model
-from vjepa_ros.node_config import NodeConfig, resolve
-from vjepa_ros.parameters import check, effective
-from vjepa_ros.prediction_error import PredictionErrors
-from vjepa_ros.ros import bridge, parameters, qos
+from vjepa_ros.forecast import info
+from vjepa_ros.forecast.forecaster import Imagination, Imagined, load_model
+from vjepa_ros.forecast.prediction_error import PredictionErrors
+from vjepa_ros.images import bridge
+from vjepa_ros.images.preprocess import Preprocess
+from vjepa_ros.ros import parameters, qos
+from vjepa_ros.ros.candidates import Questions
 from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.diagnostics import Health, Warnings
 from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.messages import diagnostics_message, info_message, latents_message, window_message
-from vjepa_ros.ros.questions import Questions
 from vjepa_ros.ros.timing import CallbackTimes
 from vjepa_ros.stream.intake import Intake
-from vjepa_ros.stream.preprocess import Preprocess
 from vjepa_ros.stream.window import Window
+from vjepa_ros.units import to_ns
 from vjepa_ros.worker import Worker
 
 _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at

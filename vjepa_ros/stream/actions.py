@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.config import to_ns
+from vjepa_ros.config.stream import OnMissing, StreamConfig
+from vjepa_ros.geometry import Vector, pose_delta
 from vjepa_ros.stream.align import Reader, Reading, TrajectoryReader
-from vjepa_ros.stream.config import OnMissing, StreamConfig
-from vjepa_ros.stream.pose import pose_delta
-from vjepa_ros.stream.signal import Signal, Vector
+from vjepa_ros.stream.signal import Signal
+from vjepa_ros.units import to_ns
 
 
 @dataclass(frozen=True)

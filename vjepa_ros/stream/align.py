@@ -10,9 +10,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from vjepa_ros.config import to_ns
-from vjepa_ros.stream.config import Alignment, SignalConfig
-from vjepa_ros.stream.signal import Signal, Vector
+from vjepa_ros.config.stream import Alignment, SignalConfig
+from vjepa_ros.geometry import Vector
+from vjepa_ros.stream.signal import Signal
+from vjepa_ros.units import to_ns
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import InputError, quoted
-from vjepa_ros.stream.config import StreamConfig
+from vjepa_ros.geometry import Vector, euler_angles, quaternion_matrix
+from vjepa_ros.kinematics.forward import Kinematics, load_pinocchio
+from vjepa_ros.kinematics.urdf import read_chain
 from vjepa_ros.stream.joints import JointStates
-from vjepa_ros.stream.kinematics import Kinematics, load_pinocchio
-from vjepa_ros.stream.pose import euler_angles, quaternion_matrix
-from vjepa_ros.stream.signal import Vector
-from vjepa_ros.stream.urdf import read_chain
 
 _NORM_TOLERANCE = 0.01  # of a quaternion: float32 and a few products are far below it, a wrong order of fields above
 

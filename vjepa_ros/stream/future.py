@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vjepa_ros.config.stream import StreamConfig
+from vjepa_ros.geometry import Vector, pose_delta
 from vjepa_ros.stream.actions import StepTimes
 from vjepa_ros.stream.align import Reader, Source, TrajectoryReader
-from vjepa_ros.stream.config import StreamConfig
-from vjepa_ros.stream.pose import pose_delta
-from vjepa_ros.stream.signal import Vector
 
 _HELD: Source = "held"
 

@@ -14,19 +14,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.config import S_TO_NS, to_ns
+from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import InputError, ShapeError
-from vjepa_ros.stream.compressed import decode_compressed
-from vjepa_ros.stream.config import StreamConfig
+from vjepa_ros.geometry import Vector
+from vjepa_ros.images.compressed import decode_compressed
+from vjepa_ros.images.preprocess import Preprocess
+from vjepa_ros.images.raw import decode_raw
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.end_effector import EndEffector
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.joints import COMMANDS, JointStates
-from vjepa_ros.stream.preprocess import Preprocess
-from vjepa_ros.stream.raw import decode_raw
-from vjepa_ros.stream.signal import Vector
 from vjepa_ros.stream.skew import SkewEstimate
 from vjepa_ros.stream.window import Window, WindowStream
+from vjepa_ros.units import S_TO_NS, to_ns
 
 NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
 _SAME_TICK_NS = 1_000_000  # so many messages without a stamp, 1 ns apart, may come within one tick of a clock
@@ -78,7 +78,7 @@ class Intake:
 
     @property
     def take(self) -> dict[str, Take]:
-        """What takes the messages of each topic of :data:`vjepa_ros.stream.config.INPUTS`."""
+        """What takes the messages of each topic of :data:`vjepa_ros.config.stream.INPUTS`."""
         return {
             "robot_description": self.robot_description, "joint_states": self.joint_state,
             "joint_commands": self.joint_command, "end_effector_pose": self.end_effector_pose,

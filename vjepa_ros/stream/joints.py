@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from vjepa_ros.config import S_TO_NS
+from vjepa_ros.config.stream import SignalConfig
 from vjepa_ros.errors import InputError, listed, quoted
-from vjepa_ros.stream.config import SignalConfig
-from vjepa_ros.stream.signal import Vector
+from vjepa_ros.geometry import Vector
+from vjepa_ros.units import S_TO_NS
 
 _MOST_SHOWN = 10  # numbers or joints in a message that says what is wrong
 _POINT_FIELDS = {"position": "positions", "velocity": "velocities", "effort": "effort"}  # as trajectories call them

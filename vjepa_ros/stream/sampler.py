@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
-from vjepa_ros.config import S_TO_NS
+from vjepa_ros.units import S_TO_NS
 
 
 class Stamped(Protocol):

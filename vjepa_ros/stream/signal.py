@@ -8,9 +8,9 @@ from __future__ import annotations
 from bisect import bisect_right
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
+from vjepa_ros.geometry import Vector
+
 Stamped = tuple[int, Vector]  # stamp in ns, value
 
 _OPEN = 2**63  # later than any stamp

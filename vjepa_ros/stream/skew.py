@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
-from vjepa_ros.config import S_TO_NS
+from vjepa_ros.units import S_TO_NS
 
 _STEADY_NS = 100_000_000  # delays whose median moves by more than this while they are collected tell nothing
 _MESSAGES = 31  # of each stream; odd, so that the median is one of them

@@ -10,15 +10,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from vjepa_ros.config import to_ns
+from vjepa_ros.config.stream import StreamConfig
+from vjepa_ros.geometry import Vector
 from vjepa_ros.stream.actions import Steps, StepTimes, read_actions, read_states
 from vjepa_ros.stream.align import PoseReader, Reader, SampleReader, TrajectoryReader
-from vjepa_ros.stream.config import StreamConfig
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.future import Future, read_future
 from vjepa_ros.stream.sampler import Order, Sampler
-from vjepa_ros.stream.signal import Signal, Vector
+from vjepa_ros.stream.signal import Signal
+from vjepa_ros.units import to_ns
 
 
 @dataclass(frozen=True)

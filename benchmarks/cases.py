@@ -1,0 +1,180 @@
+"""The works that are timed: for each one our way, the public way, the same weights and inputs, and its shapes.
+
+A case is described here and built when it is its turn; how it is measured stands in :mod:`benchmarks.measure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from support import public_code
+from support.agreement import CHAINED_TOLERANCE, FOLDED_TOLERANCE, TOLERANCE
+from torch import Tensor
+
+from benchmarks.setups import (
+    TOY_CANDIDATES,
+    Settings,
+    Setup,
+    drawn_weights,
+    noise,
+    normal,
+    public_encoder,
+    public_predictor,
+)
+from benchmarks.shapes import encoder_shapes, predict_shapes, rollout_shapes
+from vjepa_ros.config.presets import load_preset
+from vjepa_ros.config.state_model import StateModel
+from vjepa_ros.engine import WorldModel
+from vjepa_ros.model.grid import Grid
+
+RELEASED = "vjepa2_ac_vitg"
+"""The preset of the released size."""
+
+TRANSFORMERS, PUBLIC = "transformers", "public code"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A work that is timed.
+
+    Attributes:
+        name: to ask for it.
+        what: in words.
+        aims: ratios to the reference that this project is after, per dtype, on a CPU with two cores.
+        build: makes it.
+        worst: how far a single value may be from the reference's in float32.
+    """
+
+    name: str
+    what: str
+    aims: Mapping[str, float]
+    build: Callable[[Settings, Path], Setup]
+    worst: float = TOLERANCE
+
+
+def window(settings: Settings, folder: Path, **sizes: Any) -> Setup:
+    """A whole window through the encoder, as one video."""
+    config = settings.config("encoder", encoding="clip", **sizes)
+    clip = noise(settings, 1, 3, config.num_frames, *config.image_size)
+    drawn = drawn_weights(config)
+    public = public_encoder(config, settings, drawn["encoder"])
+    references = {PUBLIC: lambda: public_code.run(public, clip)}
+    if config.image_size[0] == config.image_size[1]:
+        other = public_code.transformers_encoder(config, drawn["encoder"]).to(settings.device)
+        references[TRANSFORMERS] = lambda: public_code.run(other, clip)
+    shapes = encoder_shapes(config, 1, Grid.of(config).tokens)
+    return Setup(
+        config, settings, folder, lambda wm: lambda: wm.encode(clip, normalize=False), references, shapes, drawn
+    )
+
+
+def frame(settings: Settings, folder: Path) -> Setup:
+    """A frame that is repeated and encoded alone."""
+    config = settings.config("encoder", encoding="frame_repeat", num_frames=2)
+    clip = noise(settings, 1, 3, 1, *config.image_size)
+    drawn = drawn_weights(config)
+    public = public_encoder(config, settings, drawn["encoder"])
+    repeated = clip.repeat(1, 1, config.tubelet_size, 1, 1)
+    other = public_code.transformers_encoder(config, drawn["encoder"]).to(settings.device)
+    references = {
+        PUBLIC: lambda: public_code.run(public, repeated),
+        TRANSFORMERS: lambda: public_code.run(other, repeated),
+    }
+    shapes = encoder_shapes(config, 1, Grid.of(config).tokens_per_step)
+    return Setup(
+        config, settings, folder, lambda wm: lambda: wm.encode(clip, normalize=False), references, shapes, drawn
+    )
+
+
+def next_window(settings: Settings, folder: Path) -> Setup:
+    """The newest of 16 frames that are encoded alone, the others' latents being there; the public way encodes all."""
+    config = settings.config("encoder", encoding="frame_repeat", num_frames=16)
+    clip = noise(settings, 1, 3, config.num_frames, *config.image_size)
+    drawn = drawn_weights(config)
+    public = public_encoder(config, settings, drawn["encoder"])
+    frames = clip[0].transpose(0, 1)[:, :, None]  # (N, 3, 1, H, W)
+    repeated = frames.repeat(1, 1, config.tubelet_size, 1, 1)
+
+    def ours(world_model: WorldModel) -> Callable[[], Tensor]:
+        kept = world_model.encode(clip[:, :, :-1])
+        return lambda: torch.cat([kept, world_model.encode(clip[:, :, -1:])], dim=1)
+
+    references = {PUBLIC: lambda: normal(public_code.run(public, repeated).flatten(0, 1)[None])}
+    shapes = encoder_shapes(config, 1, Grid.of(config).tokens_per_step)
+    return Setup(config, settings, folder, ours, references, shapes, drawn)
+
+
+def predict(settings: Settings, folder: Path, preset: str = "", **sizes: Any) -> Setup:
+    """Each step's successor, for all steps of a window."""
+    config = settings.config("predictor", preset, **sizes)
+    steps = Grid.of(config).steps
+    context = normal(noise(settings, 1, Grid.of(config).tokens, config.encoder_dim))
+    actions = noise(settings, 1, steps, config.action_dim)
+    states = noise(settings, 1, steps, config.state_dim, seed=8)
+    drawn = drawn_weights(config)
+    public = public_predictor(config, settings, drawn["predictor"])
+    references = {PUBLIC: lambda: normal(public_code.run(public, context, actions, states))}
+    shapes = predict_shapes(config, 1)
+    return Setup(
+        config, settings, folder, lambda wm: lambda: wm.predict(context, actions, states), references, shapes, drawn
+    )
+
+
+def rollout(settings: Settings, folder: Path, *, candidates: int, observed: int, horizon: int) -> Setup:
+    """``horizon`` steps ahead for each of ``candidates`` action sequences, after ``observed`` steps."""
+    config = settings.config("predictor")
+    candidates = min(candidates, TOY_CANDIDATES) if settings.toy else candidates
+    size = Grid.of(config).tokens_per_step
+    context = normal(noise(settings, 1, observed * size, config.encoder_dim))
+    past = noise(settings, 1, observed - 1, config.action_dim)
+    states = noise(settings, 1, observed, config.state_dim, seed=8)
+    future = noise(settings, candidates, horizon, config.action_dim, seed=9)
+    drawn = drawn_weights(config)
+    public = public_predictor(config, settings, drawn["predictor"])
+    # The states are given to the public way: its own update, a loop in Python over candidates, is not timed.
+    advance = StateModel.of_convention(load_preset(config.preset), config.action_dim, config.state_dim)
+    ahead = torch.from_numpy(
+        advance.unroll(states[0, -1:].cpu().double().numpy(), future[:, :-1].cpu().double().numpy())
+    )
+    all_states = torch.cat([states.expand(candidates, -1, -1), ahead.to(states)], dim=1)  # (K, t+H-1, S)
+    all_actions = torch.cat([past.expand(candidates, -1, -1), future], dim=1)  # (K, t+H-1, A)
+
+    def recompute() -> Tensor:
+        """As the public planner does it: every step predicted from all before it, which are computed again."""
+        latents = context.expand(candidates, -1, -1)
+        for stop in range(observed, observed + horizon):
+            predicted = public_code.run(public, latents, all_actions[:, :stop], all_states[:, :stop])
+            latents = torch.cat([latents, normal(predicted[:, -size:])], dim=1)
+        return latents[:, observed * size :].reshape(candidates, horizon, size, -1)
+
+    return Setup(
+        config,
+        settings,
+        folder,
+        lambda wm: lambda: wm.rollout(context, past, states, future),
+        {PUBLIC: recompute},
+        rollout_shapes(config, candidates, observed, horizon),
+        drawn,
+    )
+
+
+CASES = (
+    Case("encoder", "encoder, one window", {"float32": 0.72, "bfloat16": 0.75}, window),
+    Case("frame", "one frame in frame_repeat", {"float32": 0.68, "bfloat16": 0.75}, frame, FOLDED_TOLERANCE),
+    Case("predictor", "AC predictor, 8 steps", {"float32": 0.57, "bfloat16": 0.55}, predict),
+    Case("predictor-released", "AC predictor, 8 steps, released size", {"float32": 0.64, "bfloat16": 0.68},
+         partial(predict, preset=RELEASED)),
+    Case("rollout-5x16", "rollout of 5 steps, 16 candidates", {"float32": 0.19, "bfloat16": 0.17},
+         partial(rollout, candidates=16, observed=1, horizon=5), CHAINED_TOLERANCE),
+    Case("rollout-2x32", "rollout of 2 steps, 32 candidates", {"float32": 0.46, "bfloat16": 0.32},
+         partial(rollout, candidates=32, observed=1, horizon=2), CHAINED_TOLERANCE),
+    Case("rollout-history", "2 steps, 32 candidates, after 6 executed steps", {"float32": 0.15, "bfloat16": 0.15},
+         partial(rollout, candidates=32, observed=6, horizon=2), CHAINED_TOLERANCE),
+    Case("next-window", "next of 16 frames in frame_repeat, against all 16", {"float32": 0.08, "bfloat16": 0.08},
+         next_window, FOLDED_TOLERANCE),
+)  # fmt: skip

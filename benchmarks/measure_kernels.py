@@ -1,0 +1,154 @@
+"""Measures the choices inside of the fast path against each other, on the CPU: python -m docs.measure_kernels [THREADS]
+
+The figures of docs/performance.md, "What helped". Works of one table run in turns; figures are medians in ms.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.timing import Work, interleaved, medians
+from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.config.presets import model_config
+from vjepa_ros.model.encoder import PatchEmbed
+from vjepa_ros.model.fast.kernels import Linear, PackedLinear, PublicLinear, attention_by_products, fused_attention
+from vjepa_ros.model.fast.layers import HalvesRope
+from vjepa_ros.model.grid import Grid
+from vjepa_ros.model.predictor import frame_causal_mask
+from vjepa_ros.model.rope import Rope, rotate, token_positions
+
+ROUNDS, BUDGET_S = 15, 20.0
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+def noise(*shape: int, dtype: torch.dtype) -> Tensor:
+    """Standard normal numbers."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+def show(what: str, dtype: torch.dtype, works: dict[str, Work]) -> None:
+    """Time works against each other and print a line."""
+    for work in works.values():
+        work()
+    found = medians(interleaved(works, ROUNDS, BUDGET_S))
+    first = next(iter(found.values()))
+    figures = ", ".join(f"{name} {median:.2f} ({median / first:.2f})" for name, median in found.items())
+    print(f"{what}, {str(dtype).removeprefix('torch.')}: {figures}", flush=True)
+
+
+def gelu_after(linear: Linear, x: Tensor) -> Tensor:
+    """Two operators where one would do."""
+    return F.gelu(linear(x))
+
+
+def sum_after(linear: Linear, x: Tensor, add: Tensor) -> Tensor:
+    """Two operators where one would do."""
+    return linear(x) + add
+
+
+def linear_layers(dtype: torch.dtype) -> None:
+    """An MLP's two layers, with what stands around them."""
+    for rows, dim in ((1568, 1024), (1584, 384), (198, 384)):
+        x, hidden = noise(rows, dim, dtype=dtype), noise(rows, 4 * dim, dtype=dtype)
+        up, down = noise(4 * dim, dim, dtype=dtype) / 30, noise(dim, 4 * dim, dtype=dtype) / 60
+        wide, narrow = noise(4 * dim, dtype=dtype), noise(dim, dtype=dtype)
+        public = PublicLinear(up, wide), PublicLinear(down, narrow)
+        packed = PackedLinear(up, wide), PackedLinear(down, narrow)
+        gelu: dict[str, Work] = {
+            "F.linear": partial(public[0], x, gelu=True),
+            "packed, then GELU": partial(gelu_after, packed[0], x),
+            "packed with it": partial(packed[0], x, gelu=True),
+        }
+        show(f"{rows}x{dim} to {4 * dim} and GELU", dtype, gelu)
+        total: dict[str, Work] = {
+            "F.linear": partial(public[1], hidden, add=x),
+            "packed, then sum": partial(sum_after, packed[1], hidden, x),
+            "packed with it": partial(packed[1], hidden, add=x),
+        }
+        show(f"{rows}x{4 * dim} to {dim} and sum", dtype, total)
+
+
+def softmax_of_powers(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention by products of one head at a time, exponentials as powers of two; the scale of q has log2(e) in it."""
+    heads = []
+    for q, k, v in zip(query[0], key[0], value[0], strict=True):
+        scores = q @ k.T
+        weights = scores.sub_(scores.amax(-1, keepdim=True)).exp2_()
+        heads.append((weights @ v) / weights.sum(-1, keepdim=True))
+    return torch.stack(heads)
+
+
+def attention(dtype: torch.dtype) -> None:
+    """Full attention of the encoder; of one step of a predictor to all; of eight steps, with a mask and without."""
+    for heads, rows, columns, channels in ((16, 1568, 1568, 64), (12, 198, 1584, 32), (12, 198, 198, 32)):
+        q, k, v = (noise(1, heads, n, channels, dtype=dtype) / 3 for n in (rows, columns, columns))
+        works: dict[str, Work] = {
+            "fused": partial(fused_attention, q, k, v),
+            "products": partial(attention_by_products, q, k, v),
+            "products, powers of two": partial(softmax_of_powers, q, k, v),
+        }
+        show(f"attention {heads}x{rows} to {columns}, {channels} channels", dtype, works)
+    size, steps = 198, 8
+    q, k, v = (noise(1, 12, steps * size, 32, dtype=dtype) / 3 for _ in range(3))
+    mask = frame_causal_mask(steps, size)
+
+    def by_steps() -> list[Tensor]:
+        ends = [size * (step + 1) for step in range(steps)]
+        return [fused_attention(q[:, :, end - size : end], k[:, :, :end], v[:, :, :end]) for end in ends]
+
+    masked: dict[str, Work] = {
+        "with a mask": lambda: F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0),
+        "step by step": by_steps,
+    }
+    show("frame-causal attention of 8 steps", dtype, masked)
+
+
+def positions(config: ModelConfig, dtype: torch.dtype) -> None:
+    """RoPE on pairs of channels, and on halves."""
+    heads, channels = config.encoder_heads, config.encoder_dim // config.encoder_heads
+    grid = Grid.of(config)
+    rope = Rope(token_positions(grid), channels)
+    halves = HalvesRope(rope, channels)
+    qkv = noise(1, grid.tokens, 3, heads, channels, dtype=dtype).permute(2, 0, 3, 1, 4)
+    works: dict[str, Work] = {
+        "pairs": lambda: (rotate(qkv[0], rope(grid.tokens)), rotate(qkv[1], rope(grid.tokens))),
+        "halves": lambda: halves.turn(qkv[:2], 0),
+    }
+    show(f"RoPE of {grid.tokens} tokens", dtype, works)
+
+
+def patches(config: ModelConfig, dtype: torch.dtype) -> None:
+    """The patches' projection as a convolution, and as a matrix product."""
+    embed = PatchEmbed(config.encoder_dim, config.tubelet_size, config.patch_size).to(dtype).requires_grad_(False)
+    bias = embed.proj.bias
+    assert bias is not None
+    packed = PackedLinear(embed.proj.weight.flatten(1), bias)
+    clip = noise(1, 3, config.num_frames, *config.image_size, dtype=dtype)
+    size, (steps, rows, cols) = config.patch_size, Grid.of(config).shape
+
+    def product() -> Tensor:
+        cubes = clip.reshape(1, 3, steps, config.tubelet_size, rows, size, cols, size)
+        return packed(cubes.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(steps * rows * cols, -1))
+
+    show("patches of a window", dtype, {"convolution": lambda: embed(clip), "product": product})
+
+
+def main(threads: str = "1") -> None:
+    """Print all figures."""
+    torch.set_num_threads(int(threads))
+    config = model_config("vitl")
+    with torch.inference_mode():
+        for dtype in DTYPES:
+            linear_layers(dtype)
+            attention(dtype)
+            positions(config, dtype)
+            patches(config, dtype)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,138 @@
+"""What every case of the benchmark is built of: sizes, weights, inputs, our engine and the public models.
+
+Both sides get the same weights: ours by a file, as any user of the engine does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from support import public_code
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.shapes import Shape
+from vjepa_ros import engine
+from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.config.presets import MODEL_PARAMETERS, model_config
+from vjepa_ros.engine import WorldModel
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.weights.file import write_safetensors
+
+TOY = {
+    "image_size": 64, "encoder_dim": 96, "encoder_heads": 2, "mlp_ratio": 4.0,
+    "predictor_dim": 96, "predictor_heads": 3,
+}  # fmt: skip
+TOY_CANDIDATES = 2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for all cases of a run.
+
+    Attributes:
+        preset: whose sizes are measured.
+        device: where.
+        layers: of encoder and predictor; None for all that the preset has.
+        toy: tiny sizes and few candidates: all is run, and no figure means anything.
+        fast: the fast path of the engine; False for the plain one.
+    """
+
+    preset: str
+    device: torch.device
+    layers: int | None
+    toy: bool = False
+    fast: bool = True
+
+    def config(self, part: str, preset: str = "", **sizes: Any) -> ModelConfig:
+        """The sizes of a case that measures ``part``, ``encoder`` or ``predictor``; the other part has one layer."""
+        preset = preset or self.preset
+        depth = f"{part}_depth"
+        values = {"encoder_depth": 1, "predictor_depth": 1, depth: getattr(model_config(preset), depth)}
+        if self.layers is not None:
+            values[depth] = min(self.layers, values[depth])
+        values |= {**(TOY if self.toy else {}), **sizes}
+        return model_config(preset, **values)
+
+
+class Setup:
+    """One case, ready to be run.
+
+    Args:
+        config: the sizes.
+        settings: of the run.
+        folder: for the weights' file.
+        ours: makes of a world model what is timed.
+        references: what it is compared with, by name, in float32; the first one's output is what ours must agree with.
+        shapes: the bare work.
+        weights: by part; both are written for the engine, which always has both.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        settings: Settings,
+        folder: Path,
+        ours: Callable[[WorldModel], Callable[[], Tensor]],
+        references: Mapping[str, Callable[[], Tensor]],
+        shapes: list[Shape],
+        weights: Mapping[str, Mapping[str, Tensor]],
+    ) -> None:
+        self.config, self.references, self.shapes = config, references, shapes
+        self._settings, self._make = settings, ours
+        self._file = folder / "weights.safetensors"
+        write_safetensors(self._file, weights)
+
+    def ours(self, dtype: str) -> Callable[[], Tensor]:
+        """This package's engine in a dtype, with the references' weights."""
+        sizes = {name: getattr(self.config, name) for name in MODEL_PARAMETERS}
+        world_model = engine.load(
+            self.config.preset,
+            fast=self._settings.fast,
+            checkpoint=str(self._file),
+            device=str(self._settings.device),
+            dtype=dtype,
+            compile_graphs=self._settings.fast,
+            **sizes,
+        )
+        world_model.warm_up()  # on a GPU, what is asked for in the model's own shapes is recorded
+        return self._make(world_model)
+
+
+def drawn_weights(config: ModelConfig) -> dict[str, dict[str, Tensor]]:
+    """Random weights of encoder and predictor, float32 on the CPU."""
+    with public_code.without_memory():
+        parts: dict[str, nn.Module] = {"encoder": Encoder(config), "predictor": Predictor(config)}
+    return {part: public_code.drawn(module, seed) for seed, (part, module) in enumerate(parts.items())}
+
+
+def noise(settings: Settings, *shape: int, seed: int = 7) -> Tensor:
+    """Standard normal numbers on the device; the same seed gives the same ones on every device."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(settings.device)
+
+
+def normal(latents: Tensor) -> Tensor:
+    """Layer-normalised in float32, as latents are before they go into a predictor and after they come out."""
+    return F.layer_norm(latents.float(), latents.shape[-1:])
+
+
+def public_encoder(config: ModelConfig, settings: Settings, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The public encoder on the device."""
+    with public_code.without_memory():
+        public: nn.Module = public_code.public_encoder(config)
+    public.load_state_dict(weights, strict=True, assign=True)
+    return public.to(settings.device)
+
+
+def public_predictor(config: ModelConfig, settings: Settings, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The public predictor on the device."""
+    public: nn.Module = public_code.public_predictor(config)
+    fit = public.load_state_dict(weights, strict=False, assign=True)
+    # The public predictor has these two even when it does not use them.
+    assert not fit.unexpected_keys and all(name.startswith("extrinsics_encoder.") for name in fit.missing_keys)
+    return public.to(settings.device)

@@ -1,0 +1,282 @@
+"""Load: a robot in another process sends for minutes, and what arrives, how fast and in how much memory is reported.
+
+    tools/run.sh benchmarks/soak.py --seconds 600                                   # 30 Hz 640x480, 500 Hz commands
+    tools/run.sh benchmarks/soak.py --seconds 60 --size 1280x720 --hz 60 --command-hz 1000
+    tools/run.sh benchmarks/soak.py --large 600                                     # 6.4 MB messages at 10 Hz
+
+The figures stand as JSON in the last line. With ``--check`` the exit status says whether they are what they should be.
+It measures the machine that it runs on, and whatever else runs there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image, JointState
+from support.harness import JOINTS, Predictor, Robot, joint_message, stamped
+
+from vjepa_ros import latents
+from vjepa_ros.ros import qos
+
+PROFILE = Path(__file__).resolve().parents[1] / "config" / "fastdds.xml"
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2 and 3
+STREAM, MODEL, TOPICS = (f"/vjepa_predictor: {part}" for part in ("stream", "model", "topics"))
+LARGE_SHAPE = (1, 32, 49, 1024)  # 6.4 MB of float32
+LARGE_HZ = 10.0
+SUBSCRIBED_WITHIN_S = 30.0
+MIN_COMMANDS, MIN_IMAGES, MAX_P99_MS, MAX_GROWTH_MB = 0.99, 0.97, 25.0, 20.0
+MIN_SENT = 0.99  # of seconds times rate: what was not sent is not seen to be lost
+MIN_COMPUTED_HZ = 1.0  # below that, load was not measured beside a model at work
+
+
+def send(seconds: float, width: int, height: int, hz: float, command_hz: float, reliable: bool) -> None:
+    """The robot: frames, commands and states by an absolute timetable; prints what it sent."""
+    rclpy.init()
+    node = rclpy.create_node("load")
+    reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+    images = node.create_publisher(Image, "image", QoSProfile(depth=30 if reliable else 5, reliability=reliability))
+    commands = node.create_publisher(JointState, "joint_commands", QoSProfile(depth=1000))
+    wait_for_subscribers(images, commands)
+    image = Image(height=height, width=width, encoding="rgb8", step=width * 3)
+    image.data.frombytes(os.urandom(width * 3) * height)
+    started_s, sent = time.monotonic(), {"images": 0, "commands": 0}
+    while (now_s := time.monotonic() - started_s) < seconds:
+        if sent["commands"] <= now_s * command_hz:
+            command = joint_message(time.time_ns(), JOINTS, [now_s] * 7)
+            commands.publish(command)
+            sent["commands"] += 1
+        if sent["images"] <= now_s * hz:
+            images.publish(stamped(image, time.time_ns()))
+            sent["images"] += 1
+        next_s = min(sent["commands"] / command_hz, sent["images"] / hz)
+        time.sleep(max(0.0, next_s - (time.monotonic() - started_s)))
+    print(json.dumps(sent), flush=True)
+    time.sleep(1.0)  # the middleware may still have some to hand over
+    node.destroy_node()
+    rclpy.shutdown()
+
+
+def wait_for_subscribers(*publishers: Any) -> None:
+    """Return when each publisher has a subscriber, and a little later: that side must know of it too.
+
+    Raises:
+        SystemExit: naming the topics that nobody has subscribed to in time.
+    """
+    end_s = time.monotonic() + SUBSCRIBED_WITHIN_S
+    while unheard := [publisher.topic for publisher in publishers if not publisher.get_subscription_count()]:
+        if time.monotonic() > end_s:
+            sys.exit(f"nobody has subscribed to {', '.join(unheard)} in {SUBSCRIBED_WITHIN_S:g} s")
+        time.sleep(0.05)
+    time.sleep(0.5)
+
+
+def require_success(sender: Any) -> None:
+    """End here where the sender could not do its part; it has said why."""
+    if sender.returncode != 0:
+        sys.exit(f"the sender ended with {sender.returncode}")
+
+
+def soak(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run node and robot; the figures."""
+    os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(PROFILE)))
+    reliability = "reliable" if arguments.reliable else "best_effort"
+    parameters = {
+        "queue": "latest", "threads": 1, "states.source": "commands",
+        "qos_overrides./image.subscription.reliability": reliability,
+        "qos_overrides./image.subscription.depth": 30 if arguments.reliable else 5,
+    }  # fmt: skip
+    width, height = map(int, arguments.size.split("x"))
+    rclpy.init()
+    with tempfile.TemporaryDirectory() as folder:
+        predictor = Predictor(Path(folder) / "log.txt", parameters)
+        robot = Robot()
+        try:
+            robot.destroy_publisher(robot.images)  # only to be seen to be there
+            assert robot.change_state(1) and robot.change_state(3), predictor.log  # configure, activate
+            shape = [str(value) for value in (arguments.seconds, width, height, arguments.hz, arguments.command_hz)]
+            sender = subprocess.Popen(
+                [sys.executable, __file__, "--send", *shape, str(int(arguments.reliable))], stdout=subprocess.PIPE
+            )
+            figures = _watch(predictor, robot, sender, arguments)
+            assert predictor.stop() == 0, predictor.log
+        finally:
+            predictor.process.kill()
+            robot.executor_.shutdown()
+            robot.destroy_node()
+            rclpy.shutdown()
+    return figures
+
+
+def _watch(predictor: Predictor, robot: Robot, sender: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    memory_mb: list[tuple[float, float]] = []
+    worst_ms: dict[str, float] = {}
+    started_s = time.monotonic()
+    while sender.poll() is None:
+        robot.settle(1.0)
+        memory_mb.append((time.monotonic() - started_s, resident_mb(predictor.process.pid)))
+        for key, value in robot.diagnostics.get(TOPICS, {}).items():
+            if key.startswith("callback_p99_ms") and memory_mb[-1][0] > 10.0:
+                topic = key.split()[1]
+                worst_ms[topic] = max(worst_ms.get(topic, 0.0), float(value))
+        robot.predicted.clear()
+        robot.windows.clear()
+        robot.window_messages.clear()
+    require_success(sender)
+    robot.diagnostics.clear()
+    assert robot.spin(lambda: {STREAM, MODEL, TOPICS} <= robot.diagnostics.keys())
+    robot.settle(2.5)  # the last report comes after the last message
+    sent = json.loads(sender.stdout.read())
+    stream, model = robot.diagnostics[STREAM], robot.diagnostics[MODEL]
+    settled = [megabytes for at_s, megabytes in memory_mb if at_s >= arguments.settle]
+    return {
+        "seconds": arguments.seconds,
+        "hz": arguments.hz,
+        "command_hz": arguments.command_hz,
+        "images_sent": sent["images"],
+        "images_share": round(int(stream["frames"]) / max(1, sent["images"]), 5),
+        "commands_sent": sent["commands"],
+        "commands_share": round(int(stream["commands"]) / max(1, sent["commands"]), 5),
+        "callback_p99_ms": {topic: round(ms, 2) for topic, ms in worst_ms.items()},
+        "windows": int(stream["windows"]),
+        "computed": int(model["done"]),
+        "superseded": int(model["superseded"]),
+        "compute_ms": float(model["compute_ms"]),
+        "memory_mb": round(memory_mb[-1][1], 1),
+        "memory_growth_mb": round(statistics.median(settled[-5:]) - statistics.median(settled[:5]), 2),
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process that is its own, in MB: shared memory of the middleware counts when it is first touched."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.split("RssAnon:")[1].split()[0]) / 1e3
+
+
+def send_large(count: int) -> None:
+    """Latent messages of 6.4 MB, as the node publishes them."""
+    import numpy as np
+
+    rclpy.init()
+    node = rclpy.create_node("large")
+    publisher = node.create_publisher(Image, "large_latents", qos.LATENTS())
+    wait_for_subscribers(publisher)
+    values = np.random.default_rng(0).standard_normal(LARGE_SHAPE, np.float32)
+    started_s = time.monotonic()
+    for number in range(count):
+        values[0, 0, 0, 0] = values[-1, -1, -1, -1] = number
+        publisher.publish(latents.write(Image(), latents.Latents(values, number + 1, "camera")))
+        time.sleep(max(0.0, started_s + (number + 1) / LARGE_HZ - time.monotonic()))
+    print(json.dumps({"segment_mb": segment_mb()}), flush=True)
+    time.sleep(2.0)
+    node.destroy_node()
+    rclpy.shutdown()
+
+
+def segment_mb() -> float:
+    """The largest piece of the middleware's shared memory that this process has mapped, in MB."""
+    sizes = [0]
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+        if "/dev/shm/fast" in line:
+            first, _, end = line.split()[0].partition("-")
+            sizes.append(int(end, 16) - int(first, 16))
+    return round(max(sizes) / 1e6, 1)
+
+
+def large(count: int, with_profile: bool) -> dict[str, Any]:
+    """Receive large messages from another process; how many came whole."""
+    import numpy as np
+
+    if with_profile:
+        os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(PROFILE)))
+    rclpy.init()
+    node = rclpy.create_node("planner")
+    numbers: list[int] = []
+
+    def take(message: Image) -> None:
+        values = np.frombuffer(message.data, np.float32)
+        if values[0] == values[-1] == message.header.stamp.nanosec - 1:
+            numbers.append(int(values[0]))
+
+    node.create_subscription(Image, "large_latents", take, QoSProfile(depth=10))
+    sender = subprocess.Popen([sys.executable, __file__, "--send-large", str(count)], stdout=subprocess.PIPE)
+    while sender.poll() is None:
+        rclpy.spin_once(node, timeout_sec=0.1)
+    require_success(sender)
+    assert sender.stdout is not None
+    own_mb = segment_mb()
+    node.destroy_node()
+    rclpy.shutdown()
+    return {
+        "sent": count,
+        "lost": count - len(set(numbers)),
+        "megabytes": round(math.prod(LARGE_SHAPE) * 4 / 1e6, 2),
+        "segment_mb": own_mb,
+        "sender": json.loads(sender.stdout.read()),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--settle", type=float, default=60.0, help="memory counts from here on, in seconds")
+    parser.add_argument("--size", default="640x480")
+    parser.add_argument("--hz", type=float, default=30.0)
+    parser.add_argument("--command-hz", type=float, default=500.0)
+    parser.add_argument("--reliable", action="store_true", help="images too, instead of best effort as by default")
+    parser.add_argument("--large", type=int, help="send so many latent messages of 6.4 MB instead")
+    parser.add_argument(
+        "--without-profile", action="store_true", help="of Fast DDS, with --large: to see the difference"
+    )
+    parser.add_argument("--check", action="store_true", help="fail where a figure is not what it should be")
+    parser.add_argument("--send", nargs=6, help=argparse.SUPPRESS)
+    parser.add_argument("--send-large", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.send:
+        seconds, width, height, hz, command_hz, reliable = arguments.send
+        send(float(seconds), int(width), int(height), float(hz), float(command_hz), bool(int(reliable)))
+        return 0
+    if arguments.send_large:
+        send_large(arguments.send_large)
+        return 0
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    figures = large(arguments.large, not arguments.without_profile) if arguments.large else soak(arguments)
+    print(json.dumps(figures), flush=True)
+    return 1 if arguments.check and failures(figures) else 0
+
+
+def failures(figures: dict[str, Any]) -> list[str]:
+    """The figures that are not as they should be, by name; printed."""
+    if "lost" in figures:
+        limits = [("lost", figures["lost"] == 0)]
+    else:
+        seconds, slowest_ms = figures["seconds"], figures["callback_p99_ms"]
+        limits = [
+            ("images_sent", figures["images_sent"] >= MIN_SENT * seconds * figures["hz"]),
+            ("commands_sent", figures["commands_sent"] >= MIN_SENT * seconds * figures["command_hz"]),
+            ("commands_share", figures["commands_share"] >= MIN_COMMANDS),
+            ("images_share", figures["images_share"] >= MIN_IMAGES),
+            ("computed", figures["computed"] >= MIN_COMPUTED_HZ * seconds),
+            ("callback_p99_ms", len(slowest_ms) == 2 and max(slowest_ms.values()) <= MAX_P99_MS),
+            ("memory_growth_mb", figures["memory_growth_mb"] < MAX_GROWTH_MB),
+        ]
+    failed = [name for name, holds in limits if not holds]
+    for name in failed:
+        print(f"{name}: {figures[name]} is not as it should be", file=sys.stderr)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

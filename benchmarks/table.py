@@ -1,0 +1,147 @@
+"""The figures as a table for the terminal, as Markdown for the docs, and as one line of JSON for programs.
+
+It knows no more than the figures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from benchmarks.measure import Line
+from vjepa_ros.errors import ConfigError
+
+BEGIN, END = "<!-- results: written by vjepa_bench --markdown -->", "<!-- end of the results -->"
+
+HEAD = ("work", "dtype", "ours ms", "reference ms", "ratio", "bound", "aim", "max. diff.", "mean diff.", "agrees",
+        "MB, reference")  # fmt: skip
+
+
+def cells(line: Line) -> tuple[str, ...]:
+    """One row, as HEAD names the columns."""
+    agrees = line.agreement
+    return (
+        line.what,
+        line.dtype,
+        f"{line.ours_ms:.1f}",
+        f"{line.references_ms[line.reference]:.1f} {line.reference}",
+        f"{line.ratio:.2f}",
+        f"{line.bound_ratio:.2f}",
+        "" if line.aim is None else f"{line.aim:.2f}",
+        f"{agrees.maximum:.1e}",
+        f"{agrees.mean:.1e}",
+        "yes" if agrees.holds else f"NO ({agrees.maximum_allowed:.1e}, {agrees.mean_allowed:.1e} allowed)",
+        f"{line.ours_peak_mb:.0f}, {line.reference_peak_mb:.0f}",
+    )
+
+
+def terminal(lines: Sequence[Line], settings: Mapping[str, Any]) -> Table:
+    """For people at a terminal."""
+    table = Table(title=f"ours / reference: {describe(settings)}", caption=caption())
+    for name in HEAD:
+        left = name in ("work", "dtype")
+        table.add_column(name, justify="left" if left else "right", no_wrap=not left)
+    for line in lines:
+        table.add_row(*cells(line), style=None if line.agreement.holds else "bold red")
+    return table
+
+
+def caption() -> str:
+    """What the columns are."""
+    return (
+        "ms: medians. ratio and bound: ours and the bare matrix products and attentions, over the reference. "
+        "MB: memory at the peak of a run, on top of weights and inputs."
+    )
+
+
+def node_table(figures: Sequence[Mapping[str, Any]]) -> Table:
+    """What was measured around the model, for people at a terminal."""
+    table = Table(title="around the model")
+    for name in ("what", "measured", "goal", "from"):
+        table.add_column(name)
+    for figure in figures:
+        table.add_row(*node_cells(figure))
+    return table
+
+
+def node_cells(figure: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """What, its value, its goal, and what the figures came from."""
+    unit = figure["unit"]
+    detail = ", ".join(f"{key} {value:g}" for key, value in figure["from"].items())
+    goal = "" if figure["goal"] is None else f"at most {figure['goal']:.3g} {unit}"
+    return figure["what"], f"{figure['value']:.3g} {unit}", goal, detail
+
+
+def markdown(lines: Sequence[Line], figures: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
+    """Both tables for a page of the docs."""
+    text = [f"Measured with {describe(settings)}."]
+    if lines:
+        text += ["", *_rows(HEAD, map(cells, lines))]
+    if figures:
+        text += ["", *_rows(("around the model", "measured", "goal", "from"), map(node_cells, figures))]
+    return "\n".join(text)
+
+
+def _rows(head: Sequence[str], rows: Any) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def write_markdown(page: Path, text: str, picture: str) -> None:
+    """Replace what stands between the two marks of a page.
+
+    Args:
+        page: the page.
+        text: what to put there.
+        picture: a file that is shown below it, where there is one of this name beside the page.
+
+    Raises:
+        ConfigError: where the page is not there or has no such marks.
+    """
+    found = page.read_text(encoding="utf-8") if page.is_file() else ""
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    if not pattern.search(found):
+        raise ConfigError("--markdown", f"{page} has no lines {BEGIN!r} and {END!r}")
+    if (page.parent / picture).is_file():
+        text += f"\n\n![time over the size of the work, ours and the reference's]({picture})"
+    page.write_text(pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", found), encoding="utf-8")
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the figures depend on."""
+    cpu = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return {
+        "cpu": cpu[1] if cpu else platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "load_average": os.getloadavg()[0],  # before the run: what else the machine did
+        "torch": torch.__version__,
+    }
+
+
+def describe(settings: Mapping[str, Any]) -> str:
+    """The settings in words."""
+    layers = settings["layers"]
+    depth = "full depth" if layers is None else f"{layers} layer{'s' * (layers > 1)}"
+    where = settings["machine"]
+    sizes = "toy sizes, whose times mean nothing" if settings["toy"] else settings["preset"]
+    path = "" if settings["fast"] else ", the plain path"
+    return (
+        f"{sizes}, {depth}{path}, on {where['device']} ({where['cpu']}, {where['capability']}, "
+        f"threads: {where['threads']}, load average before: {where['load_average']:.1f}), torch {where['torch']}"
+    )
+
+
+def json_line(lines: Sequence[Line], figures: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
+    """Everything, for programs."""
+    rows = [asdict(line) | {"agrees": line.agreement.holds} for line in lines]
+    return json.dumps({**settings, "lines": rows, "node": list(figures)})

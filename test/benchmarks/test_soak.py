@@ -1,0 +1,86 @@
+"""A minute of load, and large messages: the short form of ``make soak``, with images as the node takes them by default.
+
+It judges what was sent, what arrived, that the model computed, and memory. How fast callbacks were it prints and does
+not judge, on purpose: other processes decide that as much as this package, and no test here passes or fails by timing.
+``make soak`` does judge it, on a machine that is left to it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from benchmarks import soak
+
+SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
+SECONDS, SETTLE_S = 60, 20
+# 20 MB in the nine minutes that `make soak` looks at would be 1.5 MB here; the allocator's own steps are as large.
+MAX_GROWTH_MB = 5.0
+
+
+def measured(*arguments: str) -> dict[str, Any]:
+    run = subprocess.run([sys.executable, SOAK, *arguments], capture_output=True, text=True, timeout=280)
+    assert run.returncode == 0, run.stderr
+    figures: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    print(figures)
+    return figures
+
+
+@pytest.mark.timeout(300)
+def test_a_minute_of_images_and_commands_arrives_in_memory_that_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the limits of ``make soak``, all but that of the callbacks' time."""
+    with capsys.disabled():
+        figures = measured("--seconds", str(SECONDS), "--settle", str(SETTLE_S))
+    assert figures["callback_p99_ms"].keys() == {"/image", "/joint_commands"}
+    untimed = {**figures, "callback_p99_ms": dict.fromkeys(figures["callback_p99_ms"], 0.0)}
+    assert soak.failures(untimed) == []
+    assert figures["memory_growth_mb"] < MAX_GROWTH_MB
+
+
+GOOD = {
+    "seconds": 600.0, "hz": 30.0, "command_hz": 500.0, "images_sent": 18_000, "images_share": 0.98,
+    "commands_sent": 300_000, "commands_share": 0.995, "computed": 4_000, "memory_growth_mb": 1.0,
+    "callback_p99_ms": {"/image": 9.0, "/joint_commands": 0.2},
+}  # fmt: skip
+
+
+def test_figures_that_are_as_they_should_be() -> None:
+    assert soak.failures(GOOD) == []
+    assert soak.failures({"lost": 0}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("images_sent", 17_800),
+        ("commands_sent", 296_000),
+        ("images_sent", 0),
+        ("commands_sent", 0),
+        ("images_share", 0.969),
+        ("commands_share", 0.989),
+        ("computed", 0),
+        ("computed", 599),
+        ("callback_p99_ms", {"/image": 25.1, "/joint_commands": 0.2}),
+        ("callback_p99_ms", {}),
+        ("memory_growth_mb", 20.0),
+        ("lost", 1),
+    ],
+)
+def test_a_figure_that_is_missed_fails_by_name(name: str, value: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert soak.failures({**GOOD, name: value}) == [name]
+    assert f"{name}: {value} is not" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(300)
+def test_no_large_message_is_lost_through_the_profile_that_is_shipped() -> None:
+    figures = measured("--large", "30")
+    assert figures["segment_mb"] > 64 and figures["sender"]["segment_mb"] > 64, "the profile has taken effect"
+    assert figures["megabytes"] > 6.4
+    assert (figures["sent"], figures["lost"]) == (30, 0)

@@ -1,0 +1,82 @@
+"""ROS parameter files without ROS: which block is meant for which node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vjepa_ros.config import ros_file
+from vjepa_ros.errors import ConfigError
+
+
+def read(folder: Path, text: str, node: str = "/vjepa_predictor") -> tuple[dict, list[str]]:
+    path = folder / "parameters.yaml"
+    path.write_text(text, encoding="utf-8")
+    return ros_file.read(path, node)
+
+
+@pytest.mark.parametrize("name", ["/**", "vjepa_predictor", "/vjepa_predictor", "/**/vjepa_predictor", "/*"])
+def test_blocks_for_the_node(tmp_path: Path, name: str) -> None:
+    text = f"other: {{ros__parameters: {{hop: 8}}}}\n{name}: {{ros__parameters: {{hop: 4, frame_rate: 4}}}}\n"
+    values, unknown = read(tmp_path, text)
+    assert values == {"hop": 4, "frame_rate": 4.0}
+    assert type(values["frame_rate"]) is float
+    assert unknown == []
+
+
+def test_the_later_block_wins_and_names_may_be_nested(tmp_path: Path) -> None:
+    text = """
+/**: {ros__parameters: {hop: 8, actions: {timeout_s: 2, type: JointTrajectory}, use_sim_time: true}}
+robot1: {vjepa_predictor: {ros__parameters: {hop: 4, view.flip: vertical}}}
+/robot1/*: {ros__parameters: {preset: tiny}}
+"""
+    values, unknown = read(tmp_path, text, "/robot1/vjepa_predictor")
+    assert values == {
+        "hop": 4, "actions.timeout_s": 2.0, "actions.type": "JointTrajectory", "view.flip": "vertical",
+        "preset": "tiny",
+    }  # fmt: skip
+    assert unknown == ["use_sim_time"]
+    assert read(tmp_path, text)[0]["hop"] == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("other: {ros__parameters: {hop: 8}}", "nothing for /vjepa_predictor, only other"),
+        ("hop: 8", "no ros__parameters"),
+        ("", "no ros__parameters"),
+        ("{", "is not YAML"),
+    ],
+)
+def test_a_file_that_is_not_for_the_node_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as refused:
+        read(tmp_path, text)
+    assert "\n" not in str(refused.value)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        ros_file.read(tmp_path / "nowhere.yaml", "/vjepa_predictor")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("frame_rate", "1e1", 10.0),
+        ("frame_rate", "-1", -1.0),
+        ("frame_rate", "ten", "ten"),  # refused later, as in a file
+        ("actions.scale", "[1e-1, 2, .5e+0]", [0.1, 2.0, 0.5]),
+        ("hop", "4", 4),
+        ("hop", "1e1", "1e1"),  # not a whole number to ROS either
+        ("checkpoint", "", ""),
+        ("checkpoint", "1e1", "1e1"),
+        ("checkpoint", "'a b'", "a b"),
+        ("queue", "off", "off"),
+        ("joint_names", "[a, b]", ["a", "b"]),
+    ],
+)
+def test_values_of_a_command_line(name: str, text: str, value: object) -> None:
+    got = ros_file.parsed(name, text)
+    assert got == value and type(got) is type(value)
+
+
+def test_a_number_with_an_exponent_and_no_point_is_one_in_a_file_too(tmp_path: Path) -> None:
+    assert read(tmp_path, "/**: {ros__parameters: {frame_rate: 1e1}}")[0] == {"frame_rate": 10.0}

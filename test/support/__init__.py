@@ -1,0 +1,1 @@
+"""What tests share: small real parts, recordings, the oracle, robots over the middleware, the public code."""

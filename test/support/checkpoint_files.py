@@ -1,0 +1,56 @@
+"""What the tests of checkpoints share: files to read, how they are read, and how they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from support.reference import SMALL_CHECKPOINT, small_config
+from vjepa_ros.errors import CheckpointError
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.weights.checkpoint import read_checkpoint
+from vjepa_ros.weights.values import Weights
+
+ENCODER_PREFIX = "module.backbone."
+
+
+def read(
+    path: str | Path, use_extrinsics: bool = False, predictor_seed: int | None = None, **overrides: object
+) -> Weights:
+    """Read a file into the small model at 64x64 px, or what overrides make of it."""
+    config = small_config(**overrides)
+    with torch.device("meta"):
+        encoder, predictor = Encoder(config), Predictor(config, use_extrinsics)
+    return read_checkpoint(path, encoder, predictor, predictor_seed=predictor_seed)
+
+
+def small_content() -> dict[str, Any]:
+    """What the small checkpoint holds."""
+    content: dict[str, Any] = torch.load(SMALL_CHECKPOINT, weights_only=True)
+    return content
+
+
+def saved(tmp_path: Path, content: object) -> Path:
+    torch.save(content, tmp_path / "weights.pt")
+    return tmp_path / "weights.pt"
+
+
+def saved_safetensors(path: Path, parts: Mapping[str, Mapping[str, torch.Tensor]]) -> Path:
+    tensors = {f"{part}.{name}": tensor for part, of_part in parts.items() for name, tensor in of_part.items()}
+    save_file(tensors, path)
+    return path
+
+
+def refusal(path: str | Path, **overrides: Any) -> str:
+    """The sentence with which a file is refused; it is a single line, and names the file first."""
+    with pytest.raises(CheckpointError) as error:
+        read(path, **overrides)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ") and "\n" not in message
+    return message.removeprefix(f"{path}: ")

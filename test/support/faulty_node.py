@@ -1,0 +1,64 @@
+"""The node with a model that fails on purpose: ``faulty.py FILE``, then ROS arguments; the file says how it fails.
+
+It is read at every attempt, so that a fault can end. The faults: ``once`` and ``always`` raise as a device does that
+runs out of memory; ``nan`` gives values that are not finite in every second window; ``slow`` takes half a second a
+window; ``memory`` has the encoder ask torch's allocator for more memory than there is, in every second window;
+``endless`` computes in torch for four seconds a window; ``none`` is no fault.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from vjepa_ros.errors import EngineError
+from vjepa_ros.forecast.forecaster import Imagination, Imagined
+from vjepa_ros.ros import node
+from vjepa_ros.ros.main import main
+from vjepa_ros.stream.window import Window
+
+FAULT = Path(sys.argv.pop(1))
+
+
+def exhaust_memory(clip: torch.Tensor) -> torch.Tensor:
+    """What the allocator says to this is what it says to a real want of memory."""
+    return torch.empty(2**50, dtype=clip.dtype)
+
+
+class FaultyImagination(Imagination):
+    """Fails as it is told to."""
+
+    attempts = 0
+
+    def __call__(self, window: Window) -> Imagined:
+        """Compute, and fail."""
+        FaultyImagination.attempts += 1
+        fault = FAULT.read_text(encoding="utf-8")
+        if fault == "always" or (fault == "once" and FaultyImagination.attempts == 1):
+            raise EngineError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        if fault == "slow":
+            time.sleep(0.5)
+        whole = self._model.encoder
+        if fault == "memory" and FaultyImagination.attempts % 2:
+            self._model.encoder = exhaust_memory  # type: ignore[assignment]
+        if fault == "endless":
+            print("a long window begins", flush=True)
+            end_s = time.monotonic() + 4.0
+            while time.monotonic() < end_s:
+                torch.mm(torch.ones(1000, 1000), torch.ones(1000, 1000))
+        try:
+            imagined = super().__call__(window)
+        finally:
+            self._model.encoder = whole
+        if fault == "nan" and window.number % 2:
+            imagined.predicted[..., 0] = float("nan")
+            return replace(imagined, finite=False)
+        return imagined
+
+
+node.Imagination = FaultyImagination  # type: ignore[misc]
+main()

@@ -1,0 +1,1 @@
+"""The command lines: arguments, progress, messages and exit status; the work is done elsewhere."""

@@ -1,0 +1,123 @@
+"""The command ``vjepa_probe``: arguments, progress bars, a table, an exit status for :mod:`.offline`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from vjepa_ros.commands.replay import OK, add_recording, arguments_of, progress_bars, reading_of, status_of
+from vjepa_ros.probe import probing
+from vjepa_ros.recordings.feed import Say
+from vjepa_ros.units import S_TO_NS
+
+_WIDTH = 120  # columns, where no terminal says how many it has
+_PLACES = ("recorded", "minimum", "offset")
+
+
+def _spans(text: str) -> tuple[float, float]:
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2) or not all(math.isfinite(number) and number > 0 for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is not one positive number, or two with a comma between")
+    return numbers[0], numbers[-1]
+
+
+def _points(text: str) -> int:
+    if not text.isdecimal() or int(text) < 3 or int(text) % 2 == 0:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an odd number of at least 3: the recorded action is its middle"
+        )
+    return int(text)
+
+
+def _windows(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    plan = probing.Plan([], {}, Path())
+    parser = argparse.ArgumentParser(
+        prog=probing.TOOL,
+        description="Show where the energy of forecasts is lowest, against the action that was recorded, without a ROS "
+        "graph: for people who mount a camera.",
+        epilog="Exit status: 0 done, 1 refused or failed, 2 wrong arguments, 130 interrupted. Nothing is left or "
+        "replaced unless it is done.",
+    )
+    add_recording(parser)
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR",
+                        help=f"folder to make: {probing.PICTURE}, {probing.TABLE}, {probing.REPORT}")  # fmt: skip
+    parser.add_argument("--dims", type=lambda text: text.split(","), default=[], metavar="A,B",
+                        help="the two dimensions of the action to scan, by name or index from 0 (default: those that "
+                        "move most; of a pose, two of x, y, z)")  # fmt: skip
+    parser.add_argument("--span", type=_spans, default=plan.spans, metavar="S[,S]",
+                        help="how far to scan to either side, in the units of the actions as they are read (default: "
+                        f"{plan.spans[0]:g})")  # fmt: skip
+    parser.add_argument("--points", type=_points, default=plan.points,
+                        help="grid points along each dimension, odd (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--windows", type=_windows, default=plan.windows,
+                        help="windows to probe, evenly spread over the recording (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--no-picture", action="store_true", help=f"do without {probing.PICTURE}, and so matplotlib")
+    parser.add_argument("--force", action="store_true", help="replace DIR if it is there already")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns its exit status."""
+    given = arguments_of(_parser(), arguments)
+    report: dict[str, Any] = {}
+
+    def work(console: Console, say: Say) -> None:
+        plan = probing.Plan(
+            **reading_of(given, say),
+            dims=given.dims,
+            spans=given.span,
+            points=given.points,
+            windows=given.windows,
+            draws=not given.no_picture,
+        )
+        with progress_bars(console) as progress:
+            report.update(probing.probe(plan, progress, say))
+
+    status = status_of(probing.TOOL, work)
+    if status == OK:
+        _print(report, given.out)
+    return status
+
+
+def _print(report: dict[str, Any], out: Path) -> None:
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False, markup=False)
+    names = [axis["name"] for axis in report["dims"]]
+    console.print(_table(report, names))
+    for sentence in report["says"]:
+        console.print(sentence, soft_wrap=True)
+    console.print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}", soft_wrap=True)
+
+
+def _table(report: dict[str, Any], names: Sequence[str]) -> Table:
+    """A line per window, then the medians; the energies are called E."""
+    first_ns = report["windows"][0]["stamp_ns"]
+    title = f"Along {' and '.join(names)}; the first window's stamp is {first_ns / S_TO_NS:.3f} s"
+    table = Table(title=title, title_justify="left")
+    for name in ("after [s]", "recorded", "minimum", "offset", "E recorded", "E minimum", "E no change", "rank"):
+        table.add_column(name, justify="right")
+    for row in [*report["windows"], report["medians"]]:
+        after = f"{(row['stamp_ns'] - first_ns) / S_TO_NS:.2f}" if "stamp_ns" in row else "median"
+        where = (", ".join(f"{row[f'{kind}_{name}']:+.3f}" for name in names) for kind in _PLACES)
+        energies = (f"{row[f'energy_{kind}']:.5f}" for kind in ("recorded", "minimum", "no_change"))
+        table.add_row(after, *where, *energies, f"{row['rank']:g}")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Presets: named sets of parameters, as flat YAML files in ``config/presets``.
+
+A preset holds the model's parameters and those of the streams (frame rate, hop, how actions are read) that the model
+was made for; :func:`model_config` takes the model's out of it. It knows no weights, no torch and no ROS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import vjepa_ros
+from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.errors import ConfigError
+
+MODEL_PARAMETERS: tuple[str, ...] = tuple(field.name for field in fields(ModelConfig) if field.name != "preset")
+"""Everything that describes the model; any of them may be overridden."""
+
+
+def config_folder() -> Path:
+    """The package's ``config`` folder: in a checkout, or in whichever install prefix the package lives under.
+
+    Raises:
+        ConfigError: where there is none.
+    """
+    package = Path(vjepa_ros.__file__).resolve().parent
+    if (package.parent / "package.xml").is_file():
+        return package.parent / "config"
+    # <prefix>/lib/python3.x/{site,dist}-packages/vjepa_ros and <prefix>/share/vjepa_ros belong together, whether the
+    # prefix is a colcon install folder, a virtual environment, ~/.local, /usr/local or /opt/ros/<distribution>.
+    for ancestor in package.parents:
+        folder = ancestor / "share" / "vjepa_ros" / "config"
+        if folder.is_dir():
+            return folder
+    raise ConfigError("preset", f"no share/vjepa_ros/config in any folder above {package}: is it fully installed?")
+
+
+def preset_names() -> list[str]:
+    """The presets that come with the package, sorted."""
+    return sorted(path.stem for path in (config_folder() / "presets").glob("*.yaml"))
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """All parameters of a preset.
+
+    Args:
+        name: of a preset that comes with the package, or the path of a ``.yaml`` file.
+
+    Raises:
+        ConfigError: where there is no such preset (it lists them) or the file is not a flat list of parameters.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise ConfigError("preset", f"there is no file {path}")
+    elif name in preset_names():
+        path = config_folder() / "presets" / f"{name}.yaml"
+    else:
+        raise ConfigError("preset", f"{name!r} is not one of {', '.join(preset_names())}, nor the path of a .yaml file")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError("preset", f"{path} cannot be read: {error}") from error
+    if not isinstance(values, dict) or any(isinstance(value, dict) for value in values.values()):
+        raise ConfigError("preset", f"{path} is not a flat list of 'parameter: value'")
+    return {str(key): value for key, value in values.items()}
+
+
+def model_config(name: str, **overrides: Any) -> ModelConfig:
+    """The model of a preset, with some parameters replaced.
+
+    Args:
+        name: as for :func:`load_preset`.
+        overrides: model parameters by name; ``image_size`` in px, one number for a square or (height, width).
+
+    Raises:
+        ConfigError: for an unknown preset or override (it lists the known ones), a preset without one of the model's
+            parameters, or values that make no sense.
+    """
+    for key in overrides:
+        if key not in MODEL_PARAMETERS:
+            raise ConfigError(key, f"is not a parameter of the model; these are: {', '.join(MODEL_PARAMETERS)}")
+    values = {**load_preset(name), **overrides}
+    for field in fields(ModelConfig):
+        if field.name != "preset" and field.default is MISSING and field.name not in values:
+            raise ConfigError(field.name, f"is missing in preset {name}")
+    values["image_size"] = _image_size(values["image_size"])
+    return ModelConfig(preset=name, **{key: values[key] for key in MODEL_PARAMETERS if key in values})
+
+
+def _image_size(value: Any) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, Sequence) and len(value) == 2 and all(isinstance(side, int) for side in value):
+        return value[0], value[1]
+    raise ConfigError("image_size", f"must be one number or [height, width] in px, not {value!r}")

@@ -1,0 +1,255 @@
+"""The sidecar of a weights file: a JSON file next to it that says what the weights were made for.
+
+``model.safetensors`` has the sidecar ``model.json``. Parameters have the names of the parameter table, so that checking
+a configuration against it is a comparison of dictionaries. It knows no torch and no tensors.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.errors import CheckpointError
+
+FORMAT = "vjepa_ros sidecar 1"
+"""Its number rises when a reader of the old one would understand a new one wrongly."""
+
+CONVENTION: tuple[str, ...] = (
+    "context_steps",  # 0, all steps of a window, says nothing
+    "encoding",
+    "preprocessing",
+    "frame_rate",  # Hz; 0, every frame of the camera, says nothing
+    "actions.reduction",
+    "actions.phase",
+    "actions.alignment",
+    "actions.tail",
+    "joint_names",  # an empty list says nothing
+    "states.source",
+    "states.alignment",
+    "state_names",
+)
+"""What the weights were trained with and no shape can show: mixing it up gives plausible nonsense."""
+
+JOINT_NORMALIZATION: tuple[str, ...] = ("actions.mean", "actions.std", "states.mean", "states.std")
+"""What is done to actions and states before the model sees them; empty lists for nothing."""
+
+SIZES: tuple[str, ...] = tuple(field.name for field in fields(ModelConfig) if field.name not in ("preset", *CONVENTION))
+"""Every other parameter of the model."""
+
+_HASH = {"model": re.compile(r"[0-9a-f]{16}"), "part": re.compile(r"[0-9a-f]{64}")}
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What a sidecar says.
+
+    Attributes:
+        vjepa_ros: version of the package that wrote it.
+        preset: name of the preset that the values came from.
+        sizes: the model's sizes, by the names in :data:`SIZES`.
+        convention: what the weights were trained with, by the names in :data:`CONVENTION`.
+        normalization: of what goes in: ``pixel_mean`` and ``pixel_std`` (R, G, B, of values from 0 to 1), and, by the
+            names in :data:`JOINT_NORMALIZATION`, of actions and states.
+        dtype: of the weights in the file: ``float32`` or ``bfloat16``.
+        source: the checkpoint that it was made from: its ``file`` name, the ``key`` of its encoder, its ``hash`` (16
+            hex digits, what ``latent_info`` shows as weights_hash where the source itself is loaded).
+        parts: for ``encoder`` and, if the file has one, ``predictor``: the ``hash`` (64 hex digits) of its tensors in
+            the file, and the hash of the ``source`` that it came from.
+    """
+
+    vjepa_ros: str
+    preset: str
+    sizes: dict[str, Any]
+    convention: dict[str, Any]
+    normalization: dict[str, Any]
+    dtype: str
+    source: dict[str, str]
+    parts: dict[str, dict[str, str]]
+
+    @classmethod
+    def next_to(cls, weights: Path) -> Sidecar | None:
+        """The sidecar of a weights file, None where it has none.
+
+        Raises:
+            CheckpointError: where there is one, but it cannot be read or makes no sense.
+        """
+        path = sidecar_path(weights)
+        return cls.read(path) if path.exists() else None
+
+    @classmethod
+    def read(cls, path: Path) -> Sidecar:
+        """Read and validate a sidecar.
+
+        Raises:
+            CheckpointError: where it cannot be read, is not a sidecar, or lacks or misnames something.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:  # ValueError: neither UTF-8 nor JSON
+            raise CheckpointError(f"{path}: cannot be read as a sidecar ({error})") from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            found = content.get("format") if isinstance(content, dict) else None
+            raise CheckpointError(
+                f"{path}: is not a sidecar that this version reads (format {found!r}, not {FORMAT!r}); "
+                "where it is something else, call one of the two files otherwise"
+            )
+        del content["format"]
+        if isinstance(content.get("convention"), dict):
+            content["convention"].setdefault("context_steps", 0)  # the first sidecars did not know it: it says nothing
+        _require_names(content, tuple(field.name for field in fields(cls)), "", path)
+        sidecar = cls(**content)
+        sidecar._validate(path)
+        return sidecar
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON.
+
+        Raises:
+            OSError: where that fails.
+        """
+        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=2, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+
+    def require_sizes(self, config: ModelConfig, weights: Path) -> None:
+        """Refuse a configuration of other sizes than the weights were made for.
+
+        Raises:
+            CheckpointError: naming every parameter at fault and both its values.
+        """
+        configured = {name: _plain(getattr(config, name)) for name in SIZES}
+        wrong = [
+            f"{name} {self.sizes[name]}, but the configuration says {configured[name]}"
+            for name in SIZES
+            if not _same(self.sizes[name], configured[name])
+        ]
+        if wrong:
+            raise CheckpointError(f"{weights}: was made for {'; for '.join(wrong)}")
+
+    def differences(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Where a configuration differs from the convention that the weights were trained with.
+
+        Args:
+            values: every parameter's effective value, by name.
+
+        Returns:
+            Both sides in words, by the name of the parameter.
+        """
+        found = {}
+        ours, theirs = _with_state_names(values), _with_state_names(self.convention)
+        for name, trained in theirs.items():
+            says_nothing = trained in (0, []) or (name == "state_names" and ours["states.source"] != "joint_states")
+            if not says_nothing and not _same(trained, ours[name]):
+                found[name] = f"the weights were trained with {trained!r}, the configuration says {ours[name]!r}"
+        return found
+
+    def require_parts(self, hashes: Mapping[str, str], weights: Path, sidecar: Path) -> None:
+        """Refuse parts that are not those that the sidecar was written for.
+
+        Args:
+            hashes: of the parts that were read from the file, see :func:`vjepa_ros.weights.values.part_hash`.
+            weights, sidecar: the two files, for the message.
+
+        Raises:
+            CheckpointError: for a part that the sidecar does not know or knows differently, and for parts of different
+                sources.
+        """
+        foreign = [part for part, value in hashes.items() if self.parts.get(part, {}).get("hash") != value]
+        if foreign == list(hashes):
+            raise CheckpointError(
+                f"{weights}: these are not the weights that {sidecar} was written for, or are damaged"
+            )
+        if foreign:
+            raise CheckpointError(
+                f"{weights}: its {foreign[0]} is not the one that {sidecar} was written for, or is damaged; an encoder "
+                "and a predictor that were not trained together do not understand each other"
+            )
+        sources = {part: self.parts[part]["source"] for part in hashes}
+        if len(set(sources.values())) > 1:
+            listed = ", ".join(f"{part} from {source}" for part, source in sources.items())
+            raise CheckpointError(f"{sidecar}: the parts come from different checkpoints ({listed})")
+
+    def _validate(self, path: Path) -> None:
+        for name in ("vjepa_ros", "preset", "dtype"):
+            _require(isinstance(getattr(self, name), str), name, "is not a text", path)
+        for name in ("sizes", "convention", "normalization", "source", "parts"):
+            _require(isinstance(getattr(self, name), dict), name, "is not an object", path)
+        _require_names(self.sizes, SIZES, "sizes.", path)
+        for name, value in self.sizes.items():
+            numbers = value if isinstance(value, list) else [value]
+            fits = numbers and all(
+                isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers
+            )
+            _require(bool(fits), f"sizes.{name}", f"is not a number or a list of them, but {value!r}", path)
+        _require_names(self.convention, CONVENTION, "convention.", path)
+        _require_names(self.normalization, ("pixel_mean", "pixel_std", *JOINT_NORMALIZATION), "normalization.", path)
+        for name, numbers in self.normalization.items():
+            fits = isinstance(numbers, list) and all(
+                isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
+                for number in numbers
+            )
+            _require(fits, f"normalization.{name}", f"is not a list of finite numbers, but {numbers!r}", path)
+        _require_names(self.source, ("file", "key", "hash"), "source.", path)
+        _require_hash(self.source["hash"], "model", "source.hash", path)
+        _require("encoder" in self.parts, "parts", "has no encoder", path)
+        _require(self.parts.keys() <= {"encoder", "predictor"}, "parts", f"has {', '.join(self.parts)}", path)
+        for part, values in self.parts.items():
+            _require(isinstance(values, dict), f"parts.{part}", "is not an object", path)
+            _require_names(values, ("hash", "source"), f"parts.{part}.", path)
+            _require_hash(values["hash"], "part", f"parts.{part}.hash", path)
+            _require_hash(values["source"], "model", f"parts.{part}.source", path)
+
+
+def with_training(preset: Mapping[str, Any], checkpoint: str | None) -> dict[str, Any]:
+    """A preset's parameters, with what the weights were trained with where they have a sidecar.
+
+    The convention is the weights'; their normalisation counts where the preset has none.
+
+    Raises:
+        CheckpointError: for a sidecar that cannot be read.
+    """
+    weights = Path(checkpoint or "")
+    sidecar = Sidecar.next_to(weights) if weights.suffix == ".safetensors" else None
+    return dict(preset) if sidecar is None else {**sidecar.normalization, **preset, **sidecar.convention}
+
+
+def sidecar_path(weights: Path) -> Path:
+    """Where the sidecar of a weights file is, if it has one."""
+    return weights.with_suffix(".json")
+
+
+def _require(condition: bool, name: str, reason: str, path: Path) -> None:
+    if not condition:
+        raise CheckpointError(f"{path}: {name} {reason}")
+
+
+def _require_names(found: Mapping[str, Any], wanted: tuple[str, ...], prefix: str, path: Path) -> None:
+    for name in wanted:
+        _require(name in found, f"{prefix}{name}", "is missing", path)
+    for name in found:
+        _require(name in wanted, f"{prefix}{name}", "is not known", path)
+
+
+def _require_hash(value: Any, kind: str, name: str, path: Path) -> None:
+    fits = isinstance(value, str) and _HASH[kind].fullmatch(value) is not None
+    _require(fits, name, f"is not a hash, but {value!r}", path)
+
+
+def _with_state_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, with the joints of the states written out where they are those of the commands."""
+    return {**values, "state_names": values["state_names"] or values["joint_names"]}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, (int, float)):
+        return math.isclose(one, other, rel_tol=1e-6)  # a ratio such as 48/11, written with more or fewer digits
+    return bool(one == other)

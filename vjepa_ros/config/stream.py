@@ -1,0 +1,256 @@
+"""How stamped messages become windows: the rules of time as frozen values that refuse what makes no sense.
+
+Like the rest of the configuration they have no defaults of their own, and know no files, messages or models.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+from vjepa_ros.config.checks import require, require_choice, require_finite
+from vjepa_ros.config.pose import PoseConfig
+
+Phase = Literal["first", "last"]
+OnMissing = Literal["skip", "hold", "zero"]
+Alignment = Literal["hold", "linear", "nearest"]
+Reduction = Literal["pick", "mean", "sum", "difference", "pose_delta"]
+Tail = Literal["hold", "zero", "trajectory"]
+CommandType = Literal["JointState", "JointTrajectory", "Float64MultiArray"]
+Field = Literal["position", "velocity", "effort"]
+StateSource = Literal["joint_states", "commands", "none"]
+
+PHASES: tuple[str, ...] = get_args(Phase)
+ON_MISSING: tuple[str, ...] = get_args(OnMissing)
+ALIGNMENTS: tuple[str, ...] = get_args(Alignment)
+REDUCTIONS: tuple[str, ...] = get_args(Reduction)
+TAILS: tuple[str, ...] = get_args(Tail)
+COMMAND_TYPES: tuple[str, ...] = get_args(CommandType)
+FIELDS: tuple[str, ...] = get_args(Field)
+STATE_SOURCES: tuple[str, ...] = get_args(StateSource)
+
+POSE_DIM = 7  # x, y, z, extrinsic xyz Euler angles, gripper
+
+INPUTS = ("robot_description", "joint_states", "joint_commands", "end_effector_pose", "commanded_pose")
+"""The topics besides the camera's, by the names that the node has for them."""
+
+
+@dataclass(frozen=True)
+class SignalConfig:
+    """How one stream of joint values is picked out of its messages and read at a time.
+
+    Attributes:
+        prefix: of its parameters, ``actions`` or ``states``.
+        joint_names: the joints, in the order of the model's dimensions.
+        field: which of a joint's values is taken.
+        alignment: the value at a time: the newest before it, between that and the next, or the nearest.
+        timeout_s: a value older than this is missing.
+        on_missing: what a step gets whose value is missing: ``skip`` its window, ``hold`` the old value, or ``zero``.
+        scale, offset: one number per joint; a value read is value * scale + offset.
+    """
+
+    prefix: str
+    joint_names: tuple[str, ...]
+    field: Field
+    alignment: Alignment
+    timeout_s: float
+    on_missing: OnMissing
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        require_choice(self.field, f"{self.prefix}.field", FIELDS)
+        require_choice(self.alignment, f"{self.prefix}.alignment", ALIGNMENTS)
+        require_choice(self.on_missing, f"{self.prefix}.on_missing", ON_MISSING)
+        require_finite(f"{self.prefix}.timeout_s", self.timeout_s, above_zero=True)
+        for name, numbers in (("scale", self.scale), ("offset", self.offset)):
+            require(
+                len(numbers) == len(self.joint_names) and all(map(math.isfinite, numbers)),
+                f"{self.prefix}.{name}", f"must be {len(self.joint_names)} finite numbers, one a joint, not {numbers}",
+            )  # fmt: skip
+
+    @property
+    def dim(self) -> int:
+        """Joints, which is dimensions of the action or state."""
+        return len(self.joint_names)
+
+    @cached_property  # asked with every message
+    def is_scaled(self) -> bool:
+        """Whether scale and offset change anything."""
+        return any(scale != 1 for scale in self.scale) or any(self.offset)
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """The rules of time.
+
+    Attributes:
+        num_frames: N, the frames of a window.
+        stride: sampled frames per step.
+        phase: at which frame of its stride a step is read.
+        hop: sampled frames between the starts of two consecutive windows.
+        frame_rate_hz: sampling rate of the frames; 0 takes every frame.
+        max_gap_s: source frames further apart than this restart the window.
+        jump_back_s: a frame older than the newest by this much resets everything; by less, it is dropped.
+        max_wait_s: a window is resolved at the latest when a frame this much newer than its last needed time arrives.
+        command_type: the type of the command messages.
+        reduction: how the commands of a step become its action (rule 6).
+        tail: what the last action is made of where it reaches into the future.
+        state_source: where states come from; ``commands`` are those of the previous step, ``none`` is zeros.
+        commands: how commands are read.
+        states: how states are read.
+        horizon: H, the forecasts that a window is asked for; they need H-1 actions after its last one.
+        pose: where end-effector poses come from, if actions and states are such.
+
+    Raises:
+        ConfigError: where a value or a combination makes no sense; it names the parameter.
+    """
+
+    num_frames: int
+    stride: int
+    phase: Phase
+    hop: int
+    frame_rate_hz: float
+    max_gap_s: float
+    jump_back_s: float
+    max_wait_s: float
+    command_type: CommandType
+    reduction: Reduction
+    tail: Tail
+    state_source: StateSource
+    commands: SignalConfig
+    states: SignalConfig
+    horizon: int
+    pose: PoseConfig
+
+    def __post_init__(self) -> None:
+        require_choice(self.phase, "actions.phase", PHASES)
+        require_choice(self.command_type, "actions.type", COMMAND_TYPES)
+        require_choice(self.reduction, "actions.reduction", REDUCTIONS)
+        require_choice(self.tail, "actions.tail", TAILS)
+        require_choice(self.state_source, "states.source", STATE_SOURCES)
+        require(
+            self.hop >= 1 and self.hop % self.stride == 0,
+            "hop", f"{self.hop} frames is not a positive multiple of the {self.stride} frames of a step",
+        )  # fmt: skip
+        require_finite("frame_rate", self.frame_rate_hz)
+        require_finite("window.max_gap_s", self.max_gap_s, above_zero=True)
+        require(
+            self.frame_rate_hz == 0 or self.max_gap_s * self.frame_rate_hz >= 1,
+            "window.max_gap_s", f"{self.max_gap_s} s is shorter than a sampling period; every frame would restart it",
+        )  # fmt: skip
+        require_finite("time.jump_back_s", self.jump_back_s, above_zero=True)
+        require_finite("actions.max_wait_s", self.max_wait_s)
+        require(self.horizon >= 1, "latents.horizon", f"must be a whole number of at least 1, not {self.horizon!r}")
+        self._refuse_senseless_combinations()
+
+    def _refuse_senseless_combinations(self) -> None:
+        reduction, commands = self.reduction, self.commands
+        is_trajectory = self.reads_measured_commands
+        is_pose = self.pose.is_made_here
+        are_states_poses = is_pose or (
+            reduction == "pose_delta" and self.state_source == "joint_states"
+            and self.states.joint_names == commands.joint_names
+        )  # fmt: skip
+        refusals = (
+            (is_pose and reduction not in ("pick", "pose_delta"), "actions.reduction",
+             f"{reduction} is wrong for Euler angles, which wrap around: use pose_delta, or pick for absolute poses"),
+            (is_pose and self.action_topic == "joint_commands" and self.command_type != "JointState", "actions.type",
+             "commanded end-effector poses are made of JointState messages: use them, or set pose.actions: measured"),
+            (is_pose and (commands.field, self.states.field) != ("position", "position"), "actions.field",
+             "end-effector poses are made of positions: leave it and states.field at position"),
+            (is_pose and commands.alignment == "linear", "actions.alignment",
+             "linear is wrong for Euler angles, which wrap around: use hold or nearest"),
+            (is_pose and self.states.is_scaled, "states.scale",
+             "a pose must be in m and rad already: a rotation cannot be scaled angle by angle"),
+            (are_states_poses and self.states.alignment == "linear", "states.alignment",
+             "linear is wrong for the Euler angles of a pose, which wrap around: use hold or nearest"),
+            (reduction == "mean" and self.stride == 1, "actions.reduction",
+             "mean is over the frames of a step, and a step of this encoding is a single frame: use pick"),
+            (reduction == "sum" and is_trajectory, "actions.reduction",
+             "sum adds messages that are deltas; a JointTrajectory holds targets: use pick or difference"),
+            (reduction == "sum" and commands.alignment != "hold", "actions.alignment",
+             "has no meaning with the reduction sum, which adds messages and reads no value at a time"),
+            (reduction == "sum" and commands.on_missing == "hold", "actions.on_missing",
+             "hold would repeat a delta, which is motion that nobody commanded: use skip or zero"),
+            (reduction == "sum" and any(commands.offset), "actions.offset",
+             "would be added once per message by the reduction sum"),
+            (reduction == "pose_delta" and commands.dim != POSE_DIM, "actions.reduction",
+             f"pose_delta needs the {POSE_DIM} values of a pose (x, y, z, three Euler angles, gripper), "
+             f"not {commands.dim}"),
+            (reduction == "pose_delta" and commands.alignment == "linear", "actions.alignment",
+             "linear is wrong for Euler angles, which wrap around: use hold or nearest"),
+            ((is_pose or reduction == "pose_delta") and commands.is_scaled, "actions.scale",
+             "a pose must be in m and rad already: a rotation cannot be scaled angle by angle"),
+            (self.tail != "hold" and not self.reaches_ahead, "actions.tail",
+             f"the reduction {reduction} does not reach into the future: leave it at hold"),
+            (self.tail == "trajectory" and not is_trajectory, "actions.tail",
+             "trajectory reads the future points of JointTrajectory commands: set actions.type"),
+            (self.tail == "hold" and self.reaches_ahead and self.steps < 2, "actions.tail",
+             "hold repeats the action before the last, and the window has one step only: use zero"),
+            (self.horizon > 1 and is_trajectory and self.steps < 2 and self.frame_rate_hz == 0, "latents.horizon",
+             "with frame_rate 0 and one step in the window nothing says how far ahead to read the trajectory: use 1"),
+            (self.command_type == "Float64MultiArray" and commands.field != "position", "actions.field",
+             "a Float64MultiArray has no fields: leave it at position"),
+            (self.state_source == "commands" and reduction == "sum", "states.source",
+             "commands that are deltas say nothing about a state: use joint_states or none"),
+            (self.state_source == "commands" and self.states.dim != commands.dim, "states.source",
+             f"commands have {commands.dim} dimensions and states {self.states.dim}"),
+        )  # fmt: skip
+        for refused, parameter, reason in refusals:
+            require(not refused, parameter, reason)
+
+    @property
+    def reads_measured_commands(self) -> bool:
+        """Whether measured values of the commanded joints are needed: before a trajectory's first point."""
+        return self.command_type == "JointTrajectory" and self.action_topic == "joint_commands"
+
+    @property
+    def measured_actions(self) -> bool:
+        """Whether actions are made of what states are made of: measured poses."""
+        return self.pose.is_made_here and self.pose.actions == "measured"
+
+    @property
+    def action_topic(self) -> str:
+        """Which of the inputs actions come from."""
+        if self.pose.source == "pose_topic":
+            return "end_effector_pose" if self.measured_actions else "commanded_pose"
+        return "joint_states" if self.measured_actions else "joint_commands"
+
+    @property
+    def state_topic(self) -> str:
+        """Which of the inputs states come from, or ``none``."""
+        measured = "end_effector_pose" if self.pose.source == "pose_topic" else "joint_states"
+        return {"joint_states": measured, "commands": self.action_topic, "none": "none"}[self.state_source]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Those of :data:`INPUTS` that are read."""
+        wanted = {self.action_topic, self.state_topic}
+        if self.reads_measured_commands or self.pose.has_gripper:
+            wanted.add("joint_states")
+        if self.pose.source == "forward_kinematics":
+            wanted.add("robot_description")
+        return tuple(name for name in INPUTS if name in wanted)
+
+    @property
+    def reaches_ahead(self) -> bool:
+        """Whether the last action is about an interval that ends after the window."""
+        return self.reduction in ("sum", "pose_delta")
+
+    @property
+    def steps(self) -> int:
+        """T', the steps of a window."""
+        return self.num_frames // self.stride
+
+    @property
+    def phase_frames(self) -> int:
+        """Index, inside its stride, of the frame at which a step is read."""
+        return 0 if self.phase == "first" else self.stride - 1
+
+    @property
+    def step_frames(self) -> range:
+        """e(k) for k = 0..T'-1: the frames of a window at which actions and states are read (rule 6)."""
+        return range(self.phase_frames, self.num_frames, self.stride)

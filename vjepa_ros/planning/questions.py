@@ -1,0 +1,314 @@
+"""Questions from another process: how near do candidate actions come to a goal image, from the newest window on.
+
+A question is untrusted input: nothing is computed, and no memory taken, before its layout and size have been checked,
+and the model rolls out a batch of its candidates at a time. It reads any object with the fields of a
+std_msgs/Float32MultiArray; no ROS, no threads of its own, and the only clock is the one that it is given.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.config.questions import QuestionConfig
+from vjepa_ros.config.state_model import StateModel
+from vjepa_ros.devices import failures
+from vjepa_ros.engine import WorldModel
+from vjepa_ros.errors import ConfigError, InputError
+from vjepa_ros.forecast.forecaster import Imagination, SeenWindow
+from vjepa_ros.model.rollout import Observed
+from vjepa_ros.units import to_ns
+
+LABELS = ("candidate", "step", "joint")
+MAX_TAG = 16  # numbers before the candidates
+
+REASONS = (
+    "bad_layout",  # labels, sizes or strides are not those of candidates
+    "too_large",  # more candidates, or steps, than are allowed
+    "bad_values",  # a candidate is not finite
+    "no_state_model",  # the configuration does not say how actions advance states
+    "no_goal",  # no goal image that could be used has come
+    "busy",  # too many questions wait
+    "no_window",  # none in this epoch yet
+    "stale_window",  # the newest one is too old
+    "outdated",  # time jumped, or a reset came, while the answer was computed
+    "not_finite",  # the answer is not
+    "model_failed",
+)
+"""Why a question was not answered."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A goal image.
+
+    Attributes:
+        image: (3, H, W) float32, preprocessed as the camera's frames are.
+        stamp_ns: of its message.
+    """
+
+    image: NDArray[np.float32]
+    stamp_ns: int
+
+
+class Tally:
+    """What became of all questions.
+
+    Attributes:
+        asked, answered: how many questions came, and how many were answered by numbers.
+        refused: how many were not, by reason.
+    """
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answered = 0
+        self.refused: Counter[str] = Counter(dict.fromkeys(REASONS, 0))  # no key is added while another thread reads
+        self._lock = threading.Lock()
+
+    def refuse(self, reason: str) -> None:
+        """Count a question that is not answered; from any thread: some are refused at once, some by the worker."""
+        with self._lock:
+            self.refused[reason] += 1
+
+
+def read_tag(message: Any) -> tuple[float, ...]:
+    """The asker's own numbers, which come back with the answer: those before ``data_offset``. Empty without any."""
+    offset = int(message.layout.data_offset)
+    tag = tuple(map(float, message.data[: min(offset, MAX_TAG)]))
+    return tag if len(tag) == offset and all(map(math.isfinite, tag)) else ()
+
+
+def read_candidates(message: Any, action_dim: int, limits: QuestionConfig) -> NDArray[np.float64]:
+    """The candidates of a std_msgs/Float32MultiArray.
+
+    Args:
+        message: dims labelled candidate, step, joint, row-major; ``data_offset`` numbers before them are the tag.
+            Strides are those of an array without gaps (K*H*A, H*A, A), or 0 where nobody filled them in.
+        action_dim: A.
+        limits: the largest K and H.
+
+    Returns:
+        (K, H, A), K sequences of H actions in the units of the commands as they are read: what ``window_info`` calls
+        actions. The first action acts at the last observed step.
+
+    Raises:
+        InputError: ``bad_layout``, ``too_large`` or ``bad_values``.
+    """
+    dims, offset, count = message.layout.dim, int(message.layout.data_offset), len(message.data)
+    labels = tuple(dim.label[:20] for dim in dims[: len(LABELS) + 1])  # cut for the message that says what is wrong
+    if labels != LABELS:
+        raise InputError("bad_layout", f"{len(dims)} dims labelled {labels}; candidates have {LABELS}")
+    sizes = candidates, steps, joints = tuple(int(dim.size) for dim in dims)
+    if joints != action_dim or min(sizes) < 1:
+        raise InputError("bad_layout", f"sizes {sizes}; K candidates of H steps are (K, H, {action_dim})")
+    if candidates > limits.max_count or steps > limits.max_horizon:
+        raise InputError(
+            "too_large", f"{candidates} candidates of {steps} steps; candidates.max_count is {limits.max_count}, "
+            f"candidates.max_horizon {limits.max_horizon}",
+        )  # fmt: skip
+    strides, dense = tuple(int(dim.stride) for dim in dims), (candidates * steps * joints, steps * joints, joints)
+    if any(stride not in (0, wanted) for stride, wanted in zip(strides, dense, strict=True)):
+        raise InputError("bad_layout", f"strides {strides}; sizes {sizes} without gaps have {dense}")
+    if offset > MAX_TAG or count != offset + dense[0]:
+        raise InputError(
+            "bad_layout",
+            f"{count} numbers, data_offset {offset}; needed are {dense[0]} after at most {MAX_TAG} others",
+        )
+    values = np.array(message.data, np.float64)  # a copy: the message is the middleware's
+    if not np.isfinite(values).all():
+        raise InputError("bad_values", f"{np.count_nonzero(~np.isfinite(values))} of {count} numbers are not finite")
+    return values[offset:].reshape(sizes)
+
+
+class Judge:
+    """Computes energies with the model. All but ``refusal`` is for the one thread that touches the model.
+
+    Args:
+        model: the world model.
+        imagination: has the newest window.
+        config: normalisation and limits.
+        now_ns: the time on the clock of the frames' stamps.
+
+    Attributes:
+        refusal: why this configuration cannot answer questions, empty where it can.
+    """
+
+    def __init__(
+        self, model: WorldModel, imagination: Imagination, config: NodeConfig, now_ns: Callable[[], int]
+    ) -> None:
+        self._model = model
+        self._imagination = imagination
+        self._config = config
+        self._now_ns = now_ns
+        self._encoded: tuple[Goal, torch.Tensor] | None = None
+        self._prepared: tuple[SeenWindow, Observed] | None = None  # the last window that was asked about
+        self._state_model: StateModel | None = None
+        self.refusal = ""
+        try:
+            self._state_model = StateModel.of_stream(config.stream, config.actions, config.states)
+        except ConfigError as error:
+            self.refusal = str(error)
+
+    def needs_encoding(self, goal: Goal) -> bool:
+        """Whether this is another goal than the last one that was encoded."""
+        return self._encoded is None or self._encoded[0] is not goal
+
+    def encode(self, goal: Goal) -> torch.Tensor:
+        """The latents of a goal, (1, H'*W', D); computed once.
+
+        Raises:
+            EngineError: if the model or its device fails.
+        """
+        if self._encoded is None or self._encoded[0] is not goal:
+            frame = torch.from_numpy(goal.image)[None, :, None]  # (1, 3, 1, H, W)
+            self._encoded = goal, self._model.encode_still(frame)
+        return self._encoded[1]
+
+    def newest(self, epoch: int) -> SeenWindow:
+        """The newest window.
+
+        Raises:
+            InputError: ``no_window`` where there is none of this epoch; ``stale_window`` where it is too old, or from
+                as far in the future, which is a clock that does not agree.
+        """
+        observed = self._imagination.newest
+        if observed is None or observed.window.epoch != epoch:
+            raise InputError("no_window", f"there is none of epoch {epoch} yet")
+        age_ns = self._now_ns() - observed.window.frames[-1].stamp_ns
+        max_age_s = self._config.questions.max_age_s
+        if abs(age_ns) > to_ns(max_age_s):
+            raise InputError(
+                "stale_window", f"the newest one's age is {age_ns / 1e9:.3f} s, candidates.max_age_s is {max_age_s:g} s"
+            )
+        return observed
+
+    def energies(self, observed: SeenWindow, candidates: NDArray[np.float64], goal: Goal) -> NDArray[np.float32]:
+        """(k, H, A) candidates -> (k, H) the energies of each step's forecast.
+
+        Raises:
+            EngineError: if the model or its device fails.
+        """
+        if self._prepared is None or self._prepared[0] is not observed:
+            past = observed.actions[:, :-1]  # the first candidate action stands for the last observed step's
+            self._prepared = observed, self._model.observe(observed.context, past, observed.states)
+        future = self._config.actions.apply(candidates)
+        latents = self._model.rollout_from(self._prepared[1], future, state_model=self._state_model)  # (k, H, H'*W', D)
+        energies = self._model.energy(latents, self.encode(goal))
+        with failures("copying energies to the host"):
+            return np.asarray(energies.cpu().numpy(), np.float32)
+
+
+class Question:
+    """One question, answered in turns: the worker's ``Ask``.
+
+    The window is chosen, and its age judged, when the question's turn comes: its answer is about that one window.
+
+    Args:
+        number: its place among all questions, from 0.
+        candidates: (K, H, A), what is asked.
+        tag: the asker's own numbers.
+        goal: the goal at that time.
+        judge: computes.
+        batch_size: candidates in a turn.
+        publish: called with the question when it is answered.
+
+    Attributes:
+        number, candidates, tag, goal: as given.
+        observed: the window that the answer is about, None before it is chosen.
+        energies: (K, H) float32; whole and finite once there is an answer and no refusal.
+        refusal: why there are no energies.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        candidates: NDArray[np.float64],
+        tag: tuple[float, ...],
+        goal: Goal,
+        judge: Judge,
+        batch_size: int,
+        publish: Callable[[Question], None],
+    ) -> None:
+        self.number = number
+        self.candidates = candidates
+        self.tag = tag
+        self.goal = goal
+        self.observed: SeenWindow | None = None
+        self.energies = np.full(candidates.shape[:2], np.nan, np.float32)
+        self.refusal: InputError | None = None
+        self._judge = judge
+        self._batch_size = batch_size
+        self._publish = publish
+        self._done = 0
+
+    def turn(self, epoch: int) -> bool:
+        """Encode the goal, or choose the window and compute a batch; whether there is an answer.
+
+        Raises:
+            EngineError: if the model or its device fails; the turn can be tried again.
+        """
+        if self.refusal is None:
+            try:
+                self._turn(epoch)
+            except InputError as error:
+                self.refusal = error
+        return self.refusal is not None or self._done == len(self.energies)
+
+    def _turn(self, epoch: int) -> None:
+        if self.observed is None:
+            if self._judge.needs_encoding(self.goal):
+                self._judge.encode(self.goal)
+                return  # it takes as long as a window
+            self.observed = self._judge.newest(epoch)
+        elif self.observed.window.epoch != epoch:
+            raise InputError("outdated", f"it was about epoch {self.observed.window.epoch}, now is {epoch}")
+        batch = slice(self._done, self._done + self._batch_size)
+        if self._done < len(self.energies):
+            self.energies[batch] = self._judge.energies(self.observed, self.candidates[batch], self.goal)
+            self._done = min(batch.stop, len(self.energies))
+            broken = np.count_nonzero(~np.isfinite(self.energies[batch]).all(axis=1))
+            if broken:
+                raise InputError("not_finite", f"the energies of {broken} candidates are not")
+
+    def fail(self, error: Exception) -> None:
+        """The model has failed too often."""
+        self.refusal = InputError("model_failed", str(error))
+
+    def deliver(self) -> None:
+        """Publish the answer."""
+        self._publish(self)
+
+
+def answer_info(
+    number: int, tag: tuple[float, ...], refusal: InputError | None, question: Question | None, info_id: str
+) -> dict[str, Any]:
+    """What ``candidate_info`` says: which question it is, what became of it, and what the answer is about.
+
+    Args:
+        number, tag: of the question.
+        refusal: None where there are energies.
+        question: None where it was refused at once.
+        info_id: of the ``latent_info`` that goes with it.
+    """
+    window = question.observed.window if question is not None and question.observed is not None else None
+    return {
+        "question": number,
+        "tag": list(tag),
+        "answered": refusal is None,
+        "reason": refusal.reason if refusal is not None else "",
+        "detail": refusal.detail if refusal is not None else "",
+        "info_id": info_id,
+        "epoch": window.epoch if window is not None else None,
+        "window": window.number if window is not None else None,
+        "window_stamp": window.stamp_ns if window is not None else None,
+        "goal_stamp": question.goal.stamp_ns if question is not None else None,
+    }

@@ -1,0 +1,229 @@
+"""A recording probed without a ROS graph: what is read, what is written and when it is whole, and what it says.
+
+The landscapes are :mod:`vjepa_ros.probe.landscape`'s; the command line is :mod:`vjepa_ros.commands.probe`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vjepa_ros
+from vjepa_ros import files
+from vjepa_ros.config.node import resolve
+from vjepa_ros.config.table import effective
+from vjepa_ros.errors import BagError
+from vjepa_ros.forecast import info
+from vjepa_ros.forecast.forecaster import Imagination
+from vjepa_ros.probe import picture
+from vjepa_ros.probe.landscape import Landscape, Scan, choose_axes, medians, survey
+from vjepa_ros.probe.pairs import pairs, require_pairs, spread
+from vjepa_ros.recordings import feed
+from vjepa_ros.recordings.feed import Feed, Say, Source
+from vjepa_ros.stream.intake import Decode
+from vjepa_ros.stream.window import Window
+
+TOOL = "vjepa_probe"
+PICTURE, TABLE, REPORT = "probe.png", "probe.csv", "probe.json"
+_PROGRESS_MESSAGES = 50
+
+Progress = Callable[[str, int, int], None]
+"""Called with (messages or forecasts, how many are done, how many there are)."""
+
+
+@dataclass(frozen=True)
+class Plan(feed.Reading):
+    """What to probe, and where to: ``out`` is the folder for the picture, the table and the report. ``hop`` is a step,
+    whatever the values say, and ``latents.horizon`` is 1.
+
+    Attributes:
+        dims: names or indices of the two dimensions of the action to scan; empty for those that move most.
+        spans: how far to scan to either side along each, in the units of the actions as they are read.
+        points: grid points along each, an odd number of at least 3.
+        windows: how many windows to probe, evenly spread over the recording.
+        draws: whether to draw the picture.
+    """
+
+    dims: Sequence[str] = ()
+    spans: tuple[float, float] = (0.075, 0.075)  # that of the public V-JEPA 2-AC example, in m
+    points: int = 9
+    windows: int = 8
+    draws: bool = True
+
+
+def probe(
+    plan: Plan,
+    progress: Progress = lambda what, done, total: None,
+    say: Say = lambda sentence: None,
+) -> dict[str, Any]:
+    """Probe a recording. It is read twice: once to see what there is, once for the windows that are chosen.
+
+    Args:
+        plan: what and where to.
+        progress: is told how far it has come.
+        say: is told, once each, of what was found on the way and people should know.
+
+    Returns:
+        The report, as it was written. Nothing in it depends on the time of day or on how long anything took.
+
+    Raises:
+        BagError: for a recording that cannot be used, or in which no window is followed by another.
+        OutputError: for an output that must not be written.
+        ConfigError: naming a parameter or an option that makes no sense.
+        EngineError: where the model fails.
+        OSError: where the disk is full or fails; it names the file. Whatever is raised, no output is left or changed.
+    """
+    files.require_apart([plan.out], plan.inputs)
+    figure = picture.blank() if plan.draws else None
+    with ExitStack() as stack:
+        source = feed.open_source(plan.bags, _values(plan.values), plan.topics, plan.urdf, say, stack)
+        config = source.config
+        require_pairs(config.stream)
+        choose_axes(config.stream, plan.dims, np.zeros(config.model.action_dim), plan.spans)  # refuses early
+        new = stack.enter_context(files.whole([plan.out], tool=TOOL, force=plan.force))[plan.out]
+        reading = _Reading(source, plan.fallback, progress)
+        count, movement = 0, np.zeros(config.model.action_dim)
+        for pair in pairs(reading.windows(say), config.stream):
+            count += 1
+            movement += pair.movement(config.stream) / config.actions.std
+        if count == 0:
+            raise BagError(reading.nothing())
+        scan = Scan(choose_axes(config.stream, plan.dims, movement, plan.spans), plan.points)
+        chosen = spread(count, plan.windows)
+        model = feed.load(config, say)
+        imagination = Imagination(model, config)
+        done, total = 0, len(chosen) * plan.points**2
+
+        def forecast(more: int) -> None:
+            nonlocal done
+            done += more
+            progress("forecasts", done, total)
+
+        landscapes = [
+            survey(model, imagination, config, scan, pair, forecast)
+            for index, pair in enumerate(pairs(reading.windows(lambda sentence: None), config.stream))
+            if index in chosen
+        ]
+        rows = [landscape.row(scan) for landscape in landscapes]
+        middle = medians(rows)
+        report = {
+            "vjepa_ros": vjepa_ros.__version__,
+            "bags": [str(path) for path in plan.bags],
+            "topics": source.named,
+            "notes": source.recording.notes,
+            "parameters": effective(source.values),
+            "latent_info": info.latent_info(config, model),
+            "dims": [asdict(axis) for axis in scan.axes],
+            "points": scan.points,
+            "windows_there": count,
+            "windows": [
+                {**row, "action": landscape.action.tolist(), "energies": landscape.energies.tolist()}
+                for row, landscape in zip(rows, landscapes, strict=True)
+            ],
+            "medians": middle,
+            "says": sentences(scan, landscapes, model.trained),
+        }
+        new.mkdir()
+        _write_table(new / TABLE, rows, middle)
+        with files.naming(new / REPORT):
+            (new / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        if figure is not None:
+            with files.naming(new / PICTURE):
+                picture.draw(figure, scan, landscapes, _title(plan, report), new / PICTURE)
+    return report
+
+
+def _values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters, for windows that end at every step and a single forecast from each."""
+    one_ahead = {**values, "latents.horizon": 1, "latents.steps": "forecast", "latents.publish_context": False}
+    return {**one_ahead, "hop": resolve(one_ahead).model.stride}
+
+
+class _Reading:
+    """Reads the recording, as often as is asked."""
+
+    def __init__(self, source: Source, fallback: Decode | None, progress: Progress) -> None:
+        self._source = source
+        self._fallback = fallback
+        self._progress = progress
+        self._read = 0
+        self._feed: Feed | None = None
+
+    def windows(self, say: Say) -> Iterator[Window]:
+        source, total = self._source, 2 * self._source.count
+        self._feed = Feed(source, self._fallback, say)
+        for recorded in source.recording.messages(source.chosen.all):
+            yield from self._feed.take(recorded)
+            self._read += 1
+            if self._read % _PROGRESS_MESSAGES == 0 or self._read == total:
+                self._progress("messages", self._read, total)
+
+    def nothing(self) -> str:
+        """Why there was nothing to probe, in a sentence."""
+        assert self._feed is not None
+        counters = self._feed.intake.counters
+        return (
+            f"no window is followed by one that observes its next step: {counters.frames:,} frames made "
+            f"{counters.windows:,} windows, {counters.windows_skipped:,} were skipped for want of a command or state, "
+            f"{counters.gaps:,} gaps, {sum(counters.rejected.values()):,} messages rejected"
+        )
+
+
+def _write_table(path: Path, rows: Sequence[dict[str, Any]], middle: Mapping[str, float]) -> None:
+    """A line per window, then one of medians."""
+    with files.naming(path), path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        writer.writerow({"epoch": "median", **middle})
+
+
+def _title(plan: Plan, report: Mapping[str, Any]) -> str:
+    latent_info = report["latent_info"]
+    names = ", ".join(path.resolve().name for path in plan.bags)
+    first = f"vjepa_probe of {names} by {latent_info['model']}: energy of forecasts, by the action they are made for"
+    return first if latent_info["trained"] else f"{first}\n{latent_info['notice']}: the picture means nothing"
+
+
+def sentences(scan: Scan, landscapes: Sequence[Landscape], trained: bool) -> list[str]:
+    """What the landscapes come to, in words.
+
+    Args:
+        scan: their grid.
+        landscapes: at least one.
+        trained: whether all weights are.
+    """
+    count, rows = len(landscapes), [landscape.row(scan) for landscape in landscapes]
+    middle = medians(rows)
+    off = " and ".join(f"{middle[f'offset_{axis.name}']:+.3g} in {axis.label}" for axis in scan.axes)
+    steps = " and ".join(f"{axis.span / (scan.points // 2):.3g}" for axis in scan.axes)
+    depth = np.median([row["energy_maximum"] - row["energy_minimum"] for row in rows])
+    on_edge = sum(row["steps_off"] == scan.points // 2 for row in rows)
+    nearer = sum(landscape.recorded < landscape.no_change for landscape in landscapes)
+    said = [
+        f"The minimum lies {off} off the recorded action on the median of {count} windows, {middle['steps_off']:g} "
+        f"grid steps (of {steps}) away; the recorded action ranks {middle['rank']:g} of {scan.points**2}.",
+        f"The energies of a grid differ by {depth:.2g}, of {middle['energy_recorded']:.4g} for the recorded action; "
+        f"its forecast was nearer to what came than no change in {nearer} of {count} windows.",
+    ]
+    if on_edge:
+        said.append(f"In {on_edge} of {count} windows the minimum lies on the edge of the grid; --span widens it.")
+    if not trained:
+        return ["UNTRAINED: the weights are not trained, so none of this says anything about the camera.", *said]
+    if 2 * nearer < count:
+        said.append(
+            "Forecasts farther off than no change are worth little: look at weights, view and the actions' units first."
+        )
+    elif middle["steps_off"] > 1:
+        said.append(
+            "The same offset in most windows can come from a camera's pose, or a convention of the actions, that is "
+            "unlike the training's; offsets all over the grid say that the forecasts hardly tell these actions apart."
+        )
+    return said

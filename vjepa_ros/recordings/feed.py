@@ -1,0 +1,207 @@
+"""From a recording to windows, message by message, as the node makes them: what every tool that reads bags begins with.
+
+It knows bags, topics and the stream, not what becomes of the windows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vjepa_ros import devices
+from vjepa_ros.config.node import NodeConfig, resolve
+from vjepa_ros.config.stream import StreamConfig
+from vjepa_ros.engine import WorldModel
+from vjepa_ros.errors import ConfigError, InputError
+from vjepa_ros.forecast.forecaster import load_model
+from vjepa_ros.images.preprocess import Preprocess
+from vjepa_ros.kinematics.urdf import MOST_CHARACTERS
+from vjepa_ros.recordings import topics
+from vjepa_ros.recordings.bag import Recorded, Recording
+from vjepa_ros.stream.intake import Decode, Intake, Take
+from vjepa_ros.stream.window import Window
+
+Say = Callable[[str], None]
+"""Is told, once each, of what people should know."""
+URDF = "--urdf"
+"""The option for a robot description in a file."""
+_DESCRIPTION = "robot_description"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a tool reads, and where it writes.
+
+    Attributes:
+        bags: together one recording.
+        values: the node's parameters, by name.
+        out: what it writes.
+        topics: of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
+        urdf: file with the robot description, where no topic of the recording is to be read for it.
+        force: replace outputs that are there already.
+        fallback: decodes raw images of encodings that the package does not know.
+    """
+
+    bags: Sequence[Path]
+    values: Mapping[str, Any]
+    out: Path
+    topics: Mapping[str, str] = field(default_factory=dict)
+    urdf: Path | None = None
+    force: bool = False
+    fallback: Decode | None = None
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files and folders that are read."""
+        return [*self.bags, *([] if self.urdf is None else [self.urdf])]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recording that is open, and how it is read.
+
+    Attributes:
+        recording: the bags.
+        chosen: the topics that are read.
+        values: the node's parameters, by name; the image transport is that of the chosen topic.
+        config: what they say.
+        urdf: file that the robot description comes from, where it is no topic of the recording.
+    """
+
+    recording: Recording
+    chosen: topics.Topics
+    values: dict[str, Any]
+    config: NodeConfig
+    urdf: Path | None
+
+    @property
+    def count(self) -> int:
+        """How many messages will be read."""
+        return self.recording.count(self.chosen.all)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The topics, for a report; and the file that stands for one."""
+        file = {} if self.urdf is None else {"urdf": str(self.urdf)}
+        return {"image": self.chosen.image, **self.chosen.inputs, "transport": self.chosen.transport, **file}
+
+
+def open_source(
+    bags: Sequence[Path],
+    values: Mapping[str, Any],
+    given: Mapping[str, str],
+    urdf: Path | None,
+    say: Say,
+    stack: ExitStack,
+) -> Source:
+    """Open a recording and find its topics.
+
+    Args:
+        bags: together one recording.
+        values: the node's parameters, by name.
+        given: topics of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
+        urdf: file with the robot description, where no topic of the recording is to be read for it.
+        say: is told what was found.
+        stack: closes the recording.
+
+    Raises:
+        BagError: for a recording that cannot be used.
+        ConfigError: naming a parameter that makes no sense.
+    """
+    config = resolve(values).stream
+    _require_use(urdf, config, given)
+    recording = stack.enter_context(Recording(bags))
+    for note in recording.notes:
+        say(note)
+    chosen = topics.choose(recording.topics, config, given, () if urdf is None else (_DESCRIPTION,))
+    values = {**values, "image_transport": chosen.transport}
+    source = Source(recording, chosen, values, resolve(values), urdf)
+    say(f"reads {', '.join(chosen.all)}: {source.count:,} messages")
+    return source
+
+
+def _require_use(urdf: Path | None, config: StreamConfig, given: Mapping[str, str]) -> None:
+    """Refuse a file that would not be read, or not alone."""
+    if urdf is not None and _DESCRIPTION not in config.inputs:
+        raise ConfigError(URDF, "a robot description is read with pose.source: forward_kinematics only")
+    if urdf is not None and _DESCRIPTION in given:
+        raise ConfigError(URDF, f"the robot description comes from a file or a topic ({topics.OPTIONS[_DESCRIPTION]})")
+
+
+def _text(urdf: Path) -> str:
+    """What is in the file, no more than is sure to be refused."""
+    try:
+        with urdf.open(encoding="utf-8") as file:
+            return file.read(MOST_CHARACTERS + 1)
+    except UnicodeDecodeError as error:
+        raise ConfigError(URDF, f"{urdf}: it is not UTF-8: {error}") from error
+
+
+def load(config: NodeConfig, say: Say) -> WorldModel:
+    """The model, warm; what must be known about it is said.
+
+    Raises:
+        ConfigError: naming the parameter at fault.
+    """
+    devices.use_threads(config.threads)
+    for warning in config.convention_warnings:
+        say(f"override_convention: {warning}")
+    model = load_model(config)
+    if not model.trained:
+        say(model.notice)
+    return model
+
+
+class Feed:
+    """Takes the messages of a recording and gives the windows.
+
+    Args:
+        source: the recording, and how it is read.
+        fallback: decodes raw images of encodings that the package does not know.
+        say: is told of what happens to messages.
+
+    Attributes:
+        intake: with the stream and its counters.
+        messages: how many came, by topic.
+
+    Raises:
+        ConfigError: for a robot description in a file that cannot be used.
+        OSError: for a file that cannot be read.
+    """
+
+    def __init__(self, source: Source, fallback: Decode | None, say: Say) -> None:
+        config, chosen = source.config, source.chosen
+        preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
+        self.intake = Intake(config.stream, preprocess, self.report, config.offsets_s, config.max_skew_s, fallback)
+        self.messages: Counter[str] = Counter()
+        is_raw = chosen.transport == "raw"
+        self._take: dict[str, Take] = {topic: self.intake.take[name] for name, topic in chosen.inputs.items()}
+        self._take[chosen.image] = self.intake.image if is_raw else self.intake.compressed_image
+        self._say = say
+        self._told: set[tuple[str, str]] = set()
+        if source.urdf is not None:
+            try:
+                self.intake.describe(_text(source.urdf))  # as if it were latched: before the first message
+            except InputError as error:
+                raise ConfigError(URDF, f"{source.urdf}: {error.detail}") from error
+
+    def take(self, recorded: Recorded) -> list[Window]:
+        """Take in the next message; the windows that it completed. One that cannot be used is counted and reported."""
+        self.messages[recorded.topic] += 1
+        try:
+            message = recorded.message()
+        except InputError as error:
+            self.intake.counters.rejected[recorded.topic, error.reason] += 1
+            self.report(recorded.topic, error.reason, error.detail)
+            return []
+        return self._take[recorded.topic](recorded.topic, message, recorded.received_ns)
+
+    def report(self, topic: str, reason: str, detail: str) -> None:
+        """Say what happened to a message, once for each topic and reason: counters count the rest."""
+        if (topic, reason) not in self._told:
+            self._told.add((topic, reason))
+            self._say(f"{topic}: {reason}: {detail}")

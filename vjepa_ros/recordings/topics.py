@@ -1,0 +1,116 @@
+"""Which topics of a recording are camera, commands and states: the given ones, else by name, the camera by type too.
+
+It knows names and types of topics, no messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from vjepa_ros.config.stream import INPUTS, StreamConfig
+from vjepa_ros.errors import BagError
+
+RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+JOINT_STATE = "sensor_msgs/msg/JointState"
+_COMMAND_TYPES = {
+    "JointState": JOINT_STATE,
+    "JointTrajectory": "trajectory_msgs/msg/JointTrajectory",
+    "Float64MultiArray": "std_msgs/msg/Float64MultiArray",
+}
+# Images and a text, where a live run was recorded.
+_OWN = ("predicted_latents", "context_latents", "goal_image", "latent_info")
+_TYPES = {  # of the other inputs
+    "robot_description": "std_msgs/msg/String",
+    "joint_states": JOINT_STATE,
+    "end_effector_pose": "geometry_msgs/msg/PoseStamped",
+    "commanded_pose": "geometry_msgs/msg/PoseStamped",
+}
+_NAMES = {  # how the node's own inputs end
+    "image": ("/image", "/image/compressed"),
+    **{name: (f"/{name}",) for name in INPUTS},
+}
+OPTIONS = {name: "--" + name.replace("_", "-") for name in _NAMES}
+"""The command line's option for each input."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The topics that are read.
+
+    Attributes:
+        image: name of the camera's.
+        inputs: names of the others, by the node's own names for them.
+        transport: ``raw`` or ``compressed``, by the type of the image topic.
+    """
+
+    image: str
+    inputs: Mapping[str, str]
+    transport: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Their names."""
+        return (self.image, *self.inputs.values())
+
+
+def choose(
+    kinds: Mapping[str, str], config: StreamConfig, given: Mapping[str, str], elsewhere: Collection[str] = ()
+) -> Topics:
+    """Find the topics.
+
+    One that is not given is the one that is named like the node's input and has its type. Failing that, the camera is
+    the only topic of images, since cameras have names of their own; nothing else is guessed by its type, for commands,
+    states and setpoints of another part of the robot look alike.
+
+    Args:
+        kinds: type by topic, of the whole recording.
+        config: says what is read, and of which type the commands are.
+        given: name by input (``image``, ``joint_commands``, ``joint_states``, ...), for those that are given.
+        elsewhere: inputs that are read, and come from somewhere else than the recording.
+
+    Raises:
+        BagError: for a topic that is missing, of a wrong type, or not the only one; it names those that are there.
+    """
+    kind_of = {**_TYPES, "joint_commands": _COMMAND_TYPES[config.command_type]}
+    names = [name for name in config.inputs if name not in elsewhere]
+    inputs: dict[str, tuple[str, ...]] = {name: (kind_of[name],) for name in names}
+    inputs["image"] = (RAW, COMPRESSED)
+    found = {name: _given(kinds, name, wanted, given[name]) for name, wanted in inputs.items() if name in given}
+    for name, wanted in inputs.items():
+        if name not in found:
+            found[name] = _find(kinds, name, wanted, set(found.values()))
+    transport = "raw" if kinds[found["image"]] == RAW else "compressed"
+    return Topics(found["image"], {name: found[name] for name in names}, transport)
+
+
+def _given(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], topic: str) -> str:
+    if topic not in kinds:
+        raise BagError(f"{OPTIONS[name]}: there is no topic {topic}; {_there(kinds)}")
+    if kinds[topic] not in wanted:
+        raise BagError(f"{OPTIONS[name]}: {topic} is {kinds[topic]}, not {' or '.join(wanted)}")
+    return topic
+
+
+def _find(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], taken: Collection[str]) -> str:
+    what, option = f"{name} ({' or '.join(wanted)})", OPTIONS[name]
+    named = [topic for topic in kinds if topic.endswith(_NAMES[name]) and topic not in taken]
+    typed = [topic for topic in kinds if kinds[topic] in wanted and topic.rsplit("/", 1)[-1] not in _OWN]
+    named_and_typed = [topic for topic in named if kinds[topic] in wanted]
+    if named and not named_and_typed:
+        wrong = ", ".join(f"{topic} is {kinds[topic]}" for topic in named)
+        raise BagError(f"{wrong}, not {' or '.join(wanted)}: if {name} is another topic, say which with {option}")
+    candidates = named_and_typed
+    if name == "image" and len(candidates) != 1:
+        candidates = [topic for topic in typed if topic not in taken]
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        raise BagError(f"{', '.join(candidates)} could each be {what}: say which with {option}")
+    if typed:
+        raise BagError(f"there is no topic named like {what}: say which it is with {option}; {_there(kinds)}")
+    raise BagError(f"there is no topic for {what}; {_there(kinds)}")
+
+
+def _there(kinds: Mapping[str, str]) -> str:
+    return "there are " + ", ".join(f"{topic} ({kind})" for topic, kind in kinds.items())

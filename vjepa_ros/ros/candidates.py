@@ -1,0 +1,151 @@
+"""The topics of questions: candidates and goal images in, energies and what became of each out. Wiring only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float32MultiArray
+
+from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.engine import WorldModel
+from vjepa_ros.errors import InputError
+from vjepa_ros.forecast.forecaster import Imagination
+from vjepa_ros.planning.questions import Goal, Judge, Question, Tally, answer_info, read_candidates, read_tag
+from vjepa_ros.ros import qos
+from vjepa_ros.ros.messages import answer_message, energies_message
+from vjepa_ros.stream.intake import Intake, Report
+from vjepa_ros.stream.window import Window
+from vjepa_ros.units import S_TO_NS
+from vjepa_ros.worker import Worker
+
+
+class Questions:
+    """Takes questions from the executor's thread to the worker's, and answers them from there.
+
+    Every question gets one ``candidate_info``; energies go with it only where there are any.
+
+    Args:
+        node: whose clock and name are used.
+        config: limits and normalisation.
+        model: the world model.
+        imagination: has the newest window.
+        intake: decodes and preprocesses goal images as it does the camera's.
+        publishers: ``energies`` and ``answers``.
+        info_id: of the ``latent_info``.
+        report: told of what is refused: (topic, reason, detail).
+
+    Attributes:
+        tally: what became of all questions since the node was configured.
+        goals, goals_refused: goal images taken, and those that could not be used.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        config: NodeConfig,
+        model: WorldModel,
+        imagination: Imagination,
+        intake: Intake,
+        publishers: Mapping[str, Any],
+        info_id: str,
+        report: Report,
+    ) -> None:
+        self._node = node
+        self._config = config
+        self._intake = intake
+        self._publishers = publishers
+        self._info_id = info_id
+        self._report = report
+        self._judge = Judge(model, imagination, config, self._now_ns)
+        self._topic = node.resolve_topic_name("~/candidates")
+        self._worker: Worker[Any, Any] | None = None
+        self._goal: Goal | None = None
+        self.tally = Tally()
+        self.goals = 0
+        self.goals_refused = 0
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait."""
+        return self._worker.waiting_asks if self._worker is not None else 0
+
+    def open(self, worker: Worker[Any, Any], subscribe: Callable[..., None]) -> None:
+        """Subscribe.
+
+        Args:
+            worker: the model's thread.
+            subscribe: makes a subscription, given type, topic, profile and what to do with a message.
+        """
+        self._worker = worker
+        subscribe(Float32MultiArray, "~/candidates", qos.QUESTIONS(), self.candidates)
+        subscribe(Image, "~/goal_image", qos.GOAL(), self.goal_image)
+
+    def close(self) -> None:
+        """Forget worker and goal."""
+        self._worker = self._goal = None
+
+    def goal_image(self, topic: str, message: Image, _received_ns: int) -> list[Window]:
+        """Take in a goal image, which replaces the last one unless it cannot be used; no window comes of it."""
+        try:
+            image = self._intake.still(message)
+        except InputError as error:
+            self.goals_refused += 1
+            self._report(topic, error.reason, f"{error.detail}; the goal before it stays")
+            return []
+        stamp = message.header.stamp
+        self._goal = Goal(image, stamp.sec * S_TO_NS + stamp.nanosec)
+        self.goals += 1
+        return []
+
+    def candidates(self, _topic: str, message: Float32MultiArray, _received_ns: int) -> list[Window]:
+        """Take in a question; no window comes of it."""
+        number, tag = self.tally.asked, read_tag(message)
+        self.tally.asked += 1
+        try:
+            self._ask(number, tag, message)
+        except InputError as error:
+            self._answer(number, tag, error)
+        return []
+
+    def _ask(self, number: int, tag: tuple[float, ...], message: Float32MultiArray) -> None:
+        limits = self._config.questions
+        candidates = read_candidates(message, self._config.model.action_dim, limits)
+        if self._judge.refusal:
+            raise InputError("no_state_model", self._judge.refusal)
+        if self._goal is None:
+            raise InputError("no_goal", "publish an image on ~/goal_image first")
+        assert self._worker is not None
+        question = Question(number, candidates, tag, self._goal, self._judge, limits.batch_size, self._answer_question)
+        if not self._worker.ask(question):
+            if self._worker.failed is not None:
+                raise InputError("model_failed", str(self._worker.failed))
+            raise InputError("busy", f"{self._worker.waiting_asks} questions wait, see candidates.queue_size")
+
+    def _answer_question(self, question: Question) -> None:
+        """Runs in the worker's thread."""
+        self._answer(question.number, question.tag, question.refusal, question)
+
+    def _answer(
+        self, number: int, tag: tuple[float, ...], refusal: InputError | None, question: Question | None = None
+    ) -> None:
+        if not self._node.context.ok():
+            return  # a signal has ended everything in the meantime
+        if refusal is None:
+            self.tally.answered += 1
+        else:
+            self.tally.refuse(refusal.reason)
+            self._report(self._topic, refusal.reason, f"question {number}: {refusal.detail}")
+        values = answer_info(number, tag, refusal, question, self._info_id)
+        observed = question.observed if question is not None else None
+        stamp_ns = observed.window.stamp_ns if observed is not None else self._now_ns()
+        frame_id = observed.window.frames[-1].frame_id if observed is not None else ""
+        name = self._node.get_fully_qualified_name()
+        self._publishers["answers"].publish(answer_message(values, stamp_ns, frame_id, name))
+        if refusal is None and question is not None:
+            self._publishers["energies"].publish(energies_message(question.energies, tag))
+
+    def _now_ns(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
