@@ -28,9 +28,10 @@ from benchmarks.setups import (
 )
 from benchmarks.shapes import encoder_shapes, predict_shapes, rollout_shapes
 from vjepa_ros.config.presets import load_preset
-from vjepa_ros.config.state_model import StateModel
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.config.state_change import change_of_convention
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.model.grid import Grid
+from vjepa_ros.model.state_model import StateModel
 
 RELEASED = "vjepa2_ac_vitg"
 """The preset of the released size."""
@@ -137,7 +138,7 @@ def rollout(settings: Settings, folder: Path, *, candidates: int, observed: int,
     drawn = drawn_weights(config)
     public = public_predictor(config, settings, drawn["predictor"])
     # The states are given to the public way: its own update, a loop in Python over candidates, is not timed.
-    advance = StateModel.of_convention(load_preset(config.preset), config.action_dim, config.state_dim)
+    advance = StateModel(change_of_convention(load_preset(config.preset)), config.action_dim, config.state_dim)
     ahead = torch.from_numpy(
         advance.unroll(states[0, -1:].cpu().double().numpy(), future[:, :-1].cpu().double().numpy())
     )

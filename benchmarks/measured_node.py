@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import cv2
 
+from vjepa_ros.ros.active import Active
+from vjepa_ros.ros.configured import Configured
 from vjepa_ros.ros.main import main
 from vjepa_ros.ros.node import PredictorNode
+from vjepa_ros.stream.intake import Take
 from vjepa_ros.stream.window import Window
 
 TOPICS = ("image", "joint_commands", "joint_states")
@@ -51,13 +53,19 @@ class MeasuredNode(PredictorNode):
 
         return super().create_subscription(kind, topic, measured, *arguments, **options)
 
-    def _on_message(self, take: Callable[[str, Any, int], list[Window]], topic: str, message: Any) -> None:
-        def noting(topic: str, message: Any, now_ns: int) -> list[Window]:
-            windows = take(topic, message, now_ns)
-            self._resolved_ns.update((window.stamp_ns, self._arrived_ns) for window in windows)
-            return windows
+    def make_active(self, configured: Configured) -> Active:
+        """One that notes when each window was resolved."""
+        node = self
 
-        super()._on_message(noting, topic, message)
+        class Noting(Active):
+            """Takes messages in as the node does, and notes."""
+
+            def take_in(self, take: Take, topic: str, message: Any, now_ns: int) -> list[Window]:
+                windows = super().take_in(take, topic, message, now_ns)
+                node._resolved_ns.update((window.stamp_ns, node._arrived_ns) for window in windows)
+                return windows
+
+        return Noting(self, configured, self._endpoints)
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Also print what was written down."""

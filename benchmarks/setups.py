@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.shapes import Shape
-from vjepa_ros import engine
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.presets import MODEL_PARAMETERS, model_config
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.loading import load
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.weights.file import write_safetensors
@@ -91,7 +91,7 @@ class Setup:
     def ours(self, dtype: str) -> Callable[[], Tensor]:
         """This package's engine in a dtype, with the references' weights."""
         sizes = {name: getattr(self.config, name) for name in MODEL_PARAMETERS}
-        world_model = engine.load(
+        world_model = load(
             self.config.preset,
             fast=self._settings.fast,
             checkpoint=str(self._file),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import vjepa_ros
 from vjepa_ros.config.view import ViewConfig
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import CheckpointError, ConfigError, EngineError, InputError, ShapeError
 from vjepa_ros.images.preprocess import Preprocess
 
@@ -277,7 +277,7 @@ def test_warm_up_runs_what_a_node_asks_for_and_changes_nothing(encoding, monkeyp
 def test_importing_the_package_imports_neither_torch_nor_ros_and_the_engine_no_ros():
     code = (
         "import sys, vjepa_ros; assert not {'torch', 'rclpy', 'cv2'} & set(sys.modules);"
-        "import vjepa_ros.engine; assert 'rclpy' not in sys.modules;"
+        "import vjepa_ros.engine.loading; assert 'rclpy' not in sys.modules;"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 import vjepa_ros
-from vjepa_ros.config.normalization import Normalization
-from vjepa_ros.config.state_model import StateModel
 from vjepa_ros.config.view import ViewConfig
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ConfigError, ShapeError
 from vjepa_ros.model.block import layer_normalize
+from vjepa_ros.model.state_model import StateModel
 
 TOLERANCE = 1e-5
 
@@ -82,8 +81,7 @@ def test_beyond_the_grid_the_oldest_steps_are_dropped(wm):
 
 def test_another_state_model_gives_other_forecasts_after_the_first(wm):
     inputs = observed(wm, 2)
-    same = Normalization((0.0,) * 7, (1.0,) * 7)
-    target, delta = (wm.rollout(*inputs, state_model=StateModel(kind, same, same)) for kind in ("target", "delta"))
+    target, delta = (wm.rollout(*inputs, state_model=StateModel(change, 7, 7)) for change in ("target", "delta"))
     assert torch.equal(target, wm.rollout(*inputs))
     assert torch.equal(target[:, 0], delta[:, 0])
     assert (target[:, 1] - delta[:, 1]).abs().max() > 1e-3
@@ -127,9 +125,8 @@ def test_a_model_whose_actions_say_nothing_about_its_states_can_predict_but_not_
     wm.predict(context, future[:1, :2], states)
     with pytest.raises(ConfigError, match="state_dim: 5 state dimensions cannot be advanced by 7"):
         wm.rollout(context, actions, states, future)
-    seven = Normalization((0.0,) * 7, (1.0,) * 7)
     with pytest.raises(ConfigError, match="state_dim: is 5, but 7 in the state model"):
-        wm.rollout(context, actions, states, future, state_model=StateModel("target", seven, seven))
+        wm.rollout(context, actions, states, future, state_model=StateModel("target", 7, 7))
 
 
 def test_energy_is_the_mean_absolute_difference(wm):

@@ -17,16 +17,20 @@ import torch
 from torch import Tensor
 
 import vjepa_ros
-from vjepa_ros import devices, engine, files
+from vjepa_ros import devices, files
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.node import resolve
-from vjepa_ros.config.presets import MODEL_PARAMETERS
+from vjepa_ros.config.normalization import Normalizations
+from vjepa_ros.config.parts import EngineConfig, WeightsConfig
 from vjepa_ros.config.sidecar import CONVENTION, JOINT_NORMALIZATION, SIZES, Sidecar, sidecar_path
 from vjepa_ros.config.table import effective
+from vjepa_ros.engine.loading import build_world_model
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import CheckpointError, ConfigError, OutputError
 from vjepa_ros.images.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.state_model import StateModel
 from vjepa_ros.weights.checkpoint import read_checkpoint
 from vjepa_ros.weights.file import PARTS, write_safetensors
 from vjepa_ros.weights.values import Weights, model_hash, part_hash
@@ -115,6 +119,7 @@ def convert(
             checkpoint,
             encoder,
             predictor,
+            sidecar=Sidecar.of_checkpoint(checkpoint),
             dtype=torch_dtype,
             predictor_seed=0 if encoder_only else None,
             on_bytes=lambda done, total: report("reading", done, total),
@@ -170,11 +175,13 @@ def _check_space(out: Path, modules: list[Encoder | Predictor], dtype: torch.dty
 def _outputs(config: ModelConfig, encoder: Encoder, predictor: Predictor, weights: Weights) -> tuple[Tensor, Tensor]:
     dtype = weights.encoder["norm.weight"].dtype
     taken = replace(weights, encoder=dict(weights.encoder), predictor=dict(weights.predictor))  # a model empties them
-    model = engine.WorldModel(config, encoder, predictor, taken, torch.device("cpu"), dtype, {}, fast=False)
-    return _try_out(model)
+    as_they_are = Normalizations.of({}, config.action_dim, config.state_dim)
+    no_rollouts = StateModel("none", config.action_dim, config.state_dim)
+    device = torch.device("cpu")
+    return _try_out(WorldModel(config, encoder, predictor, taken, device, dtype, as_they_are, no_rollouts, fast=False))
 
 
-def _try_out(model: engine.WorldModel) -> tuple[Tensor, Tensor]:
+def _try_out(model: WorldModel) -> tuple[Tensor, Tensor]:
     """What a model makes of one step of noise: its latents and its prediction."""
     config, generator = model.config, torch.Generator().manual_seed(0)
     clip = torch.randn(1, 3, config.stride, *config.image_size, generator=generator)
@@ -187,16 +194,13 @@ def _try_out(model: engine.WorldModel) -> tuple[Tensor, Tensor]:
 def _check_result(
     path: Path, config: ModelConfig, dtype: str, encoder_only: bool, expected: tuple[Tensor, Tensor]
 ) -> None:
-    """Load the new pair of files as anybody would, and compare."""
-    parameters = {name: getattr(config, name) for name in MODEL_PARAMETERS}
-    model = engine.load(
-        config.preset,
-        checkpoint=str(path),
-        dtype=dtype,
-        random_predictor=encoder_only,
-        seed=0,
-        fast=False,
-        **parameters,
+    """Load the new pair of files as a node would, and compare."""
+    model = build_world_model(
+        config,
+        WeightsConfig(str(path), encoder_only, 0, Sidecar.of_checkpoint(path)),
+        EngineConfig("cpu", dtype, 0, fast=False, compile=False),
+        Normalizations.of({}, config.action_dim, config.state_dim),
+        StateModel("none", config.action_dim, config.state_dim),
     )
     for name, ours, source in zip(("latents", "predictions"), _try_out(model), expected, strict=True):
         if not torch.equal(ours, source):

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from vjepa_ros.errors import EngineError
@@ -31,7 +32,43 @@ class WorkerCounters:
     failures: int = 0  # attempts that raised
 
 
-class Ask(Protocol):
+def attempt(
+    compute: Callable[[], ResultT],
+    most: int,
+    *,
+    goes_on: Callable[[], bool] = lambda: True,
+    failed: Callable[[], None] = lambda: None,
+) -> tuple[ResultT, float] | None:
+    """Compute, and try again where the model fails.
+
+    Args:
+        compute: raises EngineError where the model fails.
+        most: attempts that may fail in a row.
+        goes_on: asked before each attempt whether the result is still wanted.
+        failed: called after each attempt that failed.
+
+    Returns:
+        The result and how long its attempt took, in ms; None if it was no longer wanted.
+
+    Raises:
+        EngineError: the last one, after too many.
+    """
+    failures = 0
+    while goes_on():
+        started_s = time.monotonic()
+        try:
+            result = compute()
+        except EngineError:
+            failed()
+            failures += 1
+            if failures >= most:
+                raise
+        else:
+            return result, (time.monotonic() - started_s) * 1e3
+    return None
+
+
+class Question(Protocol):
     """A question to the model, answered in turns of bounded length, so that jobs come in between."""
 
     def turn(self, epoch: int) -> bool:
@@ -62,7 +99,7 @@ class Worker(Generic[JobT, ResultT]):
         size: jobs that wait at most when lossless.
         max_failures: attempts that may fail in a row before the worker gives up. So many failures of a question are its
             answer, and nothing more: whether the model is broken is left to the jobs.
-        max_asks: questions that wait at most, besides the one that is being answered.
+        max_questions: questions that wait at most, besides the one that is being answered.
     """
 
     def __init__(
@@ -74,7 +111,7 @@ class Worker(Generic[JobT, ResultT]):
         lossless: bool,
         size: int,
         max_failures: int,
-        max_asks: int = 0,
+        max_questions: int = 0,
     ) -> None:
         self._compute = compute
         self._deliver = deliver
@@ -83,10 +120,10 @@ class Worker(Generic[JobT, ResultT]):
         self._size = size if lossless else 1
         self._max_failures = max_failures
         self._jobs: deque[tuple[int, JobT]] = deque()
-        self._max_asks = max_asks
-        self._asks: deque[Ask] = deque()
-        self._asking: Ask | None = None  # the one being answered; only the thread touches it
-        self._ask_failures = 0
+        self._max_questions = max_questions
+        self._questions: deque[Question] = deque()
+        self._asking: Question | None = None  # the one being answered; only the thread touches it
+        self._question_failures = 0
         self._changed = threading.Condition()
         self._delivering = threading.Lock()
         self._epoch = 0
@@ -102,9 +139,9 @@ class Worker(Generic[JobT, ResultT]):
         return len(self._jobs)
 
     @property
-    def waiting_asks(self) -> int:
+    def waiting_questions(self) -> int:
         """Questions that wait."""
-        return len(self._asks)
+        return len(self._questions)
 
     def start(self) -> None:
         """Start the thread."""
@@ -122,7 +159,7 @@ class Worker(Generic[JobT, ResultT]):
         with self._changed:
             self._running = False
             self._jobs.clear()
-            self._asks.clear()
+            self._questions.clear()
             self._changed.notify_all()
         if self._thread is None:
             return True
@@ -157,16 +194,16 @@ class Worker(Generic[JobT, ResultT]):
             self._changed.notify_all()
         return True
 
-    def ask(self, ask: Ask) -> bool:
+    def ask(self, question: Question) -> bool:
         """Hand over a question; never waits. Questions outlive an epoch: they are about the newest window.
 
         Returns:
             False if too many wait already, or the worker has stopped or failed.
         """
         with self._changed:
-            if not self._running or len(self._asks) >= self._max_asks:
+            if not self._running or len(self._questions) >= self._max_questions:
                 return False
-            self._asks.append(ask)
+            self._questions.append(question)
             self._changed.notify_all()
         return True
 
@@ -180,22 +217,22 @@ class Worker(Generic[JobT, ResultT]):
             self._changed.notify_all()
 
     def _run(self) -> None:
-        ask_is_next = False
+        question_is_next = False
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._has_work or not self._running)
                 if not self._running:
                     return
-                if self._asking is None and self._asks:
-                    self._asking = self._asks.popleft()
-                ask = self._asking if ask_is_next or not self._jobs else None
-                entry = self._jobs.popleft() if ask is None else None
+                if self._asking is None and self._questions:
+                    self._asking = self._questions.popleft()
+                question = self._asking if question_is_next or not self._jobs else None
+                entry = self._jobs.popleft() if question is None else None
                 epoch = self._epoch
                 self._changed.notify_all()
-            ask_is_next = ask is None
+            question_is_next = question is None
             try:
-                if ask is not None:
-                    self._take_turn(ask, epoch)
+                if question is not None:
+                    self._take_turn(question, epoch)
                 elif entry is not None:
                     self._do(*entry)
             # A bug or a dead middleware: without the report the thread would end silently.
@@ -205,45 +242,41 @@ class Worker(Generic[JobT, ResultT]):
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._jobs or self._asks) or self._asking is not None
+        return bool(self._jobs or self._questions) or self._asking is not None
 
     def _do(self, epoch: int, job: JobT) -> None:
         result = self._attempt(job)
         if result is not None:
             self._finish(epoch, job, result)
 
-    def _take_turn(self, ask: Ask, epoch: int) -> None:
+    def _take_turn(self, question: Question, epoch: int) -> None:
         """One turn of a question. Where the epoch has risen in the meantime the next turn looks at the answer again."""
         try:
-            is_answered = ask.turn(epoch)
-            self._ask_failures = 0
+            is_answered = question.turn(epoch)
+            self._question_failures = 0
         except EngineError as error:
             self.counters.failures += 1
-            self._ask_failures += 1
-            is_answered = self._ask_failures >= self._max_failures
+            self._question_failures += 1
+            is_answered = self._question_failures >= self._max_failures
             if is_answered:
-                ask.fail(error)
+                question.fail(error)
         with self._delivering:
             if is_answered and self._running and epoch == self._epoch:
-                self._asking, self._ask_failures = None, 0
-                ask.deliver()
+                self._asking, self._question_failures = None, 0
+                question.deliver()
 
     def _attempt(self, job: JobT) -> ResultT | None:
         """The job's result; None if the worker was stopped in between. Raises after too many failures in a row."""
-        failures = 0
-        while self._running:
-            started_s = time.monotonic()
-            try:
-                result = self._compute(job)
-            except EngineError:
-                self.counters.failures += 1
-                failures += 1
-                if failures >= self._max_failures:
-                    raise
-            else:
-                self.compute_ms = (time.monotonic() - started_s) * 1e3
-                return result
-        return None
+        found = attempt(
+            partial(self._compute, job), self._max_failures, goes_on=lambda: self._running, failed=self._count_failure
+        )
+        if found is None:
+            return None
+        result, self.compute_ms = found
+        return result
+
+    def _count_failure(self) -> None:
+        self.counters.failures += 1
 
     def _finish(self, epoch: int, job: JobT, result: ResultT) -> None:
         with self._delivering:
@@ -258,13 +291,13 @@ class Worker(Generic[JobT, ResultT]):
     def _give_up(self, error: Exception) -> None:
         with self._changed:
             was_running = self._running
-            asks = [*([self._asking] if self._asking is not None else []), *self._asks]
+            questions = [*([self._asking] if self._asking is not None else []), *self._questions]
             self.failed = error
             self._running = False
             self._jobs.clear()
-            self._asks.clear()
+            self._questions.clear()
             self._changed.notify_all()
         self._on_failure(error)
-        for ask in asks if was_running else []:
-            ask.fail(error)
-            ask.deliver()
+        for question in questions if was_running else []:
+            question.fail(error)
+            question.deliver()

@@ -15,7 +15,7 @@ from support.conversions import CHECKPOINT, REFERENCE, loaded, run, written_pres
 import vjepa_ros
 from vjepa_ros import conversion
 from vjepa_ros.config.sidecar import Sidecar, sidecar_path
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import CheckpointError
 from vjepa_ros.files import whole
 

@@ -47,16 +47,18 @@ def configured(weights: Path, **changes: Any) -> NodeConfig:
 def test_the_same_convention_is_accepted_and_the_normalisation_taken_over(weights: Path) -> None:
     config = configured(weights)
     assert config.convention_warnings == ()
-    assert config.actions.mean == (1, 2, 3, 4, 5, 6, 7)
-    assert config.states.mean == (0,) * 7
-    assert configured(weights, **{"actions.mean": [9.0] * 7}).actions.mean == (9,) * 7, "who sets it knows better"
+    assert config.normalization.actions.mean == (1, 2, 3, 4, 5, 6, 7)
+    assert config.normalization.states.mean == (0,) * 7
+    assert configured(weights, **{"actions.mean": [9.0] * 7}).normalization.actions.mean == (9,) * 7, (
+        "who sets it knows better"
+    )
 
 
 def test_a_rollout_advances_states_as_the_weights_were_trained(weights: Path) -> None:
     wm = vjepa_ros.load(str(weights.with_suffix(".yaml")), checkpoint=str(weights))
-    assert wm.state_model.kind == "target"
-    assert wm.state_model.actions.mean == (1, 2, 3, 4, 5, 6, 7)
-    assert wm.state_model.states.mean == (0,) * 7
+    assert wm.state_model.change == "target"
+    assert wm.normalization.actions.mean == (1, 2, 3, 4, 5, 6, 7)
+    assert wm.normalization.states.mean == (0,) * 7
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_names_written_out_are_the_names_left_out(weights: Path) -> None:
 
 def test_a_home_folder_is_understood(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(weights.parent))
-    assert configured(weights, checkpoint=f"~/{weights.name}").actions.mean == (1, 2, 3, 4, 5, 6, 7)
+    assert configured(weights, checkpoint=f"~/{weights.name}").normalization.actions.mean == (1, 2, 3, 4, 5, 6, 7)
     with pytest.raises(ConfigError, match="actions.phase"):
         configured(weights, checkpoint=f"~/{weights.name}", **{"actions.phase": "first"})
 

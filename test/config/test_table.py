@@ -12,8 +12,8 @@ import pytest
 
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.node import resolve
+from vjepa_ros.config.parts import CandidatesConfig, EngineConfig, LatentsConfig, WeightsConfig, WorkerConfig
 from vjepa_ros.config.presets import load_preset, preset_names
-from vjepa_ros.config.questions import QuestionConfig
 from vjepa_ros.config.table import BY_NAME, TABLE, UNSET, Parameter, check, effective
 from vjepa_ros.errors import ConfigError
 
@@ -145,9 +145,11 @@ def test_defaults_and_preset() -> None:
     assert replace(stream.commands, prefix="states") == stream.states
     assert stream.commands.joint_names == tuple(JOINTS)
     assert (stream.commands.timeout_s, stream.commands.on_missing) == (1.0, "skip")
-    assert (config.checkpoint, config.device, config.dtype, config.seed) == (None, "auto", "auto", 0)
-    assert (config.lossless, config.queue_size, config.max_failures) == (False, 64, 3)
-    assert (config.forecast_only, config.wire_encoding, config.publish_context) == (True, "32FC1", False)
+    assert config.weights == WeightsConfig("", False, 0, None)
+    assert config.engine == EngineConfig("auto", "auto", 0, True, True)
+    assert (config.worker.lossless, config.worker.queue_size, config.worker.max_failures) == (False, 64, 3)
+    assert config.latents == LatentsConfig("forecast", "32FC1", False) and config.latents.forecast_only
+    assert dict(config.parameters) == effective({"joint_names": JOINTS})
 
 
 def test_every_value_reaches_its_place() -> None:
@@ -167,11 +169,12 @@ def test_every_value_reaches_its_place() -> None:
     assert (stream.commands.timeout_s, stream.commands.on_missing) == (0.4, "hold")
     assert (stream.states.timeout_s, stream.states.on_missing) == (0.6, "zero")
     assert (stream.commands.joint_names, stream.states.joint_names) == (tuple(JOINTS), tuple(other))
-    assert (config.checkpoint, config.device, config.dtype, config.seed) == ("/a/file.pt", "cuda:1", "bfloat16", 5)
-    assert (config.threads, config.image_transport, config.lossless, config.queue_size) == (3, "compressed", True, 7)
-    assert (config.max_failures, config.forecast_only, config.wire_encoding) == (9, False, "16FC1")
-    assert config.publish_context
-    assert config.questions == QuestionConfig(0.7, 11, 12, 13, 14)
+    assert config.weights == WeightsConfig("/a/file.pt", False, 5, None)
+    assert config.engine == EngineConfig("cuda:1", "bfloat16", 3, True, True)
+    assert config.camera.transport == "compressed"
+    assert config.worker == WorkerConfig("all", 7, 9) and config.worker.lossless
+    assert config.latents == LatentsConfig("all", "16FC1", True) and not config.latents.forecast_only
+    assert config.candidates == CandidatesConfig(0.7, 11, 12, 13, 14)
 
 
 def test_what_the_user_sets_wins_over_the_preset() -> None:
@@ -260,15 +263,17 @@ def test_combinations_that_make_no_sense(values: dict[str, Any], parameter: str,
 
 @pytest.mark.parametrize(("values", "parameter", "said"), NOT_ROLLED_OUT)
 def test_without_a_state_model_there_is_one_forecast(values: dict[str, Any], parameter: str, said: str) -> None:
-    assert resolve({"joint_names": JOINTS, **values}).state_model is None
+    config = resolve({"joint_names": JOINTS, **values})
+    assert config.state_change is None and config.no_state_change is not None
+    assert config.no_state_change.parameter == parameter
     assert "or set latents.horizon: 1" in refused(values | {"latents.horizon": 2}).reason
 
 
 def test_the_horizon_and_its_state_model() -> None:
     config = resolve({"joint_names": JOINTS, "latents.horizon": 4, "states.std": [2.0] * 7})
     assert config.stream.horizon == 4
-    assert config.state_model is not None
-    assert (config.state_model.kind, config.state_model.states) == ("target", config.states)
+    assert (config.state_change, config.no_state_change) == ("target", None)
+    assert config.normalization.states.std == (2.0,) * 7
 
 
 def test_states_may_be_fewer_than_actions() -> None:

@@ -8,8 +8,8 @@ from support.builders import model_window
 
 import vjepa_ros
 from vjepa_ros.config.node import NodeConfig, resolve
-from vjepa_ros.engine import WorldModel
-from vjepa_ros.forecast.forecaster import Imagination
+from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.forecast.forecaster import Forecaster
 from vjepa_ros.forecast.info import latent_info
 from vjepa_ros.model.block import layer_normalize
 
@@ -29,14 +29,14 @@ def config(**values: object) -> NodeConfig:
 
 def test_the_forecast_of_a_window_is_made_from_its_newest_steps(wm: WorldModel) -> None:
     window = model_window()
-    imagine = Imagination(wm, config())
+    forecaster = Forecaster(wm, config())
     clip = torch.stack([torch.from_numpy(frame.image) for frame in window.frames], dim=1)[None]
     context = wm.encode(clip)[:, -MOST * TOKENS :]
     actions, states = (signal.values[None, -MOST:] for signal in (window.actions, window.states))
     expected = wm.predict(context, actions, states)
-    got = torch.from_numpy(imagine(window).predicted)
+    got = torch.from_numpy(forecaster(window).predicted)
     torch.testing.assert_close(got.reshape(1, TOKENS, -1), expected[:, -TOKENS:], rtol=0, atol=0)
-    everything = Imagination(wm, config(**{"latents.steps": "all", "latents.publish_context": True}))(window)
+    everything = Forecaster(wm, config(**{"latents.steps": "all", "latents.publish_context": True}))(window)
     torch.testing.assert_close(torch.from_numpy(everything.predicted).reshape(1, -1, 128), expected, rtol=0, atol=0)
     assert everything.context is not None and everything.context.shape == (8, 4, 4, 128), "the window stays whole"
 
@@ -46,8 +46,8 @@ def test_what_lies_before_them_changes_nothing(wm: WorldModel, step: int, counts
     window, other = model_window(), model_window()
     other.actions.values[step] += 1.0
     other.states.values[step] -= 1.0
-    imagine = Imagination(wm, config())
-    assert (imagine(window).predicted == imagine(other).predicted).all() != counts
+    forecaster = Forecaster(wm, config())
+    assert (forecaster(window).predicted == forecaster(other).predicted).all() != counts
 
 
 @pytest.mark.parametrize("observed", [1, 2, 3, 5, 8])

@@ -13,9 +13,9 @@ from support.builders import MS, model_window
 
 import vjepa_ros
 from vjepa_ros.config.node import NodeConfig, resolve
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ConfigError, EngineError
-from vjepa_ros.forecast.forecaster import Imagination, load_model
+from vjepa_ros.forecast.forecaster import Forecaster, load_model
 from vjepa_ros.stream.actions import Steps
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.future import Future
@@ -50,61 +50,61 @@ def own_outputs(model: WorldModel, window: Window) -> tuple[torch.Tensor, torch.
 
 
 def test_the_forecast_is_the_last_step_of_the_prediction(model: WorldModel, window: Window) -> None:
-    imagined = Imagination(model, config())(window)
+    forecast = Forecaster(model, config())(window)
     _, predictions = own_outputs(model, window)
-    np.testing.assert_array_equal(imagined.predicted, predictions[-1:].numpy(), strict=True)
-    assert imagined.predicted.shape == (1, 4, 4, 128)
-    assert imagined.predicted.dtype == np.float32
-    assert imagined.context is None
-    assert imagined.finite
-    np.testing.assert_allclose(imagined.predicted.mean(axis=-1), 0, atol=1e-6)  # layer-normalised
-    np.testing.assert_allclose(imagined.predicted.var(axis=-1), 1, atol=1e-3)
+    np.testing.assert_array_equal(forecast.predicted, predictions[-1:].numpy(), strict=True)
+    assert forecast.predicted.shape == (1, 4, 4, 128)
+    assert forecast.predicted.dtype == np.float32
+    assert forecast.context is None
+    assert forecast.finite
+    np.testing.assert_allclose(forecast.predicted.mean(axis=-1), 0, atol=1e-6)  # layer-normalised
+    np.testing.assert_allclose(forecast.predicted.var(axis=-1), 1, atol=1e-3)
 
 
 def test_all_steps_and_the_context_where_they_are_asked_for(model: WorldModel, window: Window) -> None:
-    imagined = Imagination(model, config(latents__steps="all", latents__publish_context=True))(window)
+    forecast = Forecaster(model, config(latents__steps="all", latents__publish_context=True))(window)
     context, predictions = own_outputs(model, window)
-    np.testing.assert_array_equal(imagined.predicted, predictions.numpy(), strict=True)
-    assert imagined.context is not None
-    np.testing.assert_array_equal(imagined.context, context.numpy(), strict=True)
+    np.testing.assert_array_equal(forecast.predicted, predictions.numpy(), strict=True)
+    assert forecast.context is not None
+    np.testing.assert_array_equal(forecast.context, context.numpy(), strict=True)
 
 
 def test_half_floats_are_the_same_numbers_rounded(model: WorldModel, window: Window) -> None:
-    imagined = Imagination(model, config(latents__dtype="16FC1", latents__publish_context=True))(window)
+    forecast = Forecaster(model, config(latents__dtype="16FC1", latents__publish_context=True))(window)
     context, predictions = own_outputs(model, window)
-    np.testing.assert_array_equal(imagined.predicted, predictions[-1:].numpy().astype(np.float16), strict=True)
-    assert imagined.context is not None
-    np.testing.assert_array_equal(imagined.context, context.numpy().astype(np.float16), strict=True)
+    np.testing.assert_array_equal(forecast.predicted, predictions[-1:].numpy().astype(np.float16), strict=True)
+    assert forecast.context is not None
+    np.testing.assert_array_equal(forecast.context, context.numpy().astype(np.float16), strict=True)
 
 
 @pytest.mark.parametrize("part", ["frames", "actions", "states"])
 def test_the_forecast_depends_on_all_that_the_window_holds(model: WorldModel, window: Window, part: str) -> None:
-    imagine = Imagination(model, config())
+    forecaster = Forecaster(model, config())
     other = model_window(**{part: 1})
-    assert np.abs(imagine(other).predicted - imagine(window).predicted).max() > 1e-4
+    assert np.abs(forecaster(other).predicted - forecaster(window).predicted).max() > 1e-4
 
 
 def test_what_is_not_finite_is_noticed(window: Window) -> None:
     broken = vjepa_ros.load("tiny", encoder_depth=1, predictor_depth=1, fast=False)
     with torch.no_grad():
         next(broken.predictor.parameters()).fill_(float("nan"))
-    imagined = Imagination(broken, config(latents__publish_context=True))(window)
-    assert not imagined.finite
-    assert imagined.context is not None
-    assert np.isfinite(imagined.context).all(), "the encoder is whole: only the prediction is not finite"
+    forecast = Forecaster(broken, config(latents__publish_context=True))(window)
+    assert not forecast.finite
+    assert forecast.context is not None
+    assert np.isfinite(forecast.context).all(), "the encoder is whole: only the prediction is not finite"
 
 
 def test_a_context_that_is_not_finite_is_noticed_too(model: WorldModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = Imagination(model, config(latents__publish_context=True))
+    good = Forecaster(model, config(latents__publish_context=True))
     window = model_window()
     assert good(window).finite
     with monkeypatch.context() as patched:
         patched.setattr(model, "predict", lambda context, actions, states: torch.zeros_like(context))
         broken_window = model_window(nan_frame=3)
-        imagined = good(broken_window)
-        assert np.isfinite(imagined.predicted).all()
-        assert not imagined.finite
-        assert Imagination(model, config())(broken_window).finite, "what is not published need not be finite"
+        forecast = good(broken_window)
+        assert np.isfinite(forecast.predicted).all()
+        assert not forecast.finite
+        assert Forecaster(model, config())(broken_window).finite, "what is not published need not be finite"
 
 
 def test_a_failing_model_is_an_engine_error(model: WorldModel, window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_a_failing_model_is_an_engine_error(model: WorldModel, window: Window, m
 
     monkeypatch.setattr(model, "encoder", out_of_memory)
     with pytest.raises(EngineError, match="out of memory"):
-        Imagination(model, config())(window)
+        Forecaster(model, config())(window)
 
 
 # -- each tubelet or frame alone: encoded once, when it enters
@@ -137,8 +137,8 @@ class Encodings:
 
         monkeypatch.setattr(self.model, "encode", counted)
 
-    def imagination(self) -> Imagination:
-        return Imagination(self.model, self.config)
+    def forecaster(self) -> Forecaster:
+        return Forecaster(self.model, self.config)
 
     def taken(self) -> list[int]:
         """The calls since this was asked last."""
@@ -178,22 +178,22 @@ def moving_window(model: WorldModel, first: int, epoch: int = 0, places: list[in
 def test_what_is_encoded_alone_is_encoded_once_and_gives_the_same_bits(encodings: Encodings, hop: int) -> None:
     model = encodings.model
     size = model.config.stride
-    kept = encodings.imagination()
+    kept = encodings.forecaster()
     for number in range(4):
         window = moving_window(model, number * hop)
-        imagined = kept(window)
+        forecast = kept(window)
         entered = 16 if number == 0 else hop
         assert encodings.taken() == [size] * (entered // size)
-        anew = encodings.imagination()(window)
+        anew = encodings.forecaster()(window)
         assert encodings.taken() == [size] * (16 // size)
-        np.testing.assert_array_equal(imagined.predicted, anew.predicted, strict=True)
-        np.testing.assert_array_equal(imagined.context, anew.context, strict=True)
+        np.testing.assert_array_equal(forecast.predicted, anew.predicted, strict=True)
+        np.testing.assert_array_equal(forecast.context, anew.context, strict=True)
 
 
 def test_each_unit_is_encoded_as_if_it_were_all_there_is(encodings: Encodings) -> None:
     model, window = encodings.model, moving_window(encodings.model, 0)
     size, tokens = model.config.stride, model.grid.rows * model.grid.cols
-    context = encodings.imagination()(window).context
+    context = encodings.forecaster()(window).context
     assert context is not None
     for step in range(model.config.steps):
         frames = window.frames[step * size : (step + 1) * size]
@@ -205,27 +205,27 @@ def test_each_unit_is_encoded_as_if_it_were_all_there_is(encodings: Encodings) -
 
 def test_another_epoch_reuses_nothing(encodings: Encodings) -> None:
     """After a jump of time the same stamp may be another picture."""
-    size, imagine = encodings.model.config.stride, encodings.imagination()
+    size, forecaster = encodings.model.config.stride, encodings.forecaster()
     for epoch in (0, 1):
-        imagine(moving_window(encodings.model, 0, epoch))
+        forecaster(moving_window(encodings.model, 0, epoch))
         assert encodings.taken() == [size] * (16 // size)
-    imagine(moving_window(encodings.model, 0, 1))
+    forecaster(moving_window(encodings.model, 0, 1))
     assert encodings.taken() == []
 
 
 def test_what_stands_twice_in_a_window_is_encoded_once(encodings: Encodings) -> None:
     """A camera four times slower than the frame rate: each frame serves four ticks."""
-    size, imagine = encodings.model.config.stride, encodings.imagination()
+    size, forecaster = encodings.model.config.stride, encodings.forecaster()
     window = moving_window(encodings.model, 0, places=[place // 4 for place in range(16)])
-    imagine(window)
+    forecaster(window)
     assert encodings.taken() == [size] * 4
 
 
 def test_clip_encodes_every_window_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     encodings = Encodings("clip", monkeypatch)
-    imagine = encodings.imagination()
+    forecaster = encodings.forecaster()
     for number in range(2):
-        imagine(moving_window(encodings.model, 2 * number))
+        forecaster(moving_window(encodings.model, 2 * number))
         assert encodings.taken() == [16]
 
 
@@ -238,12 +238,13 @@ NUMBERS = [0.5, -1.0, 2.0, 0.25, 3.0, -2.0, 1.5]
 def test_normalisation_reaches_the_model(model: WorldModel, window: Window, part: str) -> None:
     """(x - mean) / std per dimension, of this part and not of the other."""
     std = [abs(number) + 0.5 for number in NUMBERS]
-    imagined = Imagination(model, config(**{f"{part}__mean": NUMBERS, f"{part}__std": std}))(window)
+    settings = config(**{f"{part}__mean": NUMBERS, f"{part}__std": std})
+    forecast = Forecaster(load_model(settings), settings)(window)
     steps = getattr(window, part)
     by_hand = replace(window, **{part: replace(steps, values=(steps.values - NUMBERS) / std)})
     _, predictions = own_outputs(model, by_hand)
-    np.testing.assert_array_equal(imagined.predicted, predictions[-1:].numpy(), strict=True)
-    assert np.abs(imagined.predicted - Imagination(model, config())(window).predicted).max() > 1e-4
+    np.testing.assert_array_equal(forecast.predicted, predictions[-1:].numpy(), strict=True)
+    assert np.abs(forecast.predicted - Forecaster(model, config())(window).predicted).max() > 1e-4
 
 
 # -- further ahead
@@ -264,30 +265,30 @@ def by_hand(model: WorldModel, window: Window, horizon: int) -> torch.Tensor:
 
 def test_each_forecast_is_predicted_from_those_before_it(model: WorldModel) -> None:
     window = model_window(ahead=2)
-    imagined = Imagination(model, config(latents__horizon=3))(window)
-    assert imagined.predicted.shape == (3, 4, 4, 128)
-    np.testing.assert_allclose(imagined.predicted, by_hand(model, window, 3).numpy(), rtol=0, atol=1e-5)
-    nearest = Imagination(model, config())(model_window()).predicted
-    np.testing.assert_allclose(imagined.predicted[:1], nearest, rtol=0, atol=1e-5)
-    assert np.abs(np.diff(imagined.predicted, axis=0)).max() > 1e-3
+    forecast = Forecaster(model, config(latents__horizon=3))(window)
+    assert forecast.predicted.shape == (3, 4, 4, 128)
+    np.testing.assert_allclose(forecast.predicted, by_hand(model, window, 3).numpy(), rtol=0, atol=1e-5)
+    nearest = Forecaster(model, config())(model_window()).predicted
+    np.testing.assert_allclose(forecast.predicted[:1], nearest, rtol=0, atol=1e-5)
+    assert np.abs(np.diff(forecast.predicted, axis=0)).max() > 1e-3
 
 
 def test_with_all_steps_the_further_forecasts_come_after_the_last_output(model: WorldModel) -> None:
     window = model_window(ahead=2)
-    every = Imagination(model, config(latents__horizon=3, latents__steps="all", latents__publish_context=True))(window)
+    every = Forecaster(model, config(latents__horizon=3, latents__steps="all", latents__publish_context=True))(window)
     assert every.predicted.shape == (8 + 2, 4, 4, 128)
     _, outputs = own_outputs(model, window)
     np.testing.assert_array_equal(every.predicted[:7], outputs[:7].numpy())
-    forecasts = Imagination(model, config(latents__horizon=3))(window)
+    forecasts = Forecaster(model, config(latents__horizon=3))(window)
     np.testing.assert_array_equal(every.predicted[-3:], forecasts.predicted)
 
 
 def test_future_actions_change_the_forecasts_after_them_and_no_earlier_one(model: WorldModel) -> None:
-    imagine, window = Imagination(model, config(latents__horizon=3)), model_window(ahead=2)
+    forecaster, window = Forecaster(model, config(latents__horizon=3)), model_window(ahead=2)
     values = window.future.values.copy()
     values[1] += 1
     other = replace(window, future=replace(window.future, values=values))
-    before, after = imagine(window).predicted, imagine(other).predicted
+    before, after = forecaster(window).predicted, forecaster(other).predicted
     np.testing.assert_array_equal(after[:2], before[:2])
     assert np.abs(after[2] - before[2]).max() > 1e-3
 
@@ -297,7 +298,8 @@ def test_normalisation_reaches_the_future_actions_and_the_state_model(model: Wor
     std = [abs(number) + 0.5 for number in NUMBERS]
     norms = {"actions__mean": NUMBERS, "actions__std": std, "states__mean": NUMBERS[::-1], "states__std": std[::-1]}
     window = model_window(ahead=2)
-    imagined = Imagination(model, config(**norms, latents__horizon=3))(window)
+    settings = config(**norms, latents__horizon=3)
+    forecasts = Forecaster(load_model(settings), settings)(window)
     actions = np.concatenate([window.actions.values, window.future.values])
     states = np.concatenate([window.states.values, actions[7:9]])
     actions, states = (actions - NUMBERS) / std, (states - NUMBERS[::-1]) / std[::-1]
@@ -305,15 +307,15 @@ def test_normalisation_reaches_the_future_actions_and_the_state_model(model: Wor
     for step in range(3):
         inputs = (torch.tensor(values[None, step : step + 8]) for values in (actions, states))
         forecast = model.predict(context, *inputs)[:, -16:]
-        np.testing.assert_allclose(imagined.predicted[step].reshape(1, 16, 128), forecast, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(forecasts.predicted[step].reshape(1, 16, 128), forecast, rtol=0, atol=1e-5)
         context = torch.cat([context[:, 16:], forecast], dim=1)
 
 
 def test_what_is_observed_is_the_newest_step_of_the_context(model: WorldModel, window: Window) -> None:
     for name, dtype in (("32FC1", np.float32), ("16FC1", np.float16)):
-        imagined = Imagination(model, config(latents__dtype=name))(window)
+        forecast = Forecaster(model, config(latents__dtype=name))(window)
         context, _ = own_outputs(model, window)
-        np.testing.assert_array_equal(imagined.observed(), context[-1].numpy().astype(dtype), strict=True)
+        np.testing.assert_array_equal(forecast.observed(), context[-1].numpy().astype(dtype), strict=True)
 
 
 def test_loading_tries_as_many_forecasts_as_there_will_be(monkeypatch: pytest.MonkeyPatch) -> None:

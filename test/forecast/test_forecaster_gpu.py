@@ -21,12 +21,12 @@ from vjepa_ros.stream.future import Future
 def test_only_the_copy_of_what_is_published_waits(horizon: int, monkeypatch: pytest.MonkeyPatch) -> None:
     joints = [f"joint{number}" for number in range(7)]
     config = resolve({"joint_names": joints, "device": "cuda", "latents.horizon": horizon})
-    imagine = forecaster.Imagination(forecaster.load_model(config), config)
-    assert imagine._model.dtype == torch.bfloat16, "the default on a GPU"
-    assert len(imagine._model._graphs._recorded) == 2
+    forecasts_of = forecaster.Forecaster(forecaster.load_model(config), config)
+    assert forecasts_of._model.dtype == torch.bfloat16, "the default on a GPU"
+    assert len(forecasts_of._model._graphs._recorded) == 2
     future = Future(np.zeros((horizon - 1, 7)), tuple(range(horizon - 1)), ("held",) * (horizon - 1))
     window = replace(model_window(), future=future)
-    imagine(window)
+    forecasts_of(window)
     real = forecaster._to_host
 
     def copied(latents: Tensor) -> Any:
@@ -36,6 +36,6 @@ def test_only_the_copy_of_what_is_published_waits(horizon: int, monkeypatch: pyt
     monkeypatch.setattr(forecaster, "_to_host", copied)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        assert imagine(window).finite
+        assert forecasts_of(window).finite
     finally:
         torch.cuda.set_sync_debug_mode("default")

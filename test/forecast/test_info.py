@@ -12,7 +12,7 @@ from support.builders import model_window
 import vjepa_ros
 from vjepa_ros import latents
 from vjepa_ros.config.node import resolve
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.forecast.info import latent_info, window_info
 
 JOINTS = [f"joint{number}" for number in range(7)]

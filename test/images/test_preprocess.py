@@ -252,5 +252,7 @@ def test_views_that_make_no_sense_are_refused_by_name(values, message):
 
 def test_the_parameters_give_the_view():
     values = {"view.roi": [1, 2, 30, 40], "view.rotation_deg": 270, "view.flip": "vertical"}
-    assert resolve({"joint_names": list("abcdefg"), **values}).view == ViewConfig((1, 2, 30, 40), 270, "vertical")
-    assert resolve({"joint_names": list("abcdefg")}).view == ViewConfig((), 0, "none")
+    assert resolve({"joint_names": list("abcdefg"), **values}).camera.view == ViewConfig(
+        (1, 2, 30, 40), 270, "vertical"
+    )
+    assert resolve({"joint_names": list("abcdefg")}).camera.view == ViewConfig((), 0, "none")

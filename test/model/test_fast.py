@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import vjepa_ros
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.devices import cpu_computes_bfloat16
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.model.block import layer_normalize
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.fast import kernels

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import vjepa_ros
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ShapeError
 
 

@@ -10,7 +10,7 @@ import torch
 from support.reference import DATA, SMALL_CHECKPOINT, SMALL_PRESET
 
 import vjepa_ros
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.model.block import layer_normalize
 
 TOLERANCE = 1e-5

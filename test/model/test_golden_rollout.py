@@ -8,7 +8,7 @@ import torch
 from support.reference import DATA, SMALL_CHECKPOINT, SMALL_PRESET
 
 import vjepa_ros
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 
 TOLERANCE = 1e-5
 TOKENS = 256

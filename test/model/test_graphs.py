@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import vjepa_ros
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.model.fast.graphs import Graphs
 from vjepa_ros.model.fast.kernels import Kernels, PublicLinear, fused_attention
 from vjepa_ros.weights import build

@@ -15,17 +15,18 @@ from support.builders import MS, model_window
 
 import vjepa_ros
 from vjepa_ros.config.node import NodeConfig, resolve
-from vjepa_ros.config.questions import QuestionConfig
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.config.parts import CandidatesConfig
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import EngineError, InputError
-from vjepa_ros.forecast.forecaster import Imagination
+from vjepa_ros.forecast.forecaster import Forecaster
 from vjepa_ros.images.preprocess import Preprocess
+from vjepa_ros.model.state_model import StateModel
 from vjepa_ros.planning.questions import (
     MAX_TAG,
     REASONS,
+    CandidateQuestion,
+    Evaluator,
     Goal,
-    Judge,
-    Question,
     Tally,
     answer_info,
     read_candidates,
@@ -34,7 +35,7 @@ from vjepa_ros.planning.questions import (
 from vjepa_ros.stream.window import Window
 
 JOINTS = [f"joint{number}" for number in range(7)]
-LIMITS = QuestionConfig(max_age_s=1.0, max_count=6, max_horizon=4, batch_size=4, queue_size=2)
+LIMITS = CandidatesConfig(max_age_s=1.0, max_count=6, max_horizon=4, batch_size=4, queue_size=2)
 TOLERANCE = 1e-6  # the same candidates in batches of another size
 
 
@@ -149,33 +150,50 @@ def picture(seed: int = 0) -> np.ndarray:
 
 
 def goal_of(pixels: np.ndarray, config: NodeConfig) -> Goal:
-    preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
+    preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.camera.view)
     return Goal(preprocess(pixels), stamp_ns=77)
 
 
 class Bench:
-    """A judge with a window, and how a question to it ends."""
+    """An evaluator with a window, and how a question to it ends."""
 
     def __init__(self, model: WorldModel, config: NodeConfig, window: Window | None) -> None:
-        self.imagination = Imagination(model, config)
+        self.forecaster = Forecaster(model, config)
         if window is not None:
-            self.imagination(window)
+            self.forecaster(window)
         self.now_ns = 16 * 50 * MS  # one period after the newest frame
-        self.judge = Judge(model, self.imagination, config, lambda: self.now_ns)
+        self.evaluator = Evaluator(model, self.forecaster, config, lambda: self.now_ns)
         self.goal = goal_of(picture(), config)
-        self.batch_size = config.questions.batch_size
+        self.batch_size = config.candidates.batch_size
 
-    def question(self, values: np.ndarray, published: Callable[[Question], None] = lambda question: None) -> Question:
-        return Question(3, values, (5.0,), self.goal, self.judge, self.batch_size, published)
+    def question(
+        self, values: np.ndarray, published: Callable[[CandidateQuestion], None] = lambda question: None
+    ) -> CandidateQuestion:
+        return CandidateQuestion(3, values, (5.0,), self.goal, self.evaluator, self.batch_size, published)
 
 
-def answer(question: Question, epoch: int = 0) -> int:
+def answer(question: CandidateQuestion, epoch: int = 0) -> int:
     """Give it turns until it is answered; how many it took."""
     turns = 1
     while not question.turn(epoch):
         turns += 1
         assert turns < 100
     return turns
+
+
+class Given(StateModel):
+    """States that were worked out by hand."""
+
+    def unroll(self, start: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        return GIVEN[-1]
+
+
+GIVEN: list[np.ndarray] = []
+
+
+def mock_state_model(states: np.ndarray) -> StateModel:
+    GIVEN.append(states)
+    return Given("target", 7, 7)
 
 
 @pytest.mark.parametrize("encoding", ["clip", "tubelet", "frame_repeat"])
@@ -188,14 +206,15 @@ def test_energies_are_the_engines(encoding: str, batch_size: int) -> None:
         actions__std=numbers["std"].tolist(), states__mean=numbers["means"].tolist(),
         states__std=numbers["stds"].tolist(), view__rotation_deg=90,
     )  # fmt: skip
-    model = vjepa_ros.load("tiny", encoding=encoding)
+    asked = vjepa_ros.load("tiny", encoding=encoding, normalization=settings.normalization)
+    model = vjepa_ros.load("tiny", encoding=encoding)  # to which everything is given as the layers want it
     window = model_window()
     if encoding == "frame_repeat":  # 16 steps
         steps = replace(window.actions, values=np.random.default_rng(1).normal(size=(16, 7)))
         window = replace(window, actions=steps, states=replace(steps, values=steps.values[::-1]))
-    bench = Bench(model, settings, window)
+    bench = Bench(asked, settings, window)
     values = some_candidates()
-    published: list[Question] = []
+    published: list[CandidateQuestion] = []
     question = bench.question(values, published.append)
     assert answer(question) == 1 + -(-5 // batch_size), "one turn for the goal, one a batch"
     assert published == []
@@ -207,12 +226,11 @@ def test_energies_are_the_engines(encoding: str, batch_size: int) -> None:
     past = (window.actions.values[None, :-1] - numbers["mean"]) / numbers["std"]
     states = (window.states.values[None] - numbers["means"]) / numbers["stds"]
     future = (values - numbers["mean"]) / numbers["std"]
-    goal = model.encode_goal(picture(), settings.view)
-    rolled = [(context, past, states, future)]
-    state_model = Judge(model, bench.imagination, settings, lambda: 0)._state_model
-    assert state_model is not None
-    assert state_model.kind == "target"
-    latents = model.rollout(*rolled[0], state_model=state_model)
+    goal = model.encode_goal(picture(), settings.camera.view)
+    # A joint target becomes the next state, as it was read.
+    reached = (values[:, :-1] - numbers["means"]) / numbers["stds"]
+    state_model = mock_state_model(reached)
+    latents = model.rollout(context, past, states, future, state_model=state_model)
     want = model.energy(latents, goal).numpy()
     assert np.ptp(want) > 100 * TOLERANCE, "the candidates differ by more than they are compared to"
     np.testing.assert_allclose(question.energies, want, rtol=0, atol=TOLERANCE)
@@ -223,10 +241,10 @@ def test_the_first_candidate_action_acts_at_the_last_observed_step(model: WorldM
     """Asked about the window's own last action, the forecast is the one that was published for it."""
     window = model_window()
     bench = Bench(model, config(), window)
-    imagined = bench.imagination(window)
+    published = bench.forecaster(window)
     question = bench.question(window.actions.values[None, -1:])  # (1, 1, 7)
     answer(question)
-    forecast = torch.from_numpy(imagined.predicted).reshape(1, 16, 128)
+    forecast = torch.from_numpy(published.predicted).reshape(1, 16, 128)
     want = model.energy(forecast, model.encode_goal(picture()))
     np.testing.assert_allclose(question.energies[0], want.numpy(), rtol=0, atol=TOLERANCE)
 
@@ -251,7 +269,7 @@ def test_a_goal_is_encoded_once(model: WorldModel, monkeypatch: pytest.MonkeyPat
     assert np.abs(third.energies - first.energies).min() > 1e-4
 
 
-def refusal(question: Question, epoch: int = 0) -> InputError:
+def refusal(question: CandidateQuestion, epoch: int = 0) -> InputError:
     answer(question, epoch)
     assert question.refusal is not None
     assert question.refusal.reason in REASONS
@@ -299,7 +317,7 @@ def test_an_answer_is_about_one_window_and_its_epoch(model: WorldModel) -> None:
     bench = Bench(model, settings, first)
     question = bench.question(some_candidates())
     assert not question.turn(0) and not question.turn(0)  # the goal, two candidates
-    bench.imagination(second)
+    bench.forecaster(second)
     answer(question)
     np.testing.assert_array_equal(question.energies, whole.energies)
     assert question.observed.window is first
@@ -352,9 +370,9 @@ def test_a_failing_model_is_an_engine_error_and_the_turn_can_be_repeated(
 
 def test_a_configuration_without_a_state_model_says_why(model: WorldModel) -> None:
     settings = config(state_names=[*JOINTS[1:], JOINTS[0]])
-    judge = Judge(model, Imagination(model, settings), settings, lambda: 0)
-    assert "state_names: a rollout advances the state by the commands" in judge.refusal
-    assert Judge(model, Imagination(model, config()), config(), lambda: 0).refusal == ""
+    evaluator = Evaluator(model, Forecaster(model, settings), settings, lambda: 0)
+    assert "state_names: a rollout advances the state by the commands" in evaluator.refusal
+    assert Evaluator(model, Forecaster(model, config()), config(), lambda: 0).refusal == ""
 
 
 # -- what is said of an answer

@@ -10,8 +10,9 @@ from support import builders
 import vjepa_ros
 from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.errors import ConfigError
-from vjepa_ros.forecast.forecaster import Imagination
-from vjepa_ros.probe.landscape import Axis, Landscape, Scan, choose_axes, energies, medians
+from vjepa_ros.forecast.forecaster import Forecaster
+from vjepa_ros.planning.energies import Energies
+from vjepa_ros.probe.landscape import Axis, Landscape, Scan, choose_axes, medians
 from vjepa_ros.probe.probing import sentences
 
 JOINTS = [f"joint_{index}" for index in range(7)]
@@ -45,18 +46,18 @@ def test_the_minimum_lies_at_the_action_that_the_goal_was_forecast_by(encoding: 
     frames = {"clip": 16, "frame_repeat": 8}[encoding]
     settings = config(encoding=encoding, num_frames=frames, hop=1 if encoding == "frame_repeat" else 2)
     model = vjepa_ros.load("tiny", encoding=encoding, num_frames=frames)
-    imagination = Imagination(model, settings)
+    asked = vjepa_ros.load("tiny", encoding=encoding, num_frames=frames, normalization=settings.normalization)
+    forecaster = Forecaster(asked, settings)
     window = builders.model_window()
     window = window.__class__(**{**window.__dict__, "frames": window.frames[:frames]})
-    imagination(window)
-    seen = imagination.newest
-    assert seen is not None
+    seen = forecaster.see(window)
     recorded = window.actions.values[-1]
     offsets = np.linspace(-1.5, 1.5, 5)[true[0]], np.linspace(-2, 2, 5)[true[1]]
     action = recorded + offsets[0] * np.eye(7)[4] + offsets[1] * np.eye(7)[1]
     past = (window.actions.values[None, :-1] - MEAN) / STD
     goal = model.rollout(seen.context, past, window.states.values[None], (action[None, None] - MEAN) / STD)[0]
-    found = energies(model, settings, seen, goal, scan().candidates(recorded)).reshape(5, 5)
+    candidates = scan().candidates(recorded)[:, None]
+    found = Energies(asked).in_batches(seen, candidates, goal, 16).reshape(5, 5)
     others = np.delete(found.ravel(), np.ravel_multi_index(true, (5, 5)))
     print(f"{encoding}: at the true action {found[true]:.2e}, next {others.min():.2e}, highest {others.max():.2e}")
     assert found[true] < 1e-6
@@ -71,16 +72,12 @@ def test_the_minimum_lies_at_the_action_that_the_goal_was_forecast_by(encoding: 
 
 def test_batches_change_nothing_and_are_counted() -> None:
     model = vjepa_ros.load("tiny")
+    seen = Forecaster(model, config()).see(builders.model_window())
     results = []
     for size in (1, 4, 100):
-        settings = config(candidates__batch_size=size)
-        imagination = Imagination(model, settings)
-        imagination(builders.model_window())
         done: list[int] = []
-        goal = torch.zeros(1, 16, 128)
-        assert imagination.newest is not None
-        candidates = scan(3).candidates(np.zeros(7))
-        results.append(energies(model, settings, imagination.newest, goal, candidates, done.append))
+        candidates = scan(3).candidates(np.zeros(7))[:, None]
+        results.append(Energies(model).in_batches(seen, candidates, torch.zeros(1, 16, 128), size, done.append))
         assert done == [min(size, 9 - first) for first in range(0, 9, size)]
     for result in results[1:]:
         np.testing.assert_allclose(result, results[0], rtol=1e-5)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability, QosReliability
 from support import bags, recorded, replays
@@ -150,7 +151,7 @@ def test_an_export_is_loaded_again(whole: Path) -> None:
         np.testing.assert_array_equal(example.states, window["states"])
         assert example.clip.shape == (3, 16, 64, 64)
     last = examples[-1]
-    context = model.encode(vjepa_ros.engine.torch.from_numpy(last.clip.copy())[None])
+    context = model.encode(torch.from_numpy(last.clip.copy())[None])
     np.testing.assert_allclose(last.context, model.grid.unflatten(context)[0].numpy(), atol=1e-5)
     outputs = model.predict(context, last.actions[None], last.states[None])
     np.testing.assert_allclose(last.predicted, model.grid.unflatten(outputs)[0, -1:].numpy(), atol=1e-5)
@@ -203,7 +204,7 @@ def test_a_horizon_is_the_oracles_and_the_forecasts_are_the_engines(tmp_path: Pa
     last = examples[-1]
     future = np.concatenate([last.actions[-1:], last.future_actions])[None]
     rolled = model.rollout(
-        vjepa_ros.engine.torch.from_numpy(last.context.copy()).reshape(1, -1, 128),
+        torch.from_numpy(last.context.copy()).reshape(1, -1, 128),
         last.actions[None, :-1], last.states[None], future,
     )  # fmt: skip
     np.testing.assert_allclose(last.predicted, rolled.reshape(HORIZON, 4, 4, 128).numpy(), atol=1e-5)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from support.reference import SMALL_CHECKPOINT, small_config
+from vjepa_ros.config.sidecar import Sidecar
 from vjepa_ros.errors import CheckpointError
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
@@ -27,7 +28,8 @@ def read(
     config = small_config(**overrides)
     with torch.device("meta"):
         encoder, predictor = Encoder(config), Predictor(config, use_extrinsics)
-    return read_checkpoint(path, encoder, predictor, predictor_seed=predictor_seed)
+    sidecar = Sidecar.of_checkpoint(path)
+    return read_checkpoint(path, encoder, predictor, sidecar=sidecar, predictor_seed=predictor_seed)
 
 
 def small_content() -> dict[str, Any]:

@@ -9,7 +9,7 @@ import yaml
 
 import vjepa_ros
 from vjepa_ros.commands import convert
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 CHECKPOINT = REFERENCE / "small_ac.pt"

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from vjepa_ros.errors import EngineError
-from vjepa_ros.forecast.forecaster import Imagination, Imagined
-from vjepa_ros.ros import node
+from vjepa_ros.forecast.forecaster import Forecaster, WindowForecast
+from vjepa_ros.ros import configured
 from vjepa_ros.ros.main import main
 from vjepa_ros.stream.window import Window
 
@@ -29,21 +29,21 @@ def exhaust_memory(clip: torch.Tensor) -> torch.Tensor:
     return torch.empty(2**50, dtype=clip.dtype)
 
 
-class FaultyImagination(Imagination):
+class FaultyForecaster(Forecaster):
     """Fails as it is told to."""
 
     attempts = 0
 
-    def __call__(self, window: Window) -> Imagined:
+    def __call__(self, window: Window) -> WindowForecast:
         """Compute, and fail."""
-        FaultyImagination.attempts += 1
+        FaultyForecaster.attempts += 1
         fault = FAULT.read_text(encoding="utf-8")
-        if fault == "always" or (fault == "once" and FaultyImagination.attempts == 1):
+        if fault == "always" or (fault == "once" and FaultyForecaster.attempts == 1):
             raise EngineError("CUDA out of memory. Tried to allocate 20.00 GiB")
         if fault == "slow":
             time.sleep(0.5)
         whole = self._model.encoder
-        if fault == "memory" and FaultyImagination.attempts % 2:
+        if fault == "memory" and FaultyForecaster.attempts % 2:
             self._model.encoder = exhaust_memory  # type: ignore[assignment]
         if fault == "endless":
             print("a long window begins", flush=True)
@@ -51,14 +51,14 @@ class FaultyImagination(Imagination):
             while time.monotonic() < end_s:
                 torch.mm(torch.ones(1000, 1000), torch.ones(1000, 1000))
         try:
-            imagined = super().__call__(window)
+            forecast = super().__call__(window)
         finally:
             self._model.encoder = whole
         if fault == "nan" and window.number % 2:
-            imagined.predicted[..., 0] = float("nan")
-            return replace(imagined, finite=False)
-        return imagined
+            forecast.predicted[..., 0] = float("nan")
+            return replace(forecast, finite=False)
+        return forecast
 
 
-node.Imagination = FaultyImagination  # type: ignore[misc]
+configured.Forecaster = FaultyForecaster  # type: ignore[misc]
 main()

@@ -167,7 +167,7 @@ def test_dtypes_of_the_file_and_of_the_model(tmp_path, content, stored):
     path = saved(tmp_path, content)
     assert read(path).encoder["norm.bias"].dtype == stored
     config = small_config()
-    weights = read_checkpoint(path, Encoder(config), Predictor(config), dtype=torch.bfloat16)
+    weights = read_checkpoint(path, Encoder(config), Predictor(config), sidecar=None, dtype=torch.bfloat16)
     tensor = content["target_encoder"][f"{ENCODER_PREFIX}norm.bias"]
     assert torch.equal(weights.encoder["norm.bias"], tensor.to(torch.bfloat16))
     assert weights.hash() == read(path).hash() != read(SMALL_CHECKPOINT).hash()  # of the file, not of the run
@@ -177,7 +177,11 @@ def test_progress_is_told_up_to_the_end():
     told: list[tuple[int, int]] = []
     config = small_config()
     weights = read_checkpoint(
-        SMALL_CHECKPOINT, Encoder(config), Predictor(config), on_bytes=lambda *bytes: told.append(bytes)
+        SMALL_CHECKPOINT,
+        Encoder(config),
+        Predictor(config),
+        sidecar=None,
+        on_bytes=lambda *bytes: told.append(bytes),
     )
     total = sum(tensor.nbytes for part in (weights.encoder, weights.predictor) for tensor in part.values())
     done = [bytes[0] for bytes in told]

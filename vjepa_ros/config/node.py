@@ -1,28 +1,38 @@
 """What the parameters say, as a whole: validated, with presets and defaults filled in.
 
-Values in, frozen configurations out; the only file it reads is the sidecar of the weights. It knows no ROS and builds
-nothing.
+Values in, frozen configurations out; the only files it reads are the preset and the sidecar of the weights, each once.
+It knows no ROS and builds nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vjepa_ros.config.checks import require
 from vjepa_ros.config.model import ModelConfig
-from vjepa_ros.config.normalization import Normalization, normalization
+from vjepa_ros.config.normalization import Normalizations
+from vjepa_ros.config.parts import (
+    CameraConfig,
+    CandidatesConfig,
+    ClockConfig,
+    EngineConfig,
+    LatentsConfig,
+    WeightsConfig,
+    WorkerConfig,
+    part,
+)
 from vjepa_ros.config.pose import POSE_NAMES, PoseConfig
-from vjepa_ros.config.presets import model_config
-from vjepa_ros.config.questions import QuestionConfig
+from vjepa_ros.config.presets import model_of
 from vjepa_ros.config.sidecar import JOINT_NORMALIZATION, Sidecar
-from vjepa_ros.config.state_model import StateModel
+from vjepa_ros.config.state_change import StateChange, change_of_stream
 from vjepa_ros.config.stream import SignalConfig, StreamConfig
 from vjepa_ros.config.table import effective
 from vjepa_ros.config.view import ViewConfig
 from vjepa_ros.errors import CheckpointError, ConfigError
+
+_STREAMS = ("image", "joint_commands", "joint_states")  # that have clocks of their own
 
 
 @dataclass(frozen=True)
@@ -30,46 +40,36 @@ class NodeConfig:
     """Everything that the parameters say.
 
     Attributes:
+        parameters: every parameter's effective value, by name, as they were given.
         model, stream: the model and the rules of time.
-        view: what of a camera image is looked at.
-        actions, states: their normalisation.
-        state_model: how actions advance states, for the forecasts after the first; None where there are none.
-        offsets_s: added to the stamps, by stream: ``image``, ``joint_commands``, ``joint_states``.
-        max_skew_s: clocks of camera and joints further apart are warned about.
+        normalization: of actions and states.
+        state_change: what actions do to states; None where nothing follows for them.
+        no_state_change: why nothing does, None where it does.
         convention_warnings: where the weights were trained with another convention, which was overridden.
-        checkpoint, random_predictor, device, dtype, seed, threads, fast, compile_graphs: how the model is loaded and
-            run.
-        image_transport: ``raw`` or ``compressed``.
-        lossless, queue_size, max_failures: how the worker works.
-        forecast_only, wire_encoding, publish_context: what is published.
-        questions: how questions about candidate actions are answered.
+        weights, engine: where the weights come from, and how the model computes.
+        camera, clocks: how images come, and how far the clocks are apart.
+        worker, latents, candidates: how windows wait, what is published, how questions are answered.
     """
 
+    parameters: Mapping[str, Any]
     model: ModelConfig
     stream: StreamConfig
-    view: ViewConfig
-    actions: Normalization
-    states: Normalization
-    state_model: StateModel | None
-    offsets_s: dict[str, float]
-    max_skew_s: float
+    normalization: Normalizations
+    state_change: StateChange | None
+    no_state_change: ConfigError | None
     convention_warnings: tuple[str, ...]
-    checkpoint: str | None
-    random_predictor: bool
-    device: str
-    dtype: str
-    seed: int
-    threads: int
-    fast: bool
-    compile_graphs: bool
-    image_transport: str
-    lossless: bool
-    queue_size: int
-    max_failures: int
-    forecast_only: bool
-    wire_encoding: str
-    publish_context: bool
-    questions: QuestionConfig
+    weights: WeightsConfig
+    engine: EngineConfig
+    camera: CameraConfig
+    clocks: ClockConfig
+    worker: WorkerConfig
+    latents: LatentsConfig
+    candidates: CandidatesConfig
+
+    def with_transport(self, transport: str) -> NodeConfig:
+        """The same for images that come as ``raw`` or ``compressed``: in a recording the topic says which."""
+        parameters = {**self.parameters, "image_transport": transport}
+        return replace(self, parameters=parameters, camera=replace(self.camera, transport=transport))
 
 
 def resolve(values: Mapping[str, Any]) -> NodeConfig:
@@ -81,60 +81,46 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
     Raises:
         ConfigError: naming the parameter at fault and why.
     """
-    v = effective(values)
+    parameters = effective(values)
+    v = dict(parameters)
     if v["pose.source"] != "names":
         v["joint_names"], v["state_names"] = list(POSE_NAMES), []
         for name in ("action_dim",) if v["states.source"] == "none" else ("action_dim", "state_dim"):
             require(v[name] == len(POSE_NAMES), name, f"must be {len(POSE_NAMES)}, those of a pose, not {v[name]}")
-    warnings = _apply_sidecar(v)
-    overrides = {field.name: v[field.name] for field in fields(ModelConfig) if field.name != "preset"}
-    model = model_config(v["preset"], **overrides)
+    sidecar, warnings = _apply_sidecar(v)
+    model = model_of(v["preset"], v)
     stream = _stream(v, model)
-    actions, states = normalization("actions", v, model.action_dim), normalization("states", v, model.state_dim)
+    change, no_change = _state_change(stream)
     return NodeConfig(
+        parameters=parameters,
         model=model,
         stream=stream,
-        view=ViewConfig(tuple(v["view.roi"]), v["view.rotation_deg"], v["view.flip"]),
-        actions=actions,
-        states=states,
-        state_model=_state_model(stream, actions, states),
-        offsets_s={name: v[f"time.offset_s.{name}"] for name in ("image", "joint_commands", "joint_states")},
-        max_skew_s=v["time.max_skew_s"],
+        normalization=Normalizations.of(v, model.action_dim, model.state_dim),
+        state_change=change,
+        no_state_change=no_change,
         convention_warnings=warnings,
-        checkpoint=v["checkpoint"] or None,
-        random_predictor=v["random_predictor"],
-        device=v["device"],
-        dtype=v["dtype"],
-        seed=v["seed"],
-        threads=v["threads"],
-        fast=v["engine.fast"],
-        compile_graphs=v["engine.compile"],
-        image_transport=v["image_transport"],
-        lossless=v["queue"] == "all",
-        queue_size=v["queue_size"],
-        max_failures=v["max_failures"],
-        forecast_only=v["latents.steps"] == "forecast",
-        wire_encoding=v["latents.dtype"],
-        publish_context=v["latents.publish_context"],
-        questions=QuestionConfig(**{field.name: v[f"candidates.{field.name}"] for field in fields(QuestionConfig)}),
+        weights=WeightsConfig(v["checkpoint"], v["random_predictor"], v["seed"], sidecar),
+        engine=EngineConfig(v["device"], v["dtype"], v["threads"], v["engine.fast"], v["engine.compile"]),
+        camera=CameraConfig(v["image_transport"], part(ViewConfig, v, "view.")),
+        clocks=ClockConfig({name: v[f"time.offset_s.{name}"] for name in _STREAMS}, v["time.max_skew_s"]),
+        worker=part(WorkerConfig, v),
+        latents=part(LatentsConfig, v, "latents."),
+        candidates=part(CandidatesConfig, v, "candidates."),
     )
 
 
-def _apply_sidecar(v: dict[str, Any]) -> tuple[str, ...]:
+def _apply_sidecar(v: dict[str, Any]) -> tuple[Sidecar | None, tuple[str, ...]]:
     """Take the normalisation of the weights' sidecar where none is set; where it names another convention, refuse.
 
     Returns:
-        The differences, where they are overridden.
+        The sidecar, and the differences, where they are overridden.
     """
-    weights = Path(v["checkpoint"]).expanduser()
-    if weights.suffix != ".safetensors":
-        return ()
     try:
-        sidecar = Sidecar.next_to(weights)
+        sidecar = Sidecar.of_checkpoint(v["checkpoint"])
     except CheckpointError as error:
         raise ConfigError("checkpoint", str(error)) from error
     if sidecar is None:
-        return ()
+        return None, ()
     for name in JOINT_NORMALIZATION:
         v[name] = v[name] or sidecar.normalization[name]
     differences = sidecar.differences(v)
@@ -142,7 +128,7 @@ def _apply_sidecar(v: dict[str, Any]) -> tuple[str, ...]:
         name, first = next(iter(differences.items()))
         others = "".join(f"; {name}: {text}" for name, text in list(differences.items())[1:])
         raise ConfigError(name, f"{first}{others}; to run them all the same, set override_convention: true")
-    return tuple(f"{name}: {text}" for name, text in differences.items())
+    return sidecar, tuple(f"{name}: {text}" for name, text in differences.items())
 
 
 def _stream(v: dict[str, Any], model: ModelConfig) -> StreamConfig:
@@ -165,17 +151,18 @@ def _stream(v: dict[str, Any], model: ModelConfig) -> StreamConfig:
         commands=_signal("actions", "joint_names", v["joint_names"], v, "action_dim", model.action_dim),
         states=_signal("states", named_by, state_names, v, "state_dim", model.state_dim),
         horizon=v["latents.horizon"],
-        pose=PoseConfig(**{field.name: v[f"pose.{field.name}"] for field in fields(PoseConfig)}),
+        pose=part(PoseConfig, v, "pose."),
     )
 
 
-def _state_model(stream: StreamConfig, actions: Normalization, states: Normalization) -> StateModel | None:
-    if stream.horizon == 1:
-        return None
+def _state_change(stream: StreamConfig) -> tuple[StateChange | None, ConfigError | None]:
+    """What actions do to states, and why nothing follows for them; more than one forecast cannot do without."""
     try:
-        return StateModel.of_stream(stream, actions, states)
+        return change_of_stream(stream), None
     except ConfigError as error:
-        raise ConfigError(error.parameter, f"{error.reason}; or set latents.horizon: 1") from error
+        if stream.horizon > 1:
+            raise ConfigError(error.parameter, f"{error.reason}; or set latents.horizon: 1") from error
+        return None, error
 
 
 def _signal(prefix: str, named_by: str, names: list[str], v: dict[str, Any], dim_name: str, dim: int) -> SignalConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from vjepa_ros.config.checks import require
@@ -12,7 +13,7 @@ from vjepa_ros.geometry import Vector
 
 @dataclass(frozen=True)
 class Normalization:
-    """What is done to actions or states before the model sees them: (x - mean) / std, per dimension.
+    """(x - mean) / std, per dimension.
 
     Attributes:
         mean, std: one number per dimension.
@@ -20,6 +21,11 @@ class Normalization:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    @cached_property
+    def changes_nothing(self) -> bool:
+        """Whether values stay what they are."""
+        return not any(self.mean) and all(std == 1 for std in self.std)
 
     def apply(self, values: Vector) -> Vector:
         """(..., dims) as read -> (..., dims) as the model sees them."""
@@ -32,12 +38,29 @@ class Normalization:
         return read
 
 
-def normalization(prefix: str, values: Mapping[str, Any], dim: int) -> Normalization:
-    """What the parameters say of ``actions`` or ``states``; without them, or with empty ones, nothing is done.
+@dataclass(frozen=True)
+class Normalizations:
+    """Those of actions and states.
 
-    Raises:
-        ConfigError: where they do not fit; it names the parameter.
+    Attributes:
+        actions, states: (A,) and (S,).
     """
+
+    actions: Normalization
+    states: Normalization
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], action_dim: int, state_dim: int) -> Normalizations:
+        """What the parameters ``actions.mean``, ``actions.std``, ``states.mean`` and ``states.std`` say.
+
+        Raises:
+            ConfigError: where they do not fit; it names the parameter.
+        """
+        return cls(_of("actions", values, action_dim), _of("states", values, state_dim))
+
+
+def _of(prefix: str, values: Mapping[str, Any], dim: int) -> Normalization:
+    """Without the parameters, or with empty ones, nothing is done."""
     mean = tuple(map(float, values.get(f"{prefix}.mean") or ())) or (0.0,) * dim
     std = tuple(map(float, values.get(f"{prefix}.std") or ())) or (1.0,) * dim
     for name, numbers in (("mean", mean), ("std", std)):

@@ -6,7 +6,7 @@ was made for; :func:`model_config` takes the model's out of it. It knows no weig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -84,12 +84,24 @@ def model_config(name: str, **overrides: Any) -> ModelConfig:
     for key in overrides:
         if key not in MODEL_PARAMETERS:
             raise ConfigError(key, f"is not a parameter of the model; these are: {', '.join(MODEL_PARAMETERS)}")
-    values = {**load_preset(name), **overrides}
+    return model_of(name, {**load_preset(name), **overrides})
+
+
+def model_of(preset: str, values: Mapping[str, Any]) -> ModelConfig:
+    """The model that these values describe; nothing is read.
+
+    Args:
+        preset: name of the preset that they came from.
+        values: parameters by name, those of the streams and others among them.
+
+    Raises:
+        ConfigError: where one of the model's is missing, or makes no sense.
+    """
     for field in fields(ModelConfig):
         if field.name != "preset" and field.default is MISSING and field.name not in values:
-            raise ConfigError(field.name, f"is missing in preset {name}")
-    values["image_size"] = _image_size(values["image_size"])
-    return ModelConfig(preset=name, **{key: values[key] for key in MODEL_PARAMETERS if key in values})
+            raise ConfigError(field.name, f"is missing in preset {preset}")
+    found = {name: values[name] for name in MODEL_PARAMETERS if name in values}
+    return ModelConfig(preset=preset, **{**found, "image_size": _image_size(values["image_size"])})
 
 
 def _image_size(value: Any) -> tuple[int, int]:

@@ -73,6 +73,19 @@ class Sidecar:
     parts: dict[str, dict[str, str]]
 
     @classmethod
+    def of_checkpoint(cls, checkpoint: str | Path | None) -> Sidecar | None:
+        """The sidecar next to a weights file; None where it has none, or is of a kind that has none.
+
+        Args:
+            checkpoint: path of the weights; None or empty for random ones.
+
+        Raises:
+            CheckpointError: where there is one, but it cannot be read or makes no sense.
+        """
+        weights = Path(checkpoint or "").expanduser()
+        return cls.next_to(weights) if weights.suffix == ".safetensors" else None
+
+    @classmethod
     def next_to(cls, weights: Path) -> Sidecar | None:
         """The sidecar of a weights file, None where it has none.
 
@@ -205,17 +218,15 @@ class Sidecar:
             _require_hash(values["source"], "model", f"parts.{part}.source", path)
 
 
-def with_training(preset: Mapping[str, Any], checkpoint: str | None) -> dict[str, Any]:
+def trained_with(values: Mapping[str, Any], sidecar: Sidecar | None) -> dict[str, Any]:
     """A preset's parameters, with what the weights were trained with where they have a sidecar.
 
     The convention is the weights'; their normalisation counts where the preset has none.
-
-    Raises:
-        CheckpointError: for a sidecar that cannot be read.
     """
-    weights = Path(checkpoint or "")
-    sidecar = Sidecar.next_to(weights) if weights.suffix == ".safetensors" else None
-    return dict(preset) if sidecar is None else {**sidecar.normalization, **preset, **sidecar.convention}
+    if sidecar is None:
+        return dict(values)
+    normalization = {name: values.get(name) or sidecar.normalization[name] for name in JOINT_NORMALIZATION}
+    return {**values, **normalization, **sidecar.convention}
 
 
 def sidecar_path(weights: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The model that the parameters name, and one window through it: what is published of it, in the wire's dtype.
+"""The model that the parameters name, and one window through it: its forecasts, in the wire's dtype.
 
 Windows in, arrays out; the live node and the offline tools share it. No ROS, no threads, no clock.
 """
@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vjepa_ros import engine
 from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.config.presets import MODEL_PARAMETERS
-from vjepa_ros.devices import failures, release_memory
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.devices import failures, release_memory, use_threads
+from vjepa_ros.engine.loading import build_world_model
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
 from vjepa_ros.forecast.upload import Upload
 from vjepa_ros.latents import DTYPES
+from vjepa_ros.model.state_model import StateModel
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.window import Window
 
@@ -27,26 +27,21 @@ _TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float16): torc
 
 
 def load_model(config: NodeConfig) -> WorldModel:
-    """The world model, warm.
+    """The world model, warm. From now on torch computes with as many threads as the configuration says.
 
     Raises:
         ConfigError: naming the parameter at fault: what the model cannot be built of, loaded from or run on.
     """
-    model_parameters = {name: getattr(config.model, name) for name in MODEL_PARAMETERS}
+    use_threads(config.engine.threads)
+    sizes = config.model
+    state_model: StateModel | ConfigError | None = config.no_state_change
+    if config.state_change is not None:
+        state_model = StateModel(config.state_change, sizes.action_dim, sizes.state_dim)
+    assert state_model is not None, "one of the two is there"
     try:
-        model = engine.load(
-            config.model.preset,
-            checkpoint=config.checkpoint,
-            device=config.device,
-            dtype=config.dtype,
-            seed=config.seed,
-            random_predictor=config.random_predictor,
-            fast=config.fast,
-            compile_graphs=config.compile_graphs,
-            **model_parameters,
-        )
+        model = build_world_model(sizes, config.weights, config.engine, config.normalization, state_model)
         model.warm_up()
-        _warm_up_rollout(model, config)
+        _warm_up_rollout(model, config.stream.horizon)
     except CheckpointError as error:
         raise ConfigError("checkpoint", str(error)) from error
     except EngineError as error:
@@ -56,42 +51,48 @@ def load_model(config: NodeConfig) -> WorldModel:
     return model
 
 
-def _warm_up_rollout(model: WorldModel, config: NodeConfig) -> None:
+def notices(config: NodeConfig, model: WorldModel) -> list[str]:
+    """What people must be told about a model: conventions that were overridden, weights that are not trained."""
+    overridden = [f"override_convention: {warning}" for warning in config.convention_warnings]
+    return overridden + ([] if model.trained else [model.notice])
+
+
+def _warm_up_rollout(model: WorldModel, horizon: int) -> None:
     """Forecast once as far as it will be, so that what is done only once, and want of memory, come now."""
-    if config.stream.horizon == 1:
+    if horizon == 1:
         return
-    m, steps, ahead = config.model, model.grid.steps, config.stream.horizon
-    context = torch.zeros(1, model.grid.tokens, m.encoder_dim)
-    actions, states = torch.zeros(1, steps - 1, m.action_dim), torch.zeros(1, steps, m.state_dim)
-    future = torch.zeros(1, ahead, m.action_dim)
+    sizes, steps = model.config, model.grid.steps
+    context = torch.zeros(1, model.grid.tokens, sizes.encoder_dim)
+    actions, states = torch.zeros(1, steps - 1, sizes.action_dim), torch.zeros(1, steps, sizes.state_dim)
     with failures("warming up"):
-        model.rollout(context, actions, states, future, state_model=config.state_model).sum().item()
+        model.rollout(context, actions, states, torch.zeros(1, horizon, sizes.action_dim)).sum().item()
 
 
 @dataclass(frozen=True)
-class Imagined:
+class WindowForecast:
     """What the model says about one window.
 
     Attributes:
         predicted: (steps, H', W', D) in the wire's dtype: the H forecasts, or every output of the predictor and then
             the forecasts after its last one. Either way the last H steps are the forecasts.
-        context: (T', H', W', D), the encoder's latents, or None where they are not asked for.
+        context: (T', H', W', D), the encoder's latents of the window, or None where they are not asked for.
         finite: whether every value is; what is not finite must not be published.
-        newest: (H', W', D), the encoder's latents of the newest step, in the wire's dtype on the model's device.
+        last_step: (H', W', D), the encoder's latents of the window's last step, in the wire's dtype on the model's
+            device.
     """
 
     predicted: NDArray[Any]
     context: NDArray[Any] | None
     finite: bool
-    newest: torch.Tensor
+    last_step: torch.Tensor
 
     def observed(self) -> NDArray[Any]:
-        """(H', W', D), the newest step's latents, copied to the host only now: what is published need not wait for it.
+        """(H', W', D), the last step's latents, copied to the host only now: what is published need not wait for it.
 
         Raises:
             EngineError: if the device fails.
         """
-        return _to_host(self.newest)
+        return _to_host(self.last_step)
 
 
 @dataclass(frozen=True)
@@ -101,17 +102,23 @@ class SeenWindow:
     Attributes:
         window: the window.
         context: (1, T'*H'*W', D) float32, layer-normalised, on the model's device.
-        actions: (1, T', A) float64, normalised.
-        states: (1, T', S) float64, normalised.
     """
 
     window: Window
     context: torch.Tensor
-    actions: NDArray[np.float64]
-    states: NDArray[np.float64]
+
+    @property
+    def past_actions(self) -> NDArray[np.float64]:
+        """(1, T'-1, A), as they were read: those that led from each step to the next one."""
+        return self.window.actions.values[None, :-1]
+
+    @property
+    def states(self) -> NDArray[np.float64]:
+        """(1, T', S), as they were read."""
+        return self.window.states.values[None]
 
 
-class Imagination:
+class Forecaster:
     """Encodes windows and predicts what follows them.
 
     In ``tubelet`` and ``frame_repeat`` each tubelet or frame is encoded alone, so its latents serve every window that
@@ -119,21 +126,24 @@ class Imagination:
 
     Args:
         model: the world model.
-        config: the normalisation, what is published, and in which dtype.
+        config: what is published, and in which dtype.
+        keeps_context: whether the encoder's latents are wanted too; without it, as the configuration says.
 
     Attributes:
-        newest: the last window that went through, None before the first.
+        last: the last window that went through, None before the first.
     """
 
-    def __init__(self, model: WorldModel, config: NodeConfig) -> None:
+    def __init__(self, model: WorldModel, config: NodeConfig, *, keeps_context: bool | None = None) -> None:
         self._model = model
-        self._config = config
-        self._dtype = _TORCH_DTYPES[DTYPES[config.wire_encoding]]
+        self._horizon = config.stream.horizon
+        self._forecast_only = config.latents.forecast_only
+        self._keeps_context = config.latents.publish_context if keeps_context is None else keeps_context
+        self._dtype = _TORCH_DTYPES[DTYPES[config.latents.dtype]]
         self._upload = Upload(model.device, model.dtype)
         self._encoded: dict[tuple[int, ...], torch.Tensor] = {}
-        self.newest: SeenWindow | None = None
+        self.last: SeenWindow | None = None
 
-    def __call__(self, window: Window) -> Imagined:
+    def __call__(self, window: Window) -> WindowForecast:
         """The forecasts for a window.
 
         In ``clip`` the encoder attends over the whole window in both directions, so the predictor's outputs 0..T'-2
@@ -143,45 +153,40 @@ class Imagination:
         Raises:
             EngineError: if the model or its device fails.
         """
-        with failures("imagining"):  # what torch raises between the model's own calls too
-            return self._imagined(window)
+        with failures("forecasting"):  # what torch raises between the model's own calls too
+            seen = self.see(window)
+            wire = _to_host(self._predict(seen).to(self._dtype))
+            self.last = seen
+            steps = self._model.grid.unflatten(seen.context)[0]  # (T', H', W', D)
+            context = _to_host(steps.to(self._dtype)) if self._keeps_context else None
+            finite = bool(np.isfinite(wire).all()) and (context is None or bool(np.isfinite(context).all()))
+            return WindowForecast(wire, context, finite, steps[-1].to(self._dtype))
 
-    def _imagined(self, window: Window) -> Imagined:
-        model = self._model
-        context = self._context(window)  # (1, T'*H'*W', D)
-        actions = self._config.actions.apply(window.actions.values)[None]  # (1, T', A)
-        states = self._config.states.apply(window.states.values)[None]  # (1, T', S)
-        wire = _to_host(self._predict(context, actions, states, window).to(self._dtype))
-        self.newest = SeenWindow(window, context, actions, states)
-        seen = model.grid.unflatten(context)[0]  # (T', H', W', D)
-        context_wire = _to_host(seen.to(self._dtype)) if self._config.publish_context else None
-        finite = bool(np.isfinite(wire).all()) and (context_wire is None or bool(np.isfinite(context_wire).all()))
-        return Imagined(wire, context_wire, finite, seen[-1].to(self._dtype))
+    def see(self, window: Window) -> SeenWindow:
+        """The window as the model sees it; nothing is predicted.
 
-    def _predict(
-        self, context: torch.Tensor, actions: NDArray[np.float64], states: NDArray[np.float64], window: Window
-    ) -> torch.Tensor:
+        Raises:
+            EngineError: if the model or its device fails.
+        """
+        return SeenWindow(window, self._context(window))
+
+    def _predict(self, seen: SeenWindow) -> torch.Tensor:
         """(steps, H', W', D): what is published."""
-        forecast_only, horizon = self._config.forecast_only, self._config.stream.horizon
-        if forecast_only and horizon > 1:
-            return self._roll_out(context, actions, states, window)
-        model, newest = self._model, self._model.config.most_context  # steps
-        context_seen = context[:, -newest * model.grid.tokens_per_step :]  # (1, newest*H'*W', D)
-        outputs = model.grid.unflatten(model.predict(context_seen, actions[:, -newest:], states[:, -newest:]))[0]
-        if horizon == 1:
-            return outputs[-1:] if forecast_only else outputs  # (1 or newest, H', W', D)
-        forecasts = self._roll_out(context, actions, states, window)
-        return torch.cat([outputs[:-1], forecasts])  # the last output is the first forecast
+        if self._forecast_only and self._horizon > 1:
+            return self._roll_out(seen)
+        model, most = self._model, self._model.config.most_context  # steps
+        context = seen.context[:, -most * model.grid.tokens_per_step :]  # (1, most*H'*W', D)
+        actions, states = seen.window.actions.values[None, -most:], seen.states[:, -most:]
+        outputs = model.grid.unflatten(model.predict(context, actions, states))[0]
+        if self._horizon == 1:
+            return outputs[-1:] if self._forecast_only else outputs  # (1 or most, H', W', D)
+        return torch.cat([outputs[:-1], self._roll_out(seen)])  # the last output is the first forecast
 
-    def _roll_out(
-        self, context: torch.Tensor, actions: NDArray[np.float64], states: NDArray[np.float64], window: Window
-    ) -> torch.Tensor:
+    def _roll_out(self, seen: SeenWindow) -> torch.Tensor:
         """(H, H', W', D): the forecasts, the first by the window's last action, the others by its future ones."""
-        future = np.concatenate([actions[:, -1:], self._config.actions.apply(window.future.values)[None]], axis=1)
-        forecasts = self._model.rollout(
-            context, actions[:, :-1], states, future, state_model=self._config.state_model
-        )  # (1, H, H'*W', D)
-        grid = self._model.grid
+        window, grid = seen.window, self._model.grid
+        future = np.concatenate([window.actions.values[-1:], window.future.values])[None]  # (1, H, A)
+        forecasts = self._model.rollout(seen.context, seen.past_actions, seen.states, future)  # (1, H, H'*W', D)
         return forecasts.reshape(-1, grid.rows, grid.cols, forecasts.shape[-1])
 
     def _context(self, window: Window) -> torch.Tensor:

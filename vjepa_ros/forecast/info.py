@@ -12,7 +12,7 @@ from typing import Any
 
 import vjepa_ros
 from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.stream.window import Window
 
 
@@ -35,10 +35,10 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "model_dtype": str(model.dtype).removeprefix("torch."),
         "grid": [model.grid.steps, model.grid.rows, model.grid.cols],
         "dim": m.encoder_dim,
-        "steps": s.horizon if config.forecast_only else m.most_context + s.horizon - 1,
+        "steps": s.horizon if config.latents.forecast_only else m.most_context + s.horizon - 1,
         "horizon": s.horizon,
-        "published": "forecast" if config.forecast_only else "all",
-        "dtype": config.wire_encoding,
+        "published": "forecast" if config.latents.forecast_only else "all",
+        "dtype": config.latents.dtype,
         "layout": "one row per token: step, row, column; one column per channel",
         "normalized": "layer norm over channels, eps 1e-5, no affine",
         "image_size": list(m.image_size),
@@ -48,9 +48,9 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "context_steps": m.most_context,  # the newest of a window, that each forecast is made from
         "preprocessing": m.preprocessing,
         "view": {
-            "roi": list(config.view.roi),
-            "rotation_deg": config.view.rotation_deg,
-            "flip": config.view.flip,
+            "roi": list(config.camera.view.roi),
+            "rotation_deg": config.camera.view.rotation_deg,
+            "flip": config.camera.view.flip,
         },
         "encoding": m.encoding,
         "frame_rate_hz": rate_hz,
@@ -68,14 +68,14 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
         "state_alignment": s.states.alignment,
         "action_scale": list(s.commands.scale),
         "action_offset": list(s.commands.offset),
-        "action_mean": list(config.actions.mean),
-        "action_std": list(config.actions.std),
+        "action_mean": list(config.normalization.actions.mean),
+        "action_std": list(config.normalization.actions.std),
         "state_scale": list(s.states.scale),
         "state_offset": list(s.states.offset),
-        "state_mean": list(config.states.mean),
-        "state_std": list(config.states.std),
+        "state_mean": list(config.normalization.states.mean),
+        "state_std": list(config.normalization.states.std),
         "pose": asdict(s.pose) if s.pose.is_made_here else {},
-        "time_offsets_s": config.offsets_s,
+        "time_offsets_s": dict(config.clocks.offsets_s),
         "step_frames": s.stride,
         "step_period_s": s.stride / rate_hz if rate_hz else None,
         # frames after the window's start that each forecast is about, both ends included (rule 8)
@@ -85,7 +85,7 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
     }
     text = json.dumps(info, sort_keys=True)
     info_id = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return {"info_id": info_id, "checkpoint": config.checkpoint or "", **info}
+    return {"info_id": info_id, "checkpoint": config.weights.checkpoint, **info}
 
 
 def window_info(info_id: str, window: Window, compute_ms: float, sources: tuple[str, str]) -> dict[str, Any]:

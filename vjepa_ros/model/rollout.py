@@ -27,14 +27,16 @@ class Observed:
 
     Attributes:
         context: (1, t*H'*W', D) float32, layer-normalised latents.
-        actions: (1, t-1, A) float64, of all steps but the last one.
-        states: (1, t, S) float64.
+        actions: (1, t-1, A) float64, normalised, of all steps but the last one.
+        states: (1, t, S) float64, normalised.
+        newest_state: (1, S) float64, the last one, as it was read.
         history: what the fast predictor has computed of them; None for the plain one.
     """
 
     context: Tensor
     actions: Tensor
     states: Tensor
+    newest_state: Tensor
     history: History | None
 
     @property

@@ -19,13 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.config.questions import QuestionConfig
-from vjepa_ros.config.state_model import StateModel
-from vjepa_ros.devices import failures
-from vjepa_ros.engine import WorldModel
-from vjepa_ros.errors import ConfigError, InputError
-from vjepa_ros.forecast.forecaster import Imagination, SeenWindow
-from vjepa_ros.model.rollout import Observed
+from vjepa_ros.config.parts import CandidatesConfig
+from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import InputError
+from vjepa_ros.forecast.forecaster import Forecaster, SeenWindow
+from vjepa_ros.planning.energies import Energies
 from vjepa_ros.units import to_ns
 
 LABELS = ("candidate", "step", "joint")
@@ -87,7 +85,7 @@ def read_tag(message: Any) -> tuple[float, ...]:
     return tag if len(tag) == offset and all(map(math.isfinite, tag)) else ()
 
 
-def read_candidates(message: Any, action_dim: int, limits: QuestionConfig) -> NDArray[np.float64]:
+def read_candidates(message: Any, action_dim: int, limits: CandidatesConfig) -> NDArray[np.float64]:
     """The candidates of a std_msgs/Float32MultiArray.
 
     Args:
@@ -129,13 +127,13 @@ def read_candidates(message: Any, action_dim: int, limits: QuestionConfig) -> ND
     return values[offset:].reshape(sizes)
 
 
-class Judge:
-    """Computes energies with the model. All but ``refusal`` is for the one thread that touches the model.
+class Evaluator:
+    """Answers questions with the model. All but ``refusal`` is for the one thread that touches the model.
 
     Args:
         model: the world model.
-        imagination: has the newest window.
-        config: normalisation and limits.
+        forecaster: has the last window.
+        config: limits, and whether actions advance states.
         now_ns: the time on the clock of the frames' stamps.
 
     Attributes:
@@ -143,20 +141,15 @@ class Judge:
     """
 
     def __init__(
-        self, model: WorldModel, imagination: Imagination, config: NodeConfig, now_ns: Callable[[], int]
+        self, model: WorldModel, forecaster: Forecaster, config: NodeConfig, now_ns: Callable[[], int]
     ) -> None:
         self._model = model
-        self._imagination = imagination
-        self._config = config
+        self._forecaster = forecaster
+        self._max_age_s = config.candidates.max_age_s
         self._now_ns = now_ns
         self._encoded: tuple[Goal, torch.Tensor] | None = None
-        self._prepared: tuple[SeenWindow, Observed] | None = None  # the last window that was asked about
-        self._state_model: StateModel | None = None
-        self.refusal = ""
-        try:
-            self._state_model = StateModel.of_stream(config.stream, config.actions, config.states)
-        except ConfigError as error:
-            self.refusal = str(error)
+        self._energies = Energies(model)
+        self.refusal = "" if config.no_state_change is None else str(config.no_state_change)
 
     def needs_encoding(self, goal: Goal) -> bool:
         """Whether this is another goal than the last one that was encoded."""
@@ -173,42 +166,35 @@ class Judge:
             self._encoded = goal, self._model.encode_still(frame)
         return self._encoded[1]
 
-    def newest(self, epoch: int) -> SeenWindow:
-        """The newest window.
+    def window(self, epoch: int) -> SeenWindow:
+        """The last window, if it may be asked about.
 
         Raises:
             InputError: ``no_window`` where there is none of this epoch; ``stale_window`` where it is too old, or from
                 as far in the future, which is a clock that does not agree.
         """
-        observed = self._imagination.newest
-        if observed is None or observed.window.epoch != epoch:
+        seen = self._forecaster.last
+        if seen is None or seen.window.epoch != epoch:
             raise InputError("no_window", f"there is none of epoch {epoch} yet")
-        age_ns = self._now_ns() - observed.window.frames[-1].stamp_ns
-        max_age_s = self._config.questions.max_age_s
-        if abs(age_ns) > to_ns(max_age_s):
+        age_ns = self._now_ns() - seen.window.frames[-1].stamp_ns
+        if abs(age_ns) > to_ns(self._max_age_s):
             raise InputError(
-                "stale_window", f"the newest one's age is {age_ns / 1e9:.3f} s, candidates.max_age_s is {max_age_s:g} s"
+                "stale_window",
+                f"the newest one's age is {age_ns / 1e9:.3f} s, candidates.max_age_s is {self._max_age_s:g} s",
             )
-        return observed
+        return seen
 
-    def energies(self, observed: SeenWindow, candidates: NDArray[np.float64], goal: Goal) -> NDArray[np.float32]:
+    def energies(self, seen: SeenWindow, candidates: NDArray[np.float64], goal: Goal) -> NDArray[np.float32]:
         """(k, H, A) candidates -> (k, H) the energies of each step's forecast.
 
         Raises:
             EngineError: if the model or its device fails.
         """
-        if self._prepared is None or self._prepared[0] is not observed:
-            past = observed.actions[:, :-1]  # the first candidate action stands for the last observed step's
-            self._prepared = observed, self._model.observe(observed.context, past, observed.states)
-        future = self._config.actions.apply(candidates)
-        latents = self._model.rollout_from(self._prepared[1], future, state_model=self._state_model)  # (k, H, H'*W', D)
-        energies = self._model.energy(latents, self.encode(goal))
-        with failures("copying energies to the host"):
-            return np.asarray(energies.cpu().numpy(), np.float32)
+        return self._energies.of(seen, candidates, self.encode(goal))
 
 
-class Question:
-    """One question, answered in turns: the worker's ``Ask``.
+class CandidateQuestion:
+    """One question, answered in turns: the worker's ``Question``.
 
     The window is chosen, and its age judged, when the question's turn comes: its answer is about that one window.
 
@@ -217,7 +203,7 @@ class Question:
         candidates: (K, H, A), what is asked.
         tag: the asker's own numbers.
         goal: the goal at that time.
-        judge: computes.
+        evaluator: computes.
         batch_size: candidates in a turn.
         publish: called with the question when it is answered.
 
@@ -234,9 +220,9 @@ class Question:
         candidates: NDArray[np.float64],
         tag: tuple[float, ...],
         goal: Goal,
-        judge: Judge,
+        evaluator: Evaluator,
         batch_size: int,
-        publish: Callable[[Question], None],
+        publish: Callable[[CandidateQuestion], None],
     ) -> None:
         self.number = number
         self.candidates = candidates
@@ -245,7 +231,7 @@ class Question:
         self.observed: SeenWindow | None = None
         self.energies = np.full(candidates.shape[:2], np.nan, np.float32)
         self.refusal: InputError | None = None
-        self._judge = judge
+        self._evaluator = evaluator
         self._batch_size = batch_size
         self._publish = publish
         self._done = 0
@@ -265,15 +251,15 @@ class Question:
 
     def _turn(self, epoch: int) -> None:
         if self.observed is None:
-            if self._judge.needs_encoding(self.goal):
-                self._judge.encode(self.goal)
+            if self._evaluator.needs_encoding(self.goal):
+                self._evaluator.encode(self.goal)
                 return  # it takes as long as a window
-            self.observed = self._judge.newest(epoch)
+            self.observed = self._evaluator.window(epoch)
         elif self.observed.window.epoch != epoch:
             raise InputError("outdated", f"it was about epoch {self.observed.window.epoch}, now is {epoch}")
         batch = slice(self._done, self._done + self._batch_size)
         if self._done < len(self.energies):
-            self.energies[batch] = self._judge.energies(self.observed, self.candidates[batch], self.goal)
+            self.energies[batch] = self._evaluator.energies(self.observed, self.candidates[batch], self.goal)
             self._done = min(batch.stop, len(self.energies))
             broken = np.count_nonzero(~np.isfinite(self.energies[batch]).all(axis=1))
             if broken:
@@ -289,7 +275,7 @@ class Question:
 
 
 def answer_info(
-    number: int, tag: tuple[float, ...], refusal: InputError | None, question: Question | None, info_id: str
+    number: int, tag: tuple[float, ...], refusal: InputError | None, question: CandidateQuestion | None, info_id: str
 ) -> dict[str, Any]:
     """What ``candidate_info`` says: which question it is, what became of it, and what the answer is about.
 

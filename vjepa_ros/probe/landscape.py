@@ -1,7 +1,6 @@
 """A grid of actions around the recorded one, the energies of their forecasts, and what these come to.
 
-The energy is that of V-JEPA 2-AC's planner: the mean absolute difference between forecast and goal over tokens and
-channels. It knows no bags, no files and no pictures.
+It knows no bags, no files and no pictures.
 """
 
 from __future__ import annotations
@@ -11,17 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vjepa_ros.config.checks import require
-from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.config.state_model import StateModel
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.devices import failures
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import EngineError
-from vjepa_ros.forecast.forecaster import Imagination, SeenWindow
+from vjepa_ros.forecast.forecaster import Forecaster
+from vjepa_ros.planning.energies import Energies
 from vjepa_ros.probe.pairs import Pair
 
 _POSE_UNITS = ("m", "m", "m", "rad", "rad", "rad", "0..1")
@@ -181,30 +178,33 @@ def medians(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 def survey(
     model: WorldModel,
-    imagination: Imagination,
-    config: NodeConfig,
+    forecaster: Forecaster,
+    energies: Energies,
     scan: Scan,
     pair: Pair,
-    progress: Callable[[int], None] = lambda done: None,
+    batch_size: int,
+    progress: Callable[[int], None] = lambda more: None,
 ) -> Landscape:
     """Forecast one step for every action of the grid, and compare with what was observed then.
 
     Args:
-        model: forecasts.
-        imagination: encodes windows with it.
-        config: the normalisation of actions, and how many forecasts are made at once (``candidates.batch_size``).
+        model: compares.
+        forecaster: encodes windows with it.
+        energies: forecasts candidates with it.
         scan: the grid.
         pair: the windows.
+        batch_size: forecasts that are made at once.
         progress: is told how many forecasts more there are.
 
     Raises:
         EngineError: if the model or its device fails, or gives what is not finite.
     """
     size = model.grid.tokens_per_step
-    goal = _seen(imagination, pair.later).context[:, -size:]  # (1, H'*W', D)
-    seen = _seen(imagination, pair.window)
+    goal = forecaster.see(pair.later).context[:, -size:]  # (1, H'*W', D)
+    seen = forecaster.see(pair.window)
     no_change = model.energy(seen.context[:, -size:], goal)
-    found = energies(model, config, seen, goal, scan.candidates(pair.action), progress)
+    candidates = scan.candidates(pair.action)[:, None]  # (points * points, 1, A)
+    found = energies.in_batches(seen, candidates, goal, batch_size, progress)
     with failures("copying energies to the host"):
         still = float(no_change.item())
     if not (np.isfinite(found).all() and np.isfinite(still)):
@@ -213,43 +213,3 @@ def survey(
         pair.window.epoch, pair.window.number, pair.window.stamp_ns, pair.action,
         found.reshape(scan.points, scan.points), still,
     )  # fmt: skip
-
-
-def _seen(imagination: Imagination, window: Any) -> SeenWindow:
-    imagination(window)
-    assert imagination.newest is not None, "it keeps the last window"
-    return imagination.newest
-
-
-def energies(
-    model: WorldModel,
-    config: NodeConfig,
-    seen: SeenWindow,
-    goal: torch.Tensor,
-    candidates: NDArray[np.float64],
-    progress: Callable[[int], None] = lambda done: None,
-) -> NDArray[np.float32]:
-    """The energies of one-step forecasts.
-
-    Args:
-        model, config, progress: as for :func:`survey`.
-        seen: the window to start from.
-        goal: (1, H'*W', D), layer-normalised latents.
-        candidates: (K, A) actions as read, in force from the window's last step on.
-
-    Returns:
-        (K,) float32.
-
-    Raises:
-        EngineError: if the model or its device fails.
-    """
-    ahead = StateModel("none", config.actions, config.states)  # one step ahead no state is needed but the observed ones
-    batches = []
-    for first in range(0, len(candidates), config.questions.batch_size):
-        batch = candidates[first : first + config.questions.batch_size]
-        future = config.actions.apply(batch)[:, None]  # (k, 1, A)
-        latents = model.rollout(seen.context, seen.actions[:, :-1], seen.states, future, state_model=ahead)
-        batches.append(model.energy(latents[:, 0], goal))  # (k,)
-        progress(len(batch))
-    with failures("copying energies to the host"):
-        return np.asarray(torch.cat(batches).cpu().numpy(), np.float32)

@@ -18,10 +18,10 @@ import numpy as np
 import vjepa_ros
 from vjepa_ros import files
 from vjepa_ros.config.node import resolve
-from vjepa_ros.config.table import effective
 from vjepa_ros.errors import BagError
 from vjepa_ros.forecast import info
-from vjepa_ros.forecast.forecaster import Imagination
+from vjepa_ros.forecast.forecaster import Forecaster, load_model, notices
+from vjepa_ros.planning.energies import Energies
 from vjepa_ros.probe import picture
 from vjepa_ros.probe.landscape import Landscape, Scan, choose_axes, medians, survey
 from vjepa_ros.probe.pairs import pairs, require_pairs, spread
@@ -83,7 +83,7 @@ def probe(
     files.require_apart([plan.out], plan.inputs)
     figure = picture.blank() if plan.draws else None
     with ExitStack() as stack:
-        source = feed.open_source(plan.bags, _values(plan.values), plan.topics, plan.urdf, say, stack)
+        source = feed.open_source(plan.bags, resolve(_values(plan.values)), plan.topics, plan.urdf, say, stack)
         config = source.config
         require_pairs(config.stream)
         choose_axes(config.stream, plan.dims, np.zeros(config.model.action_dim), plan.spans)  # refuses early
@@ -92,13 +92,15 @@ def probe(
         count, movement = 0, np.zeros(config.model.action_dim)
         for pair in pairs(reading.windows(say), config.stream):
             count += 1
-            movement += pair.movement(config.stream) / config.actions.std
+            movement += pair.movement(config.stream) / config.normalization.actions.std
         if count == 0:
             raise BagError(reading.nothing())
         scan = Scan(choose_axes(config.stream, plan.dims, movement, plan.spans), plan.points)
         chosen = spread(count, plan.windows)
-        model = feed.load(config, say)
-        imagination = Imagination(model, config)
+        model = load_model(config)
+        for notice in notices(config, model):
+            say(notice)
+        forecaster, energies, batch_size = Forecaster(model, config), Energies(model), config.candidates.batch_size
         done, total = 0, len(chosen) * plan.points**2
 
         def forecast(more: int) -> None:
@@ -107,7 +109,7 @@ def probe(
             progress("forecasts", done, total)
 
         landscapes = [
-            survey(model, imagination, config, scan, pair, forecast)
+            survey(model, forecaster, energies, scan, pair, batch_size, forecast)
             for index, pair in enumerate(pairs(reading.windows(lambda sentence: None), config.stream))
             if index in chosen
         ]
@@ -118,7 +120,7 @@ def probe(
             "bags": [str(path) for path in plan.bags],
             "topics": source.named,
             "notes": source.recording.notes,
-            "parameters": effective(source.values),
+            "parameters": dict(config.parameters),
             "latent_info": info.latent_info(config, model),
             "dims": [asdict(axis) for axis in scan.axes],
             "points": scan.points,

@@ -12,17 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vjepa_ros import devices
-from vjepa_ros.config.node import NodeConfig, resolve
+from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.stream import StreamConfig
-from vjepa_ros.engine import WorldModel
 from vjepa_ros.errors import ConfigError, InputError
-from vjepa_ros.forecast.forecaster import load_model
-from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.kinematics.urdf import MOST_CHARACTERS
 from vjepa_ros.recordings import topics
 from vjepa_ros.recordings.bag import Recorded, Recording
-from vjepa_ros.stream.intake import Decode, Intake, Take
+from vjepa_ros.stream.intake import Decode, Take, build_intake
 from vjepa_ros.stream.window import Window
 
 Say = Callable[[str], None]
@@ -67,14 +63,12 @@ class Source:
     Attributes:
         recording: the bags.
         chosen: the topics that are read.
-        values: the node's parameters, by name; the image transport is that of the chosen topic.
-        config: what they say.
+        config: the node's; the image transport is that of the chosen topic.
         urdf: file that the robot description comes from, where it is no topic of the recording.
     """
 
     recording: Recording
     chosen: topics.Topics
-    values: dict[str, Any]
     config: NodeConfig
     urdf: Path | None
 
@@ -92,7 +86,7 @@ class Source:
 
 def open_source(
     bags: Sequence[Path],
-    values: Mapping[str, Any],
+    config: NodeConfig,
     given: Mapping[str, str],
     urdf: Path | None,
     say: Say,
@@ -102,7 +96,7 @@ def open_source(
 
     Args:
         bags: together one recording.
-        values: the node's parameters, by name.
+        config: the node's.
         given: topics of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
         urdf: file with the robot description, where no topic of the recording is to be read for it.
         say: is told what was found.
@@ -110,16 +104,14 @@ def open_source(
 
     Raises:
         BagError: for a recording that cannot be used.
-        ConfigError: naming a parameter that makes no sense.
+        ConfigError: for a robot description that would not be read.
     """
-    config = resolve(values).stream
-    _require_use(urdf, config, given)
+    _require_use(urdf, config.stream, given)
     recording = stack.enter_context(Recording(bags))
     for note in recording.notes:
         say(note)
-    chosen = topics.choose(recording.topics, config, given, () if urdf is None else (_DESCRIPTION,))
-    values = {**values, "image_transport": chosen.transport}
-    source = Source(recording, chosen, values, resolve(values), urdf)
+    chosen = topics.choose(recording.topics, config.stream, given, () if urdf is None else (_DESCRIPTION,))
+    source = Source(recording, chosen, config.with_transport(chosen.transport), urdf)
     say(f"reads {', '.join(chosen.all)}: {source.count:,} messages")
     return source
 
@@ -141,21 +133,6 @@ def _text(urdf: Path) -> str:
         raise ConfigError(URDF, f"{urdf}: it is not UTF-8: {error}") from error
 
 
-def load(config: NodeConfig, say: Say) -> WorldModel:
-    """The model, warm; what must be known about it is said.
-
-    Raises:
-        ConfigError: naming the parameter at fault.
-    """
-    devices.use_threads(config.threads)
-    for warning in config.convention_warnings:
-        say(f"override_convention: {warning}")
-    model = load_model(config)
-    if not model.trained:
-        say(model.notice)
-    return model
-
-
 class Feed:
     """Takes the messages of a recording and gives the windows.
 
@@ -174,9 +151,8 @@ class Feed:
     """
 
     def __init__(self, source: Source, fallback: Decode | None, say: Say) -> None:
-        config, chosen = source.config, source.chosen
-        preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
-        self.intake = Intake(config.stream, preprocess, self.report, config.offsets_s, config.max_skew_s, fallback)
+        chosen = source.chosen
+        self.intake = build_intake(source.config, self.report, fallback)
         self.messages: Counter[str] = Counter()
         is_raw = chosen.transport == "raw"
         self._take: dict[str, Take] = {topic: self.intake.take[name] for name, topic in chosen.inputs.items()}

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save
 
 from vjepa_ros import files
 from vjepa_ros.errors import BagError
-from vjepa_ros.forecast.forecaster import Imagined
+from vjepa_ros.forecast.forecaster import WindowForecast
 from vjepa_ros.stream.window import Window
 
 INDEX = "index.json"
@@ -82,7 +82,7 @@ class Exporter:
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
 
-    def add(self, window: Window, imagined: Imagined | None) -> None:
+    def add(self, window: Window, forecast: WindowForecast | None) -> None:
         """Take in a window, and what the model says of it."""
         for frame in window.frames:
             key = (window.epoch, frame.stamp_ns)
@@ -101,10 +101,10 @@ class Exporter:
         }
         if len(window.future.values):
             row["future_actions"] = window.future.values
-        if imagined is not None:
-            row["predicted"] = imagined.predicted
-            if imagined.context is not None:
-                row["context"] = imagined.context
+        if forecast is not None:
+            row["predicted"] = forecast.predicted
+            if forecast.context is not None:
+                row["context"] = forecast.context
         self._rows.append(row)
         self._bytes += sum(value.nbytes for value in row.values())
         if self._bytes >= self._shard_bytes:

@@ -16,7 +16,7 @@ from typing import Any
 
 import vjepa_ros
 from vjepa_ros import files
-from vjepa_ros.config.table import effective
+from vjepa_ros.config.node import resolve
 from vjepa_ros.recordings.feed import Reading, Say, open_source
 from vjepa_ros.replay.run import Run
 
@@ -71,7 +71,7 @@ def replay(
     started_s = time.monotonic()
     files.require_apart([place for place in (plan.out, plan.dump, plan.export) if place is not None], plan.inputs)
     with ExitStack() as stack:
-        source = open_source(plan.bags, plan.values, plan.topics, plan.urdf, say, stack)
+        source = open_source(plan.bags, resolve(plan.values), plan.topics, plan.urdf, say, stack)
         recording, chosen, total = source.recording, source.chosen, source.count
         places = [place for place in (plan.dump, plan.export, plan.out) if place is not None]  # `out` appears last
         new = stack.enter_context(files.whole(*([place] for place in places), tool=TOOL, force=plan.force))
@@ -93,7 +93,7 @@ def replay(
             "topics": source.named,
             "notes": recording.notes,
             "windows_only": plan.windows_only,
-            "parameters": effective(source.values),
+            "parameters": dict(source.config.parameters),
             **run.summary(),
             "timings": {
                 "load_s": round(loaded_s - started_s, 3),

@@ -8,27 +8,27 @@ timings.
 from __future__ import annotations
 
 import json
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vjepa_ros import files
-from vjepa_ros.errors import EngineError
 from vjepa_ros.forecast import info
-from vjepa_ros.forecast.forecaster import Imagination, Imagined
-from vjepa_ros.forecast.prediction_error import PredictionErrors
-from vjepa_ros.latents import Latents, window_values
+from vjepa_ros.forecast.forecaster import Forecaster, WindowForecast, load_model, notices
+from vjepa_ros.forecast.outcome import Outcome, Outcomes
+from vjepa_ros.latents import window_values
 from vjepa_ros.recordings import feed
 from vjepa_ros.recordings.bag import LatentBag, Recorded
 from vjepa_ros.replay.digest import Digest
 from vjepa_ros.stream.intake import Decode
 from vjepa_ros.stream.window import Window
 from vjepa_ros.units import S_TO_NS
+from vjepa_ros.worker import attempt
 
 _MS_PER_S = 1e3
 _DUMPED = ("epoch", "frame_stamps", "step_stamps", "actions", "states")
@@ -40,9 +40,8 @@ class _Pending:
     """A window on its way through the model, and what is to be written of it."""
 
     window: Window
-    values: dict[str, Any]
     received_ns: int
-    result: Future[tuple[Imagined, float]] | None
+    result: Future[tuple[WindowForecast, float] | None] | None
 
 
 class _Dump:
@@ -91,15 +90,14 @@ class Run:
         named = {**source.chosen.inputs, "none": "none"}
         self._sources = (named[config.stream.action_topic], named[config.stream.state_topic])
         self._info: dict[str, Any] | None = None
-        self._imagination: Imagination | None = None
+        self._forecaster: Forecaster | None = None
+        self._outcomes: Outcomes | None = None
         self._bag: LatentBag | None = None
         self._exporter: Any = None
         self._dump: _Dump | None = None
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="vjepa_model")
         self._pending: deque[_Pending] = deque()
         self._digest = Digest()
-        self._errors = PredictionErrors(config.stream)
-        self._not_finite = 0
         self._first_ns: int | None = None
         self._last_ns = 0
         self.model_s = 0.0
@@ -108,13 +106,15 @@ class Run:
         """Load the model and open the outputs, those that are wanted: without a bag, no model runs."""
         config = self._config
         if bag is not None:
-            model = feed.load(config, self._say)
+            model = load_model(config)
+            for notice in notices(config, model):
+                self._say(notice)
             self._info = info.latent_info(config, model)
             # What is exported is trained on, and that needs the context; what is published stays as it is.
-            self._imagination = Imagination(
-                model, replace(config, publish_context=config.publish_context or bool(export))
-            )
-            self._bag = LatentBag(bag, self._node_name, context=config.publish_context)
+            keeps_context = config.latents.publish_context or export is not None
+            self._forecaster = Forecaster(model, config, keeps_context=keeps_context)
+            self._outcomes = Outcomes(config, self._info, self._sources, self._feed.report)
+            self._bag = LatentBag(bag, self._node_name, context=config.latents.publish_context)
             self._stack.callback(self._bag.abort)  # does nothing to a bag that is finished
         if export is not None:
             from vjepa_ros.replay.export import (
@@ -135,7 +135,7 @@ class Run:
             if self._bag is not None:
                 self._bag.info(json.dumps(self._info), recorded.received_ns)
         for window in self._feed.take(recorded):
-            self._imagine(window, recorded.received_ns)
+            self._submit(window, recorded.received_ns)
 
     def finish(self) -> None:
         """Wait for the model and finish the outputs."""
@@ -156,7 +156,7 @@ class Run:
         rejected: dict[str, dict[str, int]] = {}
         for (topic, reason), count in sorted(counters.rejected.items()):
             rejected.setdefault(topic, {})[reason] = count
-        errors = self._errors.summary
+        errors = None if self._outcomes is None else self._outcomes.errors.summary
         counts = {name: value for name, value in asdict(counters).items() if name != "rejected"}
         return {
             "info_id": self._info["info_id"] if self._info is not None else None,
@@ -165,7 +165,7 @@ class Run:
                 **counts,
                 "late": counters.late,
                 "windows_unresolved": self._intake.stream.unresolved,
-                "windows_not_finite": self._not_finite,
+                "windows_not_finite": 0 if self._outcomes is None else self._outcomes.not_finite,
                 "rejected": rejected,
             },
             "prediction_error": None
@@ -183,59 +183,46 @@ class Run:
         """Time from the first to the last message."""
         return 0.0 if self._first_ns is None else (self._last_ns - self._first_ns) / S_TO_NS
 
-    def _imagine(self, window: Window, received_ns: int) -> None:
+    def _submit(self, window: Window, received_ns: int) -> None:
         """Hand a window to the model; write those that it has done, and wait where too many are on their way."""
-        info_id = self._info["info_id"] if self._info is not None else ""
-        values = info.window_info(info_id, window, 0.0, self._sources)
-        result = None if self._imagination is None else self._model_thread.submit(self._compute, window)
-        self._pending.append(_Pending(window, values, received_ns, result))
-        while self._pending and (len(self._pending) > self._config.queue_size or _is_done(self._pending[0].result)):
+        result = None if self._forecaster is None else self._model_thread.submit(self._compute, window)
+        self._pending.append(_Pending(window, received_ns, result))
+        most = self._config.worker.queue_size
+        while self._pending and (len(self._pending) > most or _is_done(self._pending[0].result)):
             self._write(self._pending.popleft())
 
-    def _compute(self, window: Window) -> tuple[Imagined, float]:
-        """In the model's thread: (what it says, how long that took in s); tried as often as the node would."""
-        assert self._imagination is not None
-        for attempt in range(1, self._config.max_failures + 1):
-            started_s = time.monotonic()
-            try:
-                return self._imagination(window), time.monotonic() - started_s
-            except EngineError:
-                if attempt == self._config.max_failures:
-                    raise
-        raise AssertionError("max_failures is at least 1")
+    def _compute(self, window: Window) -> tuple[WindowForecast, float] | None:
+        """In the model's thread: (what it says, how long that took in ms); tried as often as the node would."""
+        assert self._forecaster is not None
+        return attempt(partial(self._forecaster, window), self._config.worker.max_failures)
 
     def _write(self, pending: _Pending) -> None:
-        window, values = pending.window, pending.values
+        window = pending.window
         actions, states = window.actions.values, window.states.values
         stamps_ns = [frame.stamp_ns for frame in window.frames]
         future = window.future.values
         self._digest.add_window(window.epoch, stamps_ns, window.step_stamps_ns, actions, states, future)
         if self._dump is not None:
-            self._dump.add(values)
-        imagined = None
+            self._dump.add(info.window_info("", window, 0.0, self._sources))
+        forecast = None
         if pending.result is not None:
-            imagined, took_s = pending.result.result()
-            self.model_s += took_s
-            if not imagined.finite:
-                self._not_finite += 1
-                self._feed.report(
-                    "model", "not_finite", f"window {window.number} gave values that are not finite: left out"
-                )
+            found = pending.result.result()
+            assert found is not None and self._outcomes is not None, "nobody stops it in between"
+            forecast, took_ms = found
+            self.model_s += took_ms / _MS_PER_S
+            outcome = self._outcomes.of(window, forecast, took_ms)
+            if outcome is None:
                 return
-            self._digest.add_latents(imagined.predicted)
-            values["compute_ms"] = round(took_s * _MS_PER_S, 3)
-            self._publish(window, values, imagined, pending.received_ns)
-            self._errors.add(window, imagined.predicted[-self._config.stream.horizon :], imagined.observed())
+            self._digest.add_latents(forecast.predicted)
+            self._publish(outcome, pending.received_ns)
+            self._outcomes.error(outcome)
         if self._exporter is not None:
-            self._exporter.add(window, imagined)
+            self._exporter.add(window, forecast)
 
-    def _publish(self, window: Window, values: dict[str, Any], imagined: Imagined, at_ns: int) -> None:
+    def _publish(self, outcome: Outcome, at_ns: int) -> None:
         assert self._bag is not None
-        frame_id = window.frames[-1].frame_id
-        predicted = Latents(imagined.predicted, window.stamp_ns, frame_id)
-        context = None if imagined.context is None else Latents(imagined.context, window.stamp_ns, frame_id)
-        self._bag.window(window_values(values), predicted, context, at_ns)
+        self._bag.window(window_values(outcome.values()), outcome.predicted, outcome.context, at_ns)
 
 
-def _is_done(result: Future[tuple[Imagined, float]] | None) -> bool:
+def _is_done(result: Future[Any] | None) -> bool:
     return result is None or result.done()

@@ -10,10 +10,18 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray
 
 from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.engine import WorldModel
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import InputError
-from vjepa_ros.forecast.forecaster import Imagination
-from vjepa_ros.planning.questions import Goal, Judge, Question, Tally, answer_info, read_candidates, read_tag
+from vjepa_ros.forecast.forecaster import Forecaster
+from vjepa_ros.planning.questions import (
+    CandidateQuestion,
+    Evaluator,
+    Goal,
+    Tally,
+    answer_info,
+    read_candidates,
+    read_tag,
+)
 from vjepa_ros.ros import qos
 from vjepa_ros.ros.messages import answer_message, energies_message
 from vjepa_ros.stream.intake import Intake, Report
@@ -22,7 +30,7 @@ from vjepa_ros.units import S_TO_NS
 from vjepa_ros.worker import Worker
 
 
-class Questions:
+class CandidateTopics:
     """Takes questions from the executor's thread to the worker's, and answers them from there.
 
     Every question gets one ``candidate_info``; energies go with it only where there are any.
@@ -31,7 +39,7 @@ class Questions:
         node: whose clock and name are used.
         config: limits and normalisation.
         model: the world model.
-        imagination: has the newest window.
+        forecaster: has the last window.
         intake: decodes and preprocesses goal images as it does the camera's.
         publishers: ``energies`` and ``answers``.
         info_id: of the ``latent_info``.
@@ -47,7 +55,7 @@ class Questions:
         node: Node,
         config: NodeConfig,
         model: WorldModel,
-        imagination: Imagination,
+        forecaster: Forecaster,
         intake: Intake,
         publishers: Mapping[str, Any],
         info_id: str,
@@ -59,7 +67,7 @@ class Questions:
         self._publishers = publishers
         self._info_id = info_id
         self._report = report
-        self._judge = Judge(model, imagination, config, self._now_ns)
+        self._evaluator = Evaluator(model, forecaster, config, self._now_ns)
         self._topic = node.resolve_topic_name("~/candidates")
         self._worker: Worker[Any, Any] | None = None
         self._goal: Goal | None = None
@@ -70,7 +78,7 @@ class Questions:
     @property
     def waiting(self) -> int:
         """Questions that wait."""
-        return self._worker.waiting_asks if self._worker is not None else 0
+        return self._worker.waiting_questions if self._worker is not None else 0
 
     def open(self, worker: Worker[Any, Any], subscribe: Callable[..., None]) -> None:
         """Subscribe.
@@ -111,25 +119,27 @@ class Questions:
         return []
 
     def _ask(self, number: int, tag: tuple[float, ...], message: Float32MultiArray) -> None:
-        limits = self._config.questions
+        limits = self._config.candidates
         candidates = read_candidates(message, self._config.model.action_dim, limits)
-        if self._judge.refusal:
-            raise InputError("no_state_model", self._judge.refusal)
+        if self._evaluator.refusal:
+            raise InputError("no_state_model", self._evaluator.refusal)
         if self._goal is None:
             raise InputError("no_goal", "publish an image on ~/goal_image first")
         assert self._worker is not None
-        question = Question(number, candidates, tag, self._goal, self._judge, limits.batch_size, self._answer_question)
+        question = CandidateQuestion(
+            number, candidates, tag, self._goal, self._evaluator, limits.batch_size, self._answer_question
+        )
         if not self._worker.ask(question):
             if self._worker.failed is not None:
                 raise InputError("model_failed", str(self._worker.failed))
-            raise InputError("busy", f"{self._worker.waiting_asks} questions wait, see candidates.queue_size")
+            raise InputError("busy", f"{self._worker.waiting_questions} questions wait, see candidates.queue_size")
 
-    def _answer_question(self, question: Question) -> None:
+    def _answer_question(self, question: CandidateQuestion) -> None:
         """Runs in the worker's thread."""
         self._answer(question.number, question.tag, question.refusal, question)
 
     def _answer(
-        self, number: int, tag: tuple[float, ...], refusal: InputError | None, question: Question | None = None
+        self, number: int, tag: tuple[float, ...], refusal: InputError | None, question: CandidateQuestion | None = None
     ) -> None:
         if not self._node.context.ok():
             return  # a signal has ended everything in the meantime

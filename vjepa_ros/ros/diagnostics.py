@@ -1,4 +1,4 @@
-"""What the node says about itself: throttled warnings and the statuses for ``/diagnostics``.
+"""What the node says about itself: throttled warnings, and the statuses for ``/diagnostics`` out of one snapshot.
 
 It reads counters and words them; it changes nothing.
 """
@@ -6,19 +6,22 @@ It reads counters and words them; it changes nothing.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from vjepa_ros.forecast.prediction_error import Summary
-from vjepa_ros.ros.candidates import Questions
-from vjepa_ros.ros.connections import Connections
+from vjepa_ros.ros.candidates import CandidateTopics
+from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.messages import status_message
-from vjepa_ros.ros.timing import CallbackTimes
-from vjepa_ros.stream.counters import Counters
+from vjepa_ros.stream.intake import Intake
 from vjepa_ros.worker import Worker
+
+if TYPE_CHECKING:
+    from vjepa_ros.ros.configured import Configured
 
 WARN_PERIOD_S = 5.0
 
@@ -48,113 +51,141 @@ class Warnings:
         )
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """What the node is like at one moment, read once; everything that is said of it is said of this.
+
+    Attributes:
+        state: the lifecycle state.
+        stream: what the streams have counted; None before the node is configured.
+        model: what the worker has counted, and what it is at; without a worker only what was not finite.
+        failed: why the model was given up, None where it was not.
+        prediction: the prediction errors so far, None before the first.
+        questions: what became of questions; None before the node is configured.
+        topics: what keeps messages away, and how long callbacks take.
+        mismatches: endpoints that cannot be connected to, in words, by topic.
+        namesakes: other nodes of the same name.
+    """
+
+    state: str
+    stream: dict[str, Any] | None
+    model: dict[str, Any]
+    failed: Exception | None
+    prediction: Summary | None
+    questions: dict[str, Any] | None
+    topics: dict[str, Any]
+    mismatches: dict[str, str]
+    namesakes: int
+
+    @classmethod
+    def of(
+        cls, state: str, configured: Configured | None, worker: Worker[Any, Any] | None, endpoints: Endpoints
+    ) -> Snapshot:
+        """What is there now."""
+        connections = endpoints.connections
+        mismatches, namesakes = connections.present(), connections.namesakes()
+        topics: dict[str, Any] = {"incompatible_qos": connections.mismatches.total(), "namesakes": namesakes}
+        topics |= {f"incompatible_qos {topic}": count for topic, count in sorted(connections.mismatches.items())}
+        topics |= {f"callback_p99_ms {topic}": round(ms, 3) for topic, ms in endpoints.times.p99_ms().items()}
+        model: dict[str, Any] = {"not_finite": configured.outcomes.not_finite if configured is not None else 0}
+        if worker is not None:
+            model |= {**asdict(worker.counters), "waiting": worker.waiting, "compute_ms": round(worker.compute_ms, 3)}
+        return cls(
+            state=state,
+            stream=None if configured is None else _stream_values(configured.intake),
+            model=model,
+            failed=None if worker is None else worker.failed,
+            prediction=None if configured is None else configured.outcomes.errors.summary,
+            questions=None if configured is None else _question_values(configured.candidates),
+            topics=topics,
+            mismatches={mismatch.topic: mismatch.text for mismatch in mismatches},
+            namesakes=namesakes,
+        )
+
+
+def _stream_values(intake: Intake) -> dict[str, Any]:
+    counters = intake.counters
+    values: dict[str, Any] = asdict(counters)
+    values.pop("rejected")
+    values |= {"late": counters.late, "rejected": counters.rejected_total, "epoch": intake.stream.epoch}
+    values["waits_for"] = intake.waits_for
+    return values | {f"rejected {topic} {why}": count for (topic, why), count in sorted(counters.rejected.items())}
+
+
+def _question_values(candidates: CandidateTopics) -> dict[str, Any]:
+    tally = candidates.tally
+    values: dict[str, Any] = {"asked": tally.asked, "answered": tally.answered, "waiting": candidates.waiting}
+    values |= {"refused": sum(tally.refused.values()), "goals": candidates.goals}
+    values["goals_refused"] = candidates.goals_refused
+    return values | {f"refused {reason}": count for reason, count in tally.refused.items()}
+
+
 class Health:
-    """Words the counters as diagnostic statuses; a level tells of the time since the last report.
+    """Words snapshots as diagnostic statuses; a level tells of the time since the last report.
 
     Args:
         node_name: fully qualified; the statuses are named after it.
-
-    Attributes:
-        problems: what is wrong since the last report, by a short key.
     """
 
     def __init__(self, node_name: str) -> None:
         self._name = node_name
         self._seen: dict[str, int] = {}
-        self.problems: dict[str, str] = {}
 
-    def statuses(
-        self,
-        state: str,
-        counters: Counters | None,
-        epoch: int,
-        waits_for: str,
-        worker: Worker[Any, Any] | None,
-        not_finite: int,
-    ) -> list[DiagnosticStatus]:
-        """One status for the streams and one for the model; before the node is configured only its state.
+    def report(self, now: Snapshot) -> tuple[list[DiagnosticStatus], dict[str, str]]:
+        """The statuses, and what is wrong since the last report, by a short key.
 
-        ``waits_for`` says in words what the streams cannot do without and do not have yet.
+        Before the node is configured there is only its state, and its topics.
         """
-        self.problems = {}
-        if counters is None:
-            return [status_message(f"{self._name}: node", DiagnosticStatus.OK, state, {"state": state})]
-        return [self._stream(state, counters, epoch, waits_for), self._model(state, worker, not_finite)]
+        parts: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
+        if now.stream is None or now.questions is None:
+            parts["node"] = {}, {"state": now.state}
+        else:
+            parts["stream"] = self._stream_problems(now.state, now.stream), {**now.stream, "state": now.state}
+            parts["model"] = self._model_problems(now.model), {"state": now.state, **now.model}
+            parts["prediction"] = {}, {"state": now.state, **_prediction_values(now.prediction)}
+            parts["questions"] = self._question_problems(now.questions), now.questions
+        parts["topics"] = _topic_problems(now), now.topics
+        statuses: list[DiagnosticStatus] = []
+        problems: dict[str, str] = {}
+        for part, (found, values) in parts.items():
+            level = DiagnosticStatus.WARN if found else DiagnosticStatus.OK
+            text = ", ".join(found.values()) or now.state
+            if part == "model" and now.failed is not None:
+                level, text, found = DiagnosticStatus.ERROR, f"the model has failed: {now.failed}", {}
+            statuses.append(status_message(f"{self._name}: {part}", level, text, values))
+            problems |= found
+        return statuses, problems
 
-    def topics(self, state: str, connections: Connections, times: CallbackTimes) -> DiagnosticStatus:
-        """What keeps messages away as long as it lasts, and how long the callbacks take; call it after statuses."""
-        mismatches, namesakes = connections.present(), connections.namesakes()
-        values: dict[str, Any] = {"incompatible_qos": connections.mismatches.total(), "namesakes": namesakes}
-        values |= {f"incompatible_qos {topic}": count for topic, count in sorted(connections.mismatches.items())}
-        values |= {f"callback_p99_ms {topic}": round(ms, 3) for topic, ms in times.p99_ms().items()}
-        problems = {f"incompatible_qos {m.topic}": f"{m.topic}: incompatible_qos: {m.text}" for m in mismatches}
-        if namesakes:
-            problems["namesakes"] = f"{namesakes} other nodes have this name: give each a name of its own"
-        return self._status("topics", state, problems, values)
-
-    def prediction(self, state: str, errors: Summary | None) -> DiagnosticStatus:
-        """How good the forecasts are: the last error, with what it is of, and the means of all."""
-        values: dict[str, Any] = {"state": state, "count": 0 if errors is None else errors.count}
-        if errors is not None:
-            last = errors.last
-            values |= {"stamp_ns": last.stamp_ns, "steps_ahead": last.ahead, "error": last.error}
-            values |= {"no_change": last.no_change, "mean_error": errors.mean_error}
-            values |= {"mean_no_change": errors.mean_no_change}
-        return self._status("prediction", state, {}, values)
-
-    def questions(self, state: str, questions: Questions) -> DiagnosticStatus:
-        """What became of the questions; call it after statuses."""
-        tally, goals_refused = questions.tally, questions.goals_refused
-        refused = sum(tally.refused.values())
-        values: dict[str, Any] = {"asked": tally.asked, "answered": tally.answered, "waiting": questions.waiting}
-        values |= {"refused": refused, "goals": questions.goals, "goals_refused": goals_refused}
-        values |= {f"refused {reason}": count for reason, count in tally.refused.items()}
+    def _stream_problems(self, state: str, values: Mapping[str, Any]) -> dict[str, str]:
         problems = self._new(
-            questions_refused=("questions refused", refused), goals_refused=("goal images refused", goals_refused)
+            rejected=("messages rejected", values["rejected"]),
+            late=("messages late", values["late"]),
+            missing_commands=("steps without a command", values["missing_commands"]),
+            missing_states=("steps without a state", values["missing_states"]),
+            skipped=("windows skipped for want of them", values["windows_skipped"]),
+            reset=("windows lost to a reset before their commands and states had come", values["windows_reset"]),
+            gaps=("gaps between frames", values["gaps"]),
         )
-        return self._status("questions", state, problems, values)
-
-    def _stream(self, state: str, counters: Counters, epoch: int, waits_for: str) -> DiagnosticStatus:
-        values: dict[str, Any] = asdict(counters)
-        values.pop("rejected")
-        values |= {"late": counters.late, "rejected": counters.rejected_total, "epoch": epoch, "state": state}
-        values["waits_for"] = waits_for
-        values |= {f"rejected {topic} {reason}": count for (topic, reason), count in sorted(counters.rejected.items())}
-        problems = self._new(
-            rejected=("messages rejected", counters.rejected_total),
-            late=("messages late", counters.late),
-            missing_commands=("steps without a command", counters.missing_commands),
-            missing_states=("steps without a state", counters.missing_states),
-            skipped=("windows skipped for want of them", counters.windows_skipped),
-            reset=("windows lost to a reset before their commands and states had come", counters.windows_reset),
-            gaps=("gaps between frames", counters.gaps),
-        )
-        if state == "active" and not self._new(frames=("frames", counters.frames)):
+        if state == "active" and not self._new(frames=("frames", values["frames"])):
             problems["frames"] = "no frames"
-        if state == "active" and waits_for:
-            problems["waits_for"] = waits_for
-        return self._status("stream", state, problems, values)
+        if state == "active" and values["waits_for"]:
+            problems["waits_for"] = values["waits_for"]
+        return problems
 
-    def _model(self, state: str, worker: Worker[Any, Any] | None, not_finite: int) -> DiagnosticStatus:
-        values: dict[str, Any] = {"state": state, "not_finite": not_finite}
-        if worker is None:
-            return status_message(f"{self._name}: model", DiagnosticStatus.OK, state, values)
-        values |= asdict(worker.counters)
-        values |= {"waiting": worker.waiting, "compute_ms": round(worker.compute_ms, 3)}
-        problems = self._new(
-            failures=("failures of the model", worker.counters.failures),
-            superseded=("windows superseded: the model is slower than the camera", worker.counters.superseded),
-            not_finite=("results with values that are not finite", not_finite),
+    def _model_problems(self, values: Mapping[str, Any]) -> dict[str, str]:
+        if "failures" not in values:  # no worker
+            return {}
+        return self._new(
+            failures=("failures of the model", values["failures"]),
+            superseded=("windows superseded: the model is slower than the camera", values["superseded"]),
+            not_finite=("results with values that are not finite", values["not_finite"]),
         )
-        if worker.failed is not None:
-            text = f"the model has failed: {worker.failed}"
-            return status_message(f"{self._name}: model", DiagnosticStatus.ERROR, text, values)
-        return self._status("model", state, problems, values)
 
-    def _status(self, part: str, state: str, problems: dict[str, str], values: dict[str, Any]) -> DiagnosticStatus:
-        self.problems |= problems
-        level = DiagnosticStatus.WARN if problems else DiagnosticStatus.OK
-        return status_message(f"{self._name}: {part}", level, ", ".join(problems.values()) or state, values)
+    def _question_problems(self, values: Mapping[str, Any]) -> dict[str, str]:
+        return self._new(
+            questions_refused=("questions refused", values["refused"]),
+            goals_refused=("goal images refused", values["goals_refused"]),
+        )
 
     def _new(self, **totals: tuple[str, int]) -> dict[str, str]:
         """What has risen since the last report, in words; counters that started anew count from 0."""
@@ -166,3 +197,24 @@ class Health:
             if risen:
                 said[key] = f"{risen} {words}"
         return said
+
+
+def _prediction_values(errors: Summary | None) -> dict[str, Any]:
+    """How good the forecasts are: the last error, with what it is of, and the means of all."""
+    if errors is None:
+        return {"count": 0}
+    last = errors.last
+    return {
+        "count": errors.count, "stamp_ns": last.stamp_ns, "steps_ahead": last.ahead, "error": last.error,
+        "no_change": last.no_change, "mean_error": errors.mean_error, "mean_no_change": errors.mean_no_change,
+    }  # fmt: skip
+
+
+def _topic_problems(now: Snapshot) -> dict[str, str]:
+    """What keeps messages away, as long as it lasts."""
+    problems = {
+        f"incompatible_qos {topic}": f"{topic}: incompatible_qos: {text}" for topic, text in now.mismatches.items()
+    }
+    if now.namesakes:
+        problems["namesakes"] = f"{now.namesakes} other nodes have this name: give each a name of its own"
+    return problems

@@ -14,13 +14,12 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, MultiArrayDimension, String
 
 from vjepa_ros import latents
-from vjepa_ros.stream.window import Window
 from vjepa_ros.units import S_TO_NS
 
 
-def latents_message(array: NDArray[Any], window: Window) -> Image:
+def latents_message(of: latents.Latents) -> Image:
     """Latents (steps, H', W', D) as an image, stamped like the window's newest frame."""
-    message: Image = latents.write(Image(), latents.Latents(array, window.stamp_ns, window.frames[-1].frame_id))
+    message: Image = latents.write(Image(), of)
     return message
 
 

@@ -18,6 +18,10 @@ class CallbackTimes:
     def __init__(self) -> None:
         self._durations_s: dict[str, deque[float]] = {}
 
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._durations_s = {}
+
     @contextmanager
     def measured(self, topic: str) -> Iterator[None]:
         """Measure what is done inside of it, waiting included."""

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import InputError, ShapeError
 from vjepa_ros.geometry import Vector
@@ -25,7 +26,7 @@ from vjepa_ros.stream.end_effector import EndEffector
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.joints import COMMANDS, JointStates
 from vjepa_ros.stream.skew import SkewEstimate
-from vjepa_ros.stream.window import Window, WindowStream
+from vjepa_ros.stream.window import EpochCause, Window, WindowStream
 from vjepa_ros.units import S_TO_NS, to_ns
 
 NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
@@ -33,6 +34,17 @@ _SAME_TICK_NS = 1_000_000  # so many messages without a stamp, 1 ns apart, may c
 Report = Callable[[str, str, str], None]  # (topic, reason, detail)
 Take = Callable[[str, Any, int], list[Window]]  # (topic, message, time of receipt in ns)
 Decode = Callable[[Any], NDArray[np.uint8]]  # sensor_msgs/Image -> (height, width, 3) RGB; raises InputError
+
+
+def build_intake(config: NodeConfig, report: Report, fallback: Decode | None) -> Intake:
+    """The intake of a node: what is made of messages, from their bytes to windows.
+
+    Args:
+        config: the node's.
+        report, fallback: as for :class:`Intake`.
+    """
+    preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.camera.view)
+    return Intake(config.stream, preprocess, report, config.clocks.offsets_s, config.clocks.max_skew_s, fallback)
 
 
 class Intake:
@@ -208,7 +220,7 @@ class Intake:
         """
         assert self._end_effector is not None, "nothing else reads a description"
         if self._end_effector.describe(text):
-            self.stream.reset()
+            self.stream.reset(EpochCause.DESCRIPTION)
 
     def _stamp_ns(self, stream: str, topic: str, message: Any, received_ns: int) -> tuple[int, int]:
         """The message's time on the common clock (rule 1), and what of it was added to its stamp."""

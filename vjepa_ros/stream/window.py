@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.geometry import Vector
@@ -20,6 +24,16 @@ from vjepa_ros.stream.future import Future, read_future
 from vjepa_ros.stream.sampler import Order, Sampler
 from vjepa_ros.stream.signal import Signal
 from vjepa_ros.units import to_ns
+
+
+class EpochCause(Enum):
+    """Why an epoch began, in words for the log."""
+
+    START = "the start"
+    ASKED = "asked to"
+    STAMPS = "time jumped back in the stamps"
+    CLOCK = "/clock jumped back"
+    DESCRIPTION = "another robot description"
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,11 @@ class Window:
         return self.frames[-1].header_ns
 
     @property
+    def clip(self) -> NDArray[np.float32]:
+        """(1, 3, N, H, W) float32: its frames as one video, preprocessed, as the encoder wants it."""
+        return np.stack([frame.image for frame in self.frames], axis=1)[None]
+
+    @property
     def held(self) -> int:
         """Values that were missing and were held or replaced by zeros."""
         return self.actions.missing + self.states.missing
@@ -71,12 +90,17 @@ class WindowStream:
     Args:
         config: the rules' parameters.
         counters: where everything that happens is counted.
+
+    Attributes:
+        epoch: rises with every reset.
+        epoch_cause: why the current one began.
     """
 
     def __init__(self, config: StreamConfig, counters: Counters | None = None) -> None:
         self.config = config
         self.counters = counters if counters is not None else Counters()
         self.epoch = 0
+        self.epoch_cause = EpochCause.START
         self._max_wait_ns = to_ns(config.max_wait_s)
         self._jump_back_ns = to_ns(config.jump_back_s)
         self._margin_ns = (config.stride + 1) * to_ns(config.max_gap_s)  # of the step before a window's first
@@ -115,12 +139,13 @@ class WindowStream:
         """Windows whose frames are complete and that still wait for commands or states."""
         return len(self._ended)
 
-    def reset(self) -> None:
+    def reset(self, cause: EpochCause = EpochCause.ASKED) -> None:
         """Forget everything and start a new epoch."""
-        self._start_epoch(Signal.clear)
+        self._start_epoch(cause, Signal.clear)
 
-    def _start_epoch(self, forget: Callable[[Signal], None]) -> None:
+    def _start_epoch(self, cause: EpochCause, forget: Callable[[Signal], None]) -> None:
         self.epoch += 1
+        self.epoch_cause = cause
         self.counters.resets += 1
         self.counters.windows_reset += len(self._ended)
         self._clear()
@@ -139,7 +164,7 @@ class WindowStream:
             before_ns: what it said before; without it, what the newest frame says.
         """
         newest_ns = self.newest_frame_ns
-        self._start_epoch(Signal.start_epoch)
+        self._start_epoch(EpochCause.CLOCK, Signal.start_epoch)
         if newest_ns is None:
             return
         on_their_way_ns = 0 if before_ns is None else before_ns - newest_ns
@@ -171,7 +196,7 @@ class WindowStream:
             return []
         frame = load()
         if order is Order.JUMP_BACK:
-            self._start_epoch(Signal.start_epoch)
+            self._start_epoch(EpochCause.STAMPS, Signal.start_epoch)
         elif order is Order.GAP:
             self.counters.gaps += 1
             self._sampled.clear()

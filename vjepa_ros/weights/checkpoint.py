@@ -38,6 +38,7 @@ def read_checkpoint(
     encoder: Encoder,
     predictor: Predictor,
     *,
+    sidecar: Sidecar | None,
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     norm_dtype: torch.dtype | None = None,
@@ -50,7 +51,8 @@ def read_checkpoint(
     and memory never holds much more than what is returned.
 
     Args:
-        path: of a ``.pt`` or ``.safetensors`` file. Next to the latter, a ``.json`` of the same name is its sidecar.
+        path: of a ``.pt`` or ``.safetensors`` file.
+        sidecar: what stands next to it about it (:meth:`vjepa_ros.config.sidecar.Sidecar.of_checkpoint`).
         encoder, predictor: the modules, on the meta device or with memory; for their names, shapes and configuration.
         device: where the tensors go; the CPU without one.
         dtype: of the tensors; without one, as they are in the file.
@@ -65,7 +67,6 @@ def read_checkpoint(
         RuntimeError: torch's own, where memory or the device fail.
     """
     opened = open_weights(path)
-    sidecar = Sidecar.next_to(opened.path) if opened.path.suffix == ".safetensors" else None
     if sidecar is not None:
         sidecar.require_sizes(encoder.config, opened.path)
     fitting = {"encoder": _fit(opened.encoder, encoder, "encoder", f"{opened.path}: {opened.key}")}

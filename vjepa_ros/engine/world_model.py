@@ -1,12 +1,10 @@
-"""The world model: tensors in, tensors out. Load, warm up, preprocess, encode, predict, roll out.
+"""The world model: tensors in, tensors out. Warm up, preprocess, encode, predict, roll out.
 
-No ROS, no threads, no clock, no files but the checkpoint.
+Actions and states are taken in the units in which they are read; what the model wants done to them is done here, and
+nowhere else. No ROS, no threads, no clock, no files.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vjepa_ros.config.model import ModelConfig
-from vjepa_ros.config.presets import load_preset, model_config
-from vjepa_ros.config.sidecar import with_training
-from vjepa_ros.config.state_model import StateModel
+from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.view import ViewConfig
-from vjepa_ros.devices import failures, find_device, find_dtype, to_device
-from vjepa_ros.errors import ShapeError
+from vjepa_ros.devices import failures, to_device
+from vjepa_ros.errors import ConfigError, ShapeError
 from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.model.block import layer_normalize
 from vjepa_ros.model.encoder import Encoder
@@ -28,67 +24,11 @@ from vjepa_ros.model.fast.predictor import FastPredictor
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.rollout import Observed, check_future, check_observed, mean_distance, roll_out
+from vjepa_ros.model.state_model import StateModel
 from vjepa_ros.weights.build import build
-from vjepa_ros.weights.checkpoint import read_checkpoint
-from vjepa_ros.weights.values import Weights, random_weights
+from vjepa_ros.weights.values import Weights
 
 Values = Tensor | NDArray[np.floating]
-
-
-def load(
-    preset: str = "tiny",
-    *,
-    checkpoint: str | None = None,
-    device: str = "cpu",
-    dtype: str = "auto",
-    seed: int = 0,
-    random_predictor: bool = False,
-    fast: bool = True,
-    compile_graphs: bool = False,
-    **overrides: Any,
-) -> WorldModel:
-    """Build a world model.
-
-    Args:
-        preset: name of a preset that comes with the package, or the path of a ``.yaml`` file.
-        checkpoint: path of a ``.pt`` or ``.safetensors`` file; without one (None or "") the weights are random.
-        device: as torch names it: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes CUDA where there is one.
-        dtype: of weights and layers: ``float32``, ``bfloat16`` or ``float16``; ``auto`` is float32 on a CPU and
-            bfloat16 elsewhere.
-        seed: of the random weights; the same seed gives the same ones.
-        random_predictor: take the encoder alone from the checkpoint, for files without an action-conditioned predictor;
-            what is then predicted means nothing.
-        fast: compute in the ways that take less time (:mod:`vjepa_ros.model.fast`); False is the plain modules, whose
-            results the fast ones are held to.
-        compile_graphs: on a GPU, let ``torch.compile`` work on what :meth:`WorldModel.warm_up` records.
-        overrides: model parameters that replace the preset's, see :func:`vjepa_ros.config.presets.model_config`.
-
-    Raises:
-        ConfigError: for a parameter that makes no sense, or a device that is not there; it names the parameter.
-        CheckpointError: for a file that is missing, broken or made for another model.
-    """
-    config = model_config(preset, **overrides)
-    torch_device = find_device(device)
-    torch_dtype = find_dtype(dtype, torch_device)
-    # Built without memory: the weights come as they are, nothing is drawn twice, torch's random state is left alone.
-    with torch.device("meta"):
-        encoder, predictor = Encoder(config), Predictor(config)
-    if checkpoint:
-        predictor_seed = seed if random_predictor else None
-        with failures("loading the weights"):
-            weights = read_checkpoint(
-                checkpoint,
-                encoder,
-                predictor,
-                device=torch_device,
-                dtype=torch_dtype,
-                norm_dtype=torch.float32 if fast else None,
-                predictor_seed=predictor_seed,
-            )
-    else:
-        weights = random_weights(encoder, predictor, seed)
-    convention = with_training(load_preset(preset), checkpoint)
-    return WorldModel(config, encoder, predictor, weights, torch_device, torch_dtype, convention, fast, compile_graphs)
 
 
 class WorldModel:
@@ -101,7 +41,7 @@ class WorldModel:
         config: the configuration.
         grid: tokens of a whole window; ``grid.unflatten`` turns latents into (B, T', H', W', D).
         device, dtype: where and in what the layers run.
-        convention: the preset's parameters, and those that the weights were trained with where their sidecar says so.
+        normalization: what is done to actions and states before the layers see them.
         trained: whether all weights come from a checkpoint. Random ones give meaningless latents.
         notice: what users must be told about weights that are not trained, empty where all are.
         checkpoint_key: the key of the file that the encoder came from, None for random weights.
@@ -118,7 +58,8 @@ class WorldModel:
         weights: Weights,
         device: torch.device,
         dtype: torch.dtype,
-        convention: Mapping[str, Any],
+        normalization: Normalizations,
+        state_model: StateModel | ConfigError,
         fast: bool,
         compile_graphs: bool = False,
     ) -> None:
@@ -126,7 +67,15 @@ class WorldModel:
         self.grid = Grid.of(config)
         self.device = device
         self.dtype = dtype
-        self.convention = convention
+        self.normalization = normalization
+        self._state_model = state_model
+        self._mean_std = {
+            (name, place): tuple(
+                torch.tensor(numbers, dtype=torch.float64, device=place) for numbers in (of.mean, of.std)
+            )
+            for name, of in (("actions", normalization.actions), ("states", normalization.states))
+            for place in {"cpu", str(device)}
+        }
         self.checkpoint_key = weights.checkpoint_key
         self.trained = weights.trained
         self.notice = weights.notice
@@ -153,12 +102,12 @@ class WorldModel:
         with failures("preprocessing"):
             return torch.from_numpy(clip)[None].to(self.device, self.dtype)
 
-    def encode(self, clip: Tensor, *, normalize: bool = True) -> Tensor:
+    def encode(self, clip: Values, *, normalize: bool = True) -> Tensor:
         """Encode clips.
 
         Args:
-            clip: (B, 3, N, H, W) floats, ImageNet-normalised, on any device; N a whole number of tubelets (of frames,
-                in ``frame_repeat``) up to the window's.
+            clip: (B, 3, N, H, W) floats, ImageNet-normalised, torch (on any device) or numpy; N a whole number of
+                tubelets (of frames, in ``frame_repeat``) up to the window's.
             normalize: layer-normalise the latents as the predictor needs them; False gives the encoder's own.
 
         Returns:
@@ -168,6 +117,7 @@ class WorldModel:
             ShapeError: where the clip does not fit.
             EngineError: where model or device fail.
         """
+        clip = as_tensor(clip)
         if not clip.is_floating_point():
             raise ShapeError(f"a clip must hold normalised floats, as preprocess() gives them, not {clip.dtype}")
         with torch.inference_mode(), failures("encoding"):
@@ -183,8 +133,9 @@ class WorldModel:
 
         Args:
             context: (B, T'*H'*W', D) layer-normalised latents of any number of whole steps up to the grid's.
-            actions: (B, T', A), torch or numpy; action[k] is in force from step k to k+1.
-            states: (B, T', S), torch or numpy; state[k] is the state at step k.
+            actions: (B, T', A), torch or numpy, in the units in which they are read; action[k] is in force from step k
+                to k+1.
+            states: (B, T', S), torch or numpy, in the units in which they are read; state[k] is the state at step k.
 
         Returns:
             (B, T'*H'*W', D) float32, layer-normalised.
@@ -194,17 +145,24 @@ class WorldModel:
             EngineError: where model or device fail.
         """
         with torch.inference_mode(), failures("predicting"):
-            inputs = (self._on_device(_tensor(value)) for value in (context, actions, states))
-            return layer_normalize(self._graphs.run(self.predictor, *inputs).float())
+            normalized = self._normalized("actions", actions), self._normalized("states", states)
+            return self._predict(context, *normalized)
+
+    def _predict(self, context: Tensor, actions: Tensor, states: Tensor) -> Tensor:
+        """What :meth:`predict` gives, for actions and states that are normalised already."""
+        inputs = (self._on_device(value) for value in (context, actions, states))
+        return layer_normalize(self._graphs.run(self.predictor, *inputs).float())
 
     @property
     def state_model(self) -> StateModel:
-        """How actions advance states, as preset and weights say (a node's parameters may say otherwise).
+        """How actions advance states, as preset and weights say, or a node's parameters.
 
         Raises:
             ConfigError: where they do not say it, or where it makes no sense.
         """
-        return StateModel.of_convention(self.convention, self.config.action_dim, self.config.state_dim)
+        if isinstance(self._state_model, ConfigError):
+            raise ConfigError(self._state_model.parameter, self._state_model.reason)
+        return self._state_model
 
     def rollout(
         self,
@@ -226,10 +184,12 @@ class WorldModel:
 
         Args:
             context: (1, t*H'*W', D) layer-normalised latents of any number t of whole steps up to the grid's.
-            actions: (1, t-1, A), torch or numpy; those that led from each observed step to the next one.
-            states: (1, t, S), torch or numpy; at the observed steps.
-            future_actions: (K, H, A), torch or numpy; the first is in force from the last observed step on.
-            state_model: how actions advance states; :attr:`state_model` where none is given.
+            actions: (1, t-1, A), torch or numpy, as they are read; those that led from each observed step to the next.
+            states: (1, t, S), torch or numpy, as they are read; at the observed steps.
+            future_actions: (K, H, A), torch or numpy, as they are read; the first is in force from the last observed
+                step on.
+            state_model: how actions advance states; :attr:`state_model` where none is given. One step ahead none is
+                needed.
 
         Returns:
             (K, H, H'*W', D) float32: forecast h is of the step h+1 after the last observed one.
@@ -252,32 +212,36 @@ class WorldModel:
             EngineError: where model or device fail.
         """
         with torch.inference_mode(), failures("predicting a rollout"):
-            past, observed = (_tensor(value).cpu().double() for value in (actions, states))
-            check_observed(self.config, context, past, observed)
+            past, read = (as_tensor(value).cpu().double() for value in (actions, states))
+            check_observed(self.config, context, past, read)
             most = self.config.most_context  # older steps are never looked at
             latents = context[:, -most * self.grid.tokens_per_step :].to(self.device).float()
-            past, observed = past[:, max(0, past.shape[1] - most + 1) :], observed[:, -most:]
+            past, read = past[:, max(0, past.shape[1] - most + 1) :], read[:, -most:]
+            past, observed = self._normalized("actions", past), self._normalized("states", read)
             history = None
             if isinstance(self.predictor, FastPredictor):
                 inputs = map(self._on_device, (latents, past, observed[:, :-1]))
                 history = self.predictor.observe(*inputs)
-            return Observed(latents, past, observed, history)
+            return Observed(latents, past, observed, read[:, -1], history)
 
     def rollout_from(
         self, observed: Observed, future_actions: Values, *, state_model: StateModel | None = None
     ) -> Tensor:
         """:meth:`rollout` from steps that :meth:`observe` has prepared; they can be used any number of times."""
-        advance = state_model or self.state_model
-        advance.require_dims(self.config.action_dim, self.config.state_dim)
         with torch.inference_mode(), failures("predicting a rollout"):
-            future = _tensor(future_actions).cpu().double()
+            future = as_tensor(future_actions).cpu().double()
             check_future(self.config, future)
-            # No state depends on a latent: all of them are known before the first forecast.
-            ahead = torch.from_numpy(advance.unroll(observed.states[0, -1:].numpy(), future[:, :-1].numpy()))
-            now = observed.states[:, -1:].expand(len(future), -1, -1)
-            states = torch.cat([now, ahead], dim=1)  # (K, H, S)
+            now = observed.newest_state.expand(len(future), -1)[:, None]  # (K, 1, S)
+            states = now
+            if future.shape[1] > 1:  # one step ahead no state is needed but the observed ones
+                advance = state_model or self.state_model
+                advance.require_dims(self.config.action_dim, self.config.state_dim)
+                # No state depends on a latent: all of them are known before the first forecast.
+                ahead = torch.from_numpy(advance.unroll(now[:, 0].numpy(), future[:, :-1].numpy()))
+                states = torch.cat([now, ahead], dim=1)  # (K, H, S)
+            future, states = self._normalized("actions", future), self._normalized("states", states)
             reach = self.grid.with_steps(self.config.most_context)
-            return roll_out(self.predict, self.predictor, reach, observed, future, states)
+            return roll_out(self._predict, self.predictor, reach, observed, future, states)
 
     def energy(self, latents: Tensor, goal: Tensor) -> Tensor:
         """How far latents are from a goal: the mean absolute difference over tokens and channels.
@@ -355,11 +319,22 @@ class WorldModel:
         with failures("warming up"):
             (prediction.sum() + latents.sum()).item()  # waits for the device
 
+    def _normalized(self, name: str, values: Values) -> Tensor:
+        """``actions`` or ``states`` as the layers want them: (x - mean) / std in float64, or just as they are."""
+        tensor = as_tensor(values)
+        if getattr(self.normalization, name).changes_nothing:
+            return tensor
+        mean, std = self._mean_std[name, "cpu" if tensor.device.type == "cpu" else str(self.device)]
+        if tensor.shape[-1:] != mean.shape:
+            return tensor  # refused with both shapes by whoever takes it
+        normalized: Tensor = (tensor.double() - mean) / std
+        return normalized
+
     def _on_device(self, value: Tensor) -> Tensor:
         """The value on the device and in the layers' dtype."""
         return to_device(value, self.device, self.dtype)
 
 
-def _tensor(value: Values) -> Tensor:
+def as_tensor(value: Values) -> Tensor:
     """The value as a tensor; numpy arrays are copied, since they may be read-only views of a message."""
     return value if isinstance(value, Tensor) else torch.tensor(value)

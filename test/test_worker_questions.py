@@ -22,7 +22,7 @@ class Bench:
         self.gate = threading.Semaphore(0)
         self.events: list[Any] = []
         self.changed = threading.Condition()
-        settings = {"lossless": True, "size": 10, "max_failures": 3, "max_asks": 2, **options}
+        settings = {"lossless": True, "size": 10, "max_failures": 3, "max_questions": 2, **options}
         self.worker: Worker[str, str] = Worker(self.compute, lambda job, result: None, self.on_failure, **settings)
 
     def compute(self, job: str) -> str:
@@ -103,7 +103,7 @@ def test_jobs_and_turns_alternate_so_that_neither_starves(bench: Callable[..., B
         b.worker.submit(0, job)
     assert b.worker.ask(Question(b, "x", turns=2))
     assert b.worker.ask(Question(b, "y"))
-    assert (b.worker.waiting, b.worker.waiting_asks) == (3, 2)
+    assert (b.worker.waiting, b.worker.waiting_questions) == (3, 2)
     b.let_go()
     b.wait_for("d")
     assert b.events == ["a", "x1", "b", "x2", "x answered", "c", "y1", "y answered", "d"]
@@ -127,7 +127,7 @@ def test_a_question_displaces_no_window_and_no_window_displaces_it(bench: Callab
     b.worker.ask(Question(b, "x"))
     assert b.worker.waiting == 1
     b.worker.submit(0, "c")
-    assert (b.worker.waiting, b.worker.waiting_asks) == (1, 1)
+    assert (b.worker.waiting, b.worker.waiting_questions) == (1, 1)
     b.let_go()
     b.wait_for("c")
     assert b.events == ["a", "x1", "x answered", "c"]
@@ -135,7 +135,7 @@ def test_a_question_displaces_no_window_and_no_window_displaces_it(bench: Callab
 
 
 def test_too_many_questions_are_refused_at_once(bench: Callable[..., Bench]) -> None:
-    b = bench(max_asks=2)
+    b = bench(max_questions=2)
     b.worker.ask(Question(b, "x"))
     b.wait_until_busy()  # being answered, so it does not wait any more
     assert b.worker.ask(Question(b, "y"))
@@ -148,7 +148,7 @@ def test_too_many_questions_are_refused_at_once(bench: Callable[..., Bench]) -> 
 
 
 def test_a_worker_that_was_not_told_so_takes_no_questions(bench: Callable[..., Bench]) -> None:
-    b = bench(max_asks=0)
+    b = bench(max_questions=0)
     assert not b.worker.ask(Question(b, "x"))
 
 
@@ -242,7 +242,7 @@ def test_stop_drops_questions_unanswered(bench: Callable[..., Bench]) -> None:
     stopped: list[bool] = []
     stopper = threading.Thread(target=lambda: stopped.append(b.worker.stop(LONG_S)))
     stopper.start()
-    while b.worker.waiting_asks:  # until stop has begun
+    while b.worker.waiting_questions:  # until stop has begun
         stopper.join(0.001)
     b.let_go()
     stopper.join(LONG_S)

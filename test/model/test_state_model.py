@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from vjepa_ros.config.node import resolve
-from vjepa_ros.config.normalization import Normalization
-from vjepa_ros.config.state_model import Kind, StateModel
+from vjepa_ros.config.state_change import StateChange, change_of_convention, change_of_stream
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.geometry import pose_delta, pose_sum, rotation_matrix
+from vjepa_ros.model.state_model import StateModel
 
 JOINTS = [f"joint{index}" for index in range(7)]
-SAME = Normalization((0.0,) * 7, (1.0,) * 7)
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +23,14 @@ def golden() -> dict[str, np.ndarray]:
         return {name: file[name] for name in file if name.startswith("pose_")}
 
 
-def of(**parameters: Any) -> StateModel:
-    """The state model of a node with these parameters."""
-    config = resolve({"joint_names": JOINTS, **parameters})
-    return StateModel.of_stream(config.stream, config.actions, config.states)
+def of(**parameters: Any) -> StateChange:
+    """What actions do to states in a node with these parameters."""
+    return change_of_stream(resolve({"joint_names": JOINTS, **parameters}).stream)
 
 
 def test_pose_updates_are_the_public_ones(golden: dict[str, np.ndarray]) -> None:
     """All 200 at once."""
-    ours = StateModel("pose", SAME, SAME).advance(golden["pose_from"], golden["pose_action"])
+    ours = StateModel("pose", 7, 7).advance(golden["pose_from"], golden["pose_action"])
     np.testing.assert_allclose(ours, golden["pose_next"], rtol=0, atol=1e-9)
     assert golden["pose_next"][:, 6].min() == 0 and golden["pose_next"][:, 6].max() == 1, "some grippers are clipped"
 
@@ -47,27 +45,17 @@ def test_a_pose_difference_leads_to_the_other_pose(golden: dict[str, np.ndarray]
 
 
 @pytest.mark.parametrize(("kind", "after"), [("target", 3.0), ("delta", 5.0), ("none", 2.0)])
-def test_joint_states_are_advanced(kind: Kind, after: float) -> None:
+def test_joint_states_are_advanced(kind: StateChange, after: float) -> None:
     states, actions = np.full((4, 7), 2.0), np.full((4, 7), 3.0)
-    np.testing.assert_array_equal(StateModel(kind, SAME, SAME).advance(states, actions), np.full((4, 7), after))
-
-
-@pytest.mark.parametrize("kind", ["target", "delta", "pose"])
-def test_normalised_values_are_advanced_as_those_that_were_read(kind: Kind) -> None:
-    rng = np.random.default_rng(0)
-    actions, states = (Normalization(tuple(rng.normal(size=7)), tuple(rng.uniform(0.5, 2, 7))) for _ in range(2))
-    state, action = rng.uniform(-0.4, 0.4, (2, 5, 7))
-    expected = StateModel(kind, SAME, SAME).advance(state, action)
-    ours = StateModel(kind, actions, states).advance(states.apply(state), actions.apply(action))
-    np.testing.assert_allclose(states.undo(ours), expected, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(StateModel(kind, 7, 7).advance(states, actions), np.full((4, 7), after))
 
 
 def test_unrolled_states_follow_each_other() -> None:
     actions = np.random.default_rng(0).normal(size=(3, 4, 7))
     start = np.ones((1, 7))
-    ours = StateModel("delta", SAME, SAME).unroll(start, actions)
+    ours = StateModel("delta", 7, 7).unroll(start, actions)
     np.testing.assert_allclose(ours, start + np.cumsum(actions, axis=1), rtol=0, atol=1e-12)
-    assert StateModel("pose", SAME, SAME).unroll(start, actions[:, :0]).shape == (3, 0, 7)
+    assert StateModel("pose", 7, 7).unroll(start, actions[:, :0]).shape == (3, 0, 7)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +72,8 @@ def test_unrolled_states_follow_each_other() -> None:
         ("none", {"states.source": "none", "actions.reduction": "pose_delta", "state_dim": 3}),
     ],
 )
-def test_the_state_model_follows_from_the_parameters(kind: Kind, parameters: dict[str, Any]) -> None:
-    assert of(**parameters).kind == kind
-
-
-def test_the_normalisation_is_the_parameters() -> None:
-    model = of(**{"actions.mean": [1.0] * 7, "states.std": [2.0] * 7})
-    assert model.actions == Normalization((1.0,) * 7, (1.0,) * 7)
-    assert model.states == Normalization((0.0,) * 7, (2.0,) * 7)
+def test_the_state_model_follows_from_the_parameters(kind: StateChange, parameters: dict[str, Any]) -> None:
+    assert of(**parameters) == kind
 
 
 @pytest.mark.parametrize(
@@ -112,20 +94,24 @@ def test_where_actions_say_nothing_about_states_there_is_none(parameter: str, pa
 
 
 def test_state_models_of_other_dimensions_are_refused() -> None:
-    three = Normalization((0.0,) * 3, (1.0,) * 3)
     with pytest.raises(ConfigError, match="state_dim: 3 state dimensions cannot be advanced by 7 action dimensions"):
-        StateModel("delta", SAME, three)
+        StateModel("delta", 7, 3)
     with pytest.raises(ConfigError, match="action_dim: a pose has 7 dimensions"):
-        StateModel("pose", three, three)
+        StateModel("pose", 3, 3)
 
 
 def test_of_a_preset_or_a_sidecar() -> None:
-    convention = {"actions.reduction": "difference", "states.mean": [1.0] * 7, "actions.std": []}
-    model = StateModel.of_convention(convention, 7, 7)
-    assert model == StateModel("delta", SAME, Normalization((1.0,) * 7, (1.0,) * 7))
+    assert change_of_convention({"actions.reduction": "difference", "states.mean": [1.0] * 7}) == "delta"
     with pytest.raises(ConfigError, match=r"actions\.reduction: is not in the preset"):
-        StateModel.of_convention({}, 7, 7)
-    with pytest.raises(ConfigError, match=r"states\.mean: has 7 numbers for 3"):
-        StateModel.of_convention(convention, 3, 3)
+        change_of_convention({})
     with pytest.raises(ConfigError, match=r"actions\.reduction: 'halve' is not one of"):
-        StateModel.of_convention({"actions.reduction": "halve"}, 7, 7)
+        change_of_convention({"actions.reduction": "halve"})
+
+
+def test_windows_are_unrolled_each_from_its_own_state() -> None:
+    actions, start = np.random.default_rng(0).normal(size=(2, 3, 4, 7)), np.random.default_rng(1).normal(size=(2, 1, 7))
+    model = StateModel("delta", 7, 7)
+    ours = model.unroll(start, actions)
+    assert ours.shape == (2, 3, 4, 7)
+    for window in range(2):
+        np.testing.assert_array_equal(ours[window], model.unroll(start[window], actions[window]))

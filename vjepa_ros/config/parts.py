@@ -1,0 +1,146 @@
+"""The small parts of a node's configuration: fields called as their parameters, without defaults of their own.
+
+They know nothing of what is done by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from vjepa_ros.config.sidecar import Sidecar
+from vjepa_ros.config.view import ViewConfig
+
+PartT = TypeVar("PartT")
+
+
+def part(kind: type[PartT], values: Mapping[str, Any], prefix: str = "") -> PartT:
+    """A dataclass whose fields are parameters: field ``dtype`` with the prefix ``latents.`` is ``latents.dtype``.
+
+    Args:
+        kind: the dataclass; lists become tuples.
+        values: every parameter's effective value, by name.
+        prefix: of the parameters' names.
+    """
+    found = {field.name: values[f"{prefix}{field.name}"] for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+
+
+@dataclass(frozen=True)
+class WeightsConfig:
+    """Where the weights come from.
+
+    Attributes:
+        checkpoint: path of a weights file; empty for seeded random weights.
+        random_predictor: take the encoder alone from the file.
+        seed: of random weights.
+        sidecar: what stands next to the file about it, None where there is nothing; read once.
+    """
+
+    checkpoint: str
+    random_predictor: bool
+    seed: int
+    sidecar: Sidecar | None = None
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Where and how the model computes.
+
+    Attributes:
+        device, dtype: as torch names them, or ``auto``.
+        threads: of torch on a CPU; 0 for all cores but one.
+        fast: pack the layers for inference.
+        compile: let ``torch.compile`` work on what is recorded on a GPU.
+    """
+
+    device: str
+    dtype: str
+    threads: int
+    fast: bool
+    compile: bool
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """How the camera's images come, and what of them is looked at.
+
+    Attributes:
+        transport: ``raw`` or ``compressed``.
+        view: region of interest, turn and flip.
+    """
+
+    transport: str
+    view: ViewConfig
+
+
+@dataclass(frozen=True)
+class ClockConfig:
+    """How far the clocks of the streams are apart.
+
+    Attributes:
+        offsets_s: added to the stamps, by stream: ``image``, ``joint_commands``, ``joint_states``.
+        max_skew_s: clocks of camera and joints further apart are warned about.
+    """
+
+    offsets_s: Mapping[str, float]
+    max_skew_s: float
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """How windows wait for the model.
+
+    Attributes:
+        queue: ``latest``: the newest window wins; ``all``: none is lost.
+        queue_size: windows that wait at most where none is lost.
+        max_failures: times in a row that the model may fail.
+    """
+
+    queue: str
+    queue_size: int
+    max_failures: int
+
+    @property
+    def lossless(self) -> bool:
+        """Whether every window is computed."""
+        return self.queue == "all"
+
+
+@dataclass(frozen=True)
+class LatentsConfig:
+    """What is published; the parameters ``latents.*``, but for the horizon, which is the windows' too.
+
+    Attributes:
+        steps: ``forecast`` or ``all``.
+        dtype: ``32FC1`` or ``16FC1``.
+        publish_context: whether the encoder's latents are published too.
+    """
+
+    steps: str
+    dtype: str
+    publish_context: bool
+
+    @property
+    def forecast_only(self) -> bool:
+        """Whether only forecasts are published."""
+        return self.steps == "forecast"
+
+
+@dataclass(frozen=True)
+class CandidatesConfig:
+    """How questions about candidate actions are answered; the parameters ``candidates.*``.
+
+    Attributes:
+        max_age_s: a window older than this is not asked about.
+        max_count, max_horizon: the most candidates, and steps of each, in one question.
+        batch_size: candidates that the model rolls out at once.
+        queue_size: questions that wait at most.
+    """
+
+    max_age_s: float
+    max_count: int
+    max_horizon: int
+    batch_size: int
+    queue_size: int

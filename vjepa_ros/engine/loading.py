@@ -1,0 +1,150 @@
+"""From a preset, or from what parameters were resolved to, to a world model on its device.
+
+Each file is read once: the preset, the weights, their sidecar. It knows no ROS, no threads and no clock.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from vjepa_ros.config.model import Encoding, ModelConfig, Preprocessing
+from vjepa_ros.config.normalization import Normalizations
+from vjepa_ros.config.parts import EngineConfig, WeightsConfig
+from vjepa_ros.config.presets import MODEL_PARAMETERS, load_preset, model_of
+from vjepa_ros.config.sidecar import Sidecar, trained_with
+from vjepa_ros.config.state_change import change_of_convention
+from vjepa_ros.devices import failures, find_device, find_dtype
+from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import ConfigError
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.state_model import StateModel
+from vjepa_ros.weights.checkpoint import read_checkpoint
+from vjepa_ros.weights.values import random_weights
+
+
+def load(
+    preset: str = "tiny",
+    *,
+    checkpoint: str | None = None,
+    random_predictor: bool = False,
+    seed: int = 0,
+    device: str = "cpu",
+    dtype: str = "auto",
+    fast: bool = True,
+    compile_graphs: bool = False,
+    normalization: Normalizations | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    patch_size: int | None = None,
+    tubelet_size: int | None = None,
+    num_frames: int | None = None,
+    encoder_dim: int | None = None,
+    encoder_depth: int | None = None,
+    encoder_heads: int | None = None,
+    mlp_ratio: float | None = None,
+    predictor_dim: int | None = None,
+    predictor_depth: int | None = None,
+    predictor_heads: int | None = None,
+    action_dim: int | None = None,
+    state_dim: int | None = None,
+    context_steps: int | None = None,
+    encoding: Encoding | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> WorldModel:
+    """Load a world model: encoder and action-conditioned predictor with their weights.
+
+    >>> import vjepa_ros
+    >>> wm = vjepa_ros.load("tiny", seed=0)
+    >>> wm.grid.shape, wm.config.encoder_dim, wm.trained
+    ((8, 4, 4), 128, False)
+
+    Args:
+        preset: name of a preset that comes with the package, or the path of a ``.yaml`` file.
+        checkpoint: path of a ``.pt`` or ``.safetensors`` file; without one (None or "") the weights are random.
+        random_predictor: take the encoder alone from the checkpoint, for files without an action-conditioned predictor;
+            what is then predicted means nothing.
+        seed: of random weights; the same seed gives the same ones.
+        device: as torch names it: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes CUDA where there is one.
+        dtype: of weights and layers: ``float32``, ``bfloat16`` or ``float16``; ``auto`` is float32 on a CPU and
+            bfloat16 elsewhere.
+        fast: compute in the ways that take less time; False is the same modules as they are trained.
+        compile_graphs: on a GPU, let ``torch.compile`` work on what :meth:`WorldModel.warm_up` records.
+        normalization: of actions and states; without one the weights' own (of the preset, or of the sidecar).
+        image_size: height and width of the encoder's input in px, or one number for a square. It and what follows are
+            the preset's where they are None.
+        patch_size: side of a patch, in px.
+        tubelet_size: frames in a tubelet.
+        num_frames: N, the frames of a window.
+        encoder_dim, encoder_depth, encoder_heads, mlp_ratio: the encoder's width D, layers, heads, MLP ratio.
+        predictor_dim, predictor_depth, predictor_heads: the predictor's width, layers, heads.
+        action_dim, state_dim: A and S.
+        context_steps: the newest steps that a forecast is made from at most; 0 for all.
+        encoding: how a window goes through the encoder: ``clip``, ``tubelet`` or ``frame_repeat``.
+        preprocessing: how an image becomes the encoder's input: ``square``, ``droid`` or ``eval``.
+
+    Raises:
+        ConfigError: for a parameter that makes no sense, or a device that is not there; it names the parameter.
+        CheckpointError: for a file that is missing, broken or made for another model.
+    """
+    arguments = locals()
+    given = {name: arguments[name] for name in MODEL_PARAMETERS if arguments[name] is not None}
+    values = load_preset(preset)
+    config = model_of(preset, {**values, **given})
+    sidecar = Sidecar.of_checkpoint(checkpoint)
+    trained = trained_with(values, sidecar)
+    state_model: StateModel | ConfigError
+    try:
+        state_model = StateModel(change_of_convention(trained), config.action_dim, config.state_dim)
+    except ConfigError as error:
+        state_model = error
+    return build_world_model(
+        config,
+        WeightsConfig(checkpoint or "", random_predictor, seed, sidecar),
+        EngineConfig(device, dtype, 0, fast, compile_graphs),
+        normalization or Normalizations.of(trained, config.action_dim, config.state_dim),
+        state_model,
+    )
+
+
+def build_world_model(
+    config: ModelConfig,
+    weights_from: WeightsConfig,
+    engine: EngineConfig,
+    normalization: Normalizations,
+    state_model: StateModel | ConfigError,
+) -> WorldModel:
+    """A world model of values that are resolved already.
+
+    Args:
+        config: the sizes.
+        weights_from: where the weights come from.
+        engine: where and how it computes; the number of threads is the process's, and left as it is.
+        normalization: of actions and states.
+        state_model: how actions advance states, or why nobody knows.
+
+    Raises:
+        ConfigError: for a device or dtype that is not there.
+        CheckpointError: for a file that is missing, broken or made for another model.
+    """
+    device = find_device(engine.device)
+    dtype = find_dtype(engine.dtype, device)
+    # Built without memory: the weights come as they are, nothing is drawn twice, torch's random state is left alone.
+    with torch.device("meta"):
+        encoder, predictor = Encoder(config), Predictor(config)
+    if weights_from.checkpoint:
+        with failures("loading the weights"):
+            weights = read_checkpoint(
+                weights_from.checkpoint,
+                encoder,
+                predictor,
+                sidecar=weights_from.sidecar,
+                device=device,
+                dtype=dtype,
+                norm_dtype=torch.float32 if engine.fast else None,
+                predictor_seed=weights_from.seed if weights_from.random_predictor else None,
+            )
+    else:
+        weights = random_weights(encoder, predictor, weights_from.seed)
+    return WorldModel(
+        config, encoder, predictor, weights, device, dtype, normalization, state_model, engine.fast, engine.compile
+    )

@@ -1,0 +1,166 @@
+"""What ``activate`` makes and ``deactivate`` ends: the model's thread, the subscriptions, the watch on the clock.
+
+It knows no lifecycle and no publishers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.clock import JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Float64MultiArray, String
+from trajectory_msgs.msg import JointTrajectory
+
+from vjepa_ros.forecast.forecaster import WindowForecast
+from vjepa_ros.ros import qos
+from vjepa_ros.ros.configured import Configured
+from vjepa_ros.ros.endpoints import Endpoints
+from vjepa_ros.stream.intake import Take
+from vjepa_ros.stream.window import EpochCause, Window
+from vjepa_ros.units import to_ns
+from vjepa_ros.worker import Worker
+
+_SAME_JUMP_NS = to_ns(1.0)  # frames and /clock that jump within this time have jumped together
+_COMMAND_TYPES = {
+    "JointState": JointState,
+    "JointTrajectory": JointTrajectory,
+    "Float64MultiArray": Float64MultiArray,
+}
+# Type and quality of service of the inputs besides the camera; None: the type is a parameter.
+_INPUTS: dict[str, tuple[Any, Callable[[], Any]]] = {
+    "robot_description": (String, qos.LATCHED),
+    "joint_states": (JointState, qos.STATES),
+    "joint_commands": (None, qos.COMMANDS),
+    "end_effector_pose": (PoseStamped, qos.STATES),
+    "commanded_pose": (PoseStamped, qos.COMMANDS),
+}
+
+
+class Active:
+    """Takes messages in, hands windows to the worker, and starts epochs.
+
+    Args:
+        node: whose clock, log and context are used.
+        configured: what it works with.
+        endpoints: makes the subscriptions.
+
+    Attributes:
+        worker: the one thread that touches the model.
+    """
+
+    def __init__(self, node: LifecycleNode, configured: Configured, endpoints: Endpoints) -> None:
+        self._node = node
+        self._configured = configured
+        self._endpoints = endpoints
+        self._intake = configured.intake
+        self._frames_jumped_ns: int | None = None  # what /clock said when the frames last jumped back
+        self._subscriptions: list[Any] = []
+        self._ended = False
+        self._clock_jumps: Any = None
+        config = configured.config
+        self.worker: Worker[Window, WindowForecast] = Worker(
+            configured.forecaster,
+            self._deliver,
+            self._on_failure,
+            lossless=config.worker.lossless,
+            size=config.worker.queue_size,
+            max_failures=config.worker.max_failures,
+            max_questions=config.candidates.queue_size,
+        )
+
+    def start(self) -> None:
+        """Start the worker and subscribe; :meth:`stop` undoes it, however far it came."""
+        config = self._configured.config
+        self.worker.start_epoch(self._intake.stream.epoch)
+        self.worker.start()
+        if config.camera.transport == "compressed":
+            self._subscribe(CompressedImage, "image/compressed", qos.IMAGE(), self._intake.compressed_image)
+        else:
+            self._subscribe(Image, "image", qos.IMAGE(), self._intake.image)
+        for name in config.stream.inputs:
+            kind, profile = _INPUTS[name]
+            self._subscribe(
+                kind or _COMMAND_TYPES[config.stream.command_type], name, profile(), self._intake.take[name]
+            )
+        self._configured.candidates.open(self.worker, self._subscribe)
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
+        self._clock_jumps = self._node.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
+
+    def stop(self, timeout_s: float) -> bool:
+        """End everything; whether the worker ended in time.
+
+        Args:
+            timeout_s: how long to wait for the window that the model is at.
+        """
+        self._ended = True
+        for subscription in self._subscriptions:
+            self._endpoints.destroy(subscription)
+        self._subscriptions = []
+        if self._clock_jumps is not None:
+            self._clock_jumps.unregister()
+        stopped = self.worker.stop(timeout_s, self._is_ending)
+        self._configured.candidates.close()
+        return stopped
+
+    def reset(self) -> int:
+        """Forget everything; the number of the epoch that begins."""
+        self._intake.stream.reset()
+        self._start_epoch()
+        return self._intake.stream.epoch
+
+    def _subscribe(self, kind: type, topic: str, profile: Any, take: Take) -> None:
+        self._subscriptions.append(
+            self._endpoints.subscription(
+                kind, topic, profile, lambda name, message: self._on_message(take, name, message)
+            )
+        )
+
+    def _is_ending(self) -> bool:
+        return not self._node.context.ok()
+
+    def _on_message(self, take: Take, topic: str, message: Any) -> None:
+        if self._ended:
+            return  # the executor had the message already when the node was deactivated
+        stream = self._intake.stream
+        epoch, now_ns = stream.epoch, self._node.get_clock().now().nanoseconds
+        windows = self.take_in(take, topic, message, now_ns)
+        if stream.epoch != epoch:
+            if stream.epoch_cause is EpochCause.STAMPS:
+                self._frames_jumped_ns = now_ns
+            self._start_epoch()
+        for window in windows:
+            self.worker.submit(window.epoch, window, self._is_ending)
+
+    def take_in(self, take: Take, topic: str, message: Any, now_ns: int) -> list[Window]:
+        """The windows that a message completes."""
+        return take(topic, message, now_ns)
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        delta_ns = jump.delta.nanoseconds  # negative
+        before_ns = self._node.get_clock().now().nanoseconds - delta_ns
+        frames_jumped_ns, self._frames_jumped_ns = self._frames_jumped_ns, None  # it explains one jump, in a loop too
+        if frames_jumped_ns is not None and 0 <= before_ns - frames_jumped_ns < _SAME_JUMP_NS:
+            return  # the frames were a little faster than /clock: it is the same jump
+        self._intake.stream.time_jumped_back(delta_ns, before_ns)
+        self._start_epoch()
+
+    def _start_epoch(self) -> None:
+        stream = self._intake.stream
+        self.worker.start_epoch(stream.epoch)
+        self._node.get_logger().info(f"reset ({stream.epoch_cause.value}): epoch {stream.epoch}")
+
+    # -- in the worker's thread
+
+    def _deliver(self, window: Window, forecast: WindowForecast) -> None:
+        if not self._is_ending():  # else a signal has ended everything while the model was at this window
+            self._configured.publish(window, forecast, self.worker.compute_ms)
+
+    def _on_failure(self, error: Exception) -> None:
+        self._node.get_logger().error(
+            f"the model has failed and is given up: {error}; clean up and configure to try again"
+        )

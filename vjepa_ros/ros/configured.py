@@ -1,0 +1,124 @@
+"""What ``configure`` makes and ``cleanup`` frees: the model, the streams and the publishers.
+
+It knows no lifecycle, no subscriptions and no threads; what is sent of a window is sent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float32, Float32MultiArray, String
+
+from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.forecast import info
+from vjepa_ros.forecast.forecaster import Forecaster, WindowForecast, load_model, notices
+from vjepa_ros.forecast.outcome import Outcome, Outcomes
+from vjepa_ros.images import bridge
+from vjepa_ros.ros import qos
+from vjepa_ros.ros.candidates import CandidateTopics
+from vjepa_ros.ros.diagnostics import Warnings
+from vjepa_ros.ros.endpoints import Endpoints
+from vjepa_ros.ros.messages import info_message, latents_message, window_message
+from vjepa_ros.stream.intake import build_intake
+from vjepa_ros.stream.window import Window
+
+_PUBLISHERS: dict[str, tuple[type, str, Callable[[], Any]]] = {
+    "predicted": (Image, "~/predicted_latents", qos.LATENTS),
+    "context": (Image, "~/context_latents", qos.LATENTS),  # where it is asked for
+    "info": (String, "~/latent_info", qos.LATCHED),
+    "window": (DiagnosticArray, "~/window_info", qos.WINDOW_INFO),
+    "error": (Float32, "~/prediction_error", qos.ERRORS),
+    "no_change": (Float32, "~/no_change_error", qos.ERRORS),
+    "energies": (Float32MultiArray, "~/candidate_energies", qos.QUESTIONS),
+    "answers": (DiagnosticArray, "~/candidate_info", qos.QUESTIONS),
+}
+
+
+class Configured:
+    """A configuration with everything that is made of it.
+
+    Args:
+        node: whose topics they are.
+        config: what the parameters say.
+        endpoints: makes the publishers.
+        warn: told of everything that must not be silent.
+
+    Attributes:
+        config: as given.
+        model: the world model, warm.
+        info: ``latent_info``.
+        notices: what people must be told about the model.
+        intake: takes messages in and gives windows.
+        forecaster: computes windows.
+        outcomes: what becomes of them.
+        candidates: takes questions in and answers them.
+
+    Raises:
+        ConfigError: naming the parameter that the model cannot be built of, loaded from or run on.
+    """
+
+    def __init__(self, node: LifecycleNode, config: NodeConfig, endpoints: Endpoints, warn: Warnings) -> None:
+        self._node = node
+        self._endpoints = endpoints
+        self._warn = warn
+        self.config = config
+        self.model = load_model(config)
+        self.info = info.latent_info(config, self.model)
+        self.notices = notices(config, self.model)
+        self.forecaster = Forecaster(self.model, config)
+        self.intake = build_intake(config, warn, bridge.decode)
+        stream = config.stream
+        named = {name: node.resolve_topic_name(name) for name in stream.inputs} | {"none": "none"}
+        self.outcomes = Outcomes(config, self.info, (named[stream.action_topic], named[stream.state_topic]), warn)
+        self._publishers: dict[str, Any] = {}
+        try:
+            self._make_publishers()
+        except BaseException:
+            self.close()
+            raise
+        self.candidates = CandidateTopics(
+            node, config, self.model, self.forecaster, self.intake, self._publishers, self.info["info_id"], warn
+        )
+
+    def _make_publishers(self) -> None:
+        for name, (kind, topic, profile) in _PUBLISHERS.items():
+            if name != "context" or self.config.latents.publish_context:
+                self._publishers[name] = self._endpoints.publisher(kind, topic, profile())
+
+    def publish_info(self) -> None:
+        """Say what is constant; only while the lifecycle publishers are enabled."""
+        self._publishers["info"].publish(info_message(self.info))
+
+    def publish(self, window: Window, forecast: WindowForecast, compute_ms: float) -> None:
+        """Send what the model says about a window; in the worker's thread."""
+        outcome = self.outcomes.of(window, forecast, compute_ms)
+        if outcome is None:
+            return
+        message = latents_message(outcome.predicted)
+        self._publishers["predicted"].publish(message)  # first: planners wait for it
+        values, name = outcome.values(), self._node.get_fully_qualified_name()
+        self._publishers["window"].publish(window_message(values, message, name))
+        if outcome.context is not None:
+            self._publishers["context"].publish(latents_message(outcome.context))
+        self._publish_error(outcome)
+
+    def _publish_error(self, outcome: Outcome) -> None:
+        """How far an earlier forecast was from what this window observes; after its own forecasts are out."""
+        try:
+            found = self.outcomes.error(outcome)
+            if found is not None:
+                self._publishers["no_change"].publish(Float32(data=found.no_change))
+                self._publishers["error"].publish(Float32(data=found.error))
+        # A number about the past: whatever is wrong with it, forecasts go on. A broken device fails at the next window.
+        except Exception as error:  # noqa: BLE001
+            self._warn("prediction_error", "failed", f"window {outcome.window.number}: {error}")
+
+    def close(self) -> None:
+        """End the publishers."""
+        for publisher in self._publishers.values():
+            self._endpoints.destroy(publisher)
+        self._publishers = {}

@@ -1,0 +1,60 @@
+"""Makes the node's publishers and subscriptions alike: watched, timed, their quality of service overridable.
+
+It knows no topics of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+
+from vjepa_ros.ros import qos
+from vjepa_ros.ros.connections import Connections
+from vjepa_ros.ros.timing import CallbackTimes
+
+
+class Endpoints:
+    """Publishers and subscriptions of a node.
+
+    Args:
+        node: whose they are.
+
+    Attributes:
+        connections: what keeps messages from getting through.
+        times: how long callbacks take.
+    """
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+        self.connections = Connections(node)
+        self.times = CallbackTimes()
+
+    def publisher(self, kind: type, topic: str, profile: Any) -> Any:
+        """A lifecycle publisher."""
+        events = self.connections.publisher(self._node.resolve_topic_name(topic))
+        return self._node.create_lifecycle_publisher(
+            kind, topic, profile, event_callbacks=events, qos_overriding_options=qos.overridable()
+        )
+
+    def subscription(self, kind: type, topic: str, profile: Any, take: Callable[[str, Any], None]) -> Any:
+        """A subscription; ``take`` gets the resolved name of the topic and the message."""
+        resolved = self._node.resolve_topic_name(topic)
+
+        def callback(message: Any) -> None:
+            with self.times.measured(resolved):
+                take(resolved, message)
+
+        events = self.connections.subscription(resolved)
+        return self._node.create_subscription(
+            kind, topic, callback, profile, event_callbacks=events, qos_overriding_options=qos.overridable()
+        )
+
+    def destroy(self, endpoint: Any) -> None:
+        """End a publisher or subscription that was made here."""
+        self.connections.forget(endpoint.topic_name)
+        if hasattr(endpoint, "publish"):
+            self._node.destroy_lifecycle_publisher(endpoint)
+        else:
+            self._node.destroy_subscription(endpoint)
