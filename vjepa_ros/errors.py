@@ -32,11 +32,25 @@ def listed(names: Iterable[str], most: int = 10) -> str:
 
 
 class VjepaError(Exception):
-    """The root of everything that this package raises on purpose."""
+    """The root of everything that this package raises on purpose.
+
+    >>> import vjepa_ros
+    >>> try:
+    ...     vjepa_ros.load("tinny")
+    ... except vjepa_ros.VjepaError as error:
+    ...     print(type(error).__name__, error.parameter)
+    ConfigError preset
+    """
 
 
 class ConfigError(VjepaError, ValueError):
     """A parameter, or a combination of parameters, that makes no sense.
+
+    >>> import vjepa_ros
+    >>> vjepa_ros.load("tiny", encoder_heads=3)
+    Traceback (most recent call last):
+        ...
+    vjepa_ros.errors.ConfigError: encoder_heads: 3 heads do not divide encoder_dim 128
 
     Args:
         parameter: name of the parameter at fault, as it stands in the parameter table.
@@ -50,23 +64,59 @@ class ConfigError(VjepaError, ValueError):
 
 
 class CheckpointError(VjepaError):
-    """A weights file that is missing, broken, or made for another model."""
+    """A weights file that is missing, broken, or made for another model.
+
+    >>> import vjepa_ros
+    >>> vjepa_ros.load("tiny", checkpoint="nowhere.pt")
+    Traceback (most recent call last):
+        ...
+    vjepa_ros.errors.CheckpointError: nowhere.pt: there is no such file
+    """
 
 
 class ShapeError(VjepaError, ValueError):
-    """An array or tensor that does not fit the grid it is meant for."""
+    """An array or tensor that does not fit the grid it is meant for; the message has both shapes.
+
+    >>> import numpy as np, vjepa_ros
+    >>> vjepa_ros.load("tiny").encode(np.zeros((1, 3, 15, 64, 64), np.float32))
+    Traceback (most recent call last):
+        ...
+    vjepa_ros.errors.ShapeError: a clip of shape (1, 3, 15, 64, 64) does not fit (B, 3, N, 64, 64) with N a multiple ...
+    """
 
 
 class BagError(VjepaError):
-    """A recording that cannot be read, or the export of one."""
+    """A recording that cannot be read, or the export of one.
+
+    >>> import vjepa_ros
+    >>> next(vjepa_ros.read_windows("nowhere", params="config/predictor.yaml"))
+    Traceback (most recent call last):
+        ...
+    vjepa_ros.errors.BagError: nowhere: there is no such bag
+    """
 
 
 class OutputError(VjepaError):
-    """A place where a result must not be written: taken, in use, or not there."""
+    """A place where a result must not be written: taken, in use, or not there.
+
+    >>> from pathlib import Path
+    >>> from vjepa_ros import files
+    >>> files.require_free(Path("nowhere/out"), force=False)
+    Traceback (most recent call last):
+        ...
+    vjepa_ros.errors.OutputError: nowhere/out: there is no folder nowhere
+    """
 
 
 class InputError(VjepaError):
     """One message that cannot be used; it is dropped, counted and warned about.
+
+    >>> from types import SimpleNamespace
+    >>> from vjepa_ros import latents
+    >>> latents.read(SimpleNamespace(encoding="rgb8"), (4, 4))
+    Traceback (most recent call last):
+        ...
+    vjepa_ros.errors.InputError: unknown_encoding: 'rgb8'; latents are 32FC1 or 16FC1
 
     Args:
         reason: a short stable key under which it is counted, for example ``unknown_encoding``.
@@ -80,4 +130,12 @@ class InputError(VjepaError):
 
 
 class EngineError(VjepaError):
-    """The model or its device failed while it ran, or gave values that are not finite."""
+    """The model or its device failed while it ran, or gave values that are not finite.
+
+    >>> from vjepa_ros.devices import failures
+    >>> with failures("encoding"):
+    ...     raise RuntimeError("CUDA out of memory")
+    Traceback (most recent call last):
+        ...
+    vjepa_ros.errors.EngineError: encoding failed: CUDA out of memory
+    """

@@ -2,6 +2,17 @@
 
 One row per token (step-major, then rows, then columns), one column per channel. Numpy only: it reads and fills any
 object with the fields of a sensor_msgs/Image and knows neither ROS nor the model.
+
+>>> from types import SimpleNamespace
+>>> import numpy as np
+>>> from vjepa_ros import latents
+>>> image = SimpleNamespace(header=SimpleNamespace(stamp=SimpleNamespace()), data=b"")
+>>> forecast = latents.Latents(np.zeros((1, 4, 4, 128), np.float32), stamp_ns=1_500_000_000, frame_id="camera")
+>>> message = latents.write(image, forecast)
+>>> message.encoding, message.height, message.width, message.header.stamp.nanosec
+('32FC1', 16, 128, 500000000)
+>>> latents.read(message, (4, 4)).array.shape
+(1, 4, 4, 128)
 """
 
 from __future__ import annotations

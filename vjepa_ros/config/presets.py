@@ -40,7 +40,15 @@ def config_folder() -> Path:
 
 
 def preset_names() -> list[str]:
-    """The presets that come with the package, sorted."""
+    """The presets that come with the package, sorted.
+
+    >>> import vjepa_ros
+    >>> "tiny" in vjepa_ros.preset_names()
+    True
+
+    Raises:
+        ConfigError: where the package is not fully installed.
+    """
     return sorted(path.stem for path in (config_folder() / "presets").glob("*.yaml"))
 
 

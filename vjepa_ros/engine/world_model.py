@@ -34,6 +34,21 @@ Values = Tensor | NDArray[np.floating]
 class WorldModel:
     """Encoder and action-conditioned predictor of one configuration, with weights, on a device.
 
+    :func:`vjepa_ros.load` makes one.
+
+    >>> import numpy as np, vjepa_ros
+    >>> wm = vjepa_ros.load("tiny")
+    >>> frames = np.zeros((16, 120, 160, 3), np.uint8)  # RGB
+    >>> context = wm.encode(wm.preprocess(frames))
+    >>> actions, states = np.zeros((1, 8, 7)), np.zeros((1, 8, 7))  # in the units in which they are read
+    >>> forecast = wm.grid.unflatten(wm.predict(context, actions, states))[:, -1]
+    >>> forecast.shape
+    torch.Size([1, 4, 4, 128])
+    >>> candidates = np.zeros((5, 3, 7))  # K sequences of H actions; the first acts at the last observed step
+    >>> ahead = wm.rollout(context, actions[:, :-1], states, candidates)
+    >>> ahead.shape, wm.energy(ahead, wm.encode_goal(frames[0])).shape
+    (torch.Size([5, 3, 16, 128]), torch.Size([5, 3]))
+
     Every tensor that it returns is float32 on its device; it computes in its dtype. Calls must not overlap: one thread
     at a time.
 
@@ -124,7 +139,7 @@ class WorldModel:
             latents = self._graphs.run(self.encoder, self._on_device(clip)).float()
             return layer_normalize(latents) if normalize else latents
 
-    def predict(self, context: Tensor, actions: Values, states: Values) -> Tensor:
+    def predict(self, context: Values, actions: Values, states: Values) -> Tensor:
         """Predict each step's successor.
 
         The output at step k is the prediction for step k+1. What is a forecast: in the encoding ``clip`` the context's
@@ -132,7 +147,8 @@ class WorldModel:
         (``grid.unflatten(predictions)[:, -1]``) looks ahead. In ``tubelet`` and ``frame_repeat`` every output does.
 
         Args:
-            context: (B, T'*H'*W', D) layer-normalised latents of any number of whole steps up to the grid's.
+            context: (B, T'*H'*W', D) layer-normalised latents, torch or numpy, of any number of whole steps up to the
+                grid's.
             actions: (B, T', A), torch or numpy, in the units in which they are read; action[k] is in force from step k
                 to k+1.
             states: (B, T', S), torch or numpy, in the units in which they are read; state[k] is the state at step k.
@@ -146,7 +162,7 @@ class WorldModel:
         """
         with torch.inference_mode(), failures("predicting"):
             normalized = self._normalized("actions", actions), self._normalized("states", states)
-            return self._predict(context, *normalized)
+            return self._predict(as_tensor(context), *normalized)
 
     def _predict(self, context: Tensor, actions: Tensor, states: Tensor) -> Tensor:
         """What :meth:`predict` gives, for actions and states that are normalised already."""
@@ -166,7 +182,7 @@ class WorldModel:
 
     def rollout(
         self,
-        context: Tensor,
+        context: Values,
         actions: Values,
         states: Values,
         future_actions: Values,
@@ -183,7 +199,8 @@ class WorldModel:
         ones. A shorter context leaves room for a rollout that loses nothing: t + H - 1 steps are no more than these.
 
         Args:
-            context: (1, t*H'*W', D) layer-normalised latents of any number t of whole steps up to the grid's.
+            context: (1, t*H'*W', D) layer-normalised latents, torch or numpy, of any number t of whole steps up to
+                the grid's.
             actions: (1, t-1, A), torch or numpy, as they are read; those that led from each observed step to the next.
             states: (1, t, S), torch or numpy, as they are read; at the observed steps.
             future_actions: (K, H, A), torch or numpy, as they are read; the first is in force from the last observed
@@ -201,7 +218,7 @@ class WorldModel:
         """
         return self.rollout_from(self.observe(context, actions, states), future_actions, state_model=state_model)
 
-    def observe(self, context: Tensor, actions: Values, states: Values) -> Observed:
+    def observe(self, context: Values, actions: Values, states: Values) -> Observed:
         """What all rollouts from the same observed steps share, computed once: for planners that ask again and again.
 
         Args:
@@ -213,6 +230,7 @@ class WorldModel:
         """
         with torch.inference_mode(), failures("predicting a rollout"):
             past, read = (as_tensor(value).cpu().double() for value in (actions, states))
+            context = as_tensor(context)
             check_observed(self.config, context, past, read)
             most = self.config.most_context  # older steps are never looked at
             latents = context[:, -most * self.grid.tokens_per_step :].to(self.device).float()
