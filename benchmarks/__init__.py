@@ -1,5 +1,5 @@
-"""The benchmark: this package's model and node against the public V-JEPA 2 implementations, and against the hardware.
+"""The benchmark: the model and the node against the public V-JEPA 2 implementations, and against the hardware.
 
-Nothing else of the package imports it. The public implementations are needed by those who measure, not by a robot: they
-are imported when they are asked for.
+It lies beside the package, is not installed, and nothing of the package imports it. The public implementations, and how
+far from theirs an output may be, are the tests' (``support`` in ``test/``): imported when they are asked for.
 """

@@ -1,4 +1,4 @@
-"""The command ``vjepa_bench``: arguments, progress, tables, one last line of JSON and an exit status.
+"""``make bench``, or ``python -m benchmarks``: arguments, progress, tables, one last line of JSON, an exit status.
 
 It fails where an output is not the reference's, never because something is slow.
 """
@@ -24,6 +24,7 @@ from benchmarks.setups import Settings
 from vjepa_ros.devices import find_device
 from vjepa_ros.errors import ConfigError, VjepaError
 
+PROGRAM = "python -m benchmarks"
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 PIPE_WIDTH = 160  # columns of the tables where there is no terminal
@@ -39,7 +40,7 @@ SMOKE = (1, 2, 0.5, 3, 1)
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="vjepa_bench",
+        prog=PROGRAM,
         description="Time this package against the public V-JEPA 2 implementations and against the bare matrix "
         "products and attentions, in turns in one process, and check that the outputs agree.",
         epilog=f"Names: {', '.join(NAMES)}. Exit status: 0 done, 1 outputs disagree or something failed, 2 wrong "
@@ -70,10 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(given)
     except KeyboardInterrupt:
-        print("vjepa_bench: interrupted", file=sys.stderr)
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except (VjepaError, OSError) as error:
-        print(f"vjepa_bench: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
         return USAGE if isinstance(error, ConfigError) else FAILED
 
 

@@ -85,7 +85,7 @@ class Line:
 def measure(cases: Sequence[Case], settings: Settings, plan: Plan) -> Iterator[Line]:
     """The lines of these cases, one after another."""
     for case in cases:
-        with tempfile.TemporaryDirectory(prefix="vjepa_bench_") as folder:
+        with tempfile.TemporaryDirectory(prefix="bench_") as folder:
             setup = case.build(settings, Path(folder))
             yield from measure_case(case, setup, settings, plan)
             del setup

@@ -188,7 +188,7 @@ def robot(options: dict[str, Any]) -> dict[str, Any]:
         options: ``module`` to run, its ``parameters``, the number of ``windows`` (0: only bring it up) and the image's
             ``width`` and ``height``.
     """
-    namespace = f"/vjepa_bench_{os.getpid()}"
+    namespace = f"/bench_{os.getpid()}"
     rclpy.init()
     node = BenchRobot(namespace)
     # Every frame is taken, however long a window takes that is waited for.

@@ -68,7 +68,7 @@ def measure_scaling(settings: Settings, plan: Plan) -> Iterator[tuple[Axis, list
     for axis in axes(settings.toy):
         lines: list[Line] = []
         for case in axis.cases:
-            with tempfile.TemporaryDirectory(prefix="vjepa_bench_") as folder:
+            with tempfile.TemporaryDirectory(prefix="bench_") as folder:
                 setup = case.build(settings, Path(folder))
                 setup.references = dict([next(iter(setup.references.items()))])  # one is enough for a picture
                 lines += measure_case(case, setup, settings, plan)

@@ -20,7 +20,7 @@ from rich.table import Table
 from benchmarks.measure import Line
 from vjepa_ros.errors import ConfigError
 
-BEGIN, END = "<!-- results: written by vjepa_bench --markdown -->", "<!-- end of the results -->"
+BEGIN, END = "<!-- results: written by make bench ARGS=--markdown -->", "<!-- end of the results -->"
 
 HEAD = ("work", "dtype", "ours ms", "reference ms", "ratio", "bound", "aim", "max. diff.", "mean diff.", "agrees",
         "MB, reference")  # fmt: skip
