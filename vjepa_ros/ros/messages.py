@@ -15,7 +15,7 @@ from std_msgs.msg import Float32MultiArray, MultiArrayDimension, String
 
 from vjepa_ros import latents
 from vjepa_ros.stream.window import Window
-from vjepa_ros.units import S_TO_NS
+from vjepa_ros.units import set_stamp
 
 
 def latents_message(array: NDArray[Any], window: Window) -> Image:
@@ -40,7 +40,7 @@ def window_message(values: Mapping[str, Any], image: Image, name: str) -> Diagno
 def answer_message(values: Mapping[str, Any], stamp_ns: int, frame_id: str, name: str) -> DiagnosticArray:
     """``candidate_info``: what became of a question."""
     message = DiagnosticArray()
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, S_TO_NS)
+    set_stamp(message.header.stamp, stamp_ns)
     message.header.frame_id = frame_id
     level, text = DiagnosticStatus.OK, ""
     if not values["answered"]:
