@@ -11,17 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vjepa_ros.config.checks import require
+from vjepa_ros.config.checks import require, require_choice
 from vjepa_ros.config.normalization import Normalization, normalization
-from vjepa_ros.config.stream import POSE_DIM, StreamConfig
+from vjepa_ros.config.reductions import POSE_DIM, REDUCTIONS, Effect
+from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.geometry import Vector, pose_sum
 
-Kind = Literal["target", "delta", "pose", "none"]
-
-KINDS: dict[str, Kind] = {
-    "pick": "target", "mean": "target", "sum": "delta", "difference": "delta", "pose_delta": "pose",
-}  # fmt: skip
-"""What the actions of a reduction do to the state."""
+Kind = Effect | Literal["none"]
 
 
 @dataclass(frozen=True)
@@ -86,12 +82,12 @@ class StateModel:
                 f"those of joint_names, {list(config.commands.joint_names)}",
             )  # fmt: skip
             require(
-                config.reduction != "sum" or config.states.field == "position",
+                not config.reducer.of_messages or config.states.field == "position",
                 "states.field", "a rollout adds the sum of the commands, which are motions, to the states: that makes "
                 f"positions of positions, and nothing of {config.states.field}",
             )  # fmt: skip
             require(
-                config.reduction == "sum" or config.commands.field == config.states.field,
+                config.reducer.of_messages or config.commands.field == config.states.field,
                 "states.field", f"a rollout advances the state by the commands: {config.commands.field} commands say "
                 f"nothing about {config.states.field}",
             )  # fmt: skip
@@ -130,11 +126,13 @@ class StateModel:
 def _kind(reduction: str, state_source: str | None) -> Kind:
     if state_source == "none":
         return "none"
-    require(reduction in KINDS, "actions.reduction", f"{reduction!r} is not one of {', '.join(KINDS)}")
+    require_choice(reduction, "actions.reduction", REDUCTIONS)
+    how = REDUCTIONS[reduction]
     # State k is then the command at step k-1, so it is advanced by the change from there to step k: an action that
     # reaches from k to k+1 comes a step too late.
     require(
-        not (state_source == "commands" and KINDS[reduction] == "pose"),
-        "states.source", "commands as states are a step behind pose differences: a rollout needs measured poses",
+        not (state_source == "commands" and how.reaches_ahead and not how.of_messages),
+        "states.source", f"commands as states are a step behind {reduction}, which reaches ahead: a rollout needs "
+        "measured states",
     )  # fmt: skip
-    return KINDS[reduction]
+    return how.effect

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vjepa_ros import devices
+from vjepa_ros.config.inputs import CAMERAS
 from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.engine import WorldModel
@@ -178,9 +179,9 @@ class Feed:
         preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.view)
         self.intake = Intake(config.stream, preprocess, self.report, config.offsets_s, config.max_skew_s, fallback)
         self.messages: Counter[str] = Counter()
-        is_raw = chosen.transport == "raw"
-        self._take: dict[str, Take] = {topic: self.intake.take[name] for name, topic in chosen.inputs.items()}
-        self._take[chosen.image] = self.intake.image if is_raw else self.intake.compressed_image
+        take = self.intake.take
+        self._take: dict[str, Take] = {topic: take[name] for name, topic in chosen.inputs.items()}
+        self._take[chosen.image] = take[CAMERAS[chosen.transport].topic]
         self._say = say
         self._told: set[tuple[str, str]] = set()
         if source.urdf is not None:

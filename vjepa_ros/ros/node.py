@@ -11,15 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Float32, Float32MultiArray, Float64MultiArray, String
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float32, Float32MultiArray, String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory
 
 from vjepa_ros import devices
 from vjepa_ros.config.node import NodeConfig, resolve
@@ -34,6 +32,7 @@ from vjepa_ros.ros import parameters, qos
 from vjepa_ros.ros.candidates import Questions
 from vjepa_ros.ros.connections import Connections
 from vjepa_ros.ros.diagnostics import Health, Warnings
+from vjepa_ros.ros.inputs import subscribed
 from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.messages import diagnostics_message, info_message, latents_message, window_message
 from vjepa_ros.ros.timing import CallbackTimes
@@ -46,19 +45,6 @@ _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SAME_JUMP_NS = to_ns(1.0)  # frames and /clock that jump within this time have jumped together
 _WARNED_ABOUT = ("rejected", "not_finite", "questions_refused", "goals_refused")  # with details, where they happen
-_COMMAND_TYPES = {
-    "JointState": JointState,
-    "JointTrajectory": JointTrajectory,
-    "Float64MultiArray": Float64MultiArray,
-}
-# Type and quality of service of the inputs besides the camera; None: the type is a parameter.
-_INPUTS: dict[str, tuple[Any, Callable[[], Any]]] = {
-    "robot_description": (String, qos.LATCHED),
-    "joint_states": (JointState, qos.STATES),
-    "joint_commands": (None, qos.COMMANDS),
-    "end_effector_pose": (PoseStamped, qos.STATES),
-    "commanded_pose": (PoseStamped, qos.COMMANDS),
-}
 
 
 class PredictorNode(ManagedNode):
@@ -147,14 +133,9 @@ class PredictorNode(ManagedNode):
         self._worker.start_epoch(self._intake.stream.epoch)
         self._worker.start()
         intake = self._intake
-        if self._config.image_transport == "compressed":
-            self._subscribe(CompressedImage, "image/compressed", qos.IMAGE(), intake.compressed_image)
-        else:
-            self._subscribe(Image, "image", qos.IMAGE(), intake.image)
-        stream = self._config.stream
-        for name in stream.inputs:
-            kind, profile = _INPUTS[name]
-            self._subscribe(kind or _COMMAND_TYPES[stream.command_type], name, profile(), intake.take[name])
+        stream, take = self._config.stream, intake.take
+        for row in subscribed(stream, self._config.image_transport):
+            self._subscribe(row.kind, row.topic, row.profile, take[row.topic])
         named = {name: self.resolve_topic_name(name) for name in stream.inputs} | {"none": "none"}
         self._sources = (named[stream.action_topic], named[stream.state_topic])
         self._questions.open(self._worker, self._subscribe)
