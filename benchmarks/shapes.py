@@ -43,7 +43,7 @@ Shape = Product | Attention
 
 def encoder_shapes(config: ModelConfig, sequences: int, tokens: int) -> list[Shape]:
     """Of an encoder over ``sequences`` sequences that attend among themselves, ``tokens`` tokens each."""
-    frames = 1 if config.encoding == "frame_repeat" else config.tubelet_size  # a repeated frame: the summed kernel
+    frames = config.stride  # a repeated frame: the summed kernel
     embed = Product(sequences * tokens, 3 * frames * config.patch_size**2, config.encoder_dim)
     attention = Attention(
         sequences, config.encoder_heads, tokens, tokens, config.encoder_dim // config.encoder_heads,

@@ -25,6 +25,8 @@ from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 
+from vjepa_ros.config import inputs
+
 POLL_S = 0.1  # how often a pending answer is looked at
 ANSWER_S = 1.0  # a get_state request without an answer for so long is sent again
 FASTDDS_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # of Fast DDS 2 and 3
@@ -50,15 +52,13 @@ def generate_launch_description() -> LaunchDescription:
             _argument("preset", "", f"Name of the model preset. {keep}"),
             _argument("checkpoint", "", f"Path of the weights file. {keep}"),
             _argument("device", "", f"Where the model runs: auto, cpu, cuda or cuda:<index>. {keep}"),
-            _argument("image_topic", "image", "Camera topic, without a trailing /compressed."),
+            *(_argument(name, default, text) for name, (default, text) in inputs.launch_arguments().items()),
             _argument(
                 "image_transport",
                 "",
                 f"raw subscribes to <image_topic>, compressed to <image_topic>/compressed. {keep}",
-                choices=["", "raw", "compressed"],
+                choices=["", *inputs.CAMERAS],
             ),
-            _argument("joint_commands_topic", "joint_commands", "Topic of the joint commands."),
-            _argument("joint_states_topic", "joint_states", "Topic of the measured joint states."),
             _argument(
                 "pose_source",
                 "",
@@ -67,9 +67,6 @@ def generate_launch_description() -> LaunchDescription:
             ),
             _argument("tip_link", "", f"Link whose pose forward kinematics compute. {keep}"),
             _argument("base_link", "", f"Link that poses are relative to. {keep}"),
-            _argument("robot_description_topic", "robot_description", "Topic of the robot description (URDF)."),
-            _argument("pose_topic", "end_effector_pose", "Topic of the measured end-effector poses."),
-            _argument("commanded_pose_topic", "commanded_pose", "Topic of the commanded end-effector poses."),
             _argument("namespace", "", "Namespace of the node."),
             _argument("node_name", "vjepa_predictor", "Name of the node."),
             _argument("use_sim_time", "", f"true takes the time from /clock; true or false. {keep}"),
@@ -155,15 +152,7 @@ def _node(context: LaunchContext) -> list[Any]:
         namespace=given["namespace"],
         # launch_ros writes a dictionary under the node's full name, which beats the wildcards of a file before it.
         parameters=[str(params_file), *([overrides] if overrides else [])],
-        remappings=[
-            ("image", given["image_topic"]),
-            ("image/compressed", f"{given['image_topic']}/compressed"),  # a rule matches whole names only
-            ("joint_commands", given["joint_commands_topic"]),
-            ("joint_states", given["joint_states_topic"]),
-            ("robot_description", given["robot_description_topic"]),
-            ("end_effector_pose", given["pose_topic"]),
-            ("commanded_pose", given["commanded_pose_topic"]),
-        ],
+        remappings=inputs.remappings(given),
         ros_arguments=["--log-level", f"{logger}:={given['log_level']}"],
         additional_env=_environment(context),
         output="screen",

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vjepa_ros.errors import InputError, ShapeError, quoted
-from vjepa_ros.units import S_TO_NS
+from vjepa_ros.units import set_stamp, stamp_to_ns
 
 DTYPES: dict[str, np.dtype[Any]] = {"32FC1": np.dtype(np.float32), "16FC1": np.dtype(np.float16)}
 
@@ -71,7 +71,7 @@ def read(message: Any, info: Mapping[str, Any] | tuple[int, int]) -> Latents:
     stamp = message.header.stamp
     return Latents(
         data.view(dtype).reshape(height // (rows * cols), rows, cols, width),
-        int(stamp.sec) * S_TO_NS + int(stamp.nanosec),
+        stamp_to_ns(stamp),
         message.header.frame_id,
     )
 
@@ -95,7 +95,7 @@ def write(message: Any, latents: Latents) -> Any:
     if array.ndim != 4 or encoding is None:
         raise ShapeError(f"latents must be (steps, H', W', D) float32 or float16, not {array.shape} {array.dtype}")
     rows = np.ascontiguousarray(array).reshape(-1, array.shape[-1])  # (steps*H'*W', D)
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(latents.stamp_ns, S_TO_NS)
+    set_stamp(message.header.stamp, latents.stamp_ns)
     message.header.frame_id = latents.frame_id
     message.height, message.width = rows.shape
     message.encoding = encoding

@@ -19,7 +19,9 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.utilities import perform_substitutions
 from launch_ros.actions import LifecycleNode
+from support import added
 
+from vjepa_ros.config.inputs import INPUTS
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.pose import PoseConfig
 
@@ -245,3 +247,11 @@ def test_a_fast_dds_profile_reaches_the_process(share: Path, tmp_path: Path) -> 
 def test_a_fast_dds_profile_that_is_not_a_file_stops_the_launch(share: Path) -> None:
     with pytest.raises(RuntimeError, match="fastdds_profile: .*nowhere.xml is not a file"):
         evaluate(share, fastdds_profile="/nowhere.xml")
+
+
+def test_another_input_is_one_row(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(INPUTS, added.WHEELS.topic, added.WHEELS)
+    argument = declared(share)["wheels_topic"]
+    assert argument.description == "Topic of the wheels."
+    with started(evaluate(share, wheels_topic="/base/wheels")[1]) as node:
+        assert node.resolve_topic_name("wheel_speeds") == "/base/wheels"

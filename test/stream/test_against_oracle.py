@@ -23,6 +23,8 @@ from support.builders import (
 )
 
 from vjepa_ros.config import stream as sc
+from vjepa_ros.config.inputs import COMMAND_TYPES
+from vjepa_ros.config.reductions import REDUCTIONS
 from vjepa_ros.config.stream import SignalConfig, StreamConfig
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.geometry import Vector
@@ -36,7 +38,7 @@ def configuration(random: Random) -> StreamConfig | None:
     """Any combination of everything; None where it is refused."""
     stride = random.choice([1, 2, 4])
     rate = random.choice([0.0, 4.0, 10.0, 29.97, 50.0])
-    reduction = random.choice(sc.REDUCTIONS)
+    reduction = random.choice(tuple(REDUCTIONS))
     names = POSE_NAMES if reduction == "pose_delta" else NAMES
 
     def signal(prefix: str) -> SignalConfig:
@@ -57,7 +59,7 @@ def configuration(random: Random) -> StreamConfig | None:
             frame_rate_hz=rate,
             max_gap_s=2.5 / rate if rate else random.choice([0.08, 0.15, 1.0]),
             max_wait_s=random.choice([0.0, 0.05, 0.2, 1e6]),
-            command_type=random.choice(sc.COMMAND_TYPES),
+            command_type=random.choice(tuple(COMMAND_TYPES)),
             reduction=reduction,
             tail=random.choice(sc.TAILS),
             state_source=random.choice(sc.STATE_SOURCES),

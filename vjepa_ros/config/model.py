@@ -10,12 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from vjepa_ros.config.checks import require
+from vjepa_ros.config.checks import require, require_choice
+from vjepa_ros.config.encodings import ENCODINGS, Encoding
 
-Encoding = Literal["clip", "tubelet", "frame_repeat"]
 Preprocessing = Literal["square", "droid", "eval"]
 
-ENCODINGS: tuple[str, ...] = get_args(Encoding)
 PREPROCESSINGS: tuple[str, ...] = get_args(Preprocessing)
 
 
@@ -32,7 +31,7 @@ class ModelConfig:
         encoder_dim, encoder_depth, encoder_heads, mlp_ratio: the encoder's width D, layers, heads, MLP ratio.
         predictor_dim, predictor_depth, predictor_heads: the predictor's width, layers, heads.
         action_dim, state_dim: A and S.
-        encoding: how a window goes through the encoder.
+        encoding: how a window goes through the encoder, one of :data:`~vjepa_ros.config.encodings.ENCODINGS`.
         preprocessing: how a camera image becomes the encoder's input.
         context_steps: the newest steps that a forecast is made from at most; 0, where a preset does not say, for all.
 
@@ -54,7 +53,7 @@ class ModelConfig:
     predictor_heads: int
     action_dim: int
     state_dim: int
-    encoding: Encoding
+    encoding: str
     preprocessing: Preprocessing
     context_steps: int = 0
 
@@ -95,16 +94,23 @@ class ModelConfig:
                 channels >= 6 and channels % 2 == 0,
                 f"{part}_heads", f"{channels} channels a head; RoPE needs an even number of at least 6",
             )  # fmt: skip
-        require(self.encoding in ENCODINGS, "encoding", f"{self.encoding!r} is not one of {', '.join(ENCODINGS)}")
-        require(
-            self.preprocessing in PREPROCESSINGS,
-            "preprocessing", f"{self.preprocessing!r} is not one of {', '.join(PREPROCESSINGS)}",
-        )  # fmt: skip
+        require_choice(self.encoding, "encoding", ENCODINGS)
+        require_choice(self.preprocessing, "preprocessing", PREPROCESSINGS)
+
+    @property
+    def way(self) -> Encoding:
+        """The way of a window through the encoder: what the encoding is."""
+        return ENCODINGS[self.encoding]
 
     @property
     def stride(self) -> int:
-        """Sampled frames per step: the tubelet size, or 1 where each frame is a step (``frame_repeat``)."""
-        return 1 if self.encoding == "frame_repeat" else self.tubelet_size
+        """Sampled frames per step: the tubelet size, or 1 where each frame is a step."""
+        return self.way.stride(self.tubelet_size)
+
+    @property
+    def frames_at_once(self) -> int:
+        """Frames that go through the encoder together: the window's, or a step's."""
+        return self.way.frames_at_once(self.num_frames, self.tubelet_size)
 
     @property
     def steps(self) -> int:

@@ -8,18 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from vjepa_ros.config.checks import require
+from vjepa_ros.config.checks import require, require_choice
 from vjepa_ros.config.pose import POSE_NAMES
+from vjepa_ros.config.reductions import REDUCTIONS, Effect
 from vjepa_ros.config.stream import StreamConfig
 
-StateChange = Literal["target", "delta", "pose", "none"]
-"""``target``: the action is the next state; ``delta``: it is added; ``pose``: it is composed with the pose; ``none``:
-the state stays what it is."""
-
-CHANGES: dict[str, StateChange] = {
-    "pick": "target", "mean": "target", "sum": "delta", "difference": "delta", "pose_delta": "pose",
-}  # fmt: skip
-"""What the actions of a reduction do to the state."""
+StateChange = Effect | Literal["none"]
+"""What a reduction says that its actions do, or ``none``: the state stays what it is."""
 
 
 def change_of_convention(convention: Mapping[str, Any]) -> StateChange:
@@ -51,12 +46,12 @@ def change_of_stream(config: StreamConfig) -> StateChange:
             f"those of joint_names, {list(config.commands.joint_names)}",
         )  # fmt: skip
         require(
-            config.reduction != "sum" or config.states.field == "position",
+            not config.reducer.of_messages or config.states.field == "position",
             "states.field", "a rollout adds the sum of the commands, which are motions, to the states: that makes "
             f"positions of positions, and nothing of {config.states.field}",
         )  # fmt: skip
         require(
-            config.reduction == "sum" or config.commands.field == config.states.field,
+            config.reducer.of_messages or config.commands.field == config.states.field,
             "states.field", f"a rollout advances the state by the commands: {config.commands.field} commands say "
             f"nothing about {config.states.field}",
         )  # fmt: skip
@@ -83,11 +78,13 @@ def require_dims(change: StateChange, action_dim: int, state_dim: int) -> None:
 def _change(reduction: str, state_source: str | None) -> StateChange:
     if state_source == "none":
         return "none"
-    require(reduction in CHANGES, "actions.reduction", f"{reduction!r} is not one of {', '.join(CHANGES)}")
+    require_choice(reduction, "actions.reduction", REDUCTIONS)
+    how = REDUCTIONS[reduction]
     # State k is then the command at step k-1, so it is advanced by the change from there to step k: an action that
     # reaches from k to k+1 comes a step too late.
     require(
-        not (state_source == "commands" and CHANGES[reduction] == "pose"),
-        "states.source", "commands as states are a step behind pose differences: a rollout needs measured poses",
+        not (state_source == "commands" and how.reaches_ahead and not how.of_messages),
+        "states.source", f"commands as states are a step behind {reduction}, which reaches ahead: a rollout needs "
+        "measured states",
     )  # fmt: skip
-    return CHANGES[reduction]
+    return how.effect

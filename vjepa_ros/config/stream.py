@@ -6,35 +6,29 @@ Like the rest of the configuration they have no defaults of their own, and know 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
 
-from vjepa_ros.config.checks import require, require_choice, require_finite
+from vjepa_ros.config.checks import Refusal, refuse, require, require_choice, require_finite
+from vjepa_ros.config.inputs import COMMAND_TYPES, INPUTS, CommandType
 from vjepa_ros.config.pose import PoseConfig
+from vjepa_ros.config.reductions import REDUCTIONS, Reduction
 
 Phase = Literal["first", "last"]
 OnMissing = Literal["skip", "hold", "zero"]
 Alignment = Literal["hold", "linear", "nearest"]
-Reduction = Literal["pick", "mean", "sum", "difference", "pose_delta"]
 Tail = Literal["hold", "zero", "trajectory"]
-CommandType = Literal["JointState", "JointTrajectory", "Float64MultiArray"]
 Field = Literal["position", "velocity", "effort"]
 StateSource = Literal["joint_states", "commands", "none"]
 
 PHASES: tuple[str, ...] = get_args(Phase)
 ON_MISSING: tuple[str, ...] = get_args(OnMissing)
 ALIGNMENTS: tuple[str, ...] = get_args(Alignment)
-REDUCTIONS: tuple[str, ...] = get_args(Reduction)
 TAILS: tuple[str, ...] = get_args(Tail)
-COMMAND_TYPES: tuple[str, ...] = get_args(CommandType)
 FIELDS: tuple[str, ...] = get_args(Field)
 STATE_SOURCES: tuple[str, ...] = get_args(StateSource)
-
-POSE_DIM = 7  # x, y, z, extrinsic xyz Euler angles, gripper
-
-INPUTS = ("robot_description", "joint_states", "joint_commands", "end_effector_pose", "commanded_pose")
-"""The topics besides the camera's, by the names that the node has for them."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +89,9 @@ class StreamConfig:
         max_gap_s: source frames further apart than this restart the window.
         jump_back_s: a frame older than the newest by this much resets everything; by less, it is dropped.
         max_wait_s: a window is resolved at the latest when a frame this much newer than its last needed time arrives.
-        command_type: the type of the command messages.
-        reduction: how the commands of a step become its action (rule 6).
+        command_type: the type of the command messages, one of :data:`~vjepa_ros.config.inputs.COMMAND_TYPES`.
+        reduction: how the commands of a step become its action (rule 6), one of
+            :data:`~vjepa_ros.config.reductions.REDUCTIONS`.
         tail: what the last action is made of where it reaches into the future.
         state_source: where states come from; ``commands`` are those of the previous step, ``none`` is zeros.
         commands: how commands are read.
@@ -116,8 +111,8 @@ class StreamConfig:
     max_gap_s: float
     jump_back_s: float
     max_wait_s: float
-    command_type: CommandType
-    reduction: Reduction
+    command_type: str
+    reduction: str
     tail: Tail
     state_source: StateSource
     commands: SignalConfig
@@ -144,68 +139,84 @@ class StreamConfig:
         require_finite("time.jump_back_s", self.jump_back_s, above_zero=True)
         require_finite("actions.max_wait_s", self.max_wait_s)
         require(self.horizon >= 1, "latents.horizon", f"must be a whole number of at least 1, not {self.horizon!r}")
-        self._refuse_senseless_combinations()
+        refuse(self.reducer.refusals(self))
+        refuse(self.command_kind.refusals(self))
+        refuse(self._refusals_of_poses())
+        refuse(self._refusals_of_the_future())
+        refuse(self._refusals_of_states())
 
-    def _refuse_senseless_combinations(self) -> None:
-        reduction, commands = self.reduction, self.commands
-        is_trajectory = self.reads_measured_commands
-        is_pose = self.pose.is_made_here
-        are_states_poses = is_pose or (
-            reduction == "pose_delta" and self.state_source == "joint_states"
-            and self.states.joint_names == commands.joint_names
+    def _refusals_of_poses(self) -> Iterator[Refusal]:
+        is_pose, commands = self.pose.is_made_here, self.commands
+        yield (
+            is_pose and (commands.field, self.states.field) != ("position", "position"), "actions.field",
+            "end-effector poses are made of positions: leave it and states.field at position",
         )  # fmt: skip
-        refusals = (
-            (is_pose and reduction not in ("pick", "pose_delta"), "actions.reduction",
-             f"{reduction} is wrong for Euler angles, which wrap around: use pose_delta, or pick for absolute poses"),
-            (is_pose and self.action_topic == "joint_commands" and self.command_type != "JointState", "actions.type",
-             "commanded end-effector poses are made of JointState messages: use them, or set pose.actions: measured"),
-            (is_pose and (commands.field, self.states.field) != ("position", "position"), "actions.field",
-             "end-effector poses are made of positions: leave it and states.field at position"),
-            (is_pose and commands.alignment == "linear", "actions.alignment",
-             "linear is wrong for Euler angles, which wrap around: use hold or nearest"),
-            (is_pose and self.states.is_scaled, "states.scale",
-             "a pose must be in m and rad already: a rotation cannot be scaled angle by angle"),
-            (are_states_poses and self.states.alignment == "linear", "states.alignment",
-             "linear is wrong for the Euler angles of a pose, which wrap around: use hold or nearest"),
-            (reduction == "mean" and self.stride == 1, "actions.reduction",
-             "mean is over the frames of a step, and a step of this encoding is a single frame: use pick"),
-            (reduction == "sum" and is_trajectory, "actions.reduction",
-             "sum adds messages that are deltas; a JointTrajectory holds targets: use pick or difference"),
-            (reduction == "sum" and commands.alignment != "hold", "actions.alignment",
-             "has no meaning with the reduction sum, which adds messages and reads no value at a time"),
-            (reduction == "sum" and commands.on_missing == "hold", "actions.on_missing",
-             "hold would repeat a delta, which is motion that nobody commanded: use skip or zero"),
-            (reduction == "sum" and any(commands.offset), "actions.offset",
-             "would be added once per message by the reduction sum"),
-            (reduction == "pose_delta" and commands.dim != POSE_DIM, "actions.reduction",
-             f"pose_delta needs the {POSE_DIM} values of a pose (x, y, z, three Euler angles, gripper), "
-             f"not {commands.dim}"),
-            (reduction == "pose_delta" and commands.alignment == "linear", "actions.alignment",
-             "linear is wrong for Euler angles, which wrap around: use hold or nearest"),
-            ((is_pose or reduction == "pose_delta") and commands.is_scaled, "actions.scale",
-             "a pose must be in m and rad already: a rotation cannot be scaled angle by angle"),
-            (self.tail != "hold" and not self.reaches_ahead, "actions.tail",
-             f"the reduction {reduction} does not reach into the future: leave it at hold"),
-            (self.tail == "trajectory" and not is_trajectory, "actions.tail",
-             "trajectory reads the future points of JointTrajectory commands: set actions.type"),
-            (self.tail == "hold" and self.reaches_ahead and self.steps < 2, "actions.tail",
-             "hold repeats the action before the last, and the window has one step only: use zero"),
-            (self.horizon > 1 and is_trajectory and self.steps < 2 and self.frame_rate_hz == 0, "latents.horizon",
-             "with frame_rate 0 and one step in the window nothing says how far ahead to read the trajectory: use 1"),
-            (self.command_type == "Float64MultiArray" and commands.field != "position", "actions.field",
-             "a Float64MultiArray has no fields: leave it at position"),
-            (self.state_source == "commands" and reduction == "sum", "states.source",
-             "commands that are deltas say nothing about a state: use joint_states or none"),
-            (self.state_source == "commands" and self.states.dim != commands.dim, "states.source",
-             f"commands have {commands.dim} dimensions and states {self.states.dim}"),
+        yield (
+            is_pose and commands.alignment == "linear", "actions.alignment",
+            "linear is wrong for Euler angles, which wrap around: use hold or nearest",
         )  # fmt: skip
-        for refused, parameter, reason in refusals:
-            require(not refused, parameter, reason)
+        for signal in (commands, self.states):
+            yield (
+                is_pose and signal.is_scaled, f"{signal.prefix}.scale",
+                "a pose must be in m and rad already: a rotation cannot be scaled angle by angle",
+            )  # fmt: skip
+        yield (
+            self.are_states_poses and self.states.alignment == "linear", "states.alignment",
+            "linear is wrong for the Euler angles of a pose, which wrap around: use hold or nearest",
+        )  # fmt: skip
+
+    def _refusals_of_the_future(self) -> Iterator[Refusal]:
+        is_trajectory, reaches_ahead = self.reads_measured_commands, self.reducer.reaches_ahead
+        yield (
+            self.tail != "hold" and not reaches_ahead, "actions.tail",
+            f"the reduction {self.reduction} does not reach into the future: leave it at hold",
+        )  # fmt: skip
+        yield (
+            self.tail == "trajectory" and not is_trajectory, "actions.tail",
+            "trajectory reads the future points of JointTrajectory commands: set actions.type",
+        )  # fmt: skip
+        yield (
+            self.tail == "hold" and reaches_ahead and self.steps < 2, "actions.tail",
+            "hold repeats the action before the last, and the window has one step only: use zero",
+        )  # fmt: skip
+        yield (
+            self.horizon > 1 and is_trajectory and self.steps < 2 and self.frame_rate_hz == 0, "latents.horizon",
+            "with frame_rate 0 and one step in the window nothing says how far ahead to read the trajectory: use 1",
+        )  # fmt: skip
+
+    def _refusals_of_states(self) -> Iterator[Refusal]:
+        yield (
+            self.state_source == "commands" and self.states.dim != self.commands.dim, "states.source",
+            f"commands have {self.commands.dim} dimensions and states {self.states.dim}",
+        )  # fmt: skip
+
+    @property
+    def reducer(self) -> Reduction:
+        """What the reduction is."""
+        return REDUCTIONS[self.reduction]
+
+    @property
+    def command_kind(self) -> CommandType:
+        """What the type of the commands is."""
+        return COMMAND_TYPES[self.command_type]
+
+    @property
+    def are_actions_poses(self) -> bool:
+        """Whether an action is a pose or a difference of poses: metres, radians and how far the gripper is closed."""
+        return self.pose.is_made_here or self.reducer.effect == "pose"
+
+    @property
+    def are_states_poses(self) -> bool:
+        """Whether a state is a pose: one that is made here, or what pose differences are measured against."""
+        return self.pose.is_made_here or (
+            self.reducer.effect == "pose" and self.state_source == "joint_states"
+            and self.states.joint_names == self.commands.joint_names
+        )  # fmt: skip
 
     @property
     def reads_measured_commands(self) -> bool:
         """Whether measured values of the commanded joints are needed: before a trajectory's first point."""
-        return self.command_type == "JointTrajectory" and self.action_topic == "joint_commands"
+        return self.command_kind.is_trajectory and self.action_topic == "joint_commands"
 
     @property
     def measured_actions(self) -> bool:
@@ -227,18 +238,17 @@ class StreamConfig:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Those of :data:`INPUTS` that are read."""
-        wanted = {self.action_topic, self.state_topic}
-        if self.reads_measured_commands or self.pose.has_gripper:
-            wanted.add("joint_states")
-        if self.pose.source == "forward_kinematics":
-            wanted.add("robot_description")
-        return tuple(name for name in INPUTS if name in wanted)
+        """Those of :data:`~vjepa_ros.config.inputs.INPUTS` that are read."""
+        return tuple(name for name, row in INPUTS.items() if row.is_read(self))
+
+    def ros_type(self, name: str) -> str:
+        """The type of an input's messages."""
+        return INPUTS[name].ros_type or self.command_kind.ros_type
 
     @property
     def reaches_ahead(self) -> bool:
         """Whether the last action is about an interval that ends after the window."""
-        return self.reduction in ("sum", "pose_delta")
+        return self.reducer.reaches_ahead
 
     @property
     def steps(self) -> int:

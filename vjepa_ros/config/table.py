@@ -7,15 +7,18 @@ preset's", the preset file has the value. It knows no ROS.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from vjepa_ros.config import stream as sc
 from vjepa_ros.config.checks import require as _require
-from vjepa_ros.config.model import ENCODINGS, PREPROCESSINGS
+from vjepa_ros.config.encodings import ENCODINGS
+from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES
+from vjepa_ros.config.model import PREPROCESSINGS
 from vjepa_ros.config.pose import POSE_ACTIONS, POSE_SOURCES
 from vjepa_ros.config.presets import load_preset
+from vjepa_ros.config.reductions import REDUCTIONS
 from vjepa_ros.config.view import FLIPS, ROTATIONS_DEG
 
 Kind = Literal["bool", "int", "float", "str", "int[]", "float[]", "str[]"]
@@ -44,7 +47,7 @@ class Parameter:
     default: Any
     description: str
     unit: str = ""
-    choices: tuple[str | int, ...] = ()
+    choices: Collection[str | int] = ()
     minimum: float | None = None
     maximum: float | None = None
     fallback: Any = None
@@ -105,7 +108,7 @@ TABLE: tuple[Parameter, ...] = (
     _P("preprocessing", "str", None, "How a camera image becomes the encoder's input.", choices=PREPROCESSINGS),
     # frames
     _P("image_transport", "str", "raw", "Whether to subscribe to image or to image/compressed.",
-       choices=("raw", "compressed")),
+       choices=CAMERAS),
     _P("view.roi", "int[]", [], "Region of interest [x, y, width, height] in the camera's image; empty for the whole.",
        "px"),
     _P("view.rotation_deg", "int", 0, "Clockwise turn of what the region of interest leaves.", "degrees",
@@ -127,11 +130,11 @@ TABLE: tuple[Parameter, ...] = (
        "judged by how long their messages take to arrive.", "s", minimum=1e-3),
     # actions
     _P("joint_names", "str[]", [], "The commanded joints, in the order of the model's action dimensions."),
-    _P("actions.type", "str", "JointState", "Type of the messages on joint_commands.", choices=sc.COMMAND_TYPES),
+    _P("actions.type", "str", "JointState", "Type of the messages on joint_commands.", choices=COMMAND_TYPES),
     _P("actions.field", "str", "position", "Which of a joint's values is the command.", choices=sc.FIELDS),
     _P("actions.alignment", "str", None, "The command at a time: the newest before it, interpolated, or the nearest.",
        choices=sc.ALIGNMENTS, fallback="hold"),
-    _P("actions.reduction", "str", None, "How the commands of a step become one action.", choices=sc.REDUCTIONS),
+    _P("actions.reduction", "str", None, "How the commands of a step become one action.", choices=REDUCTIONS),
     _P("actions.phase", "str", None, "The frame of a step at which its action and state are read.", choices=sc.PHASES),
     _P("actions.tail", "str", None, "What the last action is where it reaches into the future: the one before it, "
        "zero, or what the trajectory in force says.", choices=sc.TAILS, fallback="hold"),

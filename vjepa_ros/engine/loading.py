@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from vjepa_ros.config.model import Encoding, ModelConfig, Preprocessing
+from vjepa_ros.config.model import ModelConfig, Preprocessing
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.parts import EngineConfig, WeightsConfig
 from vjepa_ros.config.presets import MODEL_PARAMETERS, load_preset, model_of
@@ -48,7 +48,7 @@ def load(
     action_dim: int | None = None,
     state_dim: int | None = None,
     context_steps: int | None = None,
-    encoding: Encoding | None = None,
+    encoding: str | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> WorldModel:
     """Load a world model: encoder and action-conditioned predictor with their weights.

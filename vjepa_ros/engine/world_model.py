@@ -312,8 +312,7 @@ class WorldModel:
         Raises:
             ShapeError, EngineError: as :meth:`encode` does.
         """
-        frames = self.config.num_frames if self.config.encoding == "clip" else self.config.stride
-        return self.encode(frame.expand(-1, -1, frames, -1, -1))[:, -self.grid.tokens_per_step :]
+        return self.encode(frame.expand(-1, -1, self.config.frames_at_once, -1, -1))[:, -self.grid.tokens_per_step :]
 
     def warm_up(self) -> None:
         """Run a whole window through once, so that the first real one does not pay for what is done only once.
@@ -323,8 +322,7 @@ class WorldModel:
         """
         config, grid = self.config, self.grid
         # What a node asks for: in clip a whole window goes through the encoder, else one step; and all the context.
-        frames = config.num_frames if config.encoding == "clip" else config.stride
-        clip = torch.zeros(1, 3, frames, *config.image_size)
+        clip = torch.zeros(1, 3, config.frames_at_once, *config.image_size)
         steps = config.most_context
         context = torch.zeros(1, steps * grid.tokens_per_step, config.encoder_dim)
         inputs = context, torch.zeros(1, steps, config.action_dim), torch.zeros(1, steps, config.state_dim)

@@ -190,7 +190,7 @@ class Forecaster:
         return forecasts.reshape(-1, grid.rows, grid.cols, forecasts.shape[-1])
 
     def _context(self, window: Window) -> torch.Tensor:
-        if self._model.config.encoding == "clip":
+        if self._model.config.way.is_whole:
             return self._encode(window.frames)
         size = self._model.config.stride
         encoded: dict[tuple[int, ...], torch.Tensor] = {}

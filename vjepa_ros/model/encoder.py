@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         self.patch_embed = PatchEmbed(dim, config.tubelet_size, config.patch_size)
         self.blocks = nn.ModuleList(Block(dim, heads, config.mlp_ratio) for _ in range(config.encoder_depth))
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        attended = self.grid if config.encoding == "clip" else self.grid.with_steps(1)
+        attended = self.grid if config.way.is_whole else self.grid.with_steps(1)
         self.rope = Rope(token_positions(attended), dim // heads)
 
     def forward(self, clip: Tensor) -> Tensor:
@@ -90,9 +90,9 @@ class Encoder(nn.Module):
 
     def tokens(self, clip: Tensor, grid: Grid) -> Tensor:
         """The token sequences that attend among themselves."""
-        if self.config.encoding == "frame_repeat":
+        if self.config.way.repeats_frames:
             return self.patch_embed.frames(clip.transpose(1, 2).flatten(0, 1))  # (B*N, H'*W', D)
         tokens: Tensor = self.patch_embed(clip)  # (B, T'*H'*W', D)
-        if self.config.encoding == "tubelet":
+        if not self.config.way.is_whole:
             return tokens.reshape(-1, grid.tokens_per_step, tokens.shape[-1])  # (B*T', H'*W', D)
         return tokens

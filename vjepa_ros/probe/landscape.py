@@ -90,7 +90,7 @@ def choose_axes(
     """
     names = config.commands.joint_names
     there = ", ".join(f"{index}: {name}" for index, name in enumerate(names))
-    is_pose = config.pose.is_made_here or config.reduction == "pose_delta"
+    is_pose = config.are_actions_poses
     if dims:
         require(len(dims) == 2, "--dims", f"names {len(dims)} dimensions of the action, not two")
         for name in dims:
@@ -108,8 +108,8 @@ def choose_axes(
 
 
 def _joint_unit(config: StreamConfig) -> str:
-    # A Float64MultiArray has no fields, and a scale makes other units of them.
-    known = config.command_type != "Float64MultiArray" and not config.commands.is_scaled
+    # Without fields nobody says what the numbers are, and a scale makes other units of them.
+    known = config.command_kind.has_fields and not config.commands.is_scaled
     return _JOINT_UNITS[config.commands.field] if known else "as read"
 
 

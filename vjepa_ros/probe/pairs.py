@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vjepa_ros.config.checks import require
-from vjepa_ros.config.state_change import CHANGES
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.stream.window import Window
 
@@ -42,7 +41,7 @@ class Pair:
 
     def movement(self, config: StreamConfig) -> NDArray[np.float64]:
         """(A,) how far the action moves each dimension: its size, or for targets by how much they then change."""
-        if CHANGES[config.reduction] == "target":
+        if config.reducer.effect == "target":
             return np.asarray(np.abs(self.later.actions.values[-1] - self.action))
         return np.abs(self.action)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vjepa_ros.config.inputs import CAMERAS
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import ConfigError, InputError
@@ -154,9 +155,9 @@ class Feed:
         chosen = source.chosen
         self.intake = build_intake(source.config, self.report, fallback)
         self.messages: Counter[str] = Counter()
-        is_raw = chosen.transport == "raw"
-        self._take: dict[str, Take] = {topic: self.intake.take[name] for name, topic in chosen.inputs.items()}
-        self._take[chosen.image] = self.intake.image if is_raw else self.intake.compressed_image
+        take = self.intake.take
+        self._take: dict[str, Take] = {topic: take[name] for name, topic in chosen.inputs.items()}
+        self._take[chosen.image] = take[CAMERAS[chosen.transport].topic]
         self._say = say
         self._told: set[tuple[str, str]] = set()
         if source.urdf is not None:

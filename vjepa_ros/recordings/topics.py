@@ -8,30 +8,29 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from vjepa_ros.config.stream import INPUTS, StreamConfig
+from vjepa_ros.config.inputs import CAMERAS, INPUTS
+from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import BagError
 
-RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-JOINT_STATE = "sensor_msgs/msg/JointState"
-_COMMAND_TYPES = {
-    "JointState": JOINT_STATE,
-    "JointTrajectory": "trajectory_msgs/msg/JointTrajectory",
-    "Float64MultiArray": "std_msgs/msg/Float64MultiArray",
-}
+IMAGE = "image"
+"""The input that the camera is, whichever way its frames come in."""
+
 # Images and a text, where a live run was recorded.
 _OWN = ("predicted_latents", "context_latents", "goal_image", "latent_info")
-_TYPES = {  # of the other inputs
-    "robot_description": "std_msgs/msg/String",
-    "joint_states": JOINT_STATE,
-    "end_effector_pose": "geometry_msgs/msg/PoseStamped",
-    "commanded_pose": "geometry_msgs/msg/PoseStamped",
-}
-_NAMES = {  # how the node's own inputs end
-    "image": ("/image", "/image/compressed"),
-    **{name: (f"/{name}",) for name in INPUTS},
-}
-OPTIONS = {name: "--" + name.replace("_", "-") for name in _NAMES}
+
+
+def option_of(name: str) -> str:
+    """The command line's option for an input."""
+    return "--" + name.replace("_", "-")
+
+
+OPTIONS = {name: option_of(name) for name in (IMAGE, *INPUTS)}
 """The command line's option for each input."""
+
+
+def _endings(name: str) -> tuple[str, ...]:
+    """How the topics end that are named as the node names this input."""
+    return tuple(f"/{row.topic}" for row in CAMERAS.values()) if name == IMAGE else (f"/{name}",)
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Topics:
     Attributes:
         image: name of the camera's.
         inputs: names of the others, by the node's own names for them.
-        transport: ``raw`` or ``compressed``, by the type of the image topic.
+        transport: the value of ``image_transport`` that the type of the image topic stands for.
     """
 
     image: str
@@ -72,36 +71,35 @@ def choose(
     Raises:
         BagError: for a topic that is missing, of a wrong type, or not the only one; it names those that are there.
     """
-    kind_of = {**_TYPES, "joint_commands": _COMMAND_TYPES[config.command_type]}
     names = [name for name in config.inputs if name not in elsewhere]
-    inputs: dict[str, tuple[str, ...]] = {name: (kind_of[name],) for name in names}
-    inputs["image"] = (RAW, COMPRESSED)
+    inputs: dict[str, tuple[str, ...]] = {name: (config.ros_type(name),) for name in names}
+    inputs[IMAGE] = tuple(row.ros_type for row in CAMERAS.values())
     found = {name: _given(kinds, name, wanted, given[name]) for name, wanted in inputs.items() if name in given}
     for name, wanted in inputs.items():
         if name not in found:
             found[name] = _find(kinds, name, wanted, set(found.values()))
-    transport = "raw" if kinds[found["image"]] == RAW else "compressed"
-    return Topics(found["image"], {name: found[name] for name in names}, transport)
+    transport = next(name for name, row in CAMERAS.items() if row.ros_type == kinds[found[IMAGE]])
+    return Topics(found[IMAGE], {name: found[name] for name in names}, transport)
 
 
 def _given(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], topic: str) -> str:
     if topic not in kinds:
-        raise BagError(f"{OPTIONS[name]}: there is no topic {topic}; {_there(kinds)}")
+        raise BagError(f"{option_of(name)}: there is no topic {topic}; {_there(kinds)}")
     if kinds[topic] not in wanted:
-        raise BagError(f"{OPTIONS[name]}: {topic} is {kinds[topic]}, not {' or '.join(wanted)}")
+        raise BagError(f"{option_of(name)}: {topic} is {kinds[topic]}, not {' or '.join(wanted)}")
     return topic
 
 
 def _find(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], taken: Collection[str]) -> str:
-    what, option = f"{name} ({' or '.join(wanted)})", OPTIONS[name]
-    named = [topic for topic in kinds if topic.endswith(_NAMES[name]) and topic not in taken]
+    what, option = f"{name} ({' or '.join(wanted)})", option_of(name)
+    named = [topic for topic in kinds if topic.endswith(_endings(name)) and topic not in taken]
     typed = [topic for topic in kinds if kinds[topic] in wanted and topic.rsplit("/", 1)[-1] not in _OWN]
     named_and_typed = [topic for topic in named if kinds[topic] in wanted]
     if named and not named_and_typed:
         wrong = ", ".join(f"{topic} is {kinds[topic]}" for topic in named)
         raise BagError(f"{wrong}, not {' or '.join(wanted)}: if {name} is another topic, say which with {option}")
     candidates = named_and_typed
-    if name == "image" and len(candidates) != 1:
+    if name == IMAGE and len(candidates) != 1:
         candidates = [topic for topic in typed if topic not in taken]
     if len(candidates) == 1:
         return candidates[0]

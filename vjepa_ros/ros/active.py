@@ -5,40 +5,22 @@ It knows no lifecycle and no publishers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Float64MultiArray, String
-from trajectory_msgs.msg import JointTrajectory
 
 from vjepa_ros.forecast.forecaster import WindowForecast
-from vjepa_ros.ros import qos
 from vjepa_ros.ros.configured import Configured
 from vjepa_ros.ros.endpoints import Endpoints
+from vjepa_ros.ros.inputs import subscribed
 from vjepa_ros.stream.intake import Take
 from vjepa_ros.stream.window import EpochCause, Window
 from vjepa_ros.units import to_ns
 from vjepa_ros.worker import Worker
 
 _SAME_JUMP_NS = to_ns(1.0)  # frames and /clock that jump within this time have jumped together
-_COMMAND_TYPES = {
-    "JointState": JointState,
-    "JointTrajectory": JointTrajectory,
-    "Float64MultiArray": Float64MultiArray,
-}
-# Type and quality of service of the inputs besides the camera; None: the type is a parameter.
-_INPUTS: dict[str, tuple[Any, Callable[[], Any]]] = {
-    "robot_description": (String, qos.LATCHED),
-    "joint_states": (JointState, qos.STATES),
-    "joint_commands": (None, qos.COMMANDS),
-    "end_effector_pose": (PoseStamped, qos.STATES),
-    "commanded_pose": (PoseStamped, qos.COMMANDS),
-}
 
 
 class Active:
@@ -78,15 +60,8 @@ class Active:
         config = self._configured.config
         self.worker.start_epoch(self._intake.stream.epoch)
         self.worker.start()
-        if config.camera.transport == "compressed":
-            self._subscribe(CompressedImage, "image/compressed", qos.IMAGE(), self._intake.compressed_image)
-        else:
-            self._subscribe(Image, "image", qos.IMAGE(), self._intake.image)
-        for name in config.stream.inputs:
-            kind, profile = _INPUTS[name]
-            self._subscribe(
-                kind or _COMMAND_TYPES[config.stream.command_type], name, profile(), self._intake.take[name]
-            )
+        for row in subscribed(config.stream, config.camera.transport):
+            self._subscribe(row.kind, row.topic, row.profile, self._intake.take[row.topic])
         self._configured.candidates.open(self.worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._clock_jumps = self._node.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)

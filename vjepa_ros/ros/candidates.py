@@ -26,7 +26,7 @@ from vjepa_ros.ros import qos
 from vjepa_ros.ros.messages import answer_message, energies_message
 from vjepa_ros.stream.intake import Intake, Report
 from vjepa_ros.stream.window import Window
-from vjepa_ros.units import S_TO_NS
+from vjepa_ros.units import stamp_to_ns
 from vjepa_ros.worker import Worker
 
 
@@ -104,7 +104,7 @@ class CandidateTopics:
             self._report(topic, error.reason, f"{error.detail}; the goal before it stays")
             return []
         stamp = message.header.stamp
-        self._goal = Goal(image, stamp.sec * S_TO_NS + stamp.nanosec)
+        self._goal = Goal(image, stamp_to_ns(stamp))
         self.goals += 1
         return []
 

@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, MultiArrayDimension, String
 
 from vjepa_ros import latents
-from vjepa_ros.units import S_TO_NS
+from vjepa_ros.units import set_stamp
 
 
 def latents_message(of: latents.Latents) -> Image:
@@ -39,7 +39,7 @@ def window_message(values: Mapping[str, Any], image: Image, name: str) -> Diagno
 def answer_message(values: Mapping[str, Any], stamp_ns: int, frame_id: str, name: str) -> DiagnosticArray:
     """``candidate_info``: what became of a question."""
     message = DiagnosticArray()
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, S_TO_NS)
+    set_stamp(message.header.stamp, stamp_ns)
     message.header.frame_id = frame_id
     level, text = DiagnosticStatus.OK, ""
     if not values["answered"]:

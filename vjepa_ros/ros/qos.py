@@ -5,10 +5,13 @@ Each call gives a fresh profile: rclpy writes overrides into it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from vjepa_ros.config.inputs import Quality
 
 _BEST_EFFORT, _RELIABLE = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE
 
@@ -22,6 +25,11 @@ LATCHED = partial(QoSProfile, depth=1, reliability=_RELIABLE, durability=Durabil
 QUESTIONS = partial(QoSProfile, depth=10, reliability=_RELIABLE)
 GOAL = partial(QoSProfile, depth=1, reliability=_RELIABLE)
 DIAGNOSTICS = partial(QoSProfile, depth=10, reliability=_RELIABLE)
+
+OF_INPUTS: dict[Quality, Callable[[], QoSProfile]] = {
+    "camera": IMAGE, "sensor": STATES, "reliable": COMMANDS, "latched": LATCHED,
+}  # fmt: skip
+"""The profiles of what the node reads, by the words of :mod:`vjepa_ros.config.inputs`."""
 
 
 def overridable() -> QoSOverridingOptions:

@@ -1,6 +1,7 @@
 """What a window's commands and states become: one action and one state per step (rule 6).
 
-It knows the times of a window's frames and the streams to read, not where either came from.
+It knows the times of a window's frames and the streams to read, not where either came from, and of reductions only what
+their objects say.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vjepa_ros.config.reductions import Reduction, StepSpan
 from vjepa_ros.config.stream import OnMissing, StreamConfig
-from vjepa_ros.geometry import Vector, pose_delta
+from vjepa_ros.geometry import Vector
 from vjepa_ros.stream.align import Reader, Reading, TrajectoryReader
 from vjepa_ros.stream.signal import Signal
 from vjepa_ros.units import to_ns
@@ -73,13 +75,19 @@ class StepTimes:
         """The time of the step before each step."""
         return (self.before_ns, *self.steps_ns[:-1])
 
-    def of_step(self, step: int) -> tuple[int, ...]:
-        """The stamps of all frames of a step."""
-        return self.frames_ns[step * self.stride : (step + 1) * self.stride]
+    def span(self, step: int) -> StepSpan:
+        """The times around a step; those from T' on come after the window, each a period after the one before."""
+        last = len(self.steps_ns) - 1
+        within, ahead_ns = min(step, last), max(step - last, 0) * self.period_ns
+        own = self.frames_ns[within * self.stride : (within + 1) * self.stride]
+        step_ns = self.steps_ns[within] + ahead_ns
+        previous_ns = self.previous_ns[step] if step <= last else step_ns - self.period_ns
+        next_ns = self.steps_ns[step + 1] if step < last else step_ns + self.period_ns
+        return StepSpan(previous_ns, step_ns, next_ns, tuple(frame_ns + ahead_ns for frame_ns in own))
 
-    def last_needed_ns(self, config: StreamConfig) -> int:
+    def last_needed_ns(self, how: Reduction) -> int:
         """The latest time that commands are asked about, as far as it lies inside of the window."""
-        return self.frames_ns[-1] if config.reduction == "mean" else self.steps_ns[-1]
+        return self.steps_ns[-1] if how.reaches_ahead else max(how.asks(self.span(len(self.steps_ns) - 1)))
 
 
 class Row:
@@ -130,55 +138,38 @@ def read_actions(config: StreamConfig, times: StepTimes, commands: Reader, messa
         config: which reduction, and its conventions.
         times: the window's times.
         commands: the command at a time.
-        messages: the command messages themselves, which ``sum`` adds.
+        messages: the command messages themselves, for reductions of messages.
     """
-    on_missing, dim = config.commands.on_missing, config.commands.dim
-    if config.reduction == "pick":
-        return _pick(commands, times.steps_ns, dim, on_missing)
+    how, on_missing, dim = config.reducer, config.commands.on_missing, config.commands.dim
     rows: list[tuple[Row, Vector]] = []
-    for step, time_ns in enumerate(times.steps_ns):
-        if config.reduction == "mean":
-            row = Row([commands.at(frame_ns) for frame_ns in times.of_step(step)], on_missing)
-            rows.append((row, np.mean(row.values, axis=0) if row.values else np.zeros(dim)))
-        elif config.reduction == "difference":
-            rows.append(_change(commands.at(times.previous_ns[step]), commands.at(time_ns), dim, on_missing))
-        elif step < len(times.steps_ns) - 1:
-            next_ns = times.steps_ns[step + 1]
-            if config.reduction == "sum":
-                rows.append(_sum(messages, commands.at(next_ns), time_ns, next_ns, dim, on_missing))
-            else:
-                rows.append(_change(commands.at(time_ns), commands.at(next_ns), dim, on_missing, is_pose=True))
+    for step in range(len(times.steps_ns)):
+        span = times.span(step)
+        if how.reaches_ahead and step == len(times.steps_ns) - 1:
+            rows.append(_tail(config, span, commands, rows))
+        elif how.of_messages:
+            # None of them is no motion, as long as the sender has not fallen silent.
+            row = Row([commands.at(time_ns) for time_ns in how.asks(span)], on_missing)
+            deltas = [value for _, value in messages.between(span.step_ns, span.next_ns)]
+            rows.append((row, how.combine(deltas) if deltas else np.zeros(dim)))
         else:
-            rows.append(_tail(config, times, commands, rows, dim))
+            rows.append(_combined(how, [commands.at(time_ns) for time_ns in how.asks(span)], on_missing, dim))
     return _collect(rows)
 
 
-def _change(
-    start: Reading, end: Reading, dim: int, on_missing: OnMissing, is_pose: bool = False
-) -> tuple[Row, Vector]:  # fmt: skip
-    row = Row([start, end], on_missing)
-    if len(row.values) < 2:
-        return row, np.zeros(dim)
-    before, after = row.values
-    return row, pose_delta(before, after) if is_pose else after - before
+def _combined(how: Reduction, readings: Sequence[Reading], on_missing: OnMissing, dim: int) -> tuple[Row, Vector]:
+    row = Row(readings, on_missing)
+    return row, np.zeros(dim) if row.is_zero else how.combine(row.values)
 
 
-def _sum(
-    messages: Signal, newest: Reading, after_ns: int, until_ns: int, dim: int, on_missing: OnMissing
-) -> tuple[Row, Vector]:
-    """All deltas stamped in (after, until]; none of them is no motion, as long as the sender has not fallen silent."""
-    row = Row([newest], on_missing)
-    return row, np.sum([value for _, value in messages.between(after_ns, until_ns)], axis=0) + np.zeros(dim)
-
-
-def _tail(
-    config: StreamConfig, times: StepTimes, commands: Reader, rows: list[tuple[Row, Vector]], dim: int
-) -> tuple[Row, Vector]:
+def _tail(config: StreamConfig, span: StepSpan, commands: Reader, rows: list[tuple[Row, Vector]]) -> tuple[Row, Vector]:
     """The last action, whose interval ends after the window."""
-    on_missing, now_ns = config.commands.on_missing, times.steps_ns[-1]
+    on_missing, dim, now_ns = config.commands.on_missing, config.commands.dim, span.step_ns
     if config.tail == "hold":
         return rows[-1]
     if config.tail == "trajectory" and isinstance(commands, TrajectoryReader):
-        ahead = commands.ahead(now_ns, times.after_ns)
-        return _change(commands.at(now_ns), ahead, dim, on_missing, is_pose=True)
+        readings = [
+            commands.ahead(now_ns, time_ns) if time_ns > now_ns else commands.at(time_ns)
+            for time_ns in config.reducer.asks(span)
+        ]
+        return _combined(config.reducer, readings, on_missing, dim)
     return Row([commands.at(now_ns)], on_missing), np.zeros(dim)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
+from types import MethodType
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vjepa_ros.config.inputs import CAMERAS, INPUTS
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import InputError, ShapeError
@@ -24,10 +27,10 @@ from vjepa_ros.images.raw import decode_raw
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.end_effector import EndEffector
 from vjepa_ros.stream.frame import Frame
-from vjepa_ros.stream.joints import COMMANDS, JointStates
+from vjepa_ros.stream.joints import JointStates
 from vjepa_ros.stream.skew import SkewEstimate
 from vjepa_ros.stream.window import EpochCause, Window, WindowStream
-from vjepa_ros.units import S_TO_NS, to_ns
+from vjepa_ros.units import stamp_to_ns, to_ns
 
 NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
 _SAME_TICK_NS = 1_000_000  # so many messages without a stamp, 1 ns apart, may come within one tick of a clock
@@ -82,7 +85,7 @@ class Intake:
         self._fallback = fallback
         self._end_effector = EndEffector(config) if config.pose.is_made_here else None
         of_joints = None if self._end_effector is None else self._end_effector.of_joints
-        self._command_values = of_joints or COMMANDS[config.command_type](config.commands)
+        self._command_values = of_joints or resolve_name(config.command_kind.decoder)(config.commands)
         self._state_values = JointStates(config.states)
         self._measured_values = JointStates(config.commands)
         self._told_zero_stamp: set[str] = set()
@@ -90,12 +93,9 @@ class Intake:
 
     @property
     def take(self) -> dict[str, Take]:
-        """What takes the messages of each topic of :data:`vjepa_ros.config.stream.INPUTS`."""
-        return {
-            "robot_description": self.robot_description, "joint_states": self.joint_state,
-            "joint_commands": self.joint_command, "end_effector_pose": self.end_effector_pose,
-            "commanded_pose": self.commanded_pose,
-        }  # fmt: skip
+        """What takes the messages of each topic, by the node's name for it: :mod:`vjepa_ros.config.inputs`."""
+        rows = (*CAMERAS.values(), *INPUTS.values())
+        return {row.topic: MethodType(resolve_name(row.take), self) for row in rows}
 
     @property
     def waits_for(self) -> str:
@@ -225,7 +225,7 @@ class Intake:
     def _stamp_ns(self, stream: str, topic: str, message: Any, received_ns: int) -> tuple[int, int]:
         """The message's time on the common clock (rule 1), and what of it was added to its stamp."""
         header = getattr(message, "header", None)  # a Float64MultiArray has none
-        stamp_ns = 0 if header is None else int(header.stamp.sec) * S_TO_NS + int(header.stamp.nanosec)
+        stamp_ns = 0 if header is None else stamp_to_ns(header.stamp)
         if stamp_ns != 0:
             offset_ns = self._offsets_ns[stream]
             self._watch_skew(topic, stream, stamp_ns + offset_ns, received_ns)

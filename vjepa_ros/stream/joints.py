@@ -1,11 +1,12 @@
 """Joint values out of messages: by name, in any order, with others; one callable per message type.
 
-It reads objects with the fields of ROS messages, whoever made them, and knows no stamps.
+Which type of commands is read by which stands in :mod:`vjepa_ros.config.inputs`. It reads objects with the fields of
+ROS messages, whoever made them, and knows no stamps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from vjepa_ros.config.stream import SignalConfig
 from vjepa_ros.errors import InputError, listed, quoted
 from vjepa_ros.geometry import Vector
-from vjepa_ros.units import S_TO_NS
+from vjepa_ros.units import S_TO_NS, stamp_to_ns
 
 _MOST_SHOWN = 10  # numbers or joints in a message that says what is wrong
 _POINT_FIELDS = {"position": "positions", "velocity": "velocities", "effort": "effort"}  # as trajectories call them
@@ -79,8 +80,7 @@ class JointTrajectories:
             values = getattr(point, field)
             if len(values) != len(message.joint_names):
                 raise InputError("length_mismatch", f"{len(message.joint_names)} names but {len(values)} {field}")
-            since = point.time_from_start
-            times_ns.append(int(since.sec) * S_TO_NS + int(since.nanosec))
+            times_ns.append(stamp_to_ns(point.time_from_start))
             rows.append([values[index] for index in indices])
         times = np.array(times_ns, np.float64)  # exact for 104 days
         if times[0] < 0 or (np.diff(times) <= 0).any():
@@ -117,10 +117,3 @@ def _finished(values: Vector, config: SignalConfig) -> Vector:
         )
         raise InputError("not_finite", f"{len(broken)} of {len(columns)} joints: {', '.join(shown)}")
     return values * config.scale + config.offset if config.is_scaled else values
-
-
-COMMANDS: dict[str, Callable[[SignalConfig], Callable[[Any], Vector]]] = {
-    "JointState": JointStates,
-    "JointTrajectory": JointTrajectories,
-    "Float64MultiArray": FloatArrays,
-}

@@ -288,7 +288,7 @@ class WindowStream:
     def _needs(self, times: StepTimes) -> Iterator[tuple[Signal, int, bool]]:
         """The signals that a window asks, the last time that it asks them about, and whether the next value counts."""
         config = self.config
-        last_ns = times.last_needed_ns(config)
+        last_ns = times.last_needed_ns(config.reducer)
         if config.reads_measured_commands:
             yield self._commands, last_ns, False
             yield self._measured, last_ns, config.states.alignment != "hold"

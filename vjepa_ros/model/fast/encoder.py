@@ -62,7 +62,7 @@ class PatchProduct:
         proj = encoder.patch_embed.proj
         assert proj.bias is not None  # every released one has it
         weight, bias = proj.weight.detach(), proj.bias.detach()
-        if self._config.encoding == "frame_repeat":
+        if self._config.way.repeats_frames:
             # A convolution over equal frames is one with the kernel summed over time.
             weight = weight.float().sum(dim=2, keepdim=True).to(weight.dtype)
         self._depth = weight.shape[2]
@@ -76,4 +76,4 @@ class PatchProduct:
         # (B, T', H', W', 3, depth, patch, patch), the last four in the order of the kernel's weights
         patches = cubes.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(batch * grid.steps, grid.tokens_per_step, -1)
         tokens = self._linear(patches)  # (B*T', H'*W', D)
-        return tokens.view(batch, grid.tokens, -1) if self._config.encoding == "clip" else tokens
+        return tokens.view(batch, grid.tokens, -1) if self._config.way.is_whole else tokens

@@ -1,0 +1,50 @@
+"""What the node subscribes to, out of the table of inputs: classes of messages and profiles for its words.
+
+It knows which topics there are, not what becomes of a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Any
+
+from rclpy.qos import QoSProfile
+
+from vjepa_ros.config.inputs import CAMERAS, INPUTS
+from vjepa_ros.config.stream import StreamConfig
+from vjepa_ros.ros import qos
+
+
+@dataclass(frozen=True)
+class Subscribed:
+    """A topic to subscribe to.
+
+    Attributes:
+        topic: its name for the node.
+        kind: the class of its messages.
+        profile: its quality of service, a fresh one.
+    """
+
+    topic: str
+    kind: Any
+    profile: QoSProfile
+
+
+def message_class(ros_type: str) -> Any:
+    """The class of messages of a type, such as ``sensor_msgs/msg/Image``.
+
+    Raises:
+        ImportError, AttributeError: where its package is not installed, or has no such type.
+    """
+    package, folder, name = ros_type.split("/")
+    return resolve_name(f"{package}.{folder}:{name}")
+
+
+def subscribed(config: StreamConfig, transport: str) -> Iterator[Subscribed]:
+    """The camera's topic, which comes in as ``image_transport`` says, and all others that are read."""
+    camera = CAMERAS[transport]
+    rows = [(camera, camera.ros_type), *((INPUTS[name], config.ros_type(name)) for name in config.inputs)]
+    for row, ros_type in rows:
+        yield Subscribed(row.topic, message_class(ros_type), qos.OF_INPUTS[row.quality]())
