@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from pkgutil import resolve_name
 from types import MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -34,6 +34,7 @@ from vjepa_ros.units import stamp_to_ns, to_ns
 
 NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
 _SAME_TICK_NS = 1_000_000  # so many messages without a stamp, 1 ns apart, may come within one tick of a clock
+T = TypeVar("T")
 Report = Callable[[str, str, str], None]  # (topic, reason, detail)
 Take = Callable[[str, Any, int], list[Window]]  # (topic, message, time of receipt in ns)
 Decode = Callable[[Any], NDArray[np.uint8]]  # sensor_msgs/Image -> (height, width, 3) RGB; raises InputError
@@ -156,53 +157,55 @@ class Intake:
 
     def joint_command(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a command, of the type that the configuration names."""
-        try:
-            value = self._command_values(message)
-        except InputError as error:
-            return self._reject(topic, error)
-        stamp_ns, _ = self._stamp_ns("joint_commands", topic, message, received_ns)
-        return self.stream.add_command(stamp_ns, value)
+        return self._values(
+            "joint_commands", topic, message, received_ns, self._command_values, self.stream.add_command
+        )  # fmt: skip
 
     def joint_state(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/JointState with what was measured."""
         if self._end_effector is not None:
-            return self._pose_of_joints(self._end_effector, topic, message, received_ns)
-        try:
-            state = self._state_values(message) if self._config.state_source == "joint_states" else None
-            measured = self._measured_values(message) if self._config.reads_measured_commands else None
-        except InputError as error:
-            return self._reject(topic, error)
-        stamp_ns, _ = self._stamp_ns("joint_states", topic, message, received_ns)
-        windows = [] if measured is None else self.stream.add_measured(stamp_ns, measured)
-        return windows if state is None else windows + self.stream.add_state(stamp_ns, state)
+            read, add_other = self._end_effector.of_state, self.stream.add_gripper
+        else:
+            read, add_other = self._measured, self.stream.add_measured
 
-    def _pose_of_joints(self, of: EndEffector, topic: str, message: Any, received_ns: int) -> list[Window]:
-        try:
-            pose, gripper = of.of_state(message)
-        except InputError as error:
-            return self._reject(topic, error)
-        stamp_ns, _ = self._stamp_ns("joint_states", topic, message, received_ns)
-        windows = [] if gripper is None else self.stream.add_gripper(stamp_ns, gripper)
-        return windows if pose is None else windows + self.stream.add_state(stamp_ns, pose)
+        def add(stamp_ns: int, values: tuple[Vector | None, Vector | None]) -> list[Window]:
+            state, other = values
+            windows = [] if other is None else add_other(stamp_ns, other)
+            return windows if state is None else windows + self.stream.add_state(stamp_ns, state)
+
+        return self._values("joint_states", topic, message, received_ns, read, add)
+
+    def _measured(self, message: Any) -> tuple[Vector | None, Vector | None]:
+        """The state, and the measured values of the commanded joints, each where it is read."""
+        return (
+            self._state_values(message) if self._config.state_source == "joint_states" else None,
+            self._measured_values(message) if self._config.reads_measured_commands else None,
+        )
 
     def end_effector_pose(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a geometry_msgs/PoseStamped with what was measured; its clock is that of the joint states."""
-        return self._pose(topic, message, received_ns, "joint_states", self.stream.add_state)
+        return self._values("joint_states", topic, message, received_ns, self._pose, self.stream.add_state)
 
     def commanded_pose(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a geometry_msgs/PoseStamped with what was commanded; its clock is that of the joint commands."""
-        return self._pose(topic, message, received_ns, "joint_commands", self.stream.add_command)
+        return self._values("joint_commands", topic, message, received_ns, self._pose, self.stream.add_command)
 
-    def _pose(
-        self, topic: str, message: Any, received_ns: int, clock: str, add: Callable[[int, Vector], list[Window]]
-    ) -> list[Window]:
+    def _pose(self, message: Any) -> Vector:
         assert self._end_effector is not None, "nothing else subscribes to poses"
+        return self._end_effector.of_pose(message)
+
+    def _values(
+        self, clock: str, topic: str, message: Any, received_ns: int,
+        read: Callable[[Any], T], add: Callable[[int, T], list[Window]],
+    ) -> list[Window]:  # fmt: skip
+        """Take in a message of numbers. It is stamped once it has been read, so that one which cannot be used changes
+        nothing; a frame is stamped before, since only one that is in order is worth decoding."""
         try:
-            value = self._end_effector.of_pose(message)
+            values = read(message)
         except InputError as error:
             return self._reject(topic, error)
         stamp_ns, _ = self._stamp_ns(clock, topic, message, received_ns)
-        return add(stamp_ns, value)
+        return add(stamp_ns, values)
 
     def robot_description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
         """Take in a std_msgs/String with a URDF. One that replaces another starts a new epoch: it is another robot."""
