@@ -38,7 +38,7 @@ def test_the_default_parameter_file_sets_parameters_that_exist() -> None:
 
 def test_the_page_of_cameras_names_every_encoding_and_every_reason() -> None:
     page = (ROOT / "docs" / "cameras.md").read_text(encoding="utf-8")
-    files = ("stream/raw.py", "stream/compressed.py", "stream/preprocess.py", "ros/bridge.py")
+    files = ("images/raw.py", "images/compressed.py", "images/preprocess.py", "images/bridge.py")
     sources = [(ROOT / "vjepa_ros" / file).read_text(encoding="utf-8") for file in files]
     reasons = {reason for source in sources for reason in re.findall(r'InputError\(\s*"(\w+)"', source)}
     assert len(reasons) == 9, "fewer: the pattern is out of date"
@@ -130,7 +130,7 @@ def test_every_parameter_on_the_page_of_alignments_exists() -> None:
 
 
 def test_the_page_of_alignments_names_every_reason_to_drop_a_pose() -> None:
-    sources = [(ROOT / "vjepa_ros" / "stream" / file).read_text() for file in ("end_effector.py", "urdf.py")]
+    sources = [(ROOT / "vjepa_ros" / file).read_text() for file in ("stream/end_effector.py", "kinematics/urdf.py")]
     reasons = {reason for source in sources for reason in re.findall(r'InputError\(\s*"(\w+)"', source)}
     assert len(reasons) == 5, "fewer: the pattern is out of date"
     section = ALIGNMENT.split("| dropped as |")[1].split("\n## ")[0]

@@ -232,7 +232,7 @@ def test_a_failing_disk(folder, preset):
     """A file may not grow past 100 kB here: a real failure of writing, as on a disk that fills up meanwhile."""
     out = folder / "small.safetensors"
     code = (
-        "import resource, sys; from vjepa_ros import convert;"
+        "import resource, sys; from vjepa_ros.commands import convert;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); sys.exit(convert.main())"
     )
     done = subprocess.run(

@@ -21,11 +21,11 @@ SHORT = [message for message in SAMPLE if message.received_ns < SAMPLE[0].receiv
 # A file that may not grow any further is what Python sees of a full disk, but for the number of the error.
 FULL = """
 import os, resource, sys, torch
-from vjepa_ros.replay import cli
+from vjepa_ros.commands import replay
 torch.set_num_threads(1)
 limit = int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-sys.exit(cli.main(sys.argv[1:]))
+sys.exit(replay.main(sys.argv[1:]))
 """
 
 
@@ -92,8 +92,9 @@ def test_a_disk_that_fails_between_the_moves_leaves_all_as_it_was(
 # closes it, until one comes through. What each left behind is written down.
 KILLED = """
 import json, os, shutil, signal, sys, torch
+from pathlib import Path
 from vjepa_ros.recordings.bag import LatentBag, Recording
-from vjepa_ros.replay import cli
+from vjepa_ros.commands import replay
 torch.set_num_threads(1)
 steps, folder, start, *arguments = sys.argv[1:]
 states, step, status = [], 0, -signal.SIGKILL
@@ -130,21 +131,21 @@ while status == -signal.SIGKILL:
         else:
             for name in ("window", "close"):
                 counted(name)
-        os._exit(cli.main(arguments))
+        os._exit(replay.main(arguments))
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     state = {}
     for name in ("out", "dump"):
         path = os.path.join(folder, name)
         inside = os.path.join(path, "report.json") if os.path.isdir(path) else path
         state[name] = open(inside).read() if os.path.exists(path) else None
-    bag = cli.Path(folder, "out")
+    bag = Path(folder, "out")
     state["messages"] = None
     if steps == "latents" and bag.exists():
         with Recording([bag]) as recording:
             state["messages"] = len(list(recording.messages(recording.topics)))
             state["notes"] = recording.notes
     # What was beside the places when it ended: the bag that was being written.
-    beside = [path for path in cli.Path(folder).rglob("*.mcap") if bag not in path.parents]
+    beside = [path for path in Path(folder).rglob("*.mcap") if bag not in path.parents]
     state["beside_bytes"] = sum(path.stat().st_size for path in beside)
     states.append(state)
     step += 1
