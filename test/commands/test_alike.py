@@ -265,6 +265,15 @@ def test_the_library_knows_no_options() -> None:
     assert options == []
 
 
+def test_fields_become_options_and_nothing_else_does() -> None:
+    parser = importlib.import_module("vjepa_ros.commands.probe").parser()
+    given = parser.parsed(["/force/bag", "-o", "out", "--set", "hop=2"])
+    said = terminal.Terminal("tool", parser.options(given)).translated
+    assert said("/force/out: is there; `force` replaces it") == "/force/out: is there; --force replaces it"
+    assert said("`spans`, `draws`, `topics.joint_states`, `bags`") == "--span, --no-picture, --joint-states, BAG"
+    assert said("set `random_predictor`, not force or dims") == "set `random_predictor`, not force or dims"
+
+
 def test_the_page_has_the_exit_statuses_and_the_commands() -> None:
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     statuses = ("DONE", "FAILED", "WRONG_ARGUMENTS", "INCOMPLETE", "INTERRUPTED")

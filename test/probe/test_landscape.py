@@ -152,5 +152,5 @@ def test_dimensions_by_name_by_index_and_by_movement() -> None:
     scaled = config(actions__scale=[2.0] * 7).stream
     assert {a.unit for a in choose_axes(scaled, [], movement, (1, 1))} == {"as read"}
     alone = config(joint_names=["slide"], action_dim=1, state_dim=1, actions__mean=[], actions__std=[]).stream
-    with pytest.raises(ConfigError, match="--dims: the action has one dimension"):
+    with pytest.raises(ConfigError, match="^dims: the action has one dimension"):
         choose_axes(alone, [], np.zeros(1), (1, 1))
