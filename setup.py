@@ -24,6 +24,9 @@ def files_under(folder: str) -> list[tuple[str, list[str]]]:
     return list(places.items())
 
 
+# A file of the commands that has a main is one; tools/commands.sh goes by this too.
+commands = sorted(file.stem for file in Path(name, "commands").glob("*.py") if "\ndef main(" in file.read_text("utf-8"))
+
 setup(
     name=name,
     version=manifest.findtext("version"),
@@ -42,9 +45,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"predictor_node = {name}.ros.main:main",
-            f"vjepa_convert = {name}.commands.convert:main",
-            f"vjepa_replay = {name}.commands.replay:main",
-            f"vjepa_probe = {name}.commands.probe:main",
+            *(f"vjepa_{command} = {name}.commands.{command}:main" for command in commands),
         ],
     },
     zip_safe=True,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv, the virtual environment of this checkout, unless it is there and up to date: a fitting Python, ROS 2 (the
-# sourced one where its rclpy can be imported, else the Jazzy wheels), and requirements/. Nothing is written outside of
-# the checkout. PYTHON=... names the Python to use.
+# sourced one where its rclpy can be imported, else the Jazzy wheels), requirements/, and the commands in .venv/bin.
+# Nothing is written outside of the checkout. PYTHON=... names the Python to use.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -58,7 +58,10 @@ fi
 wanted="ros $ros
 python $python
 files $(cat requirements/*.txt tools/setup.sh | sha256sum | cut -d ' ' -f 1)"
-if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then exit 0; fi
+if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then
+    tools/commands.sh .venv/bin # there may be others since
+    exit 0
+fi
 if [ -e .venv ] && [ ! -e "$stamp" ]; then fail ".venv is there, but was not made by this script: move it away."; fi
 
 # --- Make it ---------------------------------------------------------------------------------------------------------
@@ -118,6 +121,7 @@ if torch.version.cuda:
     print("            small one, let pip see it (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS), then: make clean setup")
 ' || fail "the new environment does not run (see above)."
 
+tools/commands.sh .venv/bin
 rm -rf "$TMPDIR"
 printf '%s\n' "$wanted" > "$stamp"
 printf 'set-up done in %d s\n' "$SECONDS"

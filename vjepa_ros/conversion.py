@@ -22,8 +22,16 @@ from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.parts import EngineConfig, WeightsConfig
-from vjepa_ros.config.sidecar import CONVENTION, JOINT_NORMALIZATION, SIZES, Sidecar, sidecar_path
-from vjepa_ros.config.table import effective
+from vjepa_ros.config.sidecar import (
+    CONVENTION,
+    DTYPES,
+    JOINT_NORMALIZATION,
+    SIZES,
+    SUFFIX,
+    Sidecar,
+    sidecar_path,
+)
+from vjepa_ros.config.table import BY_NAME, effective
 from vjepa_ros.engine.loading import build_world_model
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import CheckpointError, ConfigError, OutputError
@@ -35,8 +43,6 @@ from vjepa_ros.weights.checkpoint import read_checkpoint
 from vjepa_ros.weights.file import PARTS, write_safetensors
 from vjepa_ros.weights.values import Weights, model_hash, part_hash
 
-DTYPES = ("float32", "bfloat16")
-SUFFIX = ".safetensors"
 TOOL = "vjepa_convert"
 
 Report = Callable[[str, int, int], None]
@@ -57,11 +63,11 @@ def record(preset: str, settings: dict[str, Any]) -> Recorded:
     """A preset with some parameters replaced, validated as the node would.
 
     Raises:
-        ConfigError: naming the parameter at fault; also for one that a sidecar does not record.
+        ConfigError: naming the parameter at fault; also for one that there is not, or that a sidecar does not record.
     """
     recorded = (*SIZES, *CONVENTION, *JOINT_NORMALIZATION)
     for name in settings:
-        if name not in recorded:
+        if name in BY_NAME and name not in recorded:
             raise ConfigError(name, f"is not recorded with weights; these are: {', '.join(recorded)}")
     values = effective({"preset": preset, **settings})
     # The node's validation wants joints as well, as many as the model has dimensions; most weights do not know which.
@@ -81,7 +87,7 @@ def convert(
     out: Path,
     recorded: Recorded,
     *,
-    dtype: str = "float32",
+    dtype: str = DTYPES[0],
     encoder_only: bool = False,
     force: bool = False,
     report: Report = lambda doing, done, total: None,
@@ -102,6 +108,7 @@ def convert(
 
     Raises:
         CheckpointError: where the checkpoint is refused, the disk is full, or the result is not the same as its source.
+        ConfigError: where ``out`` is called otherwise.
         OutputError: where ``out`` must not be written.
         OSError: where the disk fails.
         EngineError: where the memory does not suffice.
@@ -156,7 +163,7 @@ def convert(
 
 def _check_places(checkpoint: Path, out: Path, force: bool) -> None:
     if out.suffix != SUFFIX:
-        raise ConfigError("OUT", f"{out} must end in {SUFFIX}")
+        raise ConfigError("out", f"{out} must end in {SUFFIX}")
     for path in (out, sidecar_path(out)):
         if path.exists() and checkpoint.exists() and path.samefile(checkpoint):
             raise OutputError(f"{path}: is the checkpoint itself; give the output another name")

@@ -13,6 +13,9 @@
 
 It does not know who raises what; it imports nothing of the package. What strangers wrote goes into a message by
 :func:`quoted` and :func:`listed`: a name of any length, or of several lines, must neither fill a log nor forge a line.
+
+A message speaks of what its caller gave by the names of arguments and fields, in backquotes, or as the parameter of a
+:class:`ConfigError`; whoever has other names for them (a command line: options) puts those in their place.
 """
 
 from collections.abc import Iterable
@@ -53,7 +56,7 @@ class ConfigError(VjepaError, ValueError):
     vjepa_ros.errors.ConfigError: encoder_heads: 3 heads do not divide encoder_dim 128
 
     Args:
-        parameter: name of the parameter at fault, as it stands in the parameter table.
+        parameter: name of the parameter at fault, as it stands in the parameter table; or of an argument or a field.
         reason: what is wrong with it, in one sentence.
     """
 

@@ -92,7 +92,7 @@ def require_free(place: Path, *, force: bool) -> None:
     if not place.parent.is_dir():
         raise OutputError(f"{place}: there is no folder {place.parent}")
     if os.path.lexists(place) and not force:
-        raise OutputError(f"{place}: is there already; --force replaces it")
+        raise OutputError(f"{place}: is there already; `force` replaces it")
 
 
 @contextmanager

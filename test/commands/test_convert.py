@@ -62,9 +62,13 @@ def outputs(model: WorldModel) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dtype, options", [("float32", []), ("bfloat16", ["--dtype", "bfloat16"])])
-def test_the_result_gives_the_same_output_as_its_source(training_checkpoint, folder, preset, capsys, dtype, options):
+def test_the_result_gives_the_same_output_as_its_source(
+    training_checkpoint, folder, preset, capsys, monkeypatch, dtype, options
+):
     out = folder / "small.safetensors"
-    assert run(training_checkpoint, out, "--preset", preset, *options) == 0
+    with monkeypatch.context() as terminal:
+        terminal.setenv("FORCE_COLOR", "1")  # and so the bars
+        assert run(training_checkpoint, out, "--preset", preset, *options) == 0
     assert sorted(path.name for path in folder.iterdir()) == ["small.json", "small.safetensors"]
     source, result = (loaded(path, preset, dtype, fast=False) for path in (training_checkpoint, out))
     assert torch.equal(outputs(source), outputs(result)) and result.trained
@@ -134,7 +138,7 @@ def test_an_encoder_alone(tmp_path, folder, preset, capsys):
     torch.save(content, tmp_path / "encoder.pt")
     out = folder / "encoder.safetensors"
     status, sentence = refused(capsys, tmp_path / "encoder.pt", out, "--preset", preset)
-    assert status == 1 and sentence.endswith("set random_predictor (vjepa_convert: --encoder-only)")
+    assert status == 1 and sentence.endswith("with a random predictor, set --encoder-only")
     assert run(tmp_path / "encoder.pt", out, "--preset", preset, "--encoder-only") == 0
     assert all(name.startswith("encoder.") for name in load_file(out))
     assert Sidecar.read(folder / "encoder.json").parts.keys() == {"encoder"}
@@ -182,21 +186,22 @@ def test_the_checkpoint_itself_is_never_replaced(folder, preset, capsys):
     assert out.read_bytes() == before
 
 
-def test_wrong_arguments_end_with_2(folder, preset, capsys):
+def test_what_makes_no_sense_is_refused_and_wrong_arguments_end_with_2(folder, preset, capsys):
     out = folder / "small.safetensors"
     cases = {
-        f"OUT: {folder / 'small.pt'} must end in .safetensors": [folder / "small.pt", "--preset", preset],
-        "preset: 'huge' is not one of ": [out, "--preset", "huge"],
+        f"OUT.safetensors: {folder / 'small.pt'} must end in .safetensors": [folder / "small.pt", "--preset", preset],
+        "--preset: 'huge' is not one of ": [out, "--preset", "huge"],
         "encoder_heads: 5 heads do not divide encoder_dim 64": [out, "--preset", preset, "--set", "encoder_heads=5"],
         "actions.tail: the reduction pick does not reach": [out, "--preset", preset, "--set", "actions.tail=zero"],
         "hop: is not recorded with weights": [out, "--preset", preset, "--set", "hop=4"],
         "checkpoint: is not recorded with weights; these are: image_size, ":
             [out, "--preset", preset, "--set", "checkpoint=x"],
+        "hops: there is no such parameter": [out, "--preset", preset, "--set", "hops=4"],
         "frame_rate: is neither set nor in the preset": [out, "--preset", REFERENCE / "small_ac.yaml"],
     }  # fmt: skip
     for sentence, arguments in cases.items():
         status, said = refused(capsys, CHECKPOINT, *arguments)
-        assert status == 2 and said.startswith(sentence), said
+        assert status == 1 and said.startswith(sentence), said
     for arguments in ([], [CHECKPOINT, out], [CHECKPOINT, out, "--preset", preset, "--set", "actions.phase"],
                       [CHECKPOINT, out, "--preset", preset, "--set", "actions.phase=["],
                       [CHECKPOINT, out, "--preset", preset, "--dtype", "float16"]):  # fmt: skip
@@ -280,5 +285,8 @@ def test_ctrl_c(folder, preset, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(conversion, "write_safetensors", interrupted)
-    assert refused(capsys, CHECKPOINT, folder / "small.safetensors", "--preset", preset) == (130, "interrupted")
+    assert refused(capsys, CHECKPOINT, folder / "small.safetensors", "--preset", preset) == (
+        130,
+        "interrupted; nothing was written",
+    )
     assert list(folder.iterdir()) == []

@@ -17,6 +17,7 @@ from support.conversions import CHECKPOINT, loaded, run, written_preset
 # weights, by a limit on the size of files. What each left behind is copied to a folder of its own.
 KILLED = """
 import os, resource, shutil, signal, sys, torch
+from vjepa_ros import conversion
 from vjepa_ros.commands import convert
 torch.set_num_threads(1)
 folder, states, start, *arguments = sys.argv[1:]

@@ -20,6 +20,7 @@ def test_settings_stand_before_or_behind_the_bags(tmp_path: Path) -> None:
         ["-o", "{}", "--set", "threads=1", "hop=4", "--windows-only", bag],
         [bag, "-o", "{}", "--set", "threads=1", "hop=4"],
         ["--set", "threads=1", bag, "-o", "{}", "--set", "hop=4"],
+        ["--set=threads=1", "hop=4", "-o", "{}", "--", bag],
     )
     for number, order in enumerate(orders):
         out = tmp_path / f"out{number}"
@@ -35,7 +36,11 @@ def test_settings_stand_before_or_behind_the_bags(tmp_path: Path) -> None:
     [
         (["--set", "hop=4"], "the following arguments are required: BAG"),
         ([], "the following arguments are required: BAG"),
-        (["bag", "--set", "hop"], "'hop' is neither parameter=value nor a bag that is there"),
+        (["bag", "--set", "hop=["], "argument --set: '[' cannot be read as a value of hop"),
+        (["bag", "--set=4"], "argument --set: '4' is not parameter=value"),
+        (["bag", "--set"], "argument --set: expected one argument"),
+        (["bag", "--windows"], "unrecognized arguments: --windows"),
+        (["bag", "--set", "hop"], "argument --set: 'hop' is not parameter=value"),
     ],
 )
 def test_wrong_arguments_are_refused(capsys: pytest.CaptureFixture[str], arguments: list[str], why: str) -> None:

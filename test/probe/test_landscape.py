@@ -115,7 +115,7 @@ def test_sentences_by_hand() -> None:
         "windows, 1 grid steps (of 1.5 and 2) away; the recorded action ranks 4 of 9.",
         "The energies of a grid differ by 6, of 4 for the recorded action; its forecast was nearer to what came "
         "than no change in 1 of 3 windows.",
-        "In 2 of 3 windows the minimum lies on the edge of the grid; --span widens it.",
+        "In 2 of 3 windows the minimum lies on the edge of the grid; `spans` widens it.",
         "Forecasts farther off than no change are worth little: look at weights, view and the actions' units first.",
     ]
     untrained = sentences(scan(3), [best], trained=False)
@@ -140,7 +140,7 @@ def test_dimensions_by_name_by_index_and_by_movement() -> None:
         (["1", "joint_1"], "joint_1 twice"),
         (["x", "y"], "'x' is no dimension of the action; there are 0: joint_0, 1: joint_1"),
     ):  # fmt: skip
-        with pytest.raises(ConfigError, match=f"--dims: .*{said}"):
+        with pytest.raises(ConfigError, match=f"^dims: .*{said}"):
             chosen(*dims)
     pose = config(actions__reduction="pose_delta", actions__tail="zero").stream
     turning = np.array([0.0, 0.1, 0.3, 9, 9, 9, 9])
@@ -149,5 +149,5 @@ def test_dimensions_by_name_by_index_and_by_movement() -> None:
     scaled = config(actions__scale=[2.0] * 7).stream
     assert {a.unit for a in choose_axes(scaled, [], movement, (1, 1))} == {"as read"}
     alone = config(joint_names=["slide"], action_dim=1, state_dim=1, actions__mean=[], actions__std=[]).stream
-    with pytest.raises(ConfigError, match="--dims: the action has one dimension"):
+    with pytest.raises(ConfigError, match="^dims: the action has one dimension"):
         choose_axes(alone, [], np.zeros(1), (1, 1))

@@ -16,9 +16,9 @@ import torch
 from support import bags, panda, recorded, replays
 
 import vjepa_ros
-from vjepa_ros.commands import probe
+from vjepa_ros.commands import probe, replay
 from vjepa_ros.probe import probing
-from vjepa_ros.recordings import topics
+from vjepa_ros.probe.plan import Plan
 from vjepa_ros.replay import export
 
 SAMPLE = bags.sample()
@@ -129,7 +129,7 @@ def test_the_same_bag_twice_gives_the_same_files(bag: Path, tmp_path: Path, caps
 def test_it_tells_how_far_it_has_come(bag: Path, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     values = {"joint_names": list(recorded.JOINTS), "device": "cpu", "threads": 1}
-    plan = probing.Plan([bag], values, tmp_path / "out", points=3, windows=2, draws=False)
+    plan = Plan([bag], values, tmp_path / "out", points=3, windows=2, draws=False)
     probing.probe(plan, lambda *progress: told.append(progress))
     messages = 2 * sum(m.topic in bags.TOPICS for m in SHORT)
     for what, total in (("messages", messages), ("forecasts", 2 * 9)):
@@ -179,8 +179,8 @@ def test_poses_by_forward_kinematics(tmp_path: Path) -> None:
 
 def test_the_page_names_every_option_column_and_key(probed: Path) -> None:
     page = (replays.PARAMS.parents[1] / "docs" / "probe.md").read_text(encoding="utf-8")
-    of_replay = {"-h", "--help", "--params", "--set", "--urdf", "--node-name", "-o", "--out", *topics.OPTIONS.values()}
-    options = {option for action in probe._parser()._actions for option in action.option_strings}
+    of_replay = {option for action in replay.parser()._actions for option in action.option_strings} - {"--force"}
+    options = {option for action in probe.parser()._actions for option in action.option_strings}
     section = page.split("## Options")[1].split("\n## ")[0]
     assert options - of_replay == set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE))
     files = page.split("## The files")[1]

@@ -36,7 +36,7 @@ def test_forward_kinematics_read_the_description_and_the_states() -> None:
 def test_poses_are_found_by_name_alone() -> None:
     wanted = stream("pose_topic", actions="commanded", gripper_joint="finger")
     with pytest.raises(
-        BagError, match=r"no topic named like commanded_pose .*: say which it is with --commanded-pose;"
+        BagError, match=r"no topic named like commanded_pose .*: say which it is with `topics.commanded_pose`;"
     ):
         choose(KINDS, wanted, {})
     chosen = choose(KINDS, wanted, {"commanded_pose": "/goal"})
@@ -51,7 +51,9 @@ def test_what_the_node_itself_said_is_no_description() -> None:
     kinds = {topic: kind for topic, kind in KINDS.items() if "description" not in topic}
     with pytest.raises(BagError, match=r"no topic for robot_description \(std_msgs/msg/String\)"):
         choose(kinds, stream("forward_kinematics"), {})
-    with pytest.raises(BagError, match="--robot-description: /eye is sensor_msgs/msg/Image, not std_msgs/msg/String"):
+    with pytest.raises(
+        BagError, match="`topics.robot_description`: /eye is sensor_msgs/msg/Image, not std_msgs/msg/String"
+    ):
         choose(KINDS, stream("forward_kinematics"), {"robot_description": "/eye"})
 
 
@@ -79,7 +81,9 @@ def test_commands_are_never_guessed_by_their_type(source: str, other: str) -> No
     """States, or those of the gripper, in place of the commands would go unnoticed."""
     config = resolve({"joint_names": JOINT_NAMES, "states.source": source}).stream
     kinds = {"/eye": IMAGE, other: JOINTS, "/arm/joint_states": JOINTS}
-    with pytest.raises(BagError, match=r"no topic named like joint_commands .*: say which it is with --joint-commands"):
+    with pytest.raises(
+        BagError, match=r"no topic named like joint_commands .*: say which it is with `topics.joint_commands`"
+    ):
         choose(kinds, config, {"joint_states": "/arm/joint_states"})
     assert choose(kinds, config, {"joint_commands": other}).inputs["joint_commands"] == other
 
@@ -98,7 +102,9 @@ def test_commands_of_a_wrong_type_are_not_passed_over(source: str) -> None:
 def test_states_are_never_guessed_by_their_type_and_cameras_are() -> None:
     config = resolve({"joint_names": JOINT_NAMES}).stream
     kinds = {"/eye": IMAGE, "/joint_commands": JOINTS, "/gripper_states": JOINTS}
-    with pytest.raises(BagError, match=r"no topic named like joint_states .*: say which it is with --joint-states;"):
+    with pytest.raises(
+        BagError, match=r"no topic named like joint_states .*: say which it is with `topics.joint_states`;"
+    ):
         choose(kinds, config, {})
     kinds["/joint_states"] = JOINTS
     assert choose(kinds, config, {}).image == "/eye"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from support import bags, recorded, replays
 
 import vjepa_ros
 from vjepa_ros import latents
+from vjepa_ros.recordings.bag import Recording
 from vjepa_ros.replay import export
 
 SAMPLE = bags.sample()
@@ -158,6 +160,43 @@ def test_an_export_is_loaded_again(whole: Path) -> None:
     index = json.loads((whole / "export" / "index.json").read_text())
     assert index["windows"] == 113
     assert index["latent_info"]["info_id"] == replays.report(whole / "out")["info_id"]
+
+
+@pytest.mark.parametrize("windows_only", [[], ["--windows-only"]])
+def test_a_dump_and_an_export_without_a_place_lie_in_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, windows_only: list[str]
+) -> None:
+    """And so do those with a place in it, however that is written; they travel with it, by one move."""
+    short = [message for message in SAMPLE if message.received_ns < SAMPLE[0].received_ns + 2 * bags.S]
+    bag = bags.write(tmp_path / "bag", short)
+    apart = ("-o", tmp_path / "apart", "--dump", tmp_path / "dump", "--export", tmp_path / "shards")
+    assert replays.run(bag, *apart, *windows_only) == 0
+    expected_dump = (tmp_path / "dump").read_bytes()
+    expected_shards = {path.name: path.read_bytes() for path in (tmp_path / "shards").iterdir()}
+    expected = [path.name.replace("apart", "out") for path in (tmp_path / "apart").iterdir()]
+    rename, moved = Path.rename, []
+
+    def noted(self: Path, target: Path) -> Path:
+        moved.append(target)
+        return rename(self, target)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "rename", noted)
+    out = tmp_path / "out"
+    for places, dump, shards in (
+        (["--dump", "--export"], "windows.jsonl", "export"),
+        (["--dump", "out/d", "--export", f"{tmp_path}/no/../out/deep/e"], "d", "deep/e"),
+    ):
+        moved.clear()
+        assert replays.run("bag", "-o", "out", *places, *windows_only) == 0
+        assert moved == [out]
+        assert (out / dump).read_bytes() == expected_dump
+        assert {path.name: path.read_bytes() for path in (out / shards).iterdir()} == expected_shards
+        assert {path.name for path in out.iterdir()} == {*expected, dump, shards.split("/")[0]}
+        if not windows_only:
+            with Recording([out]) as replayed:  # what else lies there does not hold up who reads the bag
+                assert replayed.notes == [] and replayed.count(replayed.topics) > 20
+        shutil.rmtree(out)
 
 
 def test_an_export_of_several_shards_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,8 @@ sys.exit(replay.main(sys.argv[1:]))
     [
         ("--dump", "windows.jsonl", 5_000),
         ("--export", "shards", 100_000),
+        ("--dump", "out/windows.jsonl", 5_000),
+        ("--export", "out/deep/shards", 100_000),
         ("--windows-only", "out", 500),
         ("", "out", 50_000),
     ],
@@ -92,8 +94,10 @@ def test_a_disk_that_fails_between_the_moves_leaves_all_as_it_was(
 # closes it, until one comes through. What each left behind is written down.
 KILLED = """
 import json, os, shutil, signal, sys, torch
+from pathlib import Path
 from vjepa_ros.recordings.bag import LatentBag, Recording
 from vjepa_ros.commands import replay
+from vjepa_ros.replay import replaying  # once, not in every fork
 torch.set_num_threads(1)
 steps, folder, start, *arguments = sys.argv[1:]
 states, step, status = [], 0, -signal.SIGKILL
@@ -137,14 +141,16 @@ while status == -signal.SIGKILL:
         path = os.path.join(folder, name)
         inside = os.path.join(path, "report.json") if os.path.isdir(path) else path
         state[name] = open(inside).read() if os.path.exists(path) else None
-    bag = replay.Path(folder, "out")
+    bag = Path(folder, "out")
+    dump = bag / "windows.jsonl"
+    state["inside"] = dump.read_text() if dump.exists() else None
     state["messages"] = None
     if steps == "latents" and bag.exists():
         with Recording([bag]) as recording:
             state["messages"] = len(list(recording.messages(recording.topics)))
             state["notes"] = recording.notes
     # What was beside the places when it ended: the bag that was being written.
-    beside = [path for path in replay.Path(folder).rglob("*.mcap") if bag not in path.parents]
+    beside = [path for path in Path(folder).rglob("*.mcap") if bag not in path.parents]
     state["beside_bytes"] = sum(path.stat().st_size for path in beside)
     states.append(state)
     step += 1
@@ -161,6 +167,19 @@ def killed(steps: str, folder: Path, start: Path, arguments: list[str]) -> list[
     assert found["status"] == 0
     states: list[dict[str, Any]] = found["states"]
     return states
+
+
+def test_a_killed_replay_with_all_in_one_folder_leaves_the_old_or_the_new_whole(tmp_path: Path) -> None:
+    bag, start, folder = bags.write(tmp_path / "bag", SHORT), tmp_path / "start", tmp_path / "folder"
+    start.mkdir()
+    common = [str(bag), "--params", str(replays.PARAMS), "--windows-only", "--dump"]
+    assert replays.run(*common, "-o", start / "out", "--set", "hop=4") == 0
+    old = (start / "out" / "windows.jsonl").read_text()
+    states = killed("files", folder, start, [*common, "-o", str(folder / "out"), "--force"])
+    new = states[-1]["inside"]
+    found = {(state["inside"], state["out"] and json.loads(state["out"])["parameters"]["hop"]) for state in states}
+    assert found == {(old, 4), (None, None), (new, 2)} and new.count("\n") > old.count("\n")
+    assert sorted(os.listdir(folder)) == ["out"]
 
 
 @pytest.mark.parametrize("before", ["nothing", "another output"])

@@ -152,6 +152,29 @@ def test_a_recording_is_never_replaced_by_what_came_of_it(
     for out in (bag, folder, folder / ".." / "recordings" / "bag"):
         assert replays.run(bag, "-o", out, "--windows-only", *force) == 1
         assert "would replace, or lie in," in capsys.readouterr().err
-    for dump in (tmp_path / "out", tmp_path / "out" / "dump.jsonl"):
-        assert replays.run(bag, "-o", tmp_path / "out", "--windows-only", "--dump", dump, *force) == 1
+    inside = tmp_path / "out" / "deep"
+    for out, dump, export in (
+        (tmp_path / "out", tmp_path / "out", tmp_path / "export"),
+        (tmp_path / "out", inside, inside),
+        (tmp_path / "out", inside, inside / "export"),
+        (tmp_path / "out", tmp_path / "dump", tmp_path / "dump" / "export"),
+        (inside, tmp_path / "out", tmp_path / "export"),
+        (tmp_path / "out", bag, tmp_path / "export"),
+        (tmp_path / "out", folder, tmp_path / "export"),
+    ):
+        places = ("-o", out, "--dump", dump, "--export", export)
+        assert replays.run(bag, *places, "--windows-only", *force) == 1
+        assert "would replace, or lie in," in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["recordings"]
     assert {path: path.read_bytes() for path in bag.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["report.json", "metadata.yaml", "out.mcap", "report.json/dump"])
+@pytest.mark.parametrize("option", ["--dump", "--export"])
+def test_what_the_output_needs_itself_is_no_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, name: str
+) -> None:
+    bag, out = bags.write(tmp_path / "bag", SHORT), tmp_path / "out"
+    said = refused(capsys, bag, "-o", out, option, out / name, "--force")
+    assert said == f"{out / name}: would replace {name.split('/')[0]} of --out; choose another place"
+    assert not out.exists()

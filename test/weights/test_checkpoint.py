@@ -190,7 +190,7 @@ def test_progress_is_told_up_to_the_end():
 
 # --- Encoders without an action-conditioned predictor ----------------------------------------------------------------
 
-ADVICE = "to use its encoder alone, with a random predictor, set random_predictor (vjepa_convert: --encoder-only)"
+ADVICE = "to use its encoder alone, with a random predictor, set `random_predictor`"
 
 
 def without_ac_predictor(tmp_path: Path, content: dict[str, Any], kind: str) -> tuple[Path, str]:

@@ -4,89 +4,64 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import yaml
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from vjepa_ros.commands.arguments import Parser
+from vjepa_ros.commands.terminal import Terminal
+from vjepa_ros.config.sidecar import DTYPES, SUFFIX
 
-from vjepa_ros.conversion import DTYPES, Report, convert, record
-from vjepa_ros.errors import ConfigError, VjepaError
+if TYPE_CHECKING:
+    from vjepa_ros.config.sidecar import Sidecar
 
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Report]:
-    """A bar on the terminal; the last line of it where there is none."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def report(doing: str, done: int, total: int) -> None:
-            if doing not in tasks:
-                tasks[doing] = progress.add_task(doing, total=total)
-            progress.update(tasks[doing], completed=done)
-
-        yield report
+TOOL = "vjepa_convert"
+_ENCODER_ONLY = "--encoder-only"
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not parameter=value")
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{value!r} cannot be read as a value of {name}") from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="vjepa_convert",
-        description="Strip a training checkpoint to what inference needs: a .safetensors and its sidecar .json.",
-        epilog="Exit status: 0 done, 1 refused or failed, 2 wrong arguments, 130 interrupted.",
-    )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .pt or .safetensors file")
-    parser.add_argument("out", type=Path, metavar="OUT.safetensors", help="the file to write; OUT.json goes with it")
+def parser() -> Parser:
+    """Of the command's arguments."""
+    parser = Parser(TOOL, f"Strip a training checkpoint to what inference needs: a {SUFFIX} and its sidecar .json.")
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"a .pt or {SUFFIX} file")
+    parser.add_argument("out", type=Path, metavar=f"OUT{SUFFIX}", help="the file to write; OUT.json goes with it")
     parser.add_argument("--preset", required=True, help="the model: a preset's name, or the path of a preset file")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the new weights (default: %(default)s)")
-    parser.add_argument("--set", dest="settings", type=_setting, nargs="+", action="extend", default=[],
-                        metavar="PARAMETER=VALUE", help="parameters that replace the preset's")  # fmt: skip
-    parser.add_argument("--encoder-only", action="store_true",
+    parser.add_argument("--dtype", choices=DTYPES, default=DTYPES[0],
+                        help="of the new weights (default: %(default)s)")  # fmt: skip
+    parser.add_settings("the preset")
+    parser.add_argument(_ENCODER_ONLY, action="store_true",
                         help="leave the predictor out: for files without an action-conditioned one")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="replace OUT.safetensors and OUT.json")
+    parser.add_force(f"OUT{SUFFIX} and OUT.json if they are there already")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit status."""
-    given = _parser().parse_args(arguments)
-    try:
-        recorded = record(given.preset, dict(given.settings))
-        with _progress_bar() as report:
-            sidecar = convert(
-                given.checkpoint,
-                given.out,
-                recorded,
-                dtype=given.dtype,
-                encoder_only=given.encoder_only,
-                force=given.force,
-                report=report,
-            )
-    except KeyboardInterrupt:
-        print("vjepa_convert: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except (VjepaError, OSError) as error:
-        print(f"vjepa_convert: {error}", file=sys.stderr)
-        return USAGE if isinstance(error, ConfigError) else FAILED
-    size_mb = given.out.stat().st_size / 1e6
-    print(f"{given.out}: {size_mb:.1f} MB, {' and '.join(sidecar.parts)} of {sidecar.source['file']} "
-          f"({sidecar.source['key']}) in {sidecar.dtype}; loads and gives the same output")  # fmt: skip
-    return OK
+    parsing = parser()
+    given = parsing.parsed(arguments)
+    # What is advised to whoever loads the file is here said of what is made of it.
+    terminal = Terminal(TOOL, {**parsing.options(given), "random_predictor": _ENCODER_ONLY})
+    status, sidecar = terminal.attempt(lambda: _converted(given, terminal))
+    if sidecar is not None:
+        size_mb = given.out.stat().st_size / 1e6
+        print(f"{given.out}: {size_mb:.1f} MB, {' and '.join(sidecar.parts)} of {sidecar.source['file']} "
+              f"({sidecar.source['key']}) in {sidecar.dtype}; loads and gives the same output")  # fmt: skip
+    return status
+
+
+def _converted(given: argparse.Namespace, terminal: Terminal) -> Sidecar:
+    from vjepa_ros import conversion
+
+    recorded = conversion.record(given.preset, given.settings)
+    with terminal.progress(in_bytes=True) as progress:
+        return conversion.convert(
+            given.checkpoint,
+            given.out,
+            recorded,
+            dtype=given.dtype,
+            encoder_only=given.encoder_only,
+            force=given.force,
+            report=progress,
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command ``vjepa_probe``: arguments, progress bars, a table, an exit status for :mod:`.offline`."""
+"""The command ``vjepa_probe``: arguments, progress bars, a table, an exit status for :mod:`vjepa_ros.probe.probing`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
-from vjepa_ros.commands.replay import OK, add_recording, arguments_of, progress_bars, reading_of, status_of
-from vjepa_ros.probe import probing
-from vjepa_ros.recordings.feed import Say
+from vjepa_ros.commands.arguments import Parser, add_recording, reading_of
+from vjepa_ros.commands.terminal import Terminal
+from vjepa_ros.probe.plan import PICTURE, REPORT, TABLE, TOOL, Plan
 from vjepa_ros.units import S_TO_NS
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _WIDTH = 120  # columns, where no terminal says how many it has
 _PLACES = ("recorded", "minimum", "offset")
@@ -45,67 +45,67 @@ def _windows(text: str) -> int:
     return int(text)
 
 
-def _parser() -> argparse.ArgumentParser:
-    plan = probing.Plan([], {}, Path())
-    parser = argparse.ArgumentParser(
-        prog=probing.TOOL,
-        description="Show where the energy of forecasts is lowest, against the action that was recorded, without a ROS "
-        "graph: for people who mount a camera.",
-        epilog="Exit status: 0 done, 1 refused or failed, 2 wrong arguments, 130 interrupted. Nothing is left or "
-        "replaced unless it is done.",
+def parser() -> Parser:
+    """Of the command's arguments."""
+    parser = Parser(
+        TOOL,
+        "Show where the energy of forecasts is lowest, against the action that was recorded, without a ROS graph: for "
+        "people who mount a camera.",
     )
     add_recording(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR",
-                        help=f"folder to make: {probing.PICTURE}, {probing.TABLE}, {probing.REPORT}")  # fmt: skip
-    parser.add_argument("--dims", type=lambda text: text.split(","), default=[], metavar="A,B",
+                        help=f"folder to make: {PICTURE}, {TABLE}, {REPORT}")  # fmt: skip
+    parser.add_argument("--dims", type=lambda text: text.split(","), default=Plan.dims, metavar="A,B",
                         help="the two dimensions of the action to scan, by name or index from 0 (default: those that "
                         "move most; of a pose, two of x, y, z)")  # fmt: skip
-    parser.add_argument("--span", type=_spans, default=plan.spans, metavar="S[,S]",
+    parser.add_argument("--span", dest="spans", type=_spans, default=Plan.spans, metavar="S[,S]",
                         help="how far to scan to either side, in the units of the actions as they are read (default: "
-                        f"{plan.spans[0]:g})")  # fmt: skip
-    parser.add_argument("--points", type=_points, default=plan.points,
+                        f"{Plan.spans[0]:g})")  # fmt: skip
+    parser.add_argument("--points", type=_points, default=Plan.points,
                         help="grid points along each dimension, odd (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--windows", type=_windows, default=plan.windows,
+    parser.add_argument("--windows", type=_windows, default=Plan.windows,
                         help="windows to probe, evenly spread over the recording (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--no-picture", action="store_true", help=f"do without {probing.PICTURE}, and so matplotlib")
-    parser.add_argument("--force", action="store_true", help="replace DIR if it is there already")
+    parser.add_argument("--no-picture", dest="draws", action="store_false",
+                        help=f"do without {PICTURE}, and so matplotlib")  # fmt: skip
+    parser.add_force("DIR if it is there already")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit status."""
-    given = arguments_of(_parser(), arguments)
-    report: dict[str, Any] = {}
-
-    def work(console: Console, say: Say) -> None:
-        plan = probing.Plan(
-            **reading_of(given, say),
-            dims=given.dims,
-            spans=given.span,
-            points=given.points,
-            windows=given.windows,
-            draws=not given.no_picture,
-        )
-        with progress_bars(console) as progress:
-            report.update(probing.probe(plan, progress, say))
-
-    status = status_of(probing.TOOL, work)
-    if status == OK:
-        _print(report, given.out)
+    parsing = parser()
+    given = parsing.parsed(arguments)
+    terminal = Terminal(TOOL, parsing.options(given))
+    status, report = terminal.attempt(lambda: _probed(given, terminal))
+    if report is not None:
+        _print(report, given.out, terminal)
     return status
 
 
-def _print(report: dict[str, Any], out: Path) -> None:
+def _probed(given: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
+    from vjepa_ros.probe import probing
+
+    own = {name: getattr(given, name) for name in ("dims", "spans", "points", "windows", "draws")}
+    plan = Plan(**reading_of(given, terminal.say), **own)
+    with terminal.progress() as progress:
+        return probing.probe(plan, progress, terminal.say)
+
+
+def _print(report: dict[str, Any], out: Path, terminal: Terminal) -> None:
+    from rich.console import Console
+
     console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False, markup=False)
     names = [axis["name"] for axis in report["dims"]]
     console.print(_table(report, names))
     for sentence in report["says"]:
-        console.print(sentence, soft_wrap=True)
+        console.print(terminal.translated(sentence), soft_wrap=True)
     console.print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}", soft_wrap=True)
 
 
 def _table(report: dict[str, Any], names: Sequence[str]) -> Table:
     """A line per window, then the medians; the energies are called E."""
+    from rich.table import Table
+
     first_ns = report["windows"][0]["stamp_ns"]
     title = f"Along {' and '.join(names)}; the first window's stamp is {first_ns / S_TO_NS:.3f} s"
     table = Table(title=title, title_justify="left")

@@ -38,15 +38,15 @@ def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("--params", f"{path} cannot be read: {error}") from error
+        raise ConfigError("params", f"{path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise ConfigError("--params", f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError("params", f"{path} is not YAML: {' '.join(str(error).split())}") from error
     blocks = list(_blocks(content, ())) if isinstance(content, Mapping) else []
     parts = tuple(node_name.strip("/").split("/"))
     fitting = [values for name, values in blocks if _fits(name, parts)]
     if not fitting:
         found = ", ".join("/".join(name) for name, _ in blocks) or "no ros__parameters at all"
-        raise ConfigError("--params", f"{path} has nothing for {node_name}, only {found}")
+        raise ConfigError("params", f"{path} has nothing for {node_name}, only {found}")
     values: dict[str, Any] = {}
     for block in fitting:
         values.update(_flat(block, ""))

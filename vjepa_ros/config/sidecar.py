@@ -20,6 +20,11 @@ from vjepa_ros.errors import CheckpointError
 FORMAT = "vjepa_ros sidecar 1"
 """Its number rises when a reader of the old one would understand a new one wrongly."""
 
+SUFFIX = ".safetensors"
+"""Of the weights that have one."""
+DTYPES = ("float32", "bfloat16")
+"""That weights with one are written in; the first unless another is asked for."""
+
 CONVENTION: tuple[str, ...] = (
     "context_steps",  # 0, all steps of a window, says nothing
     "encoding",

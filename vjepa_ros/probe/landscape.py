@@ -92,14 +92,14 @@ def choose_axes(
     there = ", ".join(f"{index}: {name}" for index, name in enumerate(names))
     is_pose = config.are_actions_poses
     if dims:
-        require(len(dims) == 2, "--dims", f"names {len(dims)} dimensions of the action, not two")
+        require(len(dims) == 2, "dims", f"names {len(dims)} dimensions of the action, not two")
         for name in dims:
             known = name in names or (name.isdecimal() and int(name) < len(names))
-            require(known, "--dims", f"{name!r} is no dimension of the action; there are {there}")
+            require(known, "dims", f"{name!r} is no dimension of the action; there are {there}")
         indices = [names.index(name) if name in names else int(name) for name in dims]
-        require(indices[0] != indices[1], "--dims", f"names {names[indices[0]]} twice")
+        require(indices[0] != indices[1], "dims", f"names {names[indices[0]]} twice")
     else:
-        require(len(names) >= 2, "--dims", "the action has one dimension, and a landscape needs two")
+        require(len(names) >= 2, "dims", "the action has one dimension, and a landscape needs two")
         comparable = movement[:_METRES] if is_pose else movement
         indices = sorted(np.argsort(-comparable, kind="stable")[:2].tolist())
     units = _POSE_UNITS if is_pose else (_joint_unit(config),) * len(names)

@@ -28,7 +28,7 @@ def blank() -> Any:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError(
-            "probe.png", f"needs the package matplotlib ({error}); install it, or leave the picture out by --no-picture"
+            "probe.png", f"needs the package matplotlib ({error}); install it, or leave the picture out by `draws`"
         ) from error
     return Figure(figsize=(13, 5.6), layout="constrained")
 

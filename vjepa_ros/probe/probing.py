@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,37 +25,14 @@ from vjepa_ros.planning.energies import Energies
 from vjepa_ros.probe import picture
 from vjepa_ros.probe.landscape import Landscape, Scan, choose_axes, medians, survey
 from vjepa_ros.probe.pairs import pairs, require_pairs, spread
+from vjepa_ros.probe.plan import PICTURE, REPORT, TABLE, TOOL, Plan
 from vjepa_ros.recordings import feed
-from vjepa_ros.recordings.feed import Feed, Say, Source
+from vjepa_ros.recordings.feed import Feed, Source
+from vjepa_ros.recordings.reading import Progress, Say
 from vjepa_ros.stream.intake import Decode
 from vjepa_ros.stream.window import Window
 
-TOOL = "vjepa_probe"
-PICTURE, TABLE, REPORT = "probe.png", "probe.csv", "probe.json"
 _PROGRESS_MESSAGES = 50
-
-Progress = Callable[[str, int, int], None]
-"""Called with (messages or forecasts, how many are done, how many there are)."""
-
-
-@dataclass(frozen=True)
-class Plan(feed.Reading):
-    """What to probe, and where to: ``out`` is the folder for the picture, the table and the report. ``hop`` is a step,
-    whatever the values say, and ``latents.horizon`` is 1.
-
-    Attributes:
-        dims: names or indices of the two dimensions of the action to scan; empty for those that move most.
-        spans: how far to scan to either side along each, in the units of the actions as they are read.
-        points: grid points along each, an odd number of at least 3.
-        windows: how many windows to probe, evenly spread over the recording.
-        draws: whether to draw the picture.
-    """
-
-    dims: Sequence[str] = ()
-    spans: tuple[float, float] = (0.075, 0.075)  # that of the public V-JEPA 2-AC example, in m
-    points: int = 9
-    windows: int = 8
-    draws: bool = True
 
 
 def probe(
@@ -71,12 +48,13 @@ def probe(
         say: is told, once each, of what was found on the way and people should know.
 
     Returns:
-        The report, as it was written. Nothing in it depends on the time of day or on how long anything took.
+        The report, as it was written; what it ``says`` has fields of the plan in backquotes. Nothing in it depends on
+        the time of day or on how long anything took.
 
     Raises:
         BagError: for a recording that cannot be used, or in which no window is followed by another.
         OutputError: for an output that must not be written.
-        ConfigError: naming a parameter or an option that makes no sense.
+        ConfigError: naming a parameter or a field of the plan that makes no sense.
         EngineError: where the model fails.
         OSError: where the disk is full or fails; it names the file. Whatever is raised, no output is left or changed.
     """
@@ -216,7 +194,7 @@ def sentences(scan: Scan, landscapes: Sequence[Landscape], trained: bool) -> lis
         f"its forecast was nearer to what came than no change in {nearer} of {count} windows.",
     ]
     if on_edge:
-        said.append(f"In {on_edge} of {count} windows the minimum lies on the edge of the grid; --span widens it.")
+        said.append(f"In {on_edge} of {count} windows the minimum lies on the edge of the grid; `spans` widens it.")
     if not trained:
         return ["UNTRAINED: the weights are not trained, so none of this says anything about the camera.", *said]
     if 2 * nearer < count:

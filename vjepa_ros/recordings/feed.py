@@ -6,11 +6,10 @@ It knows bags, topics and the stream, not what becomes of the windows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vjepa_ros.config.inputs import CAMERAS
 from vjepa_ros.config.node import NodeConfig
@@ -19,42 +18,11 @@ from vjepa_ros.errors import ConfigError, InputError
 from vjepa_ros.kinematics.urdf import MOST_CHARACTERS
 from vjepa_ros.recordings import topics
 from vjepa_ros.recordings.bag import Recorded, Recording
+from vjepa_ros.recordings.reading import Say
 from vjepa_ros.stream.intake import Decode, Take, build_intake
 from vjepa_ros.stream.window import Window
 
-Say = Callable[[str], None]
-"""Is told, once each, of what people should know."""
-URDF = "--urdf"
-"""The option for a robot description in a file."""
 _DESCRIPTION = "robot_description"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a tool reads, and where it writes.
-
-    Attributes:
-        bags: together one recording.
-        values: the node's parameters, by name.
-        out: what it writes.
-        topics: of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.
-        urdf: file with the robot description, where no topic of the recording is to be read for it.
-        force: replace outputs that are there already.
-        fallback: decodes raw images of encodings that the package does not know.
-    """
-
-    bags: Sequence[Path]
-    values: Mapping[str, Any]
-    out: Path
-    topics: Mapping[str, str] = field(default_factory=dict)
-    urdf: Path | None = None
-    force: bool = False
-    fallback: Decode | None = None
-
-    @property
-    def inputs(self) -> list[Path]:
-        """The files and folders that are read."""
-        return [*self.bags, *([] if self.urdf is None else [self.urdf])]
 
 
 @dataclass(frozen=True)
@@ -120,9 +88,9 @@ def open_source(
 def _require_use(urdf: Path | None, config: StreamConfig, given: Mapping[str, str]) -> None:
     """Refuse a file that would not be read, or not alone."""
     if urdf is not None and _DESCRIPTION not in config.inputs:
-        raise ConfigError(URDF, "a robot description is read with pose.source: forward_kinematics only")
+        raise ConfigError("urdf", "a robot description is read with pose.source: forward_kinematics only")
     if urdf is not None and _DESCRIPTION in given:
-        raise ConfigError(URDF, f"the robot description comes from a file or a topic ({topics.OPTIONS[_DESCRIPTION]})")
+        raise ConfigError("urdf", f"the robot description comes from a file or a topic (`topics.{_DESCRIPTION}`)")
 
 
 def _text(urdf: Path) -> str:
@@ -131,7 +99,7 @@ def _text(urdf: Path) -> str:
         with urdf.open(encoding="utf-8") as file:
             return file.read(MOST_CHARACTERS + 1)
     except UnicodeDecodeError as error:
-        raise ConfigError(URDF, f"{urdf}: it is not UTF-8: {error}") from error
+        raise ConfigError("urdf", f"{urdf}: it is not UTF-8: {error}") from error
 
 
 class Feed:
@@ -164,7 +132,7 @@ class Feed:
             try:
                 self.intake.describe(_text(source.urdf))  # as if it were latched: before the first message
             except InputError as error:
-                raise ConfigError(URDF, f"{source.urdf}: {error.detail}") from error
+                raise ConfigError("urdf", f"{source.urdf}: {error.detail}") from error
 
     def take(self, recorded: Recorded) -> list[Window]:
         """Take in the next message; the windows that it completed. One that cannot be used is counted and reported."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from vjepa_ros.config.inputs import CAMERAS, INPUTS
+from vjepa_ros.config.inputs import CAMERAS
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import BagError
 
@@ -17,15 +17,6 @@ IMAGE = "image"
 
 # Images and a text, where a live run was recorded.
 _OWN = ("predicted_latents", "context_latents", "goal_image", "latent_info")
-
-
-def option_of(name: str) -> str:
-    """The command line's option for an input."""
-    return "--" + name.replace("_", "-")
-
-
-OPTIONS = {name: option_of(name) for name in (IMAGE, *INPUTS)}
-"""The command line's option for each input."""
 
 
 def _endings(name: str) -> tuple[str, ...]:
@@ -69,7 +60,8 @@ def choose(
         elsewhere: inputs that are read, and come from somewhere else than the recording.
 
     Raises:
-        BagError: for a topic that is missing, of a wrong type, or not the only one; it names those that are there.
+        BagError: for a topic that is missing, of a wrong type, or not the only one; it names those that are there, and
+            where to say which by the name of the field, such as ``topics.image``.
     """
     names = [name for name in config.inputs if name not in elsewhere]
     inputs: dict[str, tuple[str, ...]] = {name: (config.ros_type(name),) for name in names}
@@ -84,29 +76,29 @@ def choose(
 
 def _given(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], topic: str) -> str:
     if topic not in kinds:
-        raise BagError(f"{option_of(name)}: there is no topic {topic}; {_there(kinds)}")
+        raise BagError(f"`topics.{name}`: there is no topic {topic}; {_there(kinds)}")
     if kinds[topic] not in wanted:
-        raise BagError(f"{option_of(name)}: {topic} is {kinds[topic]}, not {' or '.join(wanted)}")
+        raise BagError(f"`topics.{name}`: {topic} is {kinds[topic]}, not {' or '.join(wanted)}")
     return topic
 
 
 def _find(kinds: Mapping[str, str], name: str, wanted: tuple[str, ...], taken: Collection[str]) -> str:
-    what, option = f"{name} ({' or '.join(wanted)})", option_of(name)
+    what, field = f"{name} ({' or '.join(wanted)})", f"`topics.{name}`"
     named = [topic for topic in kinds if topic.endswith(_endings(name)) and topic not in taken]
     typed = [topic for topic in kinds if kinds[topic] in wanted and topic.rsplit("/", 1)[-1] not in _OWN]
     named_and_typed = [topic for topic in named if kinds[topic] in wanted]
     if named and not named_and_typed:
         wrong = ", ".join(f"{topic} is {kinds[topic]}" for topic in named)
-        raise BagError(f"{wrong}, not {' or '.join(wanted)}: if {name} is another topic, say which with {option}")
+        raise BagError(f"{wrong}, not {' or '.join(wanted)}: if {name} is another topic, say which with {field}")
     candidates = named_and_typed
     if name == IMAGE and len(candidates) != 1:
         candidates = [topic for topic in typed if topic not in taken]
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
-        raise BagError(f"{', '.join(candidates)} could each be {what}: say which with {option}")
+        raise BagError(f"{', '.join(candidates)} could each be {what}: say which with {field}")
     if typed:
-        raise BagError(f"there is no topic named like {what}: say which it is with {option}; {_there(kinds)}")
+        raise BagError(f"there is no topic named like {what}: say which it is with {field}; {_there(kinds)}")
     raise BagError(f"there is no topic for {what}; {_there(kinds)}")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from vjepa_ros.config import ros_file
 from vjepa_ros.config.node import resolve
-from vjepa_ros.recordings.feed import Feed, Say, open_source
+from vjepa_ros.recordings.feed import Feed, open_source
+from vjepa_ros.recordings.reading import Say
 from vjepa_ros.stream.window import Window
 
 

@@ -68,7 +68,7 @@ class Exporter:
     """
 
     def __init__(self, folder: Path, info: Mapping[str, Any] | None, shard_bytes: int = SHARD_BYTES) -> None:
-        folder.mkdir()
+        folder.mkdir(parents=True)
         self._folder = folder
         self._info = info
         self._shard_bytes = shard_bytes

@@ -7,51 +7,32 @@ becomes of them is :mod:`vjepa_ros.replay.run`'s; the command line is :mod:`vjep
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import vjepa_ros
 from vjepa_ros import files
 from vjepa_ros.config.node import resolve
-from vjepa_ros.recordings.feed import Reading, Say, open_source
+from vjepa_ros.errors import OutputError
+from vjepa_ros.recordings.feed import open_source
+from vjepa_ros.recordings.reading import Progress, Say
+from vjepa_ros.replay.plan import REPORT, TOOL, Plan
 from vjepa_ros.replay.run import Run
 
-REPORT = "report.json"
-TOOL = "vjepa_replay"
+_BAG_SUFFIX, _BAG_METADATA = ".mcap", "metadata.yaml"  # of the files that the bag consists of
 _PROGRESS_MESSAGES = 50
-
-Progress = Callable[[int, int], None]
-"""Called with (messages read, messages to read)."""
-
-
-@dataclass(frozen=True)
-class Plan(Reading):
-    """What to replay, and where to: ``out`` is the folder for the bag of latents and the report, with ``windows_only``
-    for the report alone.
-
-    Attributes:
-        node_name: full name of the node whose topics are written.
-        windows_only: leave the model out.
-        dump: file for a line of JSON per window.
-        export: folder for safetensors shards, see :mod:`vjepa_ros.replay.export`.
-    """
-
-    node_name: str = "/vjepa_predictor"
-    windows_only: bool = False
-    dump: Path | None = None
-    export: Path | None = None
 
 
 def replay(
     plan: Plan,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda what, done, total: None,
     say: Say = lambda sentence: None,
 ) -> dict[str, Any]:
-    """Replay a recording.
+    """Replay a recording. What it writes lies in ``out``, which is moved to its place whole; a dump or an export with a
+    place elsewhere is moved before.
 
     Args:
         plan: what and where to.
@@ -69,23 +50,30 @@ def replay(
         OSError: where the disk is full or fails; it names the file. Whatever is raised, no output is left or changed.
     """
     started_s = time.monotonic()
-    files.require_apart([place for place in (plan.out, plan.dump, plan.export) if place is not None], plan.inputs)
+    wanted = [place for place in (plan.dump, plan.export) if place is not None]
+    inside = {place: _inside(plan.out, place) for place in wanted}
+    outside = [place for place in wanted if inside[place] is None]
+    files.require_apart([plan.out, *outside], plan.inputs)
+    files.require_apart(wanted, plan.inputs)
     with ExitStack() as stack:
         source = open_source(plan.bags, resolve(plan.values), plan.topics, plan.urdf, say, stack)
         recording, chosen, total = source.recording, source.chosen, source.count
-        places = [place for place in (plan.dump, plan.export, plan.out) if place is not None]  # `out` appears last
-        new = stack.enter_context(files.whole(*([place] for place in places), tool=TOOL, force=plan.force))
+        groups = ([place] for place in (*outside, plan.out))  # `out` appears last
+        new = stack.enter_context(files.whole(*groups, tool=TOOL, force=plan.force))
         out = new[plan.out]
+        new |= {place: out / within for place, within in inside.items() if within is not None}
         export, dump = (None if place is None else new[place] for place in (plan.export, plan.dump))
+        if plan.windows_only:
+            out.mkdir()
         run = Run(source, plan.node_name, plan.fallback, say, stack)
         run.open(None if plan.windows_only else out, export, dump)
         loaded_s = time.monotonic()
         for done, recorded in enumerate(recording.messages(chosen.all), start=1):
             run.take(recorded)
             if done % _PROGRESS_MESSAGES == 0:
-                progress(done, total)
+                progress("messages", done, total)
         run.finish()
-        progress(total, total)
+        progress("messages", total, total)
         ended_s = time.monotonic()
         report = {
             "vjepa_ros": vjepa_ros.__version__,
@@ -102,8 +90,22 @@ def replay(
                 "recorded_s": round(run.recorded_s, 3),
             },
         }
-        if plan.windows_only:
-            out.mkdir()
         with files.naming(out / REPORT):
             (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
+
+
+def _inside(out: Path, place: Path) -> Path | None:
+    """The path of a place in the folder of outputs, None for one that lies elsewhere; as it is written, whatever links
+    may lie there today.
+
+    Raises:
+        OutputError: for a place that the folder needs itself.
+    """
+    folder, whole = Path(os.path.abspath(out)), Path(os.path.abspath(place))
+    if folder not in whole.parents:
+        return None
+    within = whole.relative_to(folder)
+    if within.parts[0] in (REPORT, _BAG_METADATA) or Path(within.parts[0]).suffix == _BAG_SUFFIX:
+        raise OutputError(f"{place}: would replace {within.parts[0]} of `out`; choose another place")
+    return within

@@ -49,6 +49,7 @@ class _Dump:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8")
 
     def add(self, values: Mapping[str, Any]) -> None:

@@ -95,8 +95,7 @@ def _ac_predictor(opened: WeightsFile) -> Mapping[str, Any]:
         return found
     what = "has no predictor" if found is None else "has a predictor of masked patches, not an action-conditioned one"
     raise CheckpointError(
-        f"{opened.path}: {what}; to use its encoder alone, with a random predictor, "
-        "set random_predictor (vjepa_convert: --encoder-only)"
+        f"{opened.path}: {what}; to use its encoder alone, with a random predictor, set `random_predictor`"
     )
 
 

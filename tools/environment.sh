@@ -1,0 +1,14 @@
+# Sourced, with `root` the folder of a checkout: sets what the Python of its .venv needs in the environment. Whatever is
+# written on the way (logs, caches, temporary files) stays inside of the checkout.
+if grep -q '^include-system-site-packages = true' "$root/.venv/pyvenv.cfg"; then
+    # A sourced ROS: its variables stay, the checkout comes first.
+    export PYTHONPATH="$root:$root/test${PYTHONPATH:+:$PYTHONPATH}"
+else
+    # The ROS wheels: nothing of another ROS or another environment with such wheels may be mixed in.
+    unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH AMENT_PREFIX_PATH ROS_DISTRO
+    export PYTHONPATH="$root:$root/test" RMW_IMPLEMENTATION=rmw_fastrtps_cpp
+fi
+unset PYTHONHOME
+mkdir -p "$root/build/tmp" "$root/log/ros"
+export PYTHONNOUSERSITE=1 TMPDIR="$root/build/tmp" XDG_CACHE_HOME="$root/build/cache" ROS_LOG_DIR="$root/log/ros"
+export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
