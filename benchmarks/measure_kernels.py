@@ -1,4 +1,6 @@
-"""Measures the choices inside of the fast path against each other, on the CPU: python -m benchmarks.measure_kernels [THREADS]
+"""Measures the choices inside of the fast path against each other, on the CPU.
+
+    tools/run.sh -m benchmarks.measure_kernels [THREADS]
 
 The figures of docs/performance.md, "What helped". Works of one table run in turns; figures are medians in ms.
 """
