@@ -256,11 +256,11 @@ def test_every_refusal_is_a_diagnostic_and_never_a_number(predictor: Predictor, 
 
     assert [info["question"] for info in asker.infos] == list(range(refusals + 3))
     counted = {"no_goal": "1", "no_window": "2", "bad_layout": "3", "too_large": "2", "bad_values": "1"}
-    assert robot.spin(lambda: robot.diagnostics[QUESTIONS]["asked"] == str(refusals + 3))
+    totals = {"asked": str(refusals + 3), "answered": "2", "refused": str(refusals + 1)}
+    assert robot.spin(lambda: totals.items() <= robot.diagnostics[QUESTIONS].items()), robot.diagnostics[QUESTIONS]
     status = robot.diagnostics[QUESTIONS]
     found = {key.removeprefix("refused "): n for key, n in status.items() if key.startswith("refused ") and n != "0"}
     assert found == counted
-    assert (status["refused"], status["answered"]) == (str(refusals + 1), "2")
     for reason in counted:
         lines = [line for line in predictor.log.splitlines() if f"/vjepa_predictor/candidates: {reason}: " in line]
         assert 1 <= len(lines) <= 2, "warned about, and throttled"

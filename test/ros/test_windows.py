@@ -171,7 +171,7 @@ def test_reset_service(predictor: Predictor, robot: Robot) -> None:
     robot.send_frames(0, 16)
     windows_of(robot, 1)
     robot.send_frames(16, 15)  # one frame short of a whole new window
-    robot.settle(0.3)
+    windows_of(robot, 8)
     seen = len(robot.windows)
     success, message = robot.reset()
     assert success and "epoch" in message
