@@ -25,15 +25,15 @@ test: lint  ## lint, then all tests
 	@tools/run.sh -m pytest $(ARGS)
 
 parity: setup  ## compare every preset at full size with the public code (20 minutes); writes docs/parity.md
-	@tools/run.sh test/support/parity.py $(ARGS)
+	@tools/run.sh -m support.parity $(ARGS)
 
 bench: setup  ## against the public V-JEPA 2 code and the bare products (20 minutes; ARGS=--quick: 5); ends with JSON
 	@tools/run.sh -m benchmarks $(ARGS)
 
 soak: setup  ## ten minutes of load, then 600 large messages; fails where a figure of docs/reliability.md is missed
-	@tools/run.sh benchmarks/soak.py --check --seconds 600 $(ARGS)
-	@tools/run.sh benchmarks/soak.py --seconds 120 --size 1280x720 --hz 60 --command-hz 1000
-	@tools/run.sh benchmarks/soak.py --check --large 600
+	@tools/run.sh -m benchmarks.soak --check --seconds 600 $(ARGS)
+	@tools/run.sh -m benchmarks.soak --seconds 120 --size 1280x720 --hz 60 --command-hz 1000
+	@tools/run.sh -m benchmarks.soak --check --large 600
 
 clean:  ## remove everything that is not source, .venv included
 	@rm -rf .venv build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info demo.png

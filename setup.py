@@ -60,7 +60,9 @@ setup(
             "pillow",
             "pyyaml",
             "rich",
-            "rosbags",
+            # Cut files are read by parts of it that are nobody's interface: these versions were tried. The first one
+            # is the first that brings backports.zstd.
+            "rosbags>=0.11.7,<0.12",
             "safetensors",
             "torch>=2.1",
         ],

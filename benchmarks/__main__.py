@@ -33,7 +33,7 @@ AROUND = ("node", "start", "memory")
 NAMES = (*(case.name for case in CASES), *AROUND)
 
 # Layers, rounds at most, seconds per line, windows and starts of the node. How fast one is to the other hardly depends
-# on the number of layers, which are all alike. The seconds decide for long works, the rounds for short ones.
+# on the number of layers, which are all alike. The seconds decide for long workloads, the rounds for short ones.
 QUICK, USUAL, FULL = (2, 15, 2.0, 10, 1), (4, 25, 30.0, 50, 5), (None, 15, 120.0, 100, 7)
 SMOKE = (1, 2, 0.5, 3, 1)
 
@@ -50,12 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     extent.add_argument("--quick", action="store_true", help="2 layers, few rounds: under 5 minutes on 2 cores")
     extent.add_argument("--full", action="store_true", help="all layers, instead of 4")
     extent.add_argument("--smoke", action="store_true", help="tiny sizes, to see that it runs; times mean nothing")
-    parser.add_argument("--only", metavar="NAME", nargs="+", choices=NAMES, default=list(NAMES), help="these works")
+    parser.add_argument("--only", metavar="NAME", nargs="+", choices=NAMES, default=list(NAMES), help="these workloads")
     parser.add_argument("--device", default="cpu", help="as torch names it; auto takes CUDA (default: %(default)s)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="one of them (default: both)")
     parser.add_argument("--preset", default="vitl", help="whose sizes (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
-                        help="of torch, for all works alike (default: all cores, here %(default)s)")  # fmt: skip
+                        help="of torch, for all workloads alike (default: all cores, here %(default)s)")  # fmt: skip
     parser.add_argument("--repeats", type=int, help="rounds at most, instead of those of the chosen extent")
     parser.add_argument("--seconds", type=float, help="per line, instead of those of the chosen extent")
     parser.add_argument("--plain", action="store_true", help="the plain path of the engine instead of the fast one")

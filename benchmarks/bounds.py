@@ -1,4 +1,4 @@
-"""The lower bound: the bare matrix products and attentions of a work, each by the fastest kernel that was found.
+"""The lower bound: the bare matrix products and attentions of a workload, each by the fastest kernel that was found.
 
 It computes with random numbers of the right shapes and knows no models. It is a bound for the kernels that are tried
 here, listed in :data:`PRODUCTS` and :data:`ATTENTIONS`; a better kernel would be below it.
@@ -57,7 +57,7 @@ NOT_THERE = (RuntimeError, NotImplementedError, AttributeError, TypeError)
 
 
 class Bound:
-    """The bare work, ready to be run: ``bound()``.
+    """The bare workload, ready to be run: ``bound()``.
 
     Args:
         shapes: of the products and attentions.

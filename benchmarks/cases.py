@@ -1,4 +1,4 @@
-"""The works that are timed: for each one our way, the public way, the same weights and inputs, and its shapes.
+"""The workloads that are timed: for each one our way, the public way, the same weights and inputs, and its shapes.
 
 A case is described here and built when it is its turn; how it is measured stands in :mod:`benchmarks.measure`.
 """
@@ -41,7 +41,7 @@ TRANSFORMERS, PUBLIC = "transformers", "public code"
 
 @dataclass(frozen=True)
 class Case:
-    """A work that is timed.
+    """A workload that is timed.
 
     Attributes:
         name: to ask for it.

@@ -1,4 +1,4 @@
-"""Measures cases: ours, the references and the bare work in turns in one process, and whether the outputs agree.
+"""Measures cases: ours, the references and the bare workload in turns in one process, and whether the outputs agree.
 
 It knows neither what the cases compute nor how the figures are shown.
 """
@@ -32,7 +32,7 @@ class Plan:
     """How long to measure.
 
     Attributes:
-        rounds: how often each work is run after its warm-up.
+        rounds: how often each workload is run after its warm-up.
         budget_s: per line; no round begins later.
         dtypes: ``float32`` and ``bfloat16``, or one of them.
     """
@@ -51,14 +51,14 @@ class Line:
         dtype: of ours; the reference computes in the same, by autocast where that is not float32.
         layers: how many were measured.
         preset: whose sizes.
-        ours_ms, bound_ms, references_ms: medians; of ours, the bare work and each reference.
+        ours_ms, bound_ms, references_ms: medians; of ours, the bare workload and each reference.
         reference: the fastest of them, which the ratio is to.
-        ratio, bound_ratio: of ours and of the bare work to the reference.
+        ratio, bound_ratio: of ours and of the bare workload to the reference.
         aim: the ratio that this project is after, on a CPU with two cores and for the default preset; None elsewhere.
         rounds: how often each was run.
         agreement: of the outputs.
         ours_peak_mb, reference_peak_mb: memory at the peak of one run, on top of weights and inputs.
-        kernels: the fastest kernel of each shape of the bare work.
+        kernels: the fastest kernel of each shape of the bare workload.
         kernels_missing: those that torch does not have for this device and dtype.
     """
 

@@ -1,4 +1,6 @@
-"""Measures what a preset takes, with random weights on the CPU: python -m benchmarks.measure_model PRESET [DTYPE]
+"""Measures what a preset takes, with random weights on the CPU.
+
+    tools/run.sh -m benchmarks.measure_model PRESET [DTYPE]
 
 What the model adds to the process: the figures of docs/models.md. Linux only: the peak stands in /proc.
 """

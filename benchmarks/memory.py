@@ -1,4 +1,4 @@
-"""How much memory a work takes at its peak, and what a process has. Linux only: the figures stand in /proc.
+"""How much memory a workload takes at its peak, and what a process has. Linux only: the figures stand in /proc.
 
 It knows no models.
 """
@@ -38,7 +38,7 @@ def forget_peak() -> None:
 
 
 def peak_of(work: Callable[[], ResultT], device: torch.device) -> tuple[ResultT, float]:
-    """(what the work gives, the memory that it needed at its peak on top of what was in use before, in MB).
+    """(what the workload gives, the memory that it needed at its peak on top of what was in use before, in MB).
 
     On a GPU the GPU's memory counts, as torch's allocator has it.
     """

@@ -69,7 +69,7 @@ class Setup:
         folder: for the weights' file.
         ours: makes of a world model what is timed.
         references: what it is compared with, by name, in float32; the first one's output is what ours must agree with.
-        shapes: the bare work.
+        shapes: the bare workload.
         weights: by part; both are written for the engine, which always has both.
     """
 

@@ -1,8 +1,8 @@
 """Load: a robot in another process sends for minutes, and what arrives, how fast and in how much memory is reported.
 
-    tools/run.sh benchmarks/soak.py --seconds 600                                   # 30 Hz 640x480, 500 Hz commands
-    tools/run.sh benchmarks/soak.py --seconds 60 --size 1280x720 --hz 60 --command-hz 1000
-    tools/run.sh benchmarks/soak.py --large 600                                     # 6.4 MB messages at 10 Hz
+    tools/run.sh -m benchmarks.soak --seconds 600                                   # 30 Hz 640x480, 500 Hz commands
+    tools/run.sh -m benchmarks.soak --seconds 60 --size 1280x720 --hz 60 --command-hz 1000
+    tools/run.sh -m benchmarks.soak --large 600                                     # 6.4 MB messages at 10 Hz
 
 The figures stand as JSON in the last line. With ``--check`` the exit status says whether they are what they should be.
 It measures the machine that it runs on, and whatever else runs there.
@@ -22,20 +22,23 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image, JointState
-from support.harness import JOINTS, Predictor, Robot, joint_message, stamped
+from sensor_msgs.msg import Image
+from support.harness import Predictor, Robot
+from support.messages import JOINTS, joint_message, rgb8, stamp_ns, stamped
+from support.robot import RobotNode
 
 from vjepa_ros import latents
 from vjepa_ros.ros import qos
 
+THIS = (sys.executable, "-m", "benchmarks.soak")
 PROFILE = Path(__file__).resolve().parents[1] / "config" / "fastdds.xml"
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2 and 3
 STREAM, MODEL, TOPICS = (f"/vjepa_predictor: {part}" for part in ("stream", "model", "topics"))
 LARGE_SHAPE = (1, 32, 49, 1024)  # 6.4 MB of float32
 LARGE_HZ = 10.0
-SUBSCRIBED_WITHIN_S = 30.0
 MIN_COMMANDS, MIN_IMAGES, MAX_P99_MS, MAX_GROWTH_MB = 0.99, 0.97, 25.0, 20.0
 MIN_SENT = 0.99  # of seconds times rate: what was not sent is not seen to be lost
 MIN_COMPUTED_HZ = 1.0  # below that, load was not measured beside a model at work
@@ -44,42 +47,37 @@ MIN_COMPUTED_HZ = 1.0  # below that, load was not measured beside a model at wor
 def send(seconds: float, width: int, height: int, hz: float, command_hz: float, reliable: bool) -> None:
     """The robot: frames, commands and states by an absolute timetable; prints what it sent."""
     rclpy.init()
-    node = rclpy.create_node("load")
     reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-    images = node.create_publisher(Image, "image", QoSProfile(depth=30 if reliable else 5, reliability=reliability))
-    commands = node.create_publisher(JointState, "joint_commands", QoSProfile(depth=1000))
-    wait_for_subscribers(images, commands)
-    image = Image(height=height, width=width, encoding="rgb8", step=width * 3)
-    image.data.frombytes(os.urandom(width * 3) * height)
+    robot = RobotNode("load", QoSProfile(depth=30 if reliable else 5, reliability=reliability))
+    require_listeners(robot, robot.images, robot.commands)
+    image = rgb8(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
     started_s, sent = time.monotonic(), {"images": 0, "commands": 0}
     while (now_s := time.monotonic() - started_s) < seconds:
         if sent["commands"] <= now_s * command_hz:
-            command = joint_message(time.time_ns(), JOINTS, [now_s] * 7)
-            commands.publish(command)
+            robot.commands.publish(joint_message(time.time_ns(), JOINTS, [now_s] * 7))
             sent["commands"] += 1
         if sent["images"] <= now_s * hz:
-            images.publish(stamped(image, time.time_ns()))
+            robot.images.publish(stamped(image, time.time_ns()))
             sent["images"] += 1
         next_s = min(sent["commands"] / command_hz, sent["images"] / hz)
         time.sleep(max(0.0, next_s - (time.monotonic() - started_s)))
     print(json.dumps(sent), flush=True)
     time.sleep(1.0)  # the middleware may still have some to hand over
-    node.destroy_node()
+    robot.close()
     rclpy.shutdown()
 
 
-def wait_for_subscribers(*publishers: Any) -> None:
+def require_listeners(robot: RobotNode, *publishers: Any) -> None:
     """Return when each publisher has a subscriber, and a little later: that side must know of it too.
 
     Raises:
         SystemExit: naming the topics that nobody has subscribed to in time.
     """
-    end_s = time.monotonic() + SUBSCRIBED_WITHIN_S
-    while unheard := [publisher.topic for publisher in publishers if not publisher.get_subscription_count()]:
-        if time.monotonic() > end_s:
-            sys.exit(f"nobody has subscribed to {', '.join(unheard)} in {SUBSCRIBED_WITHIN_S:g} s")
-        time.sleep(0.05)
-    time.sleep(0.5)
+    try:
+        robot.need_listeners(*publishers)
+    except TimeoutError as error:
+        sys.exit(str(error))
+    robot.settle(0.5)
 
 
 def require_success(sender: Any) -> None:
@@ -106,15 +104,12 @@ def soak(arguments: argparse.Namespace) -> dict[str, Any]:
             robot.destroy_publisher(robot.images)  # only to be seen to be there
             assert robot.change_state(1) and robot.change_state(3), predictor.log  # configure, activate
             shape = [str(value) for value in (arguments.seconds, width, height, arguments.hz, arguments.command_hz)]
-            sender = subprocess.Popen(
-                [sys.executable, __file__, "--send", *shape, str(int(arguments.reliable))], stdout=subprocess.PIPE
-            )
+            sender = subprocess.Popen([*THIS, "--send", *shape, str(int(arguments.reliable))], stdout=subprocess.PIPE)
             figures = _watch(predictor, robot, sender, arguments)
             assert predictor.stop() == 0, predictor.log
         finally:
             predictor.process.kill()
-            robot.executor_.shutdown()
-            robot.destroy_node()
+            robot.close()
             rclpy.shutdown()
     return figures
 
@@ -167,12 +162,10 @@ def resident_mb(pid: int) -> float:
 
 def send_large(count: int) -> None:
     """Latent messages of 6.4 MB, as the node publishes them."""
-    import numpy as np
-
     rclpy.init()
-    node = rclpy.create_node("large")
-    publisher = node.create_publisher(Image, "large_latents", qos.LATENTS())
-    wait_for_subscribers(publisher)
+    robot = RobotNode("large", QoSProfile(depth=5))
+    publisher = robot.create_publisher(Image, "large_latents", qos.LATENTS())
+    require_listeners(robot, publisher)
     values = np.random.default_rng(0).standard_normal(LARGE_SHAPE, np.float32)
     started_s = time.monotonic()
     for number in range(count):
@@ -181,7 +174,7 @@ def send_large(count: int) -> None:
         time.sleep(max(0.0, started_s + (number + 1) / LARGE_HZ - time.monotonic()))
     print(json.dumps({"segment_mb": segment_mb()}), flush=True)
     time.sleep(2.0)
-    node.destroy_node()
+    robot.close()
     rclpy.shutdown()
 
 
@@ -197,8 +190,6 @@ def segment_mb() -> float:
 
 def large(count: int, with_profile: bool) -> dict[str, Any]:
     """Receive large messages from another process; how many came whole."""
-    import numpy as np
-
     if with_profile:
         os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(PROFILE)))
     rclpy.init()
@@ -207,11 +198,11 @@ def large(count: int, with_profile: bool) -> dict[str, Any]:
 
     def take(message: Image) -> None:
         values = np.frombuffer(message.data, np.float32)
-        if values[0] == values[-1] == message.header.stamp.nanosec - 1:
+        if values[0] == values[-1] == stamp_ns(message) - 1:
             numbers.append(int(values[0]))
 
     node.create_subscription(Image, "large_latents", take, QoSProfile(depth=10))
-    sender = subprocess.Popen([sys.executable, __file__, "--send-large", str(count)], stdout=subprocess.PIPE)
+    sender = subprocess.Popen([*THIS, "--send-large", str(count)], stdout=subprocess.PIPE)
     while sender.poll() is None:
         rclpy.spin_once(node, timeout_sec=0.1)
     require_success(sender)

@@ -1,6 +1,6 @@
-"""Times several works against each other: in turns, so that whatever else the machine does meets all of them alike.
+"""Times several workloads against each other: in turns, so that whatever else the machine does meets all of them alike.
 
-It knows neither models nor devices: works are called, and a function is given that waits until their result is there.
+It knows neither models nor devices: workloads are called, and a function is given that waits for their results.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MIN_ROUNDS = 2
 
 
 def no_wait() -> None:
-    """For works whose result is there when they return."""
+    """For workloads whose result is there when they return."""
 
 
 def interleaved(
@@ -25,7 +25,7 @@ def interleaved(
     wait: Callable[[], None] = no_wait,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Run all works in turns, forwards and backwards alternately; nothing is left out as a warm-up.
+    """Run all workloads in turns, forwards and backwards alternately; nothing is left out as a warm-up.
 
     Args:
         works: what to time, by name.
@@ -53,7 +53,7 @@ def interleaved(
 
 
 def medians(durations_ms: Mapping[str, list[float]]) -> dict[str, float]:
-    """The median of each work's durations."""
+    """The median of each workload's durations."""
     return {name: statistics.median(values) for name, values in durations_ms.items()}
 
 

@@ -2,7 +2,8 @@
 
 The player publishes a recorded Franka Panda in real time, the node predicts, and this program subscribes as a planner
 would: it prints a line per window, a table, a picture (demo.png) and, last, one line of JSON. It ends with a non-zero
-status and a reason if a window is missing or differs from what the rules of time (test/support/oracle.py) say.
+status and a reason if a window is missing or differs from what the rules of time (docs/time.md) say: vjepa_replay makes
+the windows of the same recording without a node, and not one number may be another.
 
     python -m examples.demo [--rate 1.0] [--frame-rate 0.0] [--picture demo.png]
 """
@@ -14,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,32 +37,52 @@ from examples.picture import Tile, draw
 from examples.planner import Planner, Received
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "test"))
-
-from support import oracle, recorded  # noqa: E402
-
+BAG = ROOT / "examples" / "data" / "panda_pick"
+CAMERA, COMMANDS, STATES = "/camera/image_raw/compressed", "/joint_commands", "/joint_states"
+PARAMS = ROOT / "config" / "predictor.yaml"
+COMPARED = ("frame_stamps", "step_stamps", "actions", "states")
 PREDICTOR = "/vjepa_predictor"
 START_TIMEOUT_S = 60.0
 QUIET_S = 10.0  # without a window for this long, no more are expected
 PICTURE_WINDOWS = 6
 
 
+def settings(frame_rate: float) -> dict[str, Any]:
+    """The parameters besides those of the file, for the node and for vjepa_replay alike."""
+    return {"queue": "all", "frame_rate": frame_rate}
+
+
 def start_predictor(frame_rate: float) -> subprocess.Popen[bytes]:
     """The node in its own process; reliable and lossless, because a replay wants every window."""
     parameters = {
+        **settings(frame_rate),
         "image_transport": "compressed",
-        "queue": "all",
-        "frame_rate": frame_rate,
-        f"qos_overrides.{recorded.CAMERA}.subscription.reliability": "reliable",
-        f"qos_overrides.{recorded.CAMERA}.subscription.depth": 1000,
-        f"qos_overrides.{recorded.STATES}.subscription.reliability": "reliable",
+        f"qos_overrides.{CAMERA}.subscription.reliability": "reliable",
+        f"qos_overrides.{CAMERA}.subscription.depth": 1000,
+        f"qos_overrides.{STATES}.subscription.reliability": "reliable",
     }
-    command = [sys.executable, "-m", "vjepa_ros.ros.main", "--ros-args"]
-    command += ["--params-file", str(ROOT / "config" / "predictor.yaml")]
-    command += ["-r", f"image/compressed:={recorded.CAMERA}"]
+    command = [sys.executable, "-m", "vjepa_ros.ros.main", "--ros-args", "--params-file", str(PARAMS)]
+    command += ["-r", f"image/compressed:={CAMERA}"]
     for name, value in parameters.items():
         command += ["-p", f"{name}:={value}"]
     return subprocess.Popen(command, cwd=ROOT)
+
+
+def expected_windows(frame_rate: float) -> list[dict[str, Any]]:
+    """The windows of the recording by the rules of time: made by vjepa_replay, without a node and without a clock.
+
+    Returns:
+        For each its ``frame_stamps`` and ``step_stamps`` in ns, and the ``actions`` and ``states`` of its steps.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        dump = Path(folder) / "windows.jsonl"
+        command = [sys.executable, "-m", "vjepa_ros.commands.replay", str(BAG), "--params", str(PARAMS)]
+        command += ["-o", str(Path(folder) / "report"), "--windows-only", "--dump", str(dump)]
+        command += ["--set", *(f"{name}={value}" for name, value in settings(frame_rate).items())]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"what to expect could not be found out: {done.stderr}")
+        return [json.loads(line) for line in dump.read_text(encoding="utf-8").splitlines()]
 
 
 class Run:
@@ -118,9 +140,9 @@ def difference(received: list[Received], expected: list[dict[str, Any]]) -> str:
     if len(received) != len(expected):
         return f"{len(received)} windows came, {len(expected)} were expected"
     for number, (got, want) in enumerate(zip(received, expected, strict=True)):
-        for key in ("frame_stamps", "step_stamps", "actions", "states"):
+        for key in COMPARED:
             if not np.array_equal(got.window[key], want[key]):
-                return f"window {number} differs from the oracle in {key}"
+                return f"window {number} differs from the replay's in {key}"
         if got.latents.stamp_ns != want["frame_stamps"][-1]:
             return f"window {number} is not stamped like its newest frame"
     return ""
@@ -213,26 +235,26 @@ def run(arguments: argparse.Namespace, predictor: subprocess.Popen[bytes]) -> st
     console = Console(width=100, highlight=False)
     console.print(
         "A recorded Franka Panda goes through the predictor node, as a robot would. Three processes:\n"
-        f"  player     publishes {recorded.BAG.relative_to(ROOT)} at {arguments.rate:g} x real time\n"
+        f"  player     publishes {BAG.relative_to(ROOT)} at {arguments.rate:g} x real time\n"
         f"  predictor  the node {PREDICTOR}: camera and joint commands in, predicted latents out\n"
         "  planner    this program: subscribes to the latents and prints a line per window"
     )
-    expected = oracle.windows(*recorded.oracle_lists(), **recorded.oracle_arguments(arguments.frame_rate))
+    expected = expected_windows(arguments.frame_rate)
     windows: list[Received] = []
 
     def on_window(received: Received) -> None:
         windows.append(received)
         print_window(console, received)
 
-    planner = Planner(PREDICTOR, recorded.CAMERA, on_window)
+    planner = Planner(PREDICTOR, CAMERA, on_window)
     spin = Run(planner, predictor)
     spin.change_state(Transition.TRANSITION_CONFIGURE)
     spin.change_state(Transition.TRANSITION_ACTIVATE)
     if not spin.until(lambda: bool(planner.info), START_TIMEOUT_S):
         return "the predictor node is active, but its latent_info did not come"
     console.print(f"model: {model_name(planner.info)}")
-    listeners = [f"{recorded.CAMERA}=2", f"{recorded.COMMANDS}=1", f"{recorded.STATES}=1"]
-    command = [sys.executable, "-m", "examples.play_bag", str(recorded.BAG), "--rate", str(arguments.rate)]
+    listeners = [f"{CAMERA}=2", f"{COMMANDS}=1", f"{STATES}=1"]
+    command = [sys.executable, "-m", "examples.play_bag", str(BAG), "--rate", str(arguments.rate)]
     player = subprocess.Popen([*command, "--wait-for", *listeners], cwd=ROOT)
     try:
         spin.listen(windows, player, len(expected))

@@ -48,6 +48,13 @@ os.environ["ROS_DOMAIN_ID"] = str(_domain)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.pop("ROS_LOCALHOST_ONLY", None)  # the older name of the same setting, which would overrule it
 os.environ.setdefault("ROS_LOG_DIR", str(Path(__file__).parents[1] / "log" / "ros"))
+# What tests start finds what pytest itself finds by the `pythonpath` of pyproject.toml.
+_paths = [
+    str(Path(__file__).parents[1]),
+    str(Path(__file__).parent),
+    *os.environ.get("PYTHONPATH", "").split(os.pathsep),
+]
+os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, _paths)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# What the package consists of; not the outputs, caches and environments that may lie beside it.
+# What the package consists of, and what lies beside it; not outputs, caches and environments.
 SOURCE = (
     "package.xml",
     "setup.py",
@@ -23,7 +23,13 @@ SOURCE = (
     "config",
     "launch",
     "vjepa_ros",
+    # What must not be installed, and would be if it were taken for a part of the package.
+    "benchmarks",
+    "docs",
+    "examples",
+    "test/support",
 )
+EXECUTABLES = {"predictor_node", "vjepa_convert", "vjepa_probe", "vjepa_replay"}
 
 
 # Waits until the node is seen by another process.
@@ -66,7 +72,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def without_checkout() -> dict[str, str]:
     """The environment, but Python does not find the package in the checkout."""
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and Path(path) != ROOT]
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    paths = [path for path in paths if Path(path) not in (ROOT, ROOT / "test")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
@@ -110,14 +117,18 @@ def output_of(workspace: Path, code: str) -> str:
         "share/vjepa_ros/package.xml",
         "share/vjepa_ros/launch/predictor.launch.py",
         "share/vjepa_ros/config/presets/tiny.yaml",
-        "lib/vjepa_ros/predictor_node",
-        "lib/vjepa_ros/vjepa_convert",
-        "lib/vjepa_ros/vjepa_probe",
-        "lib/vjepa_ros/vjepa_replay",
+        *(f"lib/vjepa_ros/{name}" for name in sorted(EXECUTABLES)),
     ],
 )
 def test_ros_finds_its_files(workspace: Path, place: str) -> None:
     assert (workspace / "install/vjepa_ros" / place).is_file()
+
+
+def test_nothing_else_is_installed(workspace: Path) -> None:
+    """No benchmark, test or example: not as a module, and not as a command."""
+    assert {path.name for path in (workspace / "install/vjepa_ros/lib/vjepa_ros").iterdir()} == EXECUTABLES
+    modules = {path.name for path in site_packages(workspace).iterdir() if path.suffix != ".egg-info"}
+    assert modules - {"__pycache__"} == {"vjepa_ros"}
 
 
 def test_no_file_is_left_behind(workspace: Path) -> None:

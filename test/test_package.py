@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,11 +32,11 @@ KEYS = {
     "torch": None,
     "yaml": "python3-yaml",
 }
-# What only a checkout needs: the demo's output, the tests' own tools, and their helpers.
-DEVELOPMENT_ONLY = {"catkin_pkg", "einops", "lz4", "psutil", "setuptools", "timm", "transformers", "vjepa2"}
-
-# What only a comparison needs: the benchmark, and nothing else (test_layering), imports it when it is asked for.
-BENCHMARK_ONLY = {"matplotlib", "transformers", "vjepa2"}
+# What only a checkout needs, and requirements/ installs: the tests' own tools, and the public code that tests and
+# benchmarks compare with.
+DEVELOPMENT_ONLY = {"catkin_pkg", "lz4", "packaging", "transformers", "vjepa2"}
+TESTS_OWN = {"benchmarks", "docs", "test"}
+"""The folders that need it; what is installed, and the examples, do without."""
 
 
 def third_party_imports(folder: str) -> set[str]:
@@ -86,16 +87,25 @@ def test_one_version() -> None:
     assert version == vjepa_ros.__version__
 
 
-@pytest.mark.parametrize("folder", ["vjepa_ros", "launch", "test"])
+@pytest.mark.parametrize("folder", ["vjepa_ros", "launch", "examples", "benchmarks", "docs", "test"])
 def test_every_import_is_a_declared_dependency(folder: str) -> None:
     package = parse_package(str(ROOT / "package.xml"))
     declared = {dependency.name for dependency in package.exec_depends}
-    allowed = BENCHMARK_ONLY if folder == "vjepa_ros" else set()
-    if folder == "test":
+    allowed = set()
+    if folder in TESTS_OWN:
         declared |= {dependency.name for dependency in package.test_depends}
         allowed = DEVELOPMENT_ONLY
     needed = {KEYS.get(module, module) for module in third_party_imports(folder) - allowed} - {None}
     assert needed <= declared
+
+
+def test_what_only_a_checkout_needs_is_needed_and_installed_by_it() -> None:
+    """No name is left over from code that is gone, and `make setup` brings each."""
+    used = set().union(*map(third_party_imports, sorted(TESTS_OWN)))
+    assert used >= DEVELOPMENT_ONLY
+    files = [*(ROOT / "requirements").glob("*.txt"), ROOT / "setup.py"]
+    listed = "\n".join(file.read_text(encoding="utf-8") for file in files).lower().replace("-", "_")
+    assert [module for module in DEVELOPMENT_ONLY if module not in listed] == []
 
 
 def test_nothing_pulls_torch_in() -> None:
@@ -112,6 +122,6 @@ def test_every_requirement_has_a_pinned_version() -> None:
     def names(file: str) -> set[str]:
         lines = (ROOT / "requirements" / file).read_text(encoding="utf-8").splitlines()
         entries = [line.split("#")[0].strip() for line in lines]
-        return {entry.split("=")[0].split("<")[0].lower() for entry in entries if entry}
+        return {re.split("[<>=]", entry)[0].lower() for entry in entries if entry}
 
     assert names("dev.txt") | names("ros-jazzy.txt") <= names("constraints.txt")

@@ -1,4 +1,4 @@
-"""The peak of a work is what it needs while it runs, not what the process had before."""
+"""The peak of a workload is what it needs while it runs, not what the process had before."""
 
 from __future__ import annotations
 

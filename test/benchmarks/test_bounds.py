@@ -1,4 +1,4 @@
-"""The bare work is that of the model: counted against torch's own count of what the real modules compute."""
+"""The bare workload is that of the model: counted against torch's own count of what the real modules compute."""
 
 from __future__ import annotations
 

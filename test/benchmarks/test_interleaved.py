@@ -1,4 +1,4 @@
-"""Works are timed in turns, and what is reported are the medians."""
+"""Workloads are timed in turns, and what is reported are the medians."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmarks.timing import MIN_ROUNDS, fastest, interleaved, medians
 
 
 class Machine:
-    """Works that take as long as they are told to, by a clock that only they move."""
+    """Workloads that take as long as they are told to, by a clock that only they move."""
 
     def __init__(self, **durations_s: list[float]) -> None:
         self.now_s = 0.0
@@ -52,7 +52,7 @@ def test_no_round_begins_after_the_budget_but_some_are_always_run() -> None:
 
 
 def test_the_device_is_waited_for_before_the_clock_is_read() -> None:
-    """A work that returns at once and leaves its result to a device, which is done when it is waited for."""
+    """A workload that returns at once and leaves its result to a device, which is done when it is waited for."""
     machine = Machine()
     pending_s = [0.0]
 

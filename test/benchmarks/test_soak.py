@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,14 @@ pytest.importorskip("rclpy")
 
 from benchmarks import soak
 
-SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
+ROOT = Path(__file__).parents[2]
 SECONDS, SETTLE_S = 60, 20
 # 20 MB in the nine minutes that `make soak` looks at would be 1.5 MB here; the allocator's own steps are as large.
 MAX_GROWTH_MB = 5.0
 
 
 def measured(*arguments: str) -> dict[str, Any]:
-    run = subprocess.run([sys.executable, SOAK, *arguments], capture_output=True, text=True, timeout=280)
+    run = subprocess.run([*soak.THIS, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert run.returncode == 0, run.stderr
     figures: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     print(figures)

@@ -1,4 +1,5 @@
-"""The table of faults, printed at the end of the run; one predictor process and one robot per file, as in test/ros."""
+"""The table of faults, printed at the end of the run; one predictor process and one robot per file, as in test/ros,
+which every test finds as the first one did."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from ros.conftest import robot, ros  # noqa: F401 - fixtures
+from ros.conftest import put_back, robot, ros  # noqa: F401 - fixtures
 from support.fault_feed import MAX_WAIT_S
 from support.fault_table import FAULTS, Row, Table
 from support.harness import Predictor

@@ -11,12 +11,13 @@ import pytest
 from sensor_msgs.msg import CompressedImage, Image
 from support.fault_feed import STREAM, Feed, at
 from support.fault_table import Row
-from support.harness import MS, Predictor, Robot, image_message, pixels, stamped
+from support.harness import Predictor, Robot
+from support.messages import MS, image_message, pixels, stamped
 
 
 @pytest.mark.fault("camera stall and return")
 def test_camera_stall_and_return(robot: Robot, row: Row) -> None:
-    robot.start(image_transport="raw", frame_rate=-1.0)
+    robot.start()
     feed = Feed(robot)
     feed.both(0, 20)
     for number in range(20, 80):
@@ -61,7 +62,6 @@ def test_jitter(robot: Robot, row: Row) -> None:
     row.lost = (
         f"{100 - len(feed.frames)} frames, {len(range(16, 101, 2)) - windows} of {len(range(16, 101, 2))} windows"
     )
-    robot.start(frame_rate=-1.0)
 
 
 @pytest.mark.fault("duplicates")
@@ -192,7 +192,6 @@ def test_huge_jpeg(predictor: Predictor, robot: Robot, row: Row) -> None:
     grown_mb = (peak_memory_kb(predictor) - before_kb) / 1e3
     assert grown_mb < 100, "decoded it takes 1,200 MB"
     row.injected, row.lost = "2 of 40 files", f"2 frames; refused before decoding (peak memory +{grown_mb:.0f} MB)"
-    robot.start(image_transport="raw")
 
 
 def peak_memory_kb(predictor: Predictor) -> int:

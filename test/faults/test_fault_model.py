@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from support.fault_feed import MODEL, STREAM, Feed
 from support.fault_table import Row
-from support.harness import MS, T0_NS, Predictor, Robot, image_message
+from support.harness import Predictor, Robot
+from support.messages import MS, T0_NS, image_message
 
 from vjepa_ros import latents
 
@@ -33,8 +34,7 @@ def faulty(tmp_path: Path, fault: str, **parameters: object) -> Iterator[tuple[P
         assert "Traceback" not in predictor.log
     finally:
         predictor.process.kill()
-        robot.executor_.shutdown()
-        robot.destroy_node()
+        robot.close()
 
 
 @pytest.mark.fault("model raises once")

@@ -31,8 +31,7 @@ def in_a_long_window(tmp_path: Path, **parameters: object) -> Iterator[tuple[Pre
         yield predictor, robots
     finally:
         predictor.process.kill()
-        robot.executor_.shutdown()
-        robot.destroy_node()
+        robot.close()
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import Image
 from support.fault_feed import MODEL, Feed
 from support.fault_table import Row
-from support.harness import DEEP, MS, RELIABLE, Predictor, Robot
+from support.harness import DEEP, RELIABLE, Predictor, Robot
+from support.messages import MS
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +27,12 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
 @pytest.mark.fault("no subscriber")
 def test_no_subscriber(robot: Robot, row: Row) -> None:
     robot.start()
-    predicted = next(s for s in robot.subscriptions if s.topic_name.endswith("predicted_latents"))
-    robot.destroy_subscription(predicted)
+    robot.do_not_listen()
     feed = Feed(robot, max_wait_ns=200 * MS)
     feed.paced(0, 60)
     want = feed.check(with_latents=False)
     feed.counted(MODEL, done=want, failures=0)
-    robot.create_subscription(
-        Image, "/vjepa_predictor/predicted_latents", robot.predicted.append, QoSProfile(depth=1000)
-    )
+    robot.listen()
     assert robot.spin(lambda: robot.count_subscribers("/vjepa_predictor/predicted_latents") == 1)
     sent = 60
     while not robot.predicted and sent < 200:  # until the new subscriber is known to the node
@@ -91,4 +87,3 @@ def test_a_slow_subscriber(robot: Robot, row: Row, tmp_path: Path) -> None:
         slow.wait()
     row.injected = "a reliable one that takes 5 s per message"
     row.lost = f"its own messages only: another got all {windows} windows"
-    robot.start(latents__steps="forecast")

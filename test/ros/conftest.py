@@ -1,4 +1,7 @@
-"""One predictor process and one robot per test file; a file may define ``predictor_parameters``."""
+"""One predictor process and one robot per test file; every test finds both as the first one did.
+
+A file may define a ``predictor`` of its own.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,18 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
 def robot(predictor: Predictor) -> Iterator[Robot]:
     node = Robot()
     yield node
-    node.executor_.shutdown()
-    node.destroy_node()
+    node.close()
+
+
+@pytest.fixture(autouse=True)
+def put_back(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test has set, subscribed or left running on the file's predictor and robot ends with the test."""
+    if "robot" not in request.fixturenames:
+        yield
+        return
+    robot: Robot = request.getfixturevalue("robot")
+    with robot.borrowed():
+        yield
 
 
 @pytest.fixture

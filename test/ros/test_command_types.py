@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Duration
 from lifecycle_msgs.msg import Transition
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
-from support.harness import JOINTS, MS, T0_NS, Predictor, Robot, image_message, joint_message, stamped
+from support.harness import Predictor, Robot
+from support.messages import JOINTS, MS, T0_NS, image_message, joint_message, stamped
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 PERIOD_NS = 50 * MS
@@ -20,9 +20,7 @@ STREAM = "/vjepa_predictor: stream"
 
 def start(robot: Robot, kind: type, measures: bool, **values: Any) -> None:
     """Configure and activate for commands of a type; wait until they are connected, and states if they should be."""
-    robot.stop()
-    robot.destroy_publisher(robot.commands)  # the middleware does not allow one participant two types on a topic
-    robot.commands = robot.create_publisher(kind, "/joint_commands", QoSProfile(depth=1000))
+    robot.command_by(kind)
     assert all(ok for ok, _ in robot.set_parameters(**values))
     assert robot.change_state(Transition.TRANSITION_CONFIGURE)
     assert robot.change_state(Transition.TRANSITION_ACTIVATE)
@@ -131,4 +129,3 @@ def test_without_measured_states(predictor: Predictor, robot: Robot, source: str
     assert window["state_source"] == ("/joint_commands" if source == "commands" else "none")
     assert robot.info["state_source"] == source
     assert robot.info["state_names"] == []
-    robot.stop()

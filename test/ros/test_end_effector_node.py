@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, JointState
@@ -27,6 +28,7 @@ DEPTHS = {"encoder_depth": 1, "predictor_depth": 1}
 RECORDED_S = 2.1  # of the bag: 9 frames at 4 Hz, 2 windows of 8
 WINDOWS = 2
 DESCRIPTION = "/robot_description"
+STREAM = "/vjepa_predictor: stream"
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,13 @@ def predictor(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     assert process.stop() == 0, process.log
 
 
+@pytest.fixture
+def description(robot: Robot) -> Publisher:
+    """Publishes the robot description, as robot_state_publisher does."""
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    return robot.create_publisher(String, DESCRIPTION, latched)
+
+
 KINDS = {recorded.CAMERA: CompressedImage, recorded.COMMANDS: JointState, recorded.STATES: JointState}
 
 
@@ -86,33 +95,30 @@ def send(robot: Robot, messages: list[bags.Message]) -> None:
 
 
 def test_a_dry_run_goes_through_the_whole_node_and_equals_the_replay(
-    predictor: Predictor, robot: Robot, messages: list[bags.Message], checkpoint: Path, tmp_path: Path
-) -> None:
+    predictor: Predictor, robot: Robot, description: Publisher, messages: list[bags.Message], checkpoint: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
     bag = bags.write(tmp_path / "bag", messages)
     given = [f"{name}={value}" for name, value in settings(checkpoint).items()]
     assert replays.run(bag, "-o", tmp_path / "out", "--windows-only", "--set", *given) == 0
     offline = replays.report(tmp_path / "out")
     assert offline["counts"]["windows"] == WINDOWS and offline["counts"]["late"] == 0
 
-    description = robot.create_publisher(
-        String, DESCRIPTION, QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    )
     assert robot.change_state(1) and robot.change_state(3), predictor.log
     assert robot.spin(lambda: robot.states.get_subscription_count() == 1)
     assert robot.commands.get_subscription_count() == 0, robot.get_subscriptions_info_by_topic("/joint_commands")
     assert robot.spin(lambda: robot.jpegs.get_subscription_count() == 1)
     assert robot.spin(lambda: robot.count_publishers("/vjepa_predictor/predicted_latents") == 1)
-    stream = "/vjepa_predictor: stream"
     missing = "no usable robot_description yet: no pose can be computed"
-    assert robot.spin(lambda: robot.diagnostics.get(stream, {}).get("waits_for") == missing), predictor.log
-    assert robot.spin(lambda: robot.levels[stream] == DiagnosticStatus.WARN), "active, it needs one"
+    assert robot.spin(lambda: robot.diagnostics.get(STREAM, {}).get("waits_for") == missing), predictor.log
+    assert robot.spin(lambda: robot.levels[STREAM] == DiagnosticStatus.WARN), "active, it needs one"
     assert robot.spin(lambda: missing in predictor.log)
     description.publish(String(data="<!DOCTYPE robot><robot/>"))
     refused = f"rejected {DESCRIPTION} bad_description"
-    assert robot.spin(lambda: robot.diagnostics[stream].get(refused) == "1"), predictor.log
+    assert robot.spin(lambda: robot.diagnostics[STREAM].get(refused) == "1"), predictor.log
     assert "it has a DOCTYPE or entities" in predictor.log
     description.publish(String(data=panda.URDF))
-    assert robot.spin(lambda: robot.diagnostics[stream]["waits_for"] == ""), predictor.log
+    assert robot.spin(lambda: robot.diagnostics[STREAM]["waits_for"] == ""), predictor.log
     send(robot, messages)
     assert robot.spin(lambda: len(robot.predicted) == WINDOWS == len(robot.windows), 60.0), predictor.log
 
@@ -135,11 +141,11 @@ def test_a_dry_run_goes_through_the_whole_node_and_equals_the_replay(
     assert info["joint_names"] == ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]
 
 
-def test_another_description_starts_a_new_epoch(predictor: Predictor, robot: Robot) -> None:
-    description = robot.create_publisher(
-        String, DESCRIPTION, QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    )
-    assert robot.spin(lambda: description.get_subscription_count() == 1)
+def test_another_description_starts_a_new_epoch(predictor: Predictor, robot: Robot, description: Publisher) -> None:
+    assert robot.change_state(1) and robot.change_state(3), predictor.log
+    description.publish(String(data=panda.URDF))
+    assert robot.spin(lambda: robot.diagnostics.get(STREAM, {}).get("waits_for") == ""), predictor.log
+    assert robot.diagnostics[STREAM]["epoch"] == "0"
     description.publish(String(data=panda.URDF.replace("0 0 0.107", "0 0 0.207")))
-    assert robot.spin(lambda: robot.diagnostics["/vjepa_predictor: stream"].get("epoch") == "1"), predictor.log
+    assert robot.spin(lambda: robot.diagnostics[STREAM].get("epoch") == "1"), predictor.log
     assert "reset (another robot description): epoch 1" in predictor.log

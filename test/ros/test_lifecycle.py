@@ -18,7 +18,6 @@ DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CL
 
 
 def test_every_invalid_transition_is_refused_and_the_node_lives(predictor: Predictor, robot: Robot) -> None:
-    robot.stop()
     for path, invalid in (
         ([], (ACTIVATE, DEACTIVATE, CLEANUP, 99)),
         ([CONFIGURE], (CONFIGURE, DEACTIVATE, 99)),
@@ -49,18 +48,15 @@ def test_every_invalid_transition_is_refused_and_the_node_lives(predictor: Predi
 def test_bad_configuration_is_refused_by_name_and_can_be_mended(
     predictor: Predictor, robot: Robot, bad: dict, good: dict, reason: str
 ) -> None:
-    robot.stop()
     assert robot.set_parameters(**bad)[0][0]
     assert not robot.change_state(CONFIGURE)
     assert robot.state() == "unconfigured"
     assert f"cannot configure: {reason}" in predictor.log
     assert robot.set_parameters(**good)[0][0]
     assert robot.change_state(CONFIGURE)
-    robot.stop()
 
 
 def test_values_out_of_range_and_changes_while_configured_are_refused(predictor: Predictor, robot: Robot) -> None:
-    robot.stop()
     for name, value in (("queue", "some"), ("queue_size", 0), ("frame_rate", 1e6), ("time__jump_back_s", 0.0)):
         ((ok, reason),) = robot.set_parameters(**{name: value})
         assert not ok and reason
@@ -69,8 +65,6 @@ def test_values_out_of_range_and_changes_while_configured_are_refused(predictor:
     assert robot.change_state(CONFIGURE)
     ((ok, reason),) = robot.set_parameters(hop=4)
     assert not ok and "configure" in reason
-    robot.stop()
-    assert robot.set_parameters(hop=0)[0][0]
 
 
 def test_every_parameter_describes_itself(predictor: Predictor, robot: Robot) -> None:
@@ -97,12 +91,9 @@ def test_nothing_is_published_while_inactive_and_activation_starts_anew(predicto
     robot.send_frames(0, 16)
     assert robot.spin(lambda: len(robot.windows) == 2)
     assert robot.windows[1]["epoch"] > first
-    robot.stop()
 
 
 def test_diagnostics_once_a_second_in_every_state(predictor: Predictor, robot: Robot) -> None:
-    robot.stop()
-    robot.diagnostics.clear()
     assert robot.spin(lambda: robot.diagnostics.get("/vjepa_predictor: node", {}).get("state") == "unconfigured")
     robot.start()
     robot.diagnostics.clear()
@@ -113,7 +104,6 @@ def test_diagnostics_once_a_second_in_every_state(predictor: Predictor, robot: R
     assert robot.levels["/vjepa_predictor: stream"] == b"\1", "active, and no frames"
     robot.send_frames(0, 2)
     assert robot.spin(lambda: robot.levels["/vjepa_predictor: stream"] == b"\0")
-    robot.stop()
 
 
 def test_the_configuration_is_logged_and_untrained_weights_are_announced(predictor: Predictor, robot: Robot) -> None:
@@ -125,7 +115,6 @@ def test_the_configuration_is_logged_and_untrained_weights_are_announced(predict
 def test_an_encoder_alone_has_to_be_asked_for_and_is_announced(
     predictor: Predictor, robot: Robot, tmp_path: Path
 ) -> None:
-    robot.stop()
     path = tmp_path / "encoder.pt"
     torch.save({"encoder": vjepa_ros.load("tiny", seed=5, fast=False).encoder.state_dict()}, path)
     assert robot.set_parameters(checkpoint=str(path))[0][0]
@@ -134,8 +123,6 @@ def test_an_encoder_alone_has_to_be_asked_for_and_is_announced(
     assert robot.set_parameters(random_predictor=True)[0][0]
     assert robot.change_state(CONFIGURE)
     assert "UNTRAINED: the predictor has seeded random weights" in predictor.log
-    robot.stop()
-    assert robot.set_parameters(checkpoint="", random_predictor=False)[0][0]
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
@@ -149,7 +136,7 @@ def test_signals_end_the_active_node_cleanly(log_path: Path, signal_: int) -> No
         assert "Traceback" not in predictor.log
     finally:
         predictor.process.kill()
-        robot.destroy_node()
+        robot.close()
 
 
 def test_a_bad_value_at_the_start_is_named_on_configure_and_can_be_mended(log_path: Path) -> None:
@@ -162,7 +149,7 @@ def test_a_bad_value_at_the_start_is_named_on_configure_and_can_be_mended(log_pa
         assert robot.change_state(CONFIGURE)
     finally:
         predictor.stop()
-        robot.destroy_node()
+        robot.close()
 
 
 def test_namespaces_and_remappings_and_default_qualities_of_service(log_path: Path) -> None:
@@ -182,4 +169,4 @@ def test_namespaces_and_remappings_and_default_qualities_of_service(log_path: Pa
         assert robot.spin(lambda: bool(robot.info)), "latent_info reaches who comes later"
     finally:
         assert predictor.stop() == 0
-        robot.destroy_node()
+        robot.close()

@@ -85,7 +85,6 @@ def test_forecasts_and_their_errors_are_those_of_the_engine(predictor: Predictor
     for key, values in (("error", errors), ("no_change", no_change)):
         np.testing.assert_allclose(float(said[key]), values[-1], rtol=1e-6)
         np.testing.assert_allclose(float(said[f"mean_{key}"]), np.mean(values), rtol=1e-6)
-    robot.stop()
 
 
 def test_whatever_goes_wrong_with_the_error_forecasts_go_on(log_path: Path) -> None:
@@ -98,6 +97,5 @@ def test_whatever_goes_wrong_with_the_error_forecasts_go_on(log_path: Path) -> N
         assert robot.spin(lambda: robot.diagnostics.get("/broken: model", {}).get("done") == "4")
         assert "prediction_error: failed: window 0: a bug" in broken.log
     finally:
-        robot.executor_.shutdown()
-        robot.destroy_node()
+        robot.close()
         assert broken.stop() == 0, broken.log

@@ -13,7 +13,9 @@ from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray, MultiArrayDimension
 from support import recorded
-from support.harness import JOINTS, T0_NS, TIMEOUT_S, Predictor, Robot, image_message, joint_message, pixels, stamped
+from support.harness import Predictor, Robot
+from support.messages import JOINTS, T0_NS, image_message, joint_message, pixels, stamped
+from support.robot import TIMEOUT_S
 
 import vjepa_ros
 from examples.cem_planner import CemPlanner, plan
@@ -225,7 +227,7 @@ def test_a_cross_entropy_planner_gets_its_answers(predictor: Predictor, asker: A
 
 def test_every_refusal_is_a_diagnostic_and_never_a_number(predictor: Predictor, asker: Asker) -> None:
     robot = asker.robot
-    asker.start(image_transport="raw", candidates__max_age_s=EVER, candidates__max_count=5, candidates__max_horizon=4)
+    asker.start(candidates__max_age_s=EVER, candidates__max_count=5, candidates__max_horizon=4)
     values = some_candidates(np.zeros(7))
     assert asker.refused(values) == ("no_goal", "publish an image on ~/goal_image first")
     asker.set_goal(image_message(0, 40))
@@ -254,11 +256,11 @@ def test_every_refusal_is_a_diagnostic_and_never_a_number(predictor: Predictor, 
 
     assert [info["question"] for info in asker.infos] == list(range(refusals + 3))
     counted = {"no_goal": "1", "no_window": "2", "bad_layout": "3", "too_large": "2", "bad_values": "1"}
-    assert robot.spin(lambda: robot.diagnostics[QUESTIONS]["asked"] == str(refusals + 3))
+    totals = {"asked": str(refusals + 3), "answered": "2", "refused": str(refusals + 1)}
+    assert robot.spin(lambda: totals.items() <= robot.diagnostics[QUESTIONS].items()), robot.diagnostics[QUESTIONS]
     status = robot.diagnostics[QUESTIONS]
     found = {key.removeprefix("refused "): n for key, n in status.items() if key.startswith("refused ") and n != "0"}
     assert found == counted
-    assert (status["refused"], status["answered"]) == (str(refusals + 1), "2")
     for reason in counted:
         lines = [line for line in predictor.log.splitlines() if f"/vjepa_predictor/candidates: {reason}: " in line]
         assert 1 <= len(lines) <= 2, "warned about, and throttled"
@@ -266,7 +268,7 @@ def test_every_refusal_is_a_diagnostic_and_never_a_number(predictor: Predictor, 
 
 def test_a_stale_window_and_a_fresh_one(predictor: Predictor, asker: Asker) -> None:
     robot = asker.robot
-    asker.start(image_transport="raw", candidates__max_age_s=60.0)
+    asker.start(candidates__max_age_s=60.0)
     asker.set_goal(image_message(0, 40))
     values = some_candidates(np.zeros(7))
     robot.send_frames(0, 16)  # of the year 2023
@@ -282,7 +284,7 @@ def test_a_stale_window_and_a_fresh_one(predictor: Predictor, asker: Asker) -> N
 
 def test_goals_in_other_encodings_and_goals_that_cannot_be_used(predictor: Predictor, asker: Asker) -> None:
     robot = asker.robot
-    asker.start(image_transport="raw", candidates__max_age_s=EVER, view__roi=[0, 0, 32, 32])
+    asker.start(candidates__max_age_s=EVER, view__roi=[0, 0, 32, 32])
     robot.send_frames(0, 16)
     assert robot.spin(lambda: len(robot.predicted) == 1)
     values = some_candidates(np.zeros(7))
@@ -315,14 +317,13 @@ def test_goals_in_other_encodings_and_goals_that_cannot_be_used(predictor: Predi
     robot.connect()
     asker.connect()
     assert asker.refused(values)[0] == "no_goal"
-    robot.stop()
-    assert robot.set_parameters(view__roi=[0, 0, 64, 48])[0][0]
 
 
 def test_every_question_of_a_burst_is_answered_or_refused(predictor: Predictor, asker: Asker) -> None:
     robot = asker.robot
-    asker.start(image_transport="raw", candidates__max_age_s=EVER, candidates__max_count=64, candidates__queue_size=1,
-                candidates__max_horizon=8)  # fmt: skip
+    asker.start(
+        candidates__max_age_s=EVER, candidates__max_count=64, candidates__queue_size=1, candidates__max_horizon=8
+    )
     asker.set_goal(image_message(0, 40))
     robot.send_frames(0, 16)
     assert robot.spin(lambda: len(robot.predicted) == 1)
@@ -336,19 +337,15 @@ def test_every_question_of_a_burst_is_answered_or_refused(predictor: Predictor, 
     assert 1 <= len(answered) < 6 and answered == sorted(answered)
     assert robot.spin(lambda: len(asker.energies) == len(answered))
     assert [message.data[0] for message in asker.energies] == answered
-    robot.stop()
-    assert all(ok for ok, _ in robot.set_parameters(candidates__queue_size=8))
 
 
 def test_a_configuration_that_cannot_be_rolled_out_still_predicts(predictor: Predictor, asker: Asker) -> None:
     robot = asker.robot
-    asker.start(image_transport="raw", state_names=[*JOINTS[1:], JOINTS[0]])
+    asker.start(state_names=[*JOINTS[1:], JOINTS[0]])
     robot.send_frames(0, 16)
     assert robot.spin(lambda: len(robot.predicted) == 1)
     reason, detail = asker.refused(some_candidates(np.zeros(7)))
     assert reason == "no_state_model" and "state_names: " in detail
-    robot.stop()
-    assert robot.set_parameters(state_names=JOINTS)[0][0]
 
 
 def test_a_model_that_was_given_up_answers_nothing(log_path: Path, tmp_path: Path) -> None:
@@ -368,4 +365,4 @@ def test_a_model_that_was_given_up_answers_nothing(log_path: Path, tmp_path: Pat
         assert asker.energies == []
     finally:
         assert predictor.stop() == 0, predictor.log
-        robot.destroy_node()
+        robot.close()

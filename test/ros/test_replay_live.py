@@ -82,7 +82,6 @@ def test_live_equals_offline(predictor: Predictor, robot: Robot, tmp_path: Path,
     assert robot.info["info_id"] == offline["info_id"]
     assert seen.hexadecimal()["latents"] == offline["sha256"]["latents"]
     assert np.isfinite(latents.read(robot.predicted[-1], robot.info).array).all()
-    robot.stop()
 
 
 def test_a_loop_without_a_pause_is_offline_less_what_the_jump_found_waiting(
@@ -112,4 +111,3 @@ def test_a_loop_without_a_pause_is_offline_less_what_the_jump_found_waiting(
     missing = [key for key, _ in numbered if key not in came]
     assert missing == [(0, first_turn - lost + number) for number in range(lost)], "the last ones of the first turn"
     replays.assert_equal(robot.windows, [window for key, window in numbered if key in came])
-    robot.stop()

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
-from support.harness import MS, T0_NS, Predictor, Robot
+from support.harness import Predictor, Robot
+from support.messages import MS, T0_NS
 
 PERIOD_NS = 50 * MS  # of the frames
 STREAM, MODEL = "/vjepa_predictor: stream", "/vjepa_predictor: model"
@@ -108,9 +109,8 @@ class Simulation:
 
 
 @pytest.fixture
-def simulation(predictor: Predictor, robot: Robot, clock: Publisher) -> Iterator[Simulation]:
-    yield Simulation(predictor, robot, clock)
-    robot.stop()
+def simulation(predictor: Predictor, robot: Robot, clock: Publisher) -> Simulation:
+    return Simulation(predictor, robot, clock)
 
 
 def test_a_clock_that_jumps_back_resets_and_frames_that_follow_do_not_again(simulation: Simulation) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import Image
-from support.harness import MS, T0_NS, Predictor, Robot, pixels, stamped
+from support.harness import Predictor, Robot
+from support.messages import MS, T0_NS, pixels, stamped
 
 import vjepa_ros
 from vjepa_ros import latents
@@ -50,7 +51,6 @@ def test_the_latents_are_those_of_the_view(predictor: Predictor, robot: Robot) -
     }
     for advice in ("set view.roi for this resolution", "colour image", "cv_bridge"):
         assert any(advice in line for line in predictor.log.splitlines()), advice
-    robot.stop()
 
 
 def test_a_view_that_makes_no_sense_is_refused_by_name(predictor: Predictor, robot: Robot) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage
 from support import oracle
-from support.harness import JOINTS, MS, T0_NS, Predictor, Robot, image_message, joint_message, pixels, stamped
+from support.harness import Predictor, Robot
+from support.messages import JOINTS, MS, T0_NS, image_message, joint_message, pixels, stamped
 
 import vjepa_ros
 from vjepa_ros import latents
@@ -34,7 +35,7 @@ def expected(count: int, hop: int = 2) -> list[dict[str, Any]]:
 
 
 def test_windows_equal_the_oracle_and_latents_equal_the_engine(predictor: Predictor, robot: Robot) -> None:
-    robot.start(queue="all", latents__publish_context=True)
+    robot.start(latents__publish_context=True)
     robot.send_frames(0, 24)
     want = expected(24)
     windows_of(robot, len(want))
@@ -57,11 +58,10 @@ def test_windows_equal_the_oracle_and_latents_equal_the_engine(predictor: Predic
         np.testing.assert_allclose(
             latents.read(context, robot.info).array, model.grid.unflatten(encoded)[0].numpy(), atol=1e-5
         )
-    robot.stop()
 
 
 def test_the_messages_are_what_the_interface_says(predictor: Predictor, robot: Robot) -> None:
-    robot.start(latents__publish_context=False, latents__steps="all", latents__dtype="16FC1")
+    robot.start(latents__steps="all", latents__dtype="16FC1")
     robot.send_frames(0, 16)
     windows_of(robot, 1)
     (message,), (window_message,) = robot.predicted, robot.window_messages
@@ -76,11 +76,10 @@ def test_the_messages_are_what_the_interface_says(predictor: Predictor, robot: R
     assert robot.windows[0]["info_id"] == robot.info["info_id"]
     assert robot.windows[0]["late"] == robot.windows[0]["held"] == 0
     assert robot.count_publishers("/vjepa_predictor/context_latents") == 0
-    robot.start(latents__steps="forecast", latents__dtype="32FC1")
 
 
 def test_quality_of_service_and_names(predictor: Predictor, robot: Robot) -> None:
-    robot.start(image_transport="raw")
+    robot.start()
 
     def profile(topic: str, publishes: bool) -> tuple[str, str, int, str]:
         infos = robot.get_publishers_info_by_topic(topic) if publishes else robot.get_subscriptions_info_by_topic(topic)
@@ -99,7 +98,6 @@ def test_quality_of_service_and_names(predictor: Predictor, robot: Robot) -> Non
     # overridden by the harness; without that they are best effort (test_lifecycle.py)
     assert profile("/image", False)[:2] == ("sensor_msgs/msg/Image", "RELIABLE")
     assert profile("/joint_states", False)[:2] == ("sensor_msgs/msg/JointState", "RELIABLE")
-    robot.stop()
 
 
 def test_compressed_images_give_the_same_windows(predictor: Predictor, robot: Robot) -> None:
@@ -151,7 +149,6 @@ def test_bad_input_is_dropped_counted_warned_about_and_changes_nothing_else(pred
         lines = [line for line in predictor.log.splitlines() if f"{topic}: {reason}" in line]
         assert 1 <= len(lines) <= 2, "warned about, and throttled"
     assert predictor.process.poll() is None
-    robot.stop()
 
 
 def test_a_gap_restarts_the_window_and_a_jump_back_starts_an_epoch(predictor: Predictor, robot: Robot) -> None:
@@ -166,7 +163,6 @@ def test_a_gap_restarts_the_window_and_a_jump_back_starts_an_epoch(predictor: Pr
     assert robot.windows[2]["epoch"] == robot.windows[0]["epoch"] + 1
     assert robot.windows[2]["window"] == 0
     assert robot.windows[2]["frame_stamps"] == [T0_NS + index * 50 * MS for index in range(10, 26)]
-    robot.stop()
 
 
 def test_reset_service(predictor: Predictor, robot: Robot) -> None:
@@ -175,7 +171,7 @@ def test_reset_service(predictor: Predictor, robot: Robot) -> None:
     robot.send_frames(0, 16)
     windows_of(robot, 1)
     robot.send_frames(16, 15)  # one frame short of a whole new window
-    robot.settle(0.3)
+    windows_of(robot, 8)
     seen = len(robot.windows)
     success, message = robot.reset()
     assert success and "epoch" in message
@@ -185,4 +181,3 @@ def test_reset_service(predictor: Predictor, robot: Robot) -> None:
     assert len(robot.windows) == seen + 1, "a reset begins with an empty window"
     assert robot.windows[-1]["epoch"] == robot.windows[0]["epoch"] + 1
     assert robot.windows[-1]["frame_stamps"][0] == T0_NS + 31 * 50 * MS
-    robot.stop()

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from support import oracle
-from support.harness import JOINTS, MS, T0_NS, Robot, image_message, joint_message
+from support.harness import Robot
+from support.messages import JOINTS, MS, T0_NS, image_message, joint_message
 
 PERIOD_NS = 50 * MS
 MAX_WAIT_S = 10.0

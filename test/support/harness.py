@@ -5,30 +5,26 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.srv import DescribeParameters, SetParameters
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from support.messages import JOINTS, MS, T0_NS, image_message, joint_message, stamp_ns
+from support.robot import TIMEOUT_S, RobotNode
 from vjepa_ros import latents
 
-TIMEOUT_S = 30.0
-JOINTS = [f"panda_joint{number}" for number in range(1, 8)]
-MS = 1_000_000
-T0_NS = 1_700_000_000_000_000_000
 RELIABLE = {
     f"qos_overrides.{topic}.subscription.{policy}": value
     for topic in ("/image", "/image/compressed", "/joint_states", "/robot/image", "/robot/joint_states")
@@ -48,6 +44,12 @@ DEEP = {
         "candidate_info",
     )  # fmt: skip
 }
+
+
+def parameter_arguments(values: Mapping[str, Any]) -> list[str]:
+    """ROS arguments that give parameters to a node."""
+    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+    return [part for name, text in texts.items() for part in ("-p", f"{name}:={text}")]
 
 
 class Predictor:
@@ -71,10 +73,7 @@ class Predictor:
         values |= {"actions.max_wait_s": 10.0, **DEEP}  # neither a slow robot nor a slow planner is under test
         values.update(parameters or {})
         values = {name: value for name, value in values.items() if value is not None}
-        command = [sys.executable, *program, "--ros-args"]
-        for name, value in values.items():
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            command += ["-p", f"{name}:={text}"]
+        command = [sys.executable, *program, "--ros-args", *parameter_arguments(values)]
         self._log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen([*command, *arguments], stdout=out, stderr=subprocess.STDOUT)
@@ -93,20 +92,23 @@ class Predictor:
             self.process.kill()
 
 
-class Robot(Node):
-    """Publishes frames and joints, calls the predictor's services, keeps what it publishes."""
+class Robot(RobotNode):
+    """Publishes frames and joints, calls the predictor's services, keeps what it publishes.
 
-    def __init__(self, predictor: str = "/vjepa_predictor", prefix: str = "") -> None:
-        super().__init__("robot")
+    Args:
+        predictor: full name of the predictor.
+        namespace: of the robot and its topics.
+    """
+
+    commands: Any  # of another type after command_by
+
+    def __init__(self, predictor: str = "/vjepa_predictor", namespace: str = "") -> None:
+        deep = QoSProfile(depth=1000)
+        super().__init__("robot", deep, namespace)
         self.predictor = predictor
         self._clients_by_name: dict[str, Any] = {}
-        self.executor_ = SingleThreadedExecutor()
-        self.executor_.add_node(self)
-        deep = QoSProfile(depth=1000)
-        self.images = self.create_publisher(Image, f"{prefix}/image", deep)
-        self.jpegs = self.create_publisher(CompressedImage, f"{prefix}/image/compressed", deep)
-        self.commands = self.create_publisher(JointState, f"{prefix}/joint_commands", deep)
-        self.states = self.create_publisher(JointState, f"{prefix}/joint_states", deep)
+        self._parameters_before: dict[str, ParameterMessage] = {}
+        self.jpegs = self.create_publisher(CompressedImage, "image/compressed", deep)
         self.predicted: list[Image] = []
         self.contexts: list[Image] = []
         self.windows: list[dict[str, Any]] = []
@@ -117,11 +119,27 @@ class Robot(Node):
         self.messages: dict[str, str] = {}
         self.diagnosed_ns = 0  # when that was, by the predictor's clock
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.create_subscription(Image, f"{predictor}/predicted_latents", self.predicted.append, deep)
+        self._latents: Any = None
+        self.listen()
         self.create_subscription(Image, f"{predictor}/context_latents", self.contexts.append, deep)
         self.create_subscription(DiagnosticArray, f"{predictor}/window_info", self._on_window, deep)
         self.create_subscription(String, f"{predictor}/latent_info", self._on_info, latched)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+
+    def listen(self) -> None:
+        """Subscribe to the predicted latents, as from the start on."""
+        topic = f"{self.predictor}/predicted_latents"
+        self._latents = self.create_subscription(Image, topic, self.predicted.append, QoSProfile(depth=1000))
+
+    def do_not_listen(self) -> None:
+        """Subscribe to the predicted latents no longer, until :meth:`listen` or :meth:`put_back`."""
+        self.destroy_subscription(self._latents)
+        self._latents = None
+
+    def command_by(self, kind: type) -> None:
+        """Publish commands of a type, until :meth:`put_back`; the predictor must not be subscribed."""
+        self.destroy_publisher(self.commands)  # the middleware does not allow one participant two types on a topic
+        self.commands = self.create_publisher(kind, "joint_commands", QoSProfile(depth=1000))
 
     def _on_window(self, message: DiagnosticArray) -> None:
         self.window_messages.append(message)
@@ -131,34 +149,18 @@ class Robot(Node):
         self.info = latents.read_info(message)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self.diagnosed_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        self.diagnosed_ns = stamp_ns(message)
         for status in message.status:
             self.diagnostics[status.name] = {pair.key: pair.value for pair in status.values}
             self.levels[status.name] = status.level
             self.messages[status.name] = status.message
 
-    # -- waiting
-
-    def spin(self, until: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> bool:
-        """Spin until something holds; whether it did in time."""
-        end_s = time.monotonic() + timeout_s
-        while not until():
-            if time.monotonic() > end_s:
-                return False
-            self.executor_.spin_once(timeout_sec=0.02)
-        return True
-
-    def settle(self, seconds: float = 0.5) -> None:
-        """Spin for a while, so that what should not come has the time to come."""
-        self.spin(lambda: False, seconds)
-
     def connect(self) -> None:
         """Wait until the predictor listens and both sides know each other."""
-        publishers = [self.commands, self.states]
-        assert self.spin(lambda: all(p.get_subscription_count() == 1 for p in publishers)), "joints are not subscribed"
+        self.need_listeners(self.commands, self.states)
         frames = (self.images, self.jpegs)
-        assert self.spin(lambda: sum(p.get_subscription_count() for p in frames) == 1), "no frame is subscribed"
-        assert self.spin(lambda: self.count_publishers(f"{self.predictor}/predicted_latents") == 1)
+        self.need(lambda: sum(p.get_subscription_count() for p in frames) == 1, "no frame is subscribed")
+        self.need(lambda: self.count_publishers(f"{self.predictor}/predicted_latents") == 1, "no latents")
         self.settle(0.2)
 
     # -- services
@@ -169,9 +171,7 @@ class Robot(Node):
             client = self._clients_by_name[name] = self.create_client(kind, f"{self.predictor}/{name}")
             assert client.wait_for_service(TIMEOUT_S), f"{name} did not appear"
             self.settle(0.1)  # an answer sent before the node knows the client is lost
-        future = self._clients_by_name[name].call_async(request)
-        assert self.spin(future.done), f"{name} did not answer"
-        return future.result()
+        return self.ask(self._clients_by_name[name], request)
 
     def change_state(self, transition: int) -> bool:
         """Request a lifecycle transition."""
@@ -184,11 +184,21 @@ class Robot(Node):
         return str(self.call(GetState, "get_state", GetState.Request()).current_state.label)
 
     def set_parameters(self, **values: Any) -> list[tuple[bool, str]]:
-        """Set parameters; double underscores stand for dots."""
+        """Set parameters until :meth:`put_back`; double underscores stand for dots."""
         messages = [
             Parameter(name.replace("__", "."), value=value).to_parameter_msg() for name, value in values.items()
         ]
-        results = self.call(SetParameters, "set_parameters", SetParameters.Request(parameters=messages)).results
+        self._remember([message.name for message in messages if message.name not in self._parameters_before])
+        return self._set(messages)
+
+    def _remember(self, names: list[str]) -> None:
+        """Keep the values that parameters have now."""
+        found = self.call(GetParameters, "get_parameters", GetParameters.Request(names=names)).values
+        for name, value in zip(names, found, strict=True):
+            self._parameters_before[name] = ParameterMessage(name=name, value=value)
+
+    def _set(self, messages: Iterable[ParameterMessage]) -> list[tuple[bool, str]]:
+        results = self.call(SetParameters, "set_parameters", SetParameters.Request(parameters=list(messages))).results
         return [(result.successful, result.reason) for result in results]
 
     def describe(self, *names: str) -> list[Any]:
@@ -210,6 +220,7 @@ class Robot(Node):
         assert self.change_state(Transition.TRANSITION_CONFIGURE)
         assert self.change_state(Transition.TRANSITION_ACTIVATE)
         self.connect()
+        self.need(lambda: bool(self.info), "no latent_info")
         for received in (self.predicted, self.contexts, self.windows, self.window_messages):
             received.clear()
 
@@ -219,6 +230,34 @@ class Robot(Node):
             assert self.change_state(Transition.TRANSITION_DEACTIVATE)
         if self.state() == "inactive":
             assert self.change_state(Transition.TRANSITION_CLEANUP)
+
+    def put_back(self) -> None:
+        """As before anything was set: the predictor unconfigured, with its first parameters; the robot as it began."""
+        self.stop()
+        if self.commands.msg_type is not JointState:
+            self.command_by(JointState)
+        if self._latents is None:
+            self.listen()
+        results = self._set(self._parameters_before.values())
+        assert all(ok for ok, _ in results), results
+        self._parameters_before.clear()
+        for received in (self.predicted, self.contexts, self.windows, self.window_messages):
+            received.clear()
+        for said in (self.info, self.diagnostics, self.levels, self.messages):
+            said.clear()
+
+    @contextmanager
+    def borrowed(self) -> Iterator[None]:
+        """For one test: whatever it did to the predictor, or subscribed and published besides, is undone after it."""
+        own = {*self.publishers, *self.subscriptions}
+        try:
+            yield
+        finally:
+            self.put_back()
+            for publisher in {*self.publishers} - own - {self.commands}:
+                self.destroy_publisher(publisher)
+            for subscription in {*self.subscriptions} - own - {self._latents}:
+                self.destroy_subscription(subscription)
 
     # -- what a robot sends
 
@@ -237,30 +276,3 @@ class Robot(Node):
             self.send_joints(stamp_ns, float(index))
             self.images.publish(image_message(stamp_ns, index))
             self.executor_.spin_once(timeout_sec=0.0)
-
-
-def stamped(message: Any, stamp_ns: int, frame_id: str = "camera") -> Any:
-    """The message with its header filled."""
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
-    message.header.frame_id = frame_id
-    return message
-
-
-def joint_message(stamp_ns: int, names: list[str], values: list[float]) -> JointState:
-    """A joint state or command."""
-    return stamped(JointState(name=names, position=[float(value) for value in values]), stamp_ns, "base")
-
-
-def pixels(index: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """An RGB picture that differs from frame to frame, (height, width, 3) uint8."""
-    y, x = np.mgrid[:height, :width]
-    return np.stack([(x * 4 + index * 7) % 256, (y * 5) % 256, (x + y + index) % 256], -1).astype(np.uint8)
-
-
-def image_message(stamp_ns: int, index: int) -> Image:
-    """An rgb8 image."""
-    picture = pixels(index)
-    message = stamped(Image(height=picture.shape[0], width=picture.shape[1], encoding="rgb8"), stamp_ns)
-    message.step = picture.shape[1] * 3
-    message.data.frombytes(picture.tobytes())
-    return message

@@ -1,7 +1,7 @@
 """This package's modules next to the public implementations, with the same weights, for parity tests.
 
-The public implementations themselves stand in :mod:`support.public_code`; what the tests use of it can be
-imported from here. A pair shares the memory of its weights, so that full sizes fit.
+The public implementations themselves stand in :mod:`support.public_code`; what the tests use of them can be imported
+from here. A pair shares the memory of its weights, so that full sizes fit.
 """
 
 from __future__ import annotations
