@@ -224,7 +224,7 @@ NOT_ROLLED_OUT: list[tuple[dict[str, Any], str, str]] = [
     ({"state_names": ["a", "b"], "state_dim": 2}, "state_names", "a rollout advances the state by the commands"),
     (
         {"actions.reduction": "pose_delta", "states.source": "commands"}, "states.source",
-        "commands as states are a step behind pose_delta",
+        "commands as states are a step behind pose differences",
     ),
 ]  # fmt: skip
 

@@ -80,11 +80,11 @@ def _change(reduction: str, state_source: str | None) -> StateChange:
         return "none"
     require_choice(reduction, "actions.reduction", REDUCTIONS)
     how = REDUCTIONS[reduction]
+    what, measured = ("pose differences", "poses") if how.effect == "pose" else (reduction, "states")
     # State k is then the command at step k-1, so it is advanced by the change from there to step k: an action that
     # reaches from k to k+1 comes a step too late.
     require(
         not (state_source == "commands" and how.reaches_ahead and not how.of_messages),
-        "states.source", f"commands as states are a step behind {reduction}, which reaches ahead: a rollout needs "
-        "measured states",
+        "states.source", f"commands as states are a step behind {what}: a rollout needs measured {measured}",
     )  # fmt: skip
     return how.effect
