@@ -21,10 +21,9 @@ from vjepa_ros.config.view import ViewConfig
 from vjepa_ros.devices import failures, find_device, find_dtype, to_device
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.images.preprocess import Preprocess
-from vjepa_ros.model.block import layer_normalize
+from vjepa_ros.model.blocks import layer_normalize
 from vjepa_ros.model.encoder import Encoder
-from vjepa_ros.model.fast.graphs import Graphs
-from vjepa_ros.model.fast.predictor import FastPredictor
+from vjepa_ros.model.graphs import Graphs
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.rollout import Observed, check_future, check_observed, mean_distance, roll_out
@@ -58,8 +57,7 @@ def load(
         seed: of the random weights; the same seed gives the same ones.
         random_predictor: take the encoder alone from the checkpoint, for files without an action-conditioned predictor;
             what is then predicted means nothing.
-        fast: compute in the ways that take less time (:mod:`vjepa_ros.model.fast`); False is the plain modules, whose
-            results the fast ones are held to.
+        fast: pack the modules for inference; False leaves them as they are trained.
         compile_graphs: on a GPU, let ``torch.compile`` work on what :meth:`WorldModel.warm_up` records.
         overrides: model parameters that replace the preset's, see :func:`vjepa_ros.config.presets.model_config`.
 
@@ -106,8 +104,8 @@ class WorldModel:
         notice: what users must be told about weights that are not trained, empty where all are.
         checkpoint_key: the key of the file that the encoder came from, None for random weights.
         weights_hash: 16 hex digits that stand for the weights, whatever the device and dtype.
-        encoder, predictor: what computes, plain modules or fast ones.
-        kernels: in words, what the fast ones compute with; empty for plain modules.
+        encoder, predictor: what computes, packed or not.
+        kernels: in words, what packed modules compute with; empty where they are not packed.
     """
 
     def __init__(
@@ -225,14 +223,16 @@ class WorldModel:
         ones. A shorter context leaves room for a rollout that loses nothing: t + H - 1 steps are no more than these.
 
         Args:
-            context: (1, t*H'*W', D) layer-normalised latents of any number t of whole steps up to the grid's.
-            actions: (1, t-1, A), torch or numpy; those that led from each observed step to the next one.
-            states: (1, t, S), torch or numpy; at the observed steps.
-            future_actions: (K, H, A), torch or numpy; the first is in force from the last observed step on.
+            context: (B, t*H'*W', D) layer-normalised latents of any number t of whole steps up to the grid's.
+            actions: (B, t-1, A), torch or numpy; those that led from each observed step to the next one.
+            states: (B, t, S), torch or numpy; at the observed steps.
+            future_actions: (B, K, H, A), or (K, H, A) where B is 1, torch or numpy; the first is in force from the last
+                observed step on.
             state_model: how actions advance states; :attr:`state_model` where none is given.
 
         Returns:
-            (K, H, H'*W', D) float32: forecast h is of the step h+1 after the last observed one.
+            (B, K, H, H'*W', D), or without B where the future actions have none, float32: forecast h is of the step
+            h+1 after the last observed one.
 
         Raises:
             ShapeError: where an input does not fit; it names both shapes.
@@ -257,10 +257,7 @@ class WorldModel:
             most = self.config.most_context  # older steps are never looked at
             latents = context[:, -most * self.grid.tokens_per_step :].to(self.device).float()
             past, observed = past[:, max(0, past.shape[1] - most + 1) :], observed[:, -most:]
-            history = None
-            if isinstance(self.predictor, FastPredictor):
-                inputs = map(self._on_device, (latents, past, observed[:, :-1]))
-                history = self.predictor.observe(*inputs)
+            history = self.predictor.observe(*map(self._on_device, (latents, past, observed[:, :-1])))
             return Observed(latents, past, observed, history)
 
     def rollout_from(
@@ -271,13 +268,19 @@ class WorldModel:
         advance.require_dims(self.config.action_dim, self.config.state_dim)
         with torch.inference_mode(), failures("predicting a rollout"):
             future = _tensor(future_actions).cpu().double()
-            check_future(self.config, future)
+            check_future(self.config, observed.windows, future)
+            all_future = future if future.ndim == 4 else future[None]  # (B, K, H, A)
+            now = observed.states[:, -1:]  # (B, 1, S)
             # No state depends on a latent: all of them are known before the first forecast.
-            ahead = torch.from_numpy(advance.unroll(observed.states[0, -1:].numpy(), future[:, :-1].numpy()))
-            now = observed.states[:, -1:].expand(len(future), -1, -1)
-            states = torch.cat([now, ahead], dim=1)  # (K, H, S)
+            ahead = [
+                torch.from_numpy(advance.unroll(start.numpy(), actions[:, :-1].numpy()))
+                for start, actions in zip(now, all_future, strict=True)
+            ]
+            first = now[:, None].expand(-1, all_future.shape[1], -1, -1)
+            states = torch.cat([first, torch.stack(ahead)], dim=2)  # (B, K, H, S)
             reach = self.grid.with_steps(self.config.most_context)
-            return roll_out(self.predict, self.predictor, reach, observed, future, states)
+            forecasts = roll_out(self.predict, self.predictor, reach, observed, all_future, states)
+            return forecasts if future.ndim == 4 else forecasts[0]
 
     def energy(self, latents: Tensor, goal: Tensor) -> Tensor:
         """How far latents are from a goal: the mean absolute difference over tokens and channels.
