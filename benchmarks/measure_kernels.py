@@ -1,4 +1,4 @@
-"""Measures the choices inside of the fast path against each other, on the CPU.
+"""Measures what a packed model computes with against the alternatives, on the CPU.
 
     tools/run.sh -m benchmarks.measure_kernels [THREADS]
 
@@ -11,6 +11,7 @@ import sys
 from functools import partial
 
 import torch
+from support import plain_model
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,11 +19,10 @@ from benchmarks.timing import Work, interleaved, medians
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.presets import model_config
 from vjepa_ros.model.encoder import PatchEmbed
-from vjepa_ros.model.fast.kernels import Linear, PackedLinear, PublicLinear, attention_by_products, fused_attention
-from vjepa_ros.model.fast.layers import HalvesRope
 from vjepa_ros.model.grid import Grid
-from vjepa_ros.model.predictor import frame_causal_mask
-from vjepa_ros.model.rope import Rope, rotate, token_positions
+from vjepa_ros.model.kernels import LinearKernel, PackedLinear, PublicLinear, attention_by_products, fused_attention
+from vjepa_ros.model.key_values import BySteps
+from vjepa_ros.model.rope import Rope, token_positions
 
 ROUNDS, BUDGET_S = 15, 20.0
 DTYPES = (torch.float32, torch.bfloat16)
@@ -43,12 +43,12 @@ def show(what: str, dtype: torch.dtype, works: dict[str, Work]) -> None:
     print(f"{what}, {str(dtype).removeprefix('torch.')}: {figures}", flush=True)
 
 
-def gelu_after(linear: Linear, x: Tensor) -> Tensor:
+def gelu_after(linear: LinearKernel, x: Tensor) -> Tensor:
     """Two operators where one would do."""
     return F.gelu(linear(x))
 
 
-def sum_after(linear: Linear, x: Tensor, add: Tensor) -> Tensor:
+def sum_after(linear: LinearKernel, x: Tensor, add: Tensor) -> Tensor:
     """Two operators where one would do."""
     return linear(x) + add
 
@@ -97,29 +97,24 @@ def attention(dtype: torch.dtype) -> None:
         show(f"attention {heads}x{rows} to {columns}, {channels} channels", dtype, works)
     size, steps = 198, 8
     q, k, v = (noise(1, 12, steps * size, 32, dtype=dtype) / 3 for _ in range(3))
-    mask = frame_causal_mask(steps, size)
-
-    def by_steps() -> list[Tensor]:
-        ends = [size * (step + 1) for step in range(steps)]
-        return [fused_attention(q[:, :, end - size : end], k[:, :, :end], v[:, :, :end]) for end in ends]
-
+    mask = plain_model.frame_causal_mask(steps, size)
     masked: dict[str, Work] = {
         "with a mask": lambda: F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0),
-        "step by step": by_steps,
+        "step by step": lambda: BySteps(size).attend(fused_attention, q, k, v),
     }
     show("frame-causal attention of 8 steps", dtype, masked)
 
 
 def positions(config: ModelConfig, dtype: torch.dtype) -> None:
-    """RoPE on pairs of channels, and on halves."""
+    """RoPE on pairs of channels, as it is trained, and on halves, packed."""
     heads, channels = config.encoder_heads, config.encoder_dim // config.encoder_heads
     grid = Grid.of(config)
-    rope = Rope(token_positions(grid), channels)
-    halves = HalvesRope(rope, channels)
+    pairs, halves = (Rope(token_positions(grid), channels) for _ in range(2))
+    halves.pack()
     qkv = noise(1, grid.tokens, 3, heads, channels, dtype=dtype).permute(2, 0, 3, 1, 4)
     works: dict[str, Work] = {
-        "pairs": lambda: (rotate(qkv[0], rope(grid.tokens)), rotate(qkv[1], rope(grid.tokens))),
-        "halves": lambda: halves.turn(qkv[:2], 0),
+        "pairs": lambda: pairs(qkv[:2]),
+        "halves": lambda: halves(qkv[:2]),
     }
     show(f"RoPE of {grid.tokens} tokens", dtype, works)
 

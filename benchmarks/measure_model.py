@@ -26,12 +26,12 @@ def main(preset: str, dtype: str = "float32") -> None:
     """Print the figures of one preset."""
     forget_peak()
     before = peak_mb()
-    wm = vjepa_ros.load(preset, dtype=dtype, fast=False)  # plain modules say what they hold
+    wm = vjepa_ros.load(preset, dtype=dtype, fast=False)  # packed modules do not say what they hold
     forget_peak()
     start = time.monotonic()
     wm.warm_up()  # a whole window, encoder and predictor
     seconds = time.monotonic() - start
-    modules = [module for module in (wm.encoder, wm.predictor) if isinstance(module, torch.nn.Module)]
+    modules = wm.encoder, wm.predictor
     count = [sum(parameter.numel() for parameter in module.parameters()) / 1e6 for module in modules]
     weights = megabytes([parameter for module in modules for parameter in module.parameters()])
     tables = megabytes([buffer for module in modules for buffer in module.buffers()])

@@ -11,7 +11,7 @@ import vjepa_ros
 from vjepa_ros.config.view import ViewConfig
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ConfigError, ShapeError
-from vjepa_ros.model.block import layer_normalize
+from vjepa_ros.model.blocks import layer_normalize
 from vjepa_ros.model.state_model import StateModel
 
 TOLERANCE = 1e-5
@@ -98,7 +98,7 @@ def test_numpy_and_other_dtypes_do(wm):
 @pytest.mark.parametrize(
     "index, shape, said",
     [
-        (0, (2, 32, 128), r"context of shape \(2, 32, 128\) where \(1, 32, 128\)"),
+        (0, (2, 32, 128), r"actions of shape \(1, 1, 7\) where \(2, 1, 7\)"),  # of two windows
         (0, (1, 31, 128), r"\(1, 31, 128\) do not fit the grid \(8, 4, 4\)"),
         (0, (1, 144, 128), r"\(1, 144, 128\) do not fit the grid \(8, 4, 4\)"),
         (0, (1, 32, 64), r"context of shape \(1, 32, 64\) where \(1, 32, 128\)"),

@@ -48,7 +48,6 @@ def counted(module: torch.nn.Module, *inputs: torch.Tensor) -> tuple[int, int]:
 def test_the_encoders_work_is_counted(encoding: str) -> None:
     config = model_config("tiny", encoding=encoding)
     encoder = Encoder(config)
-    encoder.patch_embed.fold()
     frames = config.num_frames if encoding == "clip" else 1
     tokens = Grid.of(config).tokens if encoding == "clip" else Grid.of(config).tokens_per_step
     shapes = encoder_shapes(config, 1, tokens)

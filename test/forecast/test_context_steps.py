@@ -11,7 +11,7 @@ from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.forecast.forecaster import Forecaster
 from vjepa_ros.forecast.info import latent_info
-from vjepa_ros.model.block import layer_normalize
+from vjepa_ros.model.blocks import layer_normalize
 
 JOINTS = [f"joint{number}" for number in range(7)]
 MOST = 3  # of 8 steps

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support import plain_model
+from support.forms import FORMS, in_form, weights_of
 from support.parity import FOLDED_TOLERANCE, TOLERANCE
 from support.reference import STACKS, encoder_pair, run, small_config, stack, transformers_encoder
 
@@ -21,7 +23,19 @@ def clip_of(frames: int, size: tuple[int, int], batch: int = 2, seed: int = 0) -
 def test_clip_equals_the_public_encoder(name, size, frames):
     ours, public = encoder_pair(small_config(image_size=size, **stack("encoder", name)))
     clip = clip_of(frames, size)
-    torch.testing.assert_close(run(ours, clip), run(public, clip), rtol=0, atol=TOLERANCE)
+    expected = run(public, clip)
+    for form in FORMS:
+        output = run(in_form(ours, form), clip)
+        difference = (output - expected).abs()
+        print(f"{form}: maximum {difference.max():.2e}, mean {difference.mean():.2e}")
+        torch.testing.assert_close(output, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_so_does_the_arbiter():
+    ours, public = encoder_pair(small_config(image_size=(32, 80)))
+    clip = clip_of(6, (32, 80))
+    plain = plain_model.encode(ours.config, weights_of(ours), clip)
+    torch.testing.assert_close(plain, run(public, clip), rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -72,16 +86,18 @@ def test_frame_repeat_equals_repeated_frames_encoded_alone(tubelet_size, size):
     ours_3d, _ = encoder_pair(small_config(encoding="clip", **overrides))
     clip = clip_of(3, size)
     repeated = [clip[:, :, k : k + 1].repeat(1, 1, tubelet_size, 1, 1) for k in range(3)]
-    dense = run(ours, clip)
-    assert dense.shape == (2, 3 * (size[0] // 16) * (size[1] // 16), 64)
-    for other in (public, ours_3d):
-        expected = torch.cat([run(other, frame) for frame in repeated], dim=1)
-        torch.testing.assert_close(dense, expected, rtol=0, atol=FOLDED_TOLERANCE)
+    expected = [torch.cat([run(other, frame) for frame in repeated], dim=1) for other in (public, ours_3d)]
+    for form in FORMS:
+        dense = run(in_form(ours, form), clip)
+        assert dense.shape == (2, 3 * (size[0] // 16) * (size[1] // 16), 64)
+        for other in expected:
+            torch.testing.assert_close(dense, other, rtol=0, atol=FOLDED_TOLERANCE)
 
 
 @pytest.mark.parametrize("encoding, looks_ahead", [("clip", True), ("tubelet", False), ("frame_repeat", False)])
-def test_only_clip_looks_ahead(encoding, looks_ahead):
-    ours, _ = encoder_pair(small_config(encoding=encoding))
+@pytest.mark.parametrize("form", FORMS)
+def test_only_clip_looks_ahead(form, encoding, looks_ahead):
+    ours = in_form(encoder_pair(small_config(encoding=encoding))[0], form)
     clip = clip_of(8, (64, 64))
     changed = clip.clone()
     changed[:, :, 6:] = -changed[:, :, 6:]

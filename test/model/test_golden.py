@@ -11,7 +11,7 @@ from support.reference import DATA, SMALL_CHECKPOINT, SMALL_PRESET
 
 import vjepa_ros
 from vjepa_ros.engine.world_model import WorldModel
-from vjepa_ros.model.block import layer_normalize
+from vjepa_ros.model.blocks import layer_normalize
 
 TOLERANCE = 1e-5
 

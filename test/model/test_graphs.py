@@ -8,8 +8,8 @@ from torch import Tensor
 
 import vjepa_ros
 from vjepa_ros.engine.world_model import WorldModel
-from vjepa_ros.model.fast.graphs import Graphs
-from vjepa_ros.model.fast.kernels import Kernels, PublicLinear, fused_attention
+from vjepa_ros.model.graphs import Graphs
+from vjepa_ros.model.kernels import Kernels, PublicLinear, fused_attention
 from vjepa_ros.weights import build
 
 
@@ -48,7 +48,7 @@ def test_a_compiler_finds_one_graph_without_a_break(encoding: str, monkeypatch: 
         context = wm.encode(clip)
         for part, given in ((wm.encoder, (clip,)), (wm.predictor, (context, actions, states))):
             torch._dynamo.reset()
-            traced = torch.compile(part.__call__, backend="eager", fullgraph=True, dynamic=False)
+            traced = torch.compile(part, backend="eager", fullgraph=True, dynamic=False)
             torch.testing.assert_close(traced(*given), part(*given), rtol=0, atol=1e-6)
 
 

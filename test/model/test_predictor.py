@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support import plain_model
+from support.forms import FORMS, in_form, weights_of
 from support.reference import STACKS, predictor_pair, run, small_config, stack
 from torch import Tensor
 
 from vjepa_ros.config.presets import model_config
 from vjepa_ros.errors import ShapeError
-from vjepa_ros.model.predictor import Predictor, frame_causal_mask
+from vjepa_ros.model.predictor import Predictor
 
 TOLERANCE = 1e-5
 
@@ -27,11 +29,24 @@ def inputs_of(predictor: Predictor, steps: int, batch: int = 2, extrinsics: bool
 def test_equals_the_public_predictor(name, extrinsics, size, steps):
     ours, public = predictor_pair(small_config(image_size=size, **stack("predictor", name)), extrinsics)
     inputs = inputs_of(ours, steps, extrinsics=extrinsics)
-    torch.testing.assert_close(run(ours, *inputs), run(public, *inputs), rtol=0, atol=TOLERANCE)
+    expected = run(public, *inputs)
+    for form in FORMS:
+        output = run(in_form(ours, form), *inputs)
+        difference = (output - expected).abs()
+        print(f"{form}: maximum {difference.max():.2e}, mean {difference.mean():.2e}")
+        torch.testing.assert_close(output, expected, rtol=0, atol=TOLERANCE)
 
 
-def test_the_mask_is_full_inside_a_step_and_to_all_earlier_ones():
-    assert frame_causal_mask(3, 2).int().tolist() == [
+@pytest.mark.parametrize("extrinsics", [False, True])
+def test_so_does_the_arbiter(extrinsics):
+    ours, public = predictor_pair(small_config(image_size=(32, 80)), extrinsics)
+    inputs = inputs_of(ours, 3, extrinsics=extrinsics)
+    plain = plain_model.predict(ours.config, weights_of(ours), *inputs)
+    torch.testing.assert_close(plain, run(public, *inputs), rtol=0, atol=TOLERANCE)
+
+
+def test_the_arbiters_mask_is_full_inside_a_step_and_to_all_earlier_ones():
+    assert plain_model.frame_causal_mask(3, 2).int().tolist() == [
         [1, 1, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0],
         [1, 1, 1, 1, 0, 0],
@@ -43,8 +58,9 @@ def test_the_mask_is_full_inside_a_step_and_to_all_earlier_ones():
 
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["context", "actions", "states"])
 @pytest.mark.parametrize("step", [1, 4, 7])
-def test_what_comes_later_never_changes_an_earlier_output(which, step):
-    ours, _ = predictor_pair(small_config())
+@pytest.mark.parametrize("form", FORMS)
+def test_what_comes_later_never_changes_an_earlier_output(form, which, step):
+    ours = in_form(predictor_pair(small_config())[0], form)
     inputs = list(inputs_of(ours, 8))
     before = ours.grid.unflatten(run(ours, *inputs))
     rows = step * (16 if which == 0 else 1)

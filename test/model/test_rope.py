@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vjepa_ros.model.grid import Grid
-from vjepa_ros.model.rope import Rope, axis_channels, rotate, token_positions
+from vjepa_ros.model.rope import Rope, axis_channels, in_halves, token_positions
 
 
 def angle(position: tuple[float, float, float], channel: int, head_dim: int) -> float:
@@ -35,9 +35,9 @@ def test_rotation_equals_the_formula(head_dim, condition_tokens, col_scale):
         for place in [(step, 0, 0)] * condition_tokens
         + [(step, row, col * col_scale) for row in range(grid.rows) for col in range(grid.cols)]
     ]
-    x = torch.randn(1, 1, len(positions), head_dim, generator=torch.Generator().manual_seed(0))
-    rope = Rope(token_positions(grid, condition_tokens, col_scale), head_dim)
-    rotated = rotate(x, rope(len(positions)))
+    qk = torch.randn(2, 1, 1, len(positions), head_dim, generator=torch.Generator().manual_seed(0))
+    x, rope = qk[0], Rope(token_positions(grid, condition_tokens, col_scale), head_dim)
+    rotated = rope(qk)[0]
     for token, position in enumerate(positions):
         for even in range(0, head_dim, 2):
             a, b = x[0, 0, token, even].item(), x[0, 0, token, even + 1].item()
@@ -51,26 +51,49 @@ def test_rotation_equals_the_formula(head_dim, condition_tokens, col_scale):
             )
 
 
+@pytest.mark.parametrize("head_dim", [6, 32, 80])
+@pytest.mark.parametrize("first, tokens", [(0, 14), (4, 8)])
+def test_packed_it_turns_halves_alike_and_scales_queries(head_dim, first, tokens):
+    rope, packed = (Rope(token_positions(Grid(2, 2, 3), 1), head_dim) for _ in range(2))
+    packed.pack()
+    qk = torch.randn(2, 3, 4, tokens, head_dim, generator=torch.Generator().manual_seed(0))
+    order = in_halves(head_dim, head_dim)
+    assert order.tolist() == [*range(0, head_dim, 2), *range(1, head_dim, 2)]
+    expected = rope(qk, first)[..., order]
+    expected[0] *= head_dim**-0.5
+    torch.testing.assert_close(packed(qk[..., order], first), expected, rtol=0, atol=2e-6)
+    assert packed.cos.dtype == packed.sin.dtype == torch.float32
+
+
+def test_the_order_of_several_heads():
+    assert in_halves(8, 4).tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+
+
 def test_the_two_members_of_a_pair_turn_by_different_frequencies():
-    rope = Rope(torch.tensor([[1.0, 0.0, 0.0]]), 64)
-    cos, _ = rope(1)
+    cos = Rope(torch.tensor([[1.0, 0.0, 0.0]]), 64).cos
     assert cos[0, 0].item() == pytest.approx(math.cos(1.0), abs=1e-6)
     assert cos[0, 1].item() == pytest.approx(math.cos(10000 ** (-1 / 10)), abs=1e-6)
     assert cos[0, 10].item() == cos[0, 0].item()  # tiled: the second half of the axis starts again
 
 
-def test_a_shorter_table_is_the_first_part_and_shares_its_memory():
-    rope = Rope(token_positions(Grid(4, 2, 2)), 32)
-    cos, sin = rope(8)
-    assert torch.equal(cos, Rope(token_positions(Grid(2, 2, 2)), 32).cos)
-    assert cos.data_ptr() == rope.cos.data_ptr() and sin.data_ptr() == rope.sin.data_ptr()
+@pytest.mark.parametrize("packed", [False, True])
+def test_fewer_or_later_tokens_take_their_part_of_the_table(packed):
+    rope, short = Rope(token_positions(Grid(4, 2, 2)), 32), Rope(token_positions(Grid(2, 2, 2)), 32)
+    if packed:
+        rope.pack()
+        short.pack()
+    qk = torch.randn(2, 1, 1, 8, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(rope(qk), short(qk))
+    assert torch.equal(rope(qk)[..., 4:, :], rope(qk[..., 4:, :], 4))
 
 
 def test_tables_are_not_part_of_a_checkpoint_and_keep_float32_for_half_precision_inputs():
     rope = Rope(token_positions(Grid(2, 2, 2)), 32)
-    x = torch.randn(1, 1, 8, 32, generator=torch.Generator().manual_seed(0))
-    assert rope.state_dict() == {}
-    half = rotate(x.bfloat16(), rope(8))
-    assert half.dtype == torch.bfloat16
-    # The only rounding is that of the input and of the result.
-    assert torch.equal(half, rotate(x.bfloat16().float(), rope(8)).bfloat16())
+    x = torch.randn(2, 1, 1, 8, 32, generator=torch.Generator().manual_seed(0))
+    for _ in range(2):
+        assert rope.state_dict() == {}
+        half = rope(x.bfloat16())
+        assert half.dtype == torch.bfloat16
+        # The only rounding is that of the input and of the result.
+        assert torch.equal(half, rope(x.bfloat16().float()).bfloat16())
+        rope.pack()

@@ -133,8 +133,6 @@ def to_bfloat16(module: Encoder | Predictor) -> None:
     """As the engine does it: the weights, and not the tables."""
     weights = {name: tensor.bfloat16() for name, tensor in module.state_dict().items()}
     module.load_state_dict(weights, assign=True)
-    if isinstance(module, Encoder):
-        module.patch_embed.fold()
 
 
 def page(rows: list[Row], seconds: float) -> str:

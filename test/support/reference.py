@@ -59,7 +59,6 @@ def encoder_pair(config: ModelConfig, seed: int = 0) -> tuple[Encoder, nn.Module
     weights = drawn(ours, seed)
     for module in (ours, public):
         module.load_state_dict(weights, strict=True, assign=True)
-    ours.patch_embed.fold()
     return ours, public
 
 

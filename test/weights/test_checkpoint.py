@@ -12,7 +12,7 @@ from support.reference import SMALL_CHECKPOINT, SMALL_PRESET, drawn, public_enco
 from torch import nn
 
 import vjepa_ros
-from vjepa_ros.model.block import layer_normalize
+from vjepa_ros.model.blocks import layer_normalize
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.weights.checkpoint import ALLOWED_EXTRA, read_checkpoint

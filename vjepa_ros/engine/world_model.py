@@ -17,10 +17,9 @@ from vjepa_ros.config.view import ViewConfig
 from vjepa_ros.devices import failures, to_device
 from vjepa_ros.errors import ConfigError, ShapeError
 from vjepa_ros.images.preprocess import Preprocess
-from vjepa_ros.model.block import layer_normalize
+from vjepa_ros.model.blocks import layer_normalize
 from vjepa_ros.model.encoder import Encoder
-from vjepa_ros.model.fast.graphs import Graphs
-from vjepa_ros.model.fast.predictor import FastPredictor
+from vjepa_ros.model.graphs import Graphs
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.rollout import Observed, check_future, check_observed, mean_distance, roll_out
@@ -61,8 +60,8 @@ class WorldModel:
         notice: what users must be told about weights that are not trained, empty where all are.
         checkpoint_key: the key of the file that the encoder came from, None for random weights.
         weights_hash: 16 hex digits that stand for the weights, whatever the device and dtype.
-        encoder, predictor: what computes, plain modules or fast ones.
-        kernels: in words, what the fast ones compute with; empty for plain modules.
+        encoder, predictor: what computes, packed or not.
+        kernels: in words, what packed modules compute with; empty where they are not packed.
     """
 
     def __init__(
@@ -199,17 +198,18 @@ class WorldModel:
         ones. A shorter context leaves room for a rollout that loses nothing: t + H - 1 steps are no more than these.
 
         Args:
-            context: (1, t*H'*W', D) layer-normalised latents, torch or numpy, of any number t of whole steps up to
+            context: (B, t*H'*W', D) layer-normalised latents, torch or numpy, of any number t of whole steps up to
                 the grid's.
-            actions: (1, t-1, A), torch or numpy, as they are read; those that led from each observed step to the next.
-            states: (1, t, S), torch or numpy, as they are read; at the observed steps.
-            future_actions: (K, H, A), torch or numpy, as they are read; the first is in force from the last observed
-                step on.
+            actions: (B, t-1, A), torch or numpy, as they are read; those that led from each observed step to the next.
+            states: (B, t, S), torch or numpy, as they are read; at the observed steps.
+            future_actions: (B, K, H, A), or (K, H, A) where B is 1, torch or numpy, as they are read; the first is in
+                force from the last observed step on.
             state_model: how actions advance states; :attr:`state_model` where none is given. One step ahead none is
                 needed.
 
         Returns:
-            (K, H, H'*W', D) float32: forecast h is of the step h+1 after the last observed one.
+            (B, K, H, H'*W', D), or without B where the future actions have none, float32: forecast h is of the step
+            h+1 after the last observed one.
 
         Raises:
             ShapeError: where an input does not fit; it names both shapes.
@@ -236,10 +236,7 @@ class WorldModel:
             latents = context[:, -most * self.grid.tokens_per_step :].to(self.device).float()
             past, read = past[:, max(0, past.shape[1] - most + 1) :], read[:, -most:]
             past, observed = self._normalized("actions", past), self._normalized("states", read)
-            history = None
-            if isinstance(self.predictor, FastPredictor):
-                inputs = map(self._on_device, (latents, past, observed[:, :-1]))
-                history = self.predictor.observe(*inputs)
+            history = self.predictor.observe(*map(self._on_device, (latents, past, observed[:, :-1])))
             return Observed(latents, past, observed, read[:, -1], history)
 
     def rollout_from(
@@ -248,18 +245,20 @@ class WorldModel:
         """:meth:`rollout` from steps that :meth:`observe` has prepared; they can be used any number of times."""
         with torch.inference_mode(), failures("predicting a rollout"):
             future = as_tensor(future_actions).cpu().double()
-            check_future(self.config, future)
-            now = observed.newest_state.expand(len(future), -1)[:, None]  # (K, 1, S)
-            states = now
-            if future.shape[1] > 1:  # one step ahead no state is needed but the observed ones
+            check_future(self.config, observed.windows, future)
+            all_future = future if future.ndim == 4 else future[None]  # (B, K, H, A)
+            now = observed.newest_state[:, None].expand(-1, all_future.shape[1], -1)  # (B, K, S)
+            states = now[:, :, None]
+            if all_future.shape[2] > 1:  # one step ahead no state is needed but the observed ones
                 advance = state_model or self.state_model
                 advance.require_dims(self.config.action_dim, self.config.state_dim)
                 # No state depends on a latent: all of them are known before the first forecast.
-                ahead = torch.from_numpy(advance.unroll(now[:, 0].numpy(), future[:, :-1].numpy()))
-                states = torch.cat([now, ahead], dim=1)  # (K, H, S)
-            future, states = self._normalized("actions", future), self._normalized("states", states)
+                ahead = torch.from_numpy(advance.unroll(now.numpy(), all_future[:, :, :-1].numpy()))
+                states = torch.cat([states, ahead], dim=2)  # (B, K, H, S)
+            normalized = self._normalized("actions", all_future), self._normalized("states", states)
             reach = self.grid.with_steps(self.config.most_context)
-            return roll_out(self._predict, self.predictor, reach, observed, future, states)
+            forecasts = roll_out(self._predict, self.predictor, reach, observed, *normalized)
+            return forecasts if future.ndim == 4 else forecasts[0]
 
     def energy(self, latents: Tensor, goal: Tensor) -> Tensor:
         """How far latents are from a goal: the mean absolute difference over tokens and channels.

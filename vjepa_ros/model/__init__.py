@@ -1,1 +1,1 @@
-"""The model: encoder, action-conditioned predictor, checkpoints and presets. Torch only; no ROS, no clock."""
+"""The model: encoder, action-conditioned predictor, rollouts. Torch only; no files, no ROS, no clock."""

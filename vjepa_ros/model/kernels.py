@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vjepa_ros.devices import cpu_computes_bfloat16
@@ -21,11 +21,19 @@ _SCORES_IN_CACHE = 1_200_000  # 2.4 MB in bfloat16; a third or twice as many too
 _PROBE_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.05}  # of values of about one
 
 
-class Linear(Protocol):
+class LinearKernel(Protocol):
     """x (..., in) -> (..., out): the product with the weights, plus bias, then what is asked for."""
 
     def __call__(self, x: Tensor, *, gelu: bool = False, add: Tensor | None = None) -> Tensor:
         """Linear layer; then exact (erf) GELU, or a sum with ``add`` (..., out)."""
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None, *, gelu: bool, add: Tensor | None) -> Tensor:
+    """A linear layer of torch's public operators, differentiable; see :class:`LinearKernel`."""
+    y = F.linear(x, weight, bias)
+    if gelu:
+        y = F.gelu(y)
+    return y if add is None else add + y
 
 
 class PublicLinear:
@@ -35,10 +43,7 @@ class PublicLinear:
         self._weight, self._bias = weight, bias
 
     def __call__(self, x: Tensor, *, gelu: bool = False, add: Tensor | None = None) -> Tensor:
-        y = F.linear(x, self._weight, self._bias)
-        if gelu:
-            y = F.gelu(y)
-        return y if add is None else y + add
+        return linear(x, self._weight, self._bias, gelu=gelu, add=add)
 
 
 class PackedLinear:
@@ -61,18 +66,24 @@ class PackedLinear:
 
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(q, k, v), each (B, heads, n, head_dim), q scaled -> (B, n, heads, head_dim): full attention."""
+"""(q, k, v), each (B, heads, n, head_dim) -> (B, n, heads, head_dim): full attention."""
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention by torch's fused operator, which scales q; differentiable."""
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
 
 
 def fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention by torch's fused operator."""
+    """Attention by torch's fused operator, of a q that is scaled already."""
     return F.scaled_dot_product_attention(query, key, value, scale=1.0).transpose(1, 2)
 
 
 def attention_by_products(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention as two batched products with a softmax between, so many heads at a time that scores stay in the cache.
+    """Attention as two batched products with a softmax between, of a q that is scaled already.
 
-    Scores and weights are rounded to the inputs' dtype, which torch's fused operator keeps in float32.
+    So many heads go at a time that scores stay in the cache. Scores and weights are rounded to the inputs' dtype, which
+    torch's fused operator keeps in float32.
     """
     batch, heads, rows, channels = query.shape
     q, k, v = (part.reshape(batch * heads, -1, channels) for part in (query, key, value))
@@ -87,15 +98,15 @@ def attention_by_products(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Kernels:
-    """What one device and dtype are served with.
+    """What packed modules on one device and in one dtype compute with; made for inference, not for gradients.
 
     Attributes:
         linear: weight (out, in) and bias (out,) to a linear layer.
-        attend: attention.
+        attend: attention, of a q that is scaled already.
         name: in words, for the log.
     """
 
-    linear: Callable[[Tensor, Tensor], Linear]
+    linear: Callable[[Tensor, Tensor], LinearKernel]
     attend: Attend
     name: str
 
@@ -135,19 +146,3 @@ def _packed_works(dtype: torch.dtype) -> bool:
     except (AttributeError, RuntimeError, TypeError):  # no oneDNN, no such operator, or one with other arguments
         return False
     return all(float((a.float() - b.float()).abs().max()) <= _PROBE_TOLERANCE[dtype] for a, b in pairs)
-
-
-def take(linear: nn.Linear, kernels: Kernels, order: Tensor | None = None) -> Linear:
-    """The layer, out of a module that loses its weights by this.
-
-    Args:
-        linear: where weight and bias are; it is of no use afterwards, so that nothing is in memory twice.
-        kernels: what to make of them.
-        order: of the rows; as they are where there is none.
-    """
-    weight, bias = linear.weight.detach(), linear.bias.detach()
-    linear.register_parameter("weight", None)
-    linear.register_parameter("bias", None)
-    if order is not None:
-        weight, bias = weight[order], bias[order]
-    return kernels.linear(weight, bias)
