@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="of torch, for all workloads alike (default: all cores, here %(default)s)")  # fmt: skip
     parser.add_argument("--repeats", type=int, help="rounds at most, instead of those of the chosen extent")
     parser.add_argument("--seconds", type=float, help="per line, instead of those of the chosen extent")
-    parser.add_argument("--plain", action="store_true", help="the plain path of the engine instead of the fast one")
+    parser.add_argument("--plain", action="store_true", help="layers that are not packed")
     parser.add_argument("--markdown", type=Path, metavar="PAGE", help="write the tables between the marks of this page")
     parser.add_argument("--scaling", type=Path, metavar="FOLDER",
                         help=f"measure how times grow instead, and draw {PICTURE} in this folder")  # fmt: skip

@@ -76,12 +76,12 @@ class Bound:
         self._generator = torch.Generator().manual_seed(0)
         self.kernels: dict[Shape, str] = {}
         self.missing: set[str] = set()
-        self._works = [work for shape in dict.fromkeys(shapes) for work in self._chosen(shape, shapes.count(shape))]
+        self._workloads = [work for shape in dict.fromkeys(shapes) for work in self._chosen(shape, shapes.count(shape))]
 
     def __call__(self) -> None:
         """Run every product and attention once; each product with weights of its own, as in a model."""
         with torch.inference_mode():
-            for work in self._works:
+            for work in self._workloads:
                 work()
 
     def _chosen(self, shape: Shape, times: int) -> list[Kernel]:

@@ -33,11 +33,11 @@ def noise(*shape: int, dtype: torch.dtype) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
 
 
-def show(what: str, dtype: torch.dtype, works: dict[str, Work]) -> None:
-    """Time works against each other and print a line."""
-    for work in works.values():
+def show(what: str, dtype: torch.dtype, workloads: dict[str, Work]) -> None:
+    """Time workloads against each other and print a line."""
+    for work in workloads.values():
         work()
-    found = medians(interleaved(works, ROUNDS, BUDGET_S))
+    found = medians(interleaved(workloads, ROUNDS, BUDGET_S))
     first = next(iter(found.values()))
     figures = ", ".join(f"{name} {median:.2f} ({median / first:.2f})" for name, median in found.items())
     print(f"{what}, {str(dtype).removeprefix('torch.')}: {figures}", flush=True)
@@ -89,12 +89,12 @@ def attention(dtype: torch.dtype) -> None:
     """Full attention of the encoder; of one step of a predictor to all; of eight steps, with a mask and without."""
     for heads, rows, columns, channels in ((16, 1568, 1568, 64), (12, 198, 1584, 32), (12, 198, 198, 32)):
         q, k, v = (noise(1, heads, n, channels, dtype=dtype) / 3 for n in (rows, columns, columns))
-        works: dict[str, Work] = {
+        workloads: dict[str, Work] = {
             "fused": partial(fused_attention, q, k, v),
             "products": partial(attention_by_products, q, k, v),
             "products, powers of two": partial(softmax_of_powers, q, k, v),
         }
-        show(f"attention {heads}x{rows} to {columns}, {channels} channels", dtype, works)
+        show(f"attention {heads}x{rows} to {columns}, {channels} channels", dtype, workloads)
     size, steps = 198, 8
     q, k, v = (noise(1, 12, steps * size, 32, dtype=dtype) / 3 for _ in range(3))
     mask = plain_model.frame_causal_mask(steps, size)
@@ -112,11 +112,11 @@ def positions(config: ModelConfig, dtype: torch.dtype) -> None:
     pairs, halves = (Rope(token_positions(grid), channels) for _ in range(2))
     halves.pack()
     qkv = noise(1, grid.tokens, 3, heads, channels, dtype=dtype).permute(2, 0, 3, 1, 4)
-    works: dict[str, Work] = {
+    workloads: dict[str, Work] = {
         "pairs": lambda: pairs(qkv[:2]),
         "halves": lambda: halves(qkv[:2]),
     }
-    show(f"RoPE of {grid.tokens} tokens", dtype, works)
+    show(f"RoPE of {grid.tokens} tokens", dtype, workloads)
 
 
 def patches(config: ModelConfig, dtype: torch.dtype) -> None:

@@ -164,13 +164,13 @@ def figure(name: str, what: str, value: float, unit: str, goal: float | None, **
 
 
 def environment() -> dict[str, str]:
-    """For processes that talk to each other on this machine only, with room for large messages."""
+    """The environment of processes that talk to each other on this machine only, with room for large messages."""
     profile = dict.fromkeys(PROFILE_VARIABLES, str(config_folder() / "fastdds.xml"))
     return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", **profile, **os.environ}
 
 
 def _robot(parameters: dict[str, Any], windows: int, module: str = "benchmarks.measured_node") -> dict[str, Any]:
-    """What a robot has noted that started this node and waited for so many windows."""
+    """What a robot has noted that started this node and waited for this many windows."""
     options = {
         "module": module, "parameters": {"device": "cpu", **parameters}, "windows": windows,
         "width": WIDTH, "height": HEIGHT,

@@ -85,7 +85,7 @@ class BenchRobot(RobotNode):
         self.settle(0.3)  # the other side must have found this one as well
 
     def drive(self, windows: int, width: int, height: int) -> dict[int, int]:
-        """Send so many windows' frames; each window is waited for, and followed by a bare message of the same size.
+        """Send the frames of this many windows; each is waited for, and followed by a bare message of the same size.
 
         Returns:
             The stamp and the time of sending of each frame that ended a window.

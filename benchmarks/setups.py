@@ -40,7 +40,7 @@ class Settings:
         device: where.
         layers: of encoder and predictor; None for all that the preset has.
         toy: tiny sizes and few candidates: all is run, and no figure means anything.
-        fast: the fast path of the engine; False for the plain one.
+        fast: whether the engine packs its layers.
     """
 
     preset: str

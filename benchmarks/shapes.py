@@ -42,7 +42,7 @@ Shape = Product | Attention
 
 
 def encoder_shapes(config: ModelConfig, sequences: int, tokens: int) -> list[Shape]:
-    """Of an encoder over ``sequences`` sequences that attend among themselves, ``tokens`` tokens each."""
+    """The shapes of an encoder over ``sequences`` sequences that attend among themselves, ``tokens`` tokens each."""
     frames = config.stride  # a repeated frame: the summed kernel
     embed = Product(sequences * tokens, 3 * frames * config.patch_size**2, config.encoder_dim)
     attention = Attention(
@@ -54,7 +54,7 @@ def encoder_shapes(config: ModelConfig, sequences: int, tokens: int) -> list[Sha
 
 
 def predictor_shapes(config: ModelConfig, batch: int, first: int, steps: int) -> list[Shape]:
-    """Of the predictor over ``steps`` new steps, each of which attends to itself and all before it.
+    """The shapes of the predictor over ``steps`` new steps, each of which attends to itself and all before it.
 
     Args:
         config: the sizes.
@@ -72,7 +72,7 @@ def predictor_shapes(config: ModelConfig, batch: int, first: int, steps: int) ->
 
 
 def predict_shapes(config: ModelConfig, batch: int) -> list[Shape]:
-    """Of one prediction of a whole window: embedding, layers, projection."""
+    """The shapes of one prediction of a whole window: embedding, layers, projection."""
     grid = Grid.of(config)
     into = Product(batch * grid.tokens, config.encoder_dim, config.predictor_dim)
     out = Product(batch * grid.tokens, config.predictor_dim, config.encoder_dim)
@@ -80,7 +80,7 @@ def predict_shapes(config: ModelConfig, batch: int) -> list[Shape]:
 
 
 def rollout_shapes(config: ModelConfig, candidates: int, observed: int, horizon: int) -> list[Shape]:
-    """Of a rollout that computes each step once.
+    """The shapes of a rollout that computes each step once.
 
     The observed steps but the last are the same for all candidates; the last one holds the candidate's first action.
     """

@@ -227,7 +227,7 @@ def main() -> int:
     parser.add_argument("--hz", type=float, default=30.0)
     parser.add_argument("--command-hz", type=float, default=500.0)
     parser.add_argument("--reliable", action="store_true", help="images too, instead of best effort as by default")
-    parser.add_argument("--large", type=int, help="send so many latent messages of 6.4 MB instead")
+    parser.add_argument("--large", type=int, help="send this many latent messages of 6.4 MB instead")
     parser.add_argument(
         "--without-profile", action="store_true", help="of Fast DDS, with --large: to see the difference"
     )

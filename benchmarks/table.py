@@ -134,7 +134,7 @@ def describe(settings: Mapping[str, Any]) -> str:
     depth = "full depth" if layers is None else f"{layers} layer{'s' * (layers > 1)}"
     where = settings["machine"]
     sizes = "toy sizes, whose times mean nothing" if settings["toy"] else settings["preset"]
-    path = "" if settings["fast"] else ", the plain path"
+    path = "" if settings["fast"] else ", layers not packed"
     return (
         f"{sizes}, {depth}{path}, on {where['device']} ({where['cpu']}, {where['capability']}, "
         f"threads: {where['threads']}, load average before: {where['load_average']:.1f}), torch {where['torch']}"

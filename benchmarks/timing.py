@@ -15,7 +15,7 @@ MIN_ROUNDS = 2
 
 
 def no_wait() -> None:
-    """For workloads whose result is there when they return."""
+    """The wait for workloads whose result is there when they return: none."""
 
 
 def interleaved(

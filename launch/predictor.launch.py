@@ -28,7 +28,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from vjepa_ros.config import inputs
 
 POLL_S = 0.1  # how often a pending answer is looked at
-ANSWER_S = 1.0  # a get_state request without an answer for so long is sent again
+ANSWER_S = 1.0  # a get_state request that has no answer after this long is sent again
 FASTDDS_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # of Fast DDS 2 and 3
 
 STRING_PARAMETERS = {  # arguments that are parameters of the node

@@ -1,8 +1,8 @@
 """Start the node of ``predictor.launch.py`` on simulated time, and play a bag to it once it is active.
 
-For who wants the ROS graph: topics to look at, a planner that listens. Without one, ``vjepa_replay`` is faster and
-loses nothing. The file takes every argument of ``predictor.launch.py`` and knows ``ros2 bag play``, nothing of what is
-played.
+It is for replays that need the ROS graph: topics to look at, a planner that listens. Where none is needed,
+``vjepa_replay`` is faster and loses nothing. The file takes every argument of ``predictor.launch.py`` and knows
+``ros2 bag play``, nothing of what is played.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,15 @@ import pytest
 import torch
 import yaml
 
+import vjepa_ros
 from docs import draw_alignment, make_parameters
+from vjepa_ros.config import ros_file
 from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.config.presets import model_config, preset_names
 from vjepa_ros.config.table import BY_NAME
+from vjepa_ros.devices import use_threads
 from vjepa_ros.errors import ConfigError
+from vjepa_ros.forecast.forecaster import Forecaster, load_model
 from vjepa_ros.images.raw import ENCODINGS
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
@@ -73,12 +79,103 @@ def test_the_example_of_the_page_of_models_prints_what_it_says(monkeypatch: pyte
     assert printed.getvalue() == said
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")) + [ROOT / "README.md"], ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose):
+PAGES = [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+def prose_of(page: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def links_of(page: Path) -> Iterator[tuple[str, str]]:
+    """(place, anchor) of every link in a page to another, or in itself."""
+    for target in re.findall(r"\]\(([^)]+)\)", prose_of(page)):
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            place, _, anchor = target.partition("#")
+            yield place, anchor
+
+
+def anchors_of(page: Path) -> set[str]:
+    """What the headings of a page are called in links."""
+    headings = re.findall(r"^#+ (.*)$", prose_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for place, anchor in links_of(page):
+        target = page.parent / place if place else page
+        assert target.exists(), place
+        assert not anchor or anchor in anchors_of(target), f"{place}#{anchor}"
+
+
+def test_the_index_has_every_page_once() -> None:
+    index = ROOT / "docs" / "README.md"
+    listed = [(index.parent / place).resolve() for place, _ in links_of(index)]
+    assert sorted(listed) == sorted(page for page in PAGES if page != index)
+
+
+def test_the_readme_leads_to_every_page_but_the_choices() -> None:
+    linked = {(ROOT / place).resolve() for place, _ in links_of(ROOT / "README.md")}
+    assert {page for page in PAGES if page.parent.name != "adr"} - linked == {ROOT / "README.md"}
+
+
+# -- what is said about Python
+
+
+def blocks_of(page: str, heading: str = "") -> list[str]:
+    """The Python in a page, or under one of its headings."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0] if heading else text
+    return re.findall(r"^```python\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+
+
+def run_and_check_shapes(code: str, names: dict[str, Any]) -> int:
+    """Runs code; what it assigns has the shapes that its comments say. How many said one."""
+    exec(code, names)
+    said = re.findall(r"^ *(\w+) = .*  # (\(\d[\d, ]*\))$", code, re.MULTILINE)
+    for name, shape in said:
+        assert tuple(names[name].shape) == ast.literal_eval(shape), name
+    return len(said)
+
+
+def test_the_five_lines_of_the_readme_give_what_the_node_publishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (code,) = blocks_of("README.md", "In Python, without ROS")
+    assert len([line for line in code.splitlines() if line]) == 5
+    names: dict[str, Any] = {}
+    use_threads(1)  # 113 small windows: beside other processes, threads that wait for each other take most of the time
+    assert run_and_check_shapes(code, names) == 2
+    values, _ = ros_file.read(ROOT / "config" / "predictor.yaml", "/vjepa_predictor")
+    config = resolve({**values, "device": "cpu", "threads": 1})
+    published = Forecaster(load_model(config), config)(names["window"]).predicted
+    forecast = names["wm"].grid.unflatten(names["predicted"])[:, -1].numpy()
+    np.testing.assert_allclose(forecast, published, rtol=0, atol=1e-6)
+
+
+def test_the_page_of_python_runs_and_gives_the_shapes_that_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {}
+    shapes = [run_and_check_shapes(block, names) for block in blocks_of("docs/python.md")]
+    assert sum(shapes) >= 15, "fewer: the pattern is out of date"
+    alone = names["wm"].rollout(names["contexts"][1:], names["past"][1:], names["seen"][1:], np.zeros((5, 3, 7)))
+    np.testing.assert_allclose(names["imagined"][1].numpy(), alone.numpy(), rtol=0, atol=1e-5)
+
+
+def test_the_page_of_python_names_everything_public() -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert [name for name in vjepa_ros.__all__ if name != "__version__" and f"`{name}`" not in page] == []
+
+
+# -- docs/topics.md
+
+
+def test_the_page_of_topics_names_all_that_the_node_has() -> None:
+    page = (ROOT / "docs" / "topics.md").read_text(encoding="utf-8")
+    code = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "vjepa_ros" / "ros").glob("*.py"))
+    names = set(re.findall(r'"(~/\w+|/diagnostics)"', code))
+    assert len(names) == 12, "fewer: the pattern is out of date"
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 # -- docs/alignment.md

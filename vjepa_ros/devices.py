@@ -76,7 +76,7 @@ def new_stream(device: torch.device) -> torch.cuda.Stream | None:
 
 
 def use_threads(count: int) -> None:
-    """Let torch compute with so many threads on a CPU; 0 takes all cores but one.
+    """Let torch compute with this many threads on a CPU; 0 takes all cores but one.
 
     With every core busy in the model, whoever receives messages beside it starves, and messages get lost.
     """
@@ -96,8 +96,8 @@ def release_memory() -> None:
 def failures(doing: str) -> Iterator[None]:
     """Turn what torch raises (out of memory included) into an EngineError.
 
-    A GPU computes behind the caller's back: its failures show where a result is copied to the host, so who copies one
-    does it inside of this.
+    A GPU computes behind the caller's back, and its failures show only where a result is copied to the host: such
+    copies belong inside of this too.
     """
     try:
         yield

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 
 
 def quoted(text: str, most: int = 80) -> str:
-    """A text in quotes, what cannot be printed escaped, cut to about so many characters."""
+    """A text in quotes, what cannot be printed escaped, cut to about ``most`` characters."""
     shown = repr(text[: most + 1])
     return shown if len(shown) <= most + 2 else shown[: most - 1] + "..."
 

@@ -97,7 +97,7 @@ def require_free(place: Path, *, force: bool) -> None:
 
 @contextmanager
 def _work_folder(places: Sequence[Path], tool: str, force: bool) -> Iterator[_Group]:
-    """The group with its work folder, ours alone while we are in it, gone afterwards."""
+    """The group with its work folder, which belongs to this run alone until the block ends, and is gone then."""
     absolute = tuple(Path(os.path.abspath(place)) for place in places)  # "." has no name to write beside
     last = absolute[-1]
     require_free(last, force=True)
@@ -117,7 +117,7 @@ def _work_folder(places: Sequence[Path], tool: str, force: bool) -> Iterator[_Gr
                 (group.work / name).mkdir()
             yield group
         finally:
-            group.put_back()  # of an interrupt that came in the middle of undoing
+            group.put_back()  # an interrupt may have come in the middle of undoing
             shutil.rmtree(group.work, ignore_errors=True)  # on NFS, the open lock keeps an empty folder there
 
 

@@ -97,8 +97,8 @@ class Worker(Generic[JobT, ResultT]):
         on_failure: called once, in the worker's thread, when the worker gives up.
         lossless: queue every job and let :meth:`submit` wait, rather than keep only the newest.
         size: jobs that wait at most when lossless.
-        max_failures: attempts that may fail in a row before the worker gives up. So many failures of a question are its
-            answer, and nothing more: whether the model is broken is left to the jobs.
+        max_failures: attempts that may fail in a row before the worker gives up. A question that fails as often has
+            that for an answer, and nothing more comes of it: only jobs decide whether the model is broken.
         max_questions: questions that wait at most, besides the one that is being answered.
     """
 

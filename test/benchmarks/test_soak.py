@@ -34,7 +34,7 @@ def measured(*arguments: str) -> dict[str, Any]:
 
 @pytest.mark.timeout(300)
 def test_a_minute_of_images_and_commands_arrives_in_memory_that_stays(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of the limits of ``make soak``, all but that of the callbacks' time."""
+    """The limits of ``make soak``, all but that of the callbacks' time."""
     with capsys.disabled():
         figures = measured("--seconds", str(SECONDS), "--settle", str(SETTLE_S))
     assert figures["callback_p99_ms"].keys() == {"/image", "/joint_commands"}

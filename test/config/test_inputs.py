@@ -69,9 +69,9 @@ def test_the_pages_name_every_topic() -> None:
     for name, (default, description) in launch_arguments().items():
         found = re.search(rf"^\| `{name}` \| `{default}` \| (.*) \|$", page, re.MULTILINE)
         assert found and found[1].replace("`", "") == description, name
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert all(f"`{row.topic}`" in readme for row in ROWS)
-    assert all(row.ros_type.rpartition("/")[2] in readme for row in (*ROWS, *COMMAND_TYPES.values()))
+    topics = (ROOT / "docs" / "topics.md").read_text(encoding="utf-8")
+    assert all(f"`{row.topic}`" in topics for row in ROWS)
+    assert all(row.ros_type.rpartition("/")[2] in topics for row in (*ROWS, *COMMAND_TYPES.values()))
 
 
 # -- one row more

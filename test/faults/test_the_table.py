@@ -12,7 +12,7 @@ from support.fault_table import FAULTS, Row, Table
 
 
 def test_the_table_has_a_row_for_every_fault(request: pytest.FixtureRequest, table: Table) -> None:
-    """Of a part of the folder it says nothing but that: the others are listed as not run."""
+    """Where only a part of the folder runs, the others are listed as not run, and nothing else is said of them."""
     marked = {mark.args[0] for item in request.session.items for mark in item.iter_markers("fault")}
     here = {Path(item.path).parent for item in request.session.items}
     assert Path(__file__).parent in here

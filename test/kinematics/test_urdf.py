@@ -225,7 +225,7 @@ def test_elements_and_attributes_are_limited() -> None:
     there = robot(GOOD).count("=")
     assert refusal(robot(GOOD, "<a/>" * 100_001)) == "it has more than 100,000 elements"
     attributes = " ".join(f'a{n}=""' for n in range(100_001 - there))
-    assert refusal(robot(GOOD, f"<a {attributes}/>")) == "100,001 signs = are more than 100,000, so many attributes"
+    assert refusal(robot(GOOD, f"<a {attributes}/>")) == "100,001 signs = are too many, 100,000 attributes are the most"
     most = robot(GOOD, f"<a {attributes.rsplit(' ', 1)[0]}/>", "<a/>" * 99_000)
     assert len(read_chain(most, "base", "tip")) == 2
 

@@ -23,7 +23,7 @@ def compared(name: str, ours: Tensor | None, plain: Tensor | None) -> None:
 
 
 def compare_gradients(module: nn.Module, loss: Tensor, weights: dict[str, Tensor], plain_loss: Tensor) -> None:
-    """Of every parameter by its name."""
+    """The gradient of every parameter is compared, by its name."""
     module.zero_grad()
     loss.backward()
     plain_loss.backward()
@@ -75,7 +75,7 @@ def test_rollouts(observed: int, horizon: int, extrinsics: bool) -> None:
 
 
 def test_rollouts_of_several_candidates_that_leave_the_window() -> None:
-    """Of three steps at most, the last forecasts are computed anew; each window has two candidates."""
+    """A rollout over three steps at most computes its last forecasts anew; each window has two candidates."""
     ours, _ = predictor_pair(wide_config(context_steps=3))
     weights, (context, *given) = leaves(ours), predictor_inputs(ours, 2, 2)
     future = [drawn(2, 2, 4, 7, seed=seed) for seed in (5, 6)]

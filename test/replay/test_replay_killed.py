@@ -62,7 +62,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, option: str, nam
 def test_a_disk_that_fails_between_the_moves_leaves_all_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], before: str
 ) -> None:
-    """Of three outputs, one after the other cannot be moved to its place."""
+    """Three outputs; one after the other is the one that cannot be moved to its place."""
     bag, folder = bags.write(tmp_path / "bag", SHORT), tmp_path / "folder"
     folder.mkdir()
     outputs = [folder / "out", folder / "export", folder / "dump"]

@@ -1,4 +1,4 @@
-"""The quality of service of every topic, as the README and the interface promise it."""
+"""The quality of service of every topic, as docs/topics.md and the interface promise it."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Simulation:
         return self.predictor.log.count("reset (/clock jumped back)")
 
     def windows(self, count: int) -> None:
-        """Wait for so many windows since the start, and see that there are no more."""
+        """Wait for this many windows since the start, and see that there are no more."""
         windows = self.robot.windows
         assert self.robot.spin(lambda: len(windows) >= count, 10.0), f"{len(windows)} of {count}"
         self.robot.settle(0.15)

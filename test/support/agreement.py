@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 TOLERANCE = 1e-5
-"""For float32, on average and for the worst value."""
+"""What float32 may differ by, on average and for the worst value."""
 FOLDED_TOLERANCE = 5e-5
-"""For the worst value in ``frame_repeat``, where this package sums the kernel over time before it is used and so adds
-in another order. On small random models single values differed by up to 4e-5, of 1.6e4; there the public code was 2e-5
-from its own result in float64, as ours was, and on average ours was nearer."""
+"""What the worst value may differ by in ``frame_repeat``, where this package sums the kernel over time before it is
+used and so adds in another order. On small random models single values differed by up to 4e-5, of 1.6e4; there the
+public code was 2e-5 from its own result in float64, as ours was, and on average ours was nearer."""
 CHAINED_TOLERANCE = 5e-5
-"""For the worst value of a rollout, where each step's rounding goes into the steps after it."""
+"""What the worst value of a rollout may differ by, where each step's rounding goes into the steps after it."""
 
 HALF_MEAN, HALF_MAXIMUM = 1.2, 2.0
 """bfloat16: how much larger than the reference's own error ours may be. Rounding is random: over 72 small models

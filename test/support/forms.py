@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 FORMS = ("unpacked", "public", "chosen")
 PUBLIC = Kernels(PublicLinear, fused_attention, "torch's public operators")
 TOLERANCE = 1e-5
-"""Of layer-normalised values, float32."""
+"""What layer-normalised values in float32 may differ by."""
 HALF_MEAN, HALF_MAXIMUM = 1.0, 1.5
 """bfloat16: ours loses less than the arbiter on average; which value is off most is chance."""
 
@@ -44,7 +44,7 @@ def in_form(module: Part, form: str, dtype: torch.dtype = torch.float32) -> Part
 
 
 def weights_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """For the arbiter: those of a module that is not packed."""
+    """The weights of a module that is not packed, for the arbiter."""
     return {name: parameter.detach().to(dtype) for name, parameter in module.named_parameters()}
 
 
@@ -54,7 +54,7 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 
 
 def predictor_inputs(predictor: Predictor, steps: int, batch: int) -> list[Tensor]:
-    """Context, actions, states and, where they are used, extrinsics of so many steps."""
+    """Context, actions, states and, where they are used, extrinsics of this many steps."""
     config, tokens = predictor.config, steps * predictor.grid.tokens_per_step
     context = layer_normalize(drawn(batch, tokens, config.encoder_dim))
     dims = (config.action_dim, config.state_dim) + (EXTRINSICS_DIM,) * predictor.use_extrinsics

@@ -76,7 +76,7 @@ def encode(config: ModelConfig, weights: Weights, clip: Tensor) -> Tensor:
 
 
 def frame_causal_mask(steps: int, tokens: int) -> Tensor:
-    """Boolean (n, n), true where row i may look at column j: inside of its step of so many tokens, and before it."""
+    """Boolean (n, n), true where row i may look at column j: inside of its step of this many tokens, and before it."""
     step = torch.arange(steps).repeat_interleave(tokens)
     return step[:, None] >= step[None, :]
 

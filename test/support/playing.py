@@ -17,7 +17,7 @@ IMAGE = "/image/compressed"  # where the harness' node listens
 
 
 def play(robot: Robot, bag: Path, count: int) -> None:
-    """Play a bag, and wait for so many windows."""
+    """Play a bag, and wait for this many windows."""
     topics = [f"{topic}=1" for topic in (IMAGE, recorded.COMMANDS, recorded.STATES)]
     command = [sys.executable, str(PLAYER), str(bag), "--rate", str(RATE), "--wait-for", *topics]
     player = subprocess.Popen(command)

@@ -27,9 +27,9 @@ from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.errors import ConfigError
 
 GAIN = 1.5
-"""Of the random weights. With those of a fresh model attention is all but uniform, and wrong positions would not show;
-much larger ones make it a maximum, which rounding can flip. Here a shift of all positions by one row changes the
-outputs by 0.1 to 0.2 on average, and float32 stays within 7e-6 of float64 at 24 layers."""
+"""How large the random weights are. With those of a fresh model attention is all but uniform, and wrong positions would
+not show; much larger ones make it a maximum, which rounding can flip. Here a shift of all positions by one row changes
+the outputs by 0.1 to 0.2 on average, and float32 stays within 7e-6 of float64 at 24 layers."""
 
 QKV = ("query", "key", "value")
 

@@ -100,7 +100,7 @@ def test_loading_needs_at_most_1_3_times_the_weights_that_are_kept(large_files: 
         ratio = found["peak"] / found["kept"]
         size = Path(path).stat().st_size / 2**20
         print(
-            f"{Path(path).suffix}, {size:.0f} MiB, to {dtype}, {'fast' if fast else 'plain'}: "
+            f"{Path(path).suffix}, {size:.0f} MiB, to {dtype}, {'packed' if fast else 'not packed'}: "
             f"{found['kept']:.0f} MiB kept, {found['peak']:.0f} MiB at the peak, {ratio:.2f} times; "
             f"{found['stays']:.0f} MiB stay"
         )

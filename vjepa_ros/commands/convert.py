@@ -20,7 +20,7 @@ _ENCODER_ONLY = "--encoder-only"
 
 
 def parser() -> Parser:
-    """Of the command's arguments."""
+    """What reads the command's arguments."""
     parser = Parser(TOOL, f"Strip a training checkpoint to what inference needs: a {SUFFIX} and its sidecar .json.")
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"a .pt or {SUFFIX} file")
     parser.add_argument("out", type=Path, metavar=f"OUT{SUFFIX}", help="the file to write; OUT.json goes with it")
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit status."""
     parsing = parser()
     given = parsing.parsed(arguments)
-    # What is advised to whoever loads the file is here said of what is made of it.
+    # Loading such a file wants the parameter random_predictor; here, where it is converted, the option is meant.
     terminal = Terminal(TOOL, {**parsing.options(given), "random_predictor": _ENCODER_ONLY})
     status, sidecar = terminal.attempt(lambda: _converted(given, terminal))
     if sidecar is not None:

@@ -46,7 +46,7 @@ def _windows(text: str) -> int:
 
 
 def parser() -> Parser:
-    """Of the command's arguments."""
+    """What reads the command's arguments."""
     parser = Parser(
         TOOL,
         "Show where the energy of forecasts is lowest, against the action that was recorded, without a ROS graph: for "

@@ -14,7 +14,7 @@ from vjepa_ros.replay.plan import EXPORT, REPORT, TOOL, WINDOWS, Plan
 
 
 def parser() -> Parser:
-    """Of the command's arguments."""
+    """What reads the command's arguments."""
     parser = Parser(TOOL, "Replay recorded bags through the node's own code, without a ROS graph.")
     add_recording(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT",

@@ -63,8 +63,10 @@ def typed(name: str, value: Any) -> Any:
 
 
 def parsed(name: str, text: str) -> Any:
-    """The value that a command line gives to a parameter: YAML, but what is not text there is taken as it stands where
-    the parameter is one, so that nothing at all is the empty text, and ``off`` a word.
+    """The value that a command line gives to a parameter: YAML.
+
+    Where the parameter is a text, what YAML reads as something else is taken as it stands: so nothing at all is the
+    empty text, and ``off`` is a word.
 
     Raises:
         yaml.YAMLError: for what is not YAML.

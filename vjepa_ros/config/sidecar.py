@@ -21,9 +21,9 @@ FORMAT = "vjepa_ros sidecar 1"
 """Its number rises when a reader of the old one would understand a new one wrongly."""
 
 SUFFIX = ".safetensors"
-"""Of the weights that have one."""
+"""The ending of weights files that have a sidecar."""
 DTYPES = ("float32", "bfloat16")
-"""That weights with one are written in; the first unless another is asked for."""
+"""What weights with a sidecar are written in; the first one unless another is asked for."""
 
 CONVENTION: tuple[str, ...] = (
     "context_steps",  # 0, all steps of a window, says nothing
@@ -59,8 +59,8 @@ class Sidecar:
         preset: name of the preset that the values came from.
         sizes: the model's sizes, by the names in :data:`SIZES`.
         convention: what the weights were trained with, by the names in :data:`CONVENTION`.
-        normalization: of what goes in: ``pixel_mean`` and ``pixel_std`` (R, G, B, of values from 0 to 1), and, by the
-            names in :data:`JOINT_NORMALIZATION`, of actions and states.
+        normalization: ``pixel_mean`` and ``pixel_std`` (R, G, B, of values from 0 to 1), and, by the names in
+            :data:`JOINT_NORMALIZATION`, means and standard deviations of actions and states.
         dtype: of the weights in the file: ``float32`` or ``bfloat16``.
         source: the checkpoint that it was made from: its ``file`` name, the ``key`` of its encoder, its ``hash`` (16
             hex digits, what ``latent_info`` shows as weights_hash where the source itself is loaded).

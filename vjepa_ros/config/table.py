@@ -85,8 +85,8 @@ TABLE: tuple[Parameter, ...] = (
        choices=("auto", "float32", "bfloat16", "float16")),
     _P("seed", "int", 0, "Seed of random weights.", minimum=0),
     _P("threads", "int", 0, "Torch threads on a CPU; 0 takes all cores but one, which the callbacks need.", minimum=0),
-    _P("engine.fast", "bool", True, "Compute in the ways that take less time, the results within rounding of the plain "
-       "path; false is the plain path."),
+    _P("engine.fast", "bool", True, "Pack the layers for inference: less time, and results within rounding of those of "
+       "layers that are not packed; false leaves them as they are trained."),
     _P("engine.compile", "bool", True, "On a GPU, compile the model at configure (some minutes may pass) before it is "
        "recorded as CUDA graphs; without Triton, or where that fails, it is recorded as it is."),
     _P("image_size", "int[]", None, "Height and width of the encoder's input.", "px"),

@@ -67,7 +67,7 @@ def load(
         device: as torch names it: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes CUDA where there is one.
         dtype: of weights and layers: ``float32``, ``bfloat16`` or ``float16``; ``auto`` is float32 on a CPU and
             bfloat16 elsewhere.
-        fast: compute in the ways that take less time; False is the same modules as they are trained.
+        fast: pack the layers for inference, which takes less time; False leaves them as they are trained.
         compile_graphs: on a GPU, let ``torch.compile`` work on what :meth:`WorldModel.warm_up` records.
         normalization: of actions and states; without one the weights' own (of the preset, or of the sidecar).
         image_size: height and width of the encoder's input in px, or one number for a square. It and what follows are

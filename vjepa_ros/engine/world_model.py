@@ -325,7 +325,7 @@ class WorldModel:
         steps = config.most_context
         context = torch.zeros(1, steps * grid.tokens_per_step, config.encoder_dim)
         inputs = context, torch.zeros(1, steps, config.action_dim), torch.zeros(1, steps, config.state_dim)
-        if self.kernels:  # the fast path
+        if self.kernels:  # packed
             with torch.inference_mode(), failures("recording"):
                 self._graphs.record(self.encoder, self._on_device(clip))
                 self._graphs.record(self.predictor, *map(self._on_device, inputs))

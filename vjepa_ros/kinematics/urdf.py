@@ -83,7 +83,7 @@ def read_chain(text: str, base_link: str, tip_link: str) -> tuple[Joint, ...]:
     if _DOCTYPE.search(text):
         raise _refusal("it has a DOCTYPE or entities, which a robot description does not need")
     if text.count("=") > MOST_ATTRIBUTES:  # beforehand: the parser reads all attributes of an element at once
-        raise _refusal(f"{text.count('='):,} signs = are more than {MOST_ATTRIBUTES:,}, so many attributes")
+        raise _refusal(f"{text.count('='):,} signs = are too many, {MOST_ATTRIBUTES:,} attributes are the most")
     reader = _Reader()
     try:
         reader.read(text)

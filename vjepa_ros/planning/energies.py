@@ -60,7 +60,7 @@ class Energies:
         batch_size: int,
         progress: Callable[[int], None] = lambda more: None,
     ) -> NDArray[np.float32]:
-        """The same, so many candidates at a time.
+        """The same, ``batch_size`` candidates at a time.
 
         Args:
             seen, candidates, goal: as for :meth:`of`.

@@ -9,7 +9,7 @@ from vjepa_ros.recordings.reading import Reading
 
 TOOL = "vjepa_replay"
 REPORT, WINDOWS, EXPORT = "report.json", "windows.jsonl", "export"
-"""In the folder of a replay: always, and where a dump or an export is asked for without a place of its own."""
+"""Names in the folder of a replay: the report's, and those of a dump and an export that are given no other place."""
 
 
 @dataclass(frozen=True)

@@ -96,8 +96,9 @@ def replay(
 
 
 def _inside(out: Path, place: Path) -> Path | None:
-    """The path of a place in the folder of outputs, None for one that lies elsewhere; as it is written, whatever links
-    may lie there today.
+    """The path of a place relative to the folder of outputs; None for one that lies elsewhere.
+
+    Paths are taken as they are written: links that lie there today are not followed.
 
     Raises:
         OutputError: for a place that the folder needs itself.

@@ -17,7 +17,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 if TYPE_CHECKING:
     from vjepa_ros.ros.node import PredictorNode
 
-_LAST_WINDOW_S = 1.0  # what the model has at most to end its window; after a signal it is looked at once
+_LAST_WINDOW_S = 1.0  # how long the model may take to end its window; after a signal it is looked at once
 
 
 def main(args: list[str] | None = None, node: Callable[[], PredictorNode] | None = None) -> None:
@@ -51,9 +51,10 @@ def main(args: list[str] | None = None, node: Callable[[], PredictorNode] | None
 
 
 def _on_interrupt(*_: object) -> None:
-    """rclpy ends the spinning by itself. Python's own handler would raise wherever the main thread is, in the middle of
-    converting a message too: of 114 nodes interrupted while messages came, 7 ended with status 1. A second signal is
-    Python's again, for who does not want to wait for a model that is being loaded.
+    """Leave the first signal to rclpy, which ends the spinning by itself, and the second one to Python.
+
+    Python's own handler raises wherever the main thread is, in the middle of converting a message too: of 114 nodes
+    interrupted while messages came, 7 ended with status 1. But it does not wait for a model that is being loaded.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -61,8 +62,8 @@ def _on_interrupt(*_: object) -> None:
 def _start(node: Callable[[], PredictorNode] | None) -> PredictorNode:
     """Make the node. Until it is there a hidden one stands in, which needs no torch.
 
-    The middleware makes itself known with the first node. To find each other may take two processes seconds; importing
-    torch takes one, and needs not come before that.
+    The middleware makes itself known with the first node, and two processes may take seconds to find each other.
+    Importing torch takes a second: done after the first node, it is time that passes anyway.
     """
     stand_in = rclpy.create_node(
         "_vjepa_starting", use_global_arguments=False, enable_rosout=False, start_parameter_services=False

@@ -66,7 +66,7 @@ class PredictorNode(ManagedNode):
         model, log = configured.model, self.get_logger()
         log.info(f"configured: {json.dumps(dict(config.parameters))}")
         log.info(f"latents: {json.dumps(configured.info)}")
-        log.info(f"model: {model.kernels or 'plain layers (engine.fast is false)'}, {model.device}")
+        log.info(f"model: {model.kernels or 'layers that are not packed (engine.fast is false)'}, {model.device}")
         for notice in configured.notices:  # after the long lines, which would bury them
             log.warning(notice)
 
@@ -104,7 +104,7 @@ class PredictorNode(ManagedNode):
         devices.release_memory()
 
     def close(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
-        """Undo activate and configure, however far they came; wait so long for the window that the model is at."""
+        """Undo activate and configure, however far they came; the model has this long to end its window."""
         try:
             self.deactivate(timeout_s)
         except EngineError as error:

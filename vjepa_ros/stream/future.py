@@ -52,7 +52,7 @@ def read_future(config: StreamConfig, times: StepTimes, commands: Reader, last: 
     """
     how, last_step = config.reducer, len(times.steps_ns) - 1
     now_ns = times.last_needed_ns(how)
-    # What a held delta is, actions.tail has decided.
+    # actions.tail has decided what a held delta is.
     held = how.held(last)
     rows: list[Vector] = []
     sources: list[Source] = []

@@ -33,7 +33,7 @@ from vjepa_ros.stream.window import EpochCause, Window, WindowStream
 from vjepa_ros.units import stamp_to_ns, to_ns
 
 NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
-_SAME_TICK_NS = 1_000_000  # so many messages without a stamp, 1 ns apart, may come within one tick of a clock
+_SAME_TICK_NS = 1_000_000  # this many messages without a stamp, 1 ns apart, may come within one tick of a clock
 T = TypeVar("T")
 Report = Callable[[str, str, str], None]  # (topic, reason, detail)
 Take = Callable[[str, Any, int], list[Window]]  # (topic, message, time of receipt in ns)

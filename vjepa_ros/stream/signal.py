@@ -123,8 +123,8 @@ class Signal:
         return self._jumped_at is not None
 
     def frames_go_on(self, newest_ns: int) -> None:
-        """A frame with this stamp came in order. If the signal has jumped and the frames do not follow for a while, it
-        was not time: a stamp far ahead was wrong, and what came after it goes on as before.
+        """Take note of a frame that came in order. Where the signal has jumped back and the frames do not follow for a
+        while, time has not jumped: a stamp far ahead was wrong, and the values after it go on as before.
         """
         if self._jumped_at is None:
             return
