@@ -10,6 +10,7 @@ from support.reference import encoder_pair, predictor_pair
 from torch import Tensor, nn
 
 from vjepa_ros.model.blocks import layer_normalize
+from vjepa_ros.model.graphs import Graphs
 from vjepa_ros.model.rollout import Observed, roll_out
 
 TOLERANCE = 1e-4  # of a gradient's largest value
@@ -83,12 +84,8 @@ def test_rollouts_of_several_candidates_that_leave_the_window() -> None:
     future[1][:, :, 0] = seen[:, None, -1]
     history = ours.observe(context, past, seen[:, :-1])
 
-    def predict(*inputs: Tensor) -> Tensor:
-        return layer_normalize(ours(*inputs))
-
-    rolled = roll_out(
-        predict, ours, ours.grid.with_steps(3), Observed(context, past, seen, seen[:, -1], history), *future
-    )
+    observed, graphs = Observed(context, past, seen, seen[:, -1], history), Graphs(torch.device("cpu"), False)
+    rolled = roll_out(graphs, ours, ours.grid.with_steps(3), observed, *future)
     assert rolled.shape == (2, 2, 4, 24, 128)
     plain = []
     for window in range(2):

@@ -22,7 +22,7 @@ from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.graphs import Graphs
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.model.rollout import Observed, check_future, check_observed, mean_distance, roll_out
+from vjepa_ros.model.rollout import Observed, check_future, check_observed, mean_distance, predict, roll_out
 from vjepa_ros.model.state_model import StateModel
 from vjepa_ros.weights.build import build
 from vjepa_ros.weights.values import Weights
@@ -95,6 +95,7 @@ class WorldModel:
         self.notice = weights.notice
         self.weights_hash = weights.hash()
         self._graphs = Graphs(device, compile_graphs)
+        self._like = torch.empty(0, device=device, dtype=dtype)  # what goes into the layers
         with failures("loading the weights"):
             self.encoder, self.predictor, self.kernels = build(encoder, predictor, weights, device, dtype, fast)
 
@@ -161,12 +162,7 @@ class WorldModel:
         """
         with torch.inference_mode(), failures("predicting"):
             normalized = self._normalized("actions", actions), self._normalized("states", states)
-            return self._predict(as_tensor(context), *normalized)
-
-    def _predict(self, context: Tensor, actions: Tensor, states: Tensor) -> Tensor:
-        """What :meth:`predict` gives, for actions and states that are normalised already."""
-        inputs = (self._on_device(value) for value in (context, actions, states))
-        return layer_normalize(self._graphs.run(self.predictor, *inputs).float())
+            return predict(self._graphs, self.predictor, self._like, as_tensor(context), *normalized)
 
     @property
     def state_model(self) -> StateModel:
@@ -257,7 +253,7 @@ class WorldModel:
                 states = torch.cat([states, ahead], dim=2)  # (B, K, H, S)
             normalized = self._normalized("actions", all_future), self._normalized("states", states)
             reach = self.grid.with_steps(self.config.most_context)
-            forecasts = roll_out(self._predict, self.predictor, reach, observed, *normalized)
+            forecasts = roll_out(self._graphs, self.predictor, reach, observed, *normalized)
             return forecasts if future.ndim == 4 else forecasts[0]
 
     def energy(self, latents: Tensor, goal: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ Tensors in, tensors out. It does not know how actions advance states: the states
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +13,10 @@ from torch import Tensor
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.devices import to_device
 from vjepa_ros.errors import ShapeError
+from vjepa_ros.model.blocks import layer_normalize
+from vjepa_ros.model.graphs import Graphs
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.model.predictor import History, Predictor
-
-Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,12 @@ class Observed:
 
 
 def roll_out(
-    predict: Predict, predictor: Predictor, reach: Grid, observed: Observed, actions: Tensor, states: Tensor
+    graphs: Graphs, predictor: Predictor, reach: Grid, observed: Observed, actions: Tensor, states: Tensor
 ) -> Tensor:
     """Predict each step from the newest before it, as many as there is reach for.
 
     Args:
-        predict: (n, m*H'*W', D), (n, m, A), (n, m, S) -> (n, m*H'*W', D), layer-normalised: each step's successor.
+        graphs: runs the predictor over whole steps, where it was recorded by a replay.
         predictor: goes on from what it has kept, as far as that goes.
         reach: grid of the most steps that a forecast is made from.
         observed: t steps of B windows, no more than these.
@@ -81,18 +80,32 @@ def roll_out(
     past, seen = for_all(observed.actions), for_all(observed.states[:, :-1])
     actions = torch.cat([past, actions.flatten(0, 1)], dim=1)  # (B*K, t+H-1, A)
     states = torch.cat([seen, states.flatten(0, 1)], dim=1)
-    whole = _recompute(predict, reach, context, actions, states)[:, -horizon:]
-    return whole.reshape(windows, count, *whole.shape[1:])
-
-
-def _recompute(predict: Predict, reach: Grid, latents: Tensor, actions: Tensor, states: Tensor) -> Tensor:
-    """(n, m*H'*W', D) steps, and those after them up to the last action, each from those before it."""
+    # Steps and those after them up to the last action, each from those before it.
     size, last = reach.tokens_per_step, actions.shape[1]
-    for stop in range(latents.shape[1] // size, last + 1):  # the steps before `stop` predict it
+    for stop in range(context.shape[1] // size, last + 1):  # the steps before `stop` predict it
         first = max(0, stop - reach.steps)
-        predicted = predict(latents[:, first * size :], actions[:, first:stop], states[:, first:stop])
-        latents = torch.cat([latents, predicted[:, -size:]], dim=1)  # (n, (stop+1)*H'*W', D)
-    return latents.view(len(latents), -1, size, latents.shape[2])  # (n, t+H, H'*W', D)
+        steps = context[:, first * size :], actions[:, first:stop], states[:, first:stop]
+        predicted = predict(graphs, predictor, place, *steps)
+        context = torch.cat([context, predicted[:, -size:]], dim=1)  # (B*K, (stop+1)*H'*W', D)
+    whole = context.view(windows, count, -1, size, context.shape[2])  # (B, K, t+H, H'*W', D)
+    return whole[:, :, -horizon:]
+
+
+def predict(
+    graphs: Graphs, predictor: Predictor, like: Tensor, context: Tensor, actions: Tensor, states: Tensor
+) -> Tensor:
+    """Each step's successor.
+
+    Args:
+        graphs, predictor: as for :func:`roll_out`.
+        like: has the device and the dtype that the predictor's layers compute in.
+        context, actions, states: (n, m*H'*W', D), (n, m, A) and (n, m, S), anywhere, normalised.
+
+    Returns:
+        (n, m*H'*W', D) float32, layer-normalised.
+    """
+    inputs = (to_device(value, like.device, like.dtype) for value in (context, actions, states))
+    return layer_normalize(graphs.run(predictor, *inputs).float())
 
 
 def check_observed(config: ModelConfig, context: Tensor, actions: Tensor, states: Tensor) -> None:
