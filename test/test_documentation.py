@@ -141,7 +141,7 @@ def run_and_check_shapes(code: str, names: dict[str, Any]) -> int:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """One thread, for many small windows: beside other processes, several would wait for each other most of the time."""
+    """One thread for many small windows: beside other processes several would mostly wait for each other."""
     before = torch.get_num_threads()
     use_threads(1)
     yield
