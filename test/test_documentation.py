@@ -139,12 +139,21 @@ def run_and_check_shapes(code: str, names: dict[str, Any]) -> int:
     return len(said)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread for many small windows: beside other processes several would mostly wait for each other."""
+    before = torch.get_num_threads()
+    use_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_the_five_lines_of_the_readme_give_what_the_node_publishes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     (code,) = blocks_of("README.md", "In Python, without ROS")
     assert len([line for line in code.splitlines() if line]) == 5
     names: dict[str, Any] = {}
-    use_threads(1)  # 113 small windows: beside other processes, threads that wait for each other take most of the time
     assert run_and_check_shapes(code, names) == 2
     values, _ = ros_file.read(ROOT / "config" / "predictor.yaml", "/vjepa_predictor")
     config = resolve({**values, "device": "cpu", "threads": 1})
