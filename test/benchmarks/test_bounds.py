@@ -63,10 +63,12 @@ def test_the_predictors_work_is_counted() -> None:
     config = model_config("tiny")
     grid = Grid.of(config)
     context, joints = torch.zeros(1, grid.tokens, config.encoder_dim), torch.zeros(1, grid.steps, 7)
-    products, dense = counted(Predictor(config), context, joints, joints)
+    products, attention = counted(Predictor(config), context, joints, joints)
     shapes = predict_shapes(config, 1)
     assert product_flops(shapes) == products - conditions(config, 1, grid.steps)
-    assert attention_flops(shapes) == dense * (grid.steps + 1) // (2 * grid.steps), "only what a step may look at"
+    tokens = grid.steps * (2 + grid.tokens_per_step)  # of which each may look at half, less what is in its own step
+    dense = 4 * tokens**2 * config.predictor_dim * config.predictor_depth
+    assert attention_flops(shapes) == attention == dense * (grid.steps + 1) // (2 * grid.steps)
 
 
 def test_a_rollouts_work_is_that_of_its_steps_once() -> None:

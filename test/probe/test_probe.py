@@ -254,8 +254,8 @@ def test_an_output_is_kept_unless_forced_and_an_interrupt_leaves_it(
 def test_energies_that_are_not_finite_are_refused(
     bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forecast = vjepa_ros.WorldModel.rollout
-    monkeypatch.setattr(vjepa_ros.WorldModel, "rollout", lambda *a, **k: forecast(*a, **k) * float("nan"))
+    forecast = vjepa_ros.WorldModel.rollout_from
+    monkeypatch.setattr(vjepa_ros.WorldModel, "rollout_from", lambda *a, **k: forecast(*a, **k) * float("nan"))
     said = refused(capsys, bag, "-o", tmp_path / "out", "--points", 3, "--windows", 1)
     assert said.endswith("of epoch 0 gave energies that are not finite")
     assert not (tmp_path / "out").exists()
