@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -272,8 +273,10 @@ def test_a_result_that_differs_from_its_source_is_not_kept(folder, preset, capsy
 
 
 def test_other_outputs_are_noticed_even_with_the_right_weights(folder, preset, capsys, monkeypatch):
-    load = vjepa_ros.engine.load
-    monkeypatch.setattr(conversion.engine, "load", lambda *a, **k: load(*a, **{**k, "encoder_heads": 2}))
+    build = conversion.build_world_model
+    monkeypatch.setattr(
+        conversion, "build_world_model", lambda config, *rest: build(replace(config, encoder_heads=2), *rest)
+    )
     monkeypatch.setattr(Sidecar, "require_sizes", lambda *_: None)
     status, sentence = refused(capsys, CHECKPOINT, folder / "small.safetensors", "--preset", preset)
     assert status == 1 and "gives other latents than its source (by up to " in sentence
