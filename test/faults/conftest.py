@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from ros.conftest import put_back, robot, ros  # noqa: F401 - fixtures
+from ros.conftest import one_thread, put_back, robot, ros  # noqa: F401 - fixtures
 from support.fault_feed import MAX_WAIT_S
 from support.fault_table import FAULTS, Row, Table
 from support.harness import Predictor

@@ -21,6 +21,20 @@ def ros() -> Iterator[None]:
     rclpy.try_shutdown()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread(ros: None) -> Iterator[None]:
+    """What these tests compute themselves, they compute in one thread: the node, a process of its own, has the others.
+
+    With two, threads of torch that wait for each other kept both cores busy, and seconds became minutes.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
     process = Predictor(tmp_path_factory.mktemp("predictor") / "log.txt")
