@@ -15,8 +15,6 @@ from support import oracle, recorded
 
 from vjepa_ros.latents import Latents
 
-pytest.importorskip("rclpy")
-
 from examples import demo
 from examples.planner import Received
 

@@ -7,8 +7,6 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-pytest.importorskip("rclpy")
-
 from ros.conftest import put_back, robot, ros  # noqa: F401 - fixtures
 from support.fault_feed import MAX_WAIT_S
 from support.fault_table import FAULTS, Row, Table
