@@ -6,7 +6,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pytest
 from sensor_msgs.msg import CompressedImage
 from support import oracle
 from support.harness import Predictor, Robot
