@@ -66,7 +66,6 @@ setup(
             "safetensors",
             "torch>=2.1",
         ],
-        "kinematics": ["pin"],  # for end-effector poses by forward kinematics, outside of a ROS installation
         "pictures": ["matplotlib"],  # for that of vjepa_probe
         "test": ["hypothesis", "pytest<9", "pytest-timeout"],
     },

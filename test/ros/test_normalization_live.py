@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import conversions
-from support.harness import MS, T0_NS, Predictor, Robot
-from support.messages import pixels
+from support.harness import Predictor, Robot
+from support.messages import MS, T0_NS, pixels
 
 import vjepa_ros
 from vjepa_ros import latents

@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-pytest.importorskip("rclpy")
-
 from vjepa_ros.ros import main
 
 PROGRAM = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
-import pytest
 from sensor_msgs.msg import CompressedImage
 from support import oracle
 from support.harness import Predictor, Robot
@@ -13,8 +13,6 @@ from support.messages import JOINTS, MS, T0_NS, image_message, joint_message, pi
 
 import vjepa_ros
 from vjepa_ros import latents
-
-cv2 = pytest.importorskip("cv2")
 
 
 def windows_of(robot: Robot, count: int) -> None:

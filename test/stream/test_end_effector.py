@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +12,6 @@ from support import oracle, panda, recorded
 from support.builders import MS, assert_same
 
 from vjepa_ros.config.node import resolve
-from vjepa_ros.errors import ConfigError
 from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.window import Window
@@ -176,14 +174,6 @@ def test_another_description_starts_a_new_epoch_and_the_same_one_does_not() -> N
     assert heights[1] - heights[0] > 0.5
     for window in windows:
         assert np.ptp(window.states.values[:, 2]) < 0.5, "no window has poses of both"
-
-
-def test_without_pinocchio_only_what_needs_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pinocchio", None)
-    with pytest.raises(ConfigError, match="pose.source: forward_kinematics needs pinocchio") as refused:
-        intake_of()
-    assert refused.value.parameter == "pose.source"
-    assert on_topic()[0].waits_for == ""
 
 
 # -- joints that cannot be used

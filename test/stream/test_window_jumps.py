@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -148,6 +149,86 @@ def test_where_stamps_do_not_follow_the_clock_they_are_believed_after_a_second()
     assert stream.counters.frames_out_of_order == 20
     assert stream.newest_frame_ns == 101_500 * MS + 39 * 50 * MS
     assert stream.epoch == 1
+
+
+@pytest.mark.parametrize("delta_ms", [20, 1_000, 5_000, 3_600_000])
+@pytest.mark.parametrize("after_ms", [-900.0, -40.0, 0.0, 10.0])
+def test_a_frame_that_overtook_the_clock_is_of_the_new_time(delta_ms: int, after_ms: float) -> None:
+    """As a player with a delay does it: /clock runs, and jumps back to where the first frame lies, or nearby."""
+    stream = WindowStream(stream_config(max_wait_s=FOREVER_S))
+    frames = every(PERIOD_MS, 60, start_ms=100_000.0 + after_ms)
+    feed(stream, frames[:1])
+    stream.time_jumped_back(-delta_ms * MS, (100_000 + delta_ms) * MS)
+    windows = feed(stream, frames[1:] + joints(60, start_ms=100_000.0 + after_ms))
+    assert (stream.counters.frames_out_of_order, stream.counters.frames, stream.epoch) == (0, 60, 1)
+    assert firsts_ms(windows) == [int(100_000 + after_ms) + 100 * index for index in range(23)]
+    assert {window.held for window in windows} == {0}
+
+
+def test_frames_of_the_new_time_after_some_of_the_old_are_not_stale_either() -> None:
+    """The old ones are forgotten, and with them those that came too early; none after the jump is dropped."""
+    stream = WindowStream(stream_config())
+    feed(stream, every(PERIOD_MS, 1, start_ms=90_000.0) + every(PERIOD_MS, 1, start_ms=100_000.0))
+    stream.time_jumped_back(-5 * S, 105 * S)
+    feed(stream, every(PERIOD_MS, 60, start_ms=100_050.0))
+    assert (stream.counters.frames_out_of_order, stream.epoch) == (0, 1)
+
+
+def test_what_is_left_of_the_old_time_goes_though_the_frames_stay() -> None:
+    stream = WindowStream(stream_config(max_wait_s=FOREVER_S))
+    feed(stream, [*every(PERIOD_MS, 1, start_ms=100_000.0), *stale()])
+    assert not stream.has_overtaken(-2 * S, 102 * S)
+    stream.time_jumped_back(-2 * S, 102 * S)
+    assert feed(stream, every(PERIOD_MS, 15, start_ms=100_050.0)) == []
+    (window,) = feed(stream, joints(16, start_ms=100_000.0))
+    assert (numbers(window), firsts_ms([window])) == (list(range(0, 16, 2)), [100_000])
+
+
+def test_a_small_jump_costs_no_more_than_itself() -> None:
+    """Of frames still on their way; it took a second of them, however small it was."""
+    for delta_ms in (30, 200, 900):
+        stream = WindowStream(stream_config())
+        feed(stream, every(PERIOD_MS, 1, start_ms=100_000.0))
+        stream.time_jumped_back(-delta_ms * MS, 100_000 * MS)
+        feed(stream, every(10.0, 200, start_ms=100_000.0 - delta_ms / 2 + 1))
+        assert stream.counters.frames_out_of_order * 10 <= 1.5 * delta_ms + 10
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_player_with_a_delay_loses_nothing_whatever_overtakes_its_clock(seed: int) -> None:
+    """Everything is of the bag, so the jump is none for it: same windows, same epoch."""
+    rng = random.Random(seed)
+    bag = every(PERIOD_MS, 40, start_ms=100_000.0)
+    bag += joints(200, 10.0, start_ms=100_000.0 - rng.choice([0, 7, 35]))
+    bag.sort(key=lambda message: message[1] + (rng.uniform(-8, 8) * MS if message[0] == "frame" else 0))
+    config = stream_config(max_wait_s=FOREVER_S)
+    want = feed(WindowStream(config), bag)
+    delay_ms = rng.choice([100, 400, 1_000, 3_000, 60_000])
+    overtook = rng.randrange(0, 12 if delay_ms > 100 else 5)  # up to 50 ms of messages, /clock comes every 25 ms
+    stream = WindowStream(config)
+    windows = feed(stream, bag[:overtook])
+    jump_ms = delay_ms, rng.choice([0, 25])  # the bag's start, and a little of it where the first /clock was lost
+    jump = -(delay_ms - jump_ms[1]) * MS, (100_000 + delay_ms) * MS
+    assert stream.has_overtaken(*jump)
+    windows += feed(stream, bag[overtook:])
+    assert [(w.epoch, w.number, numbers(w)) for w in windows] == [(w.epoch, w.number, numbers(w)) for w in want]
+    again = WindowStream(config)
+    feed(again, bag[:overtook])
+    again.time_jumped_back(*jump)
+    assert [numbers(w) for w in feed(again, bag[overtook:])] == [numbers(w) for w in want]
+    assert (again.counters.frames_out_of_order, again.counters.late, again.epoch) == (0, 0, 1)
+
+
+def test_a_stream_that_lives_in_the_old_time_has_not_overtaken_its_clock() -> None:
+    for messages in (
+        every(PERIOD_MS, 30, start_ms=100_000.0),  # up to 101.45 s
+        every(PERIOD_MS, 30, "command", start_ms=100_000.0),
+        every(PERIOD_MS, 30, "state", start_ms=100_000.0),
+        every(PERIOD_MS, 1, start_ms=98_999.0),
+    ):
+        stream = WindowStream(stream_config())
+        feed(stream, messages)
+        assert not stream.has_overtaken(-1 * S, 101 * S + 450 * MS if len(messages) > 1 else 101 * S)
 
 
 def stale() -> list[tuple[Any, ...]]:

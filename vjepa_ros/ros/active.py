@@ -121,6 +121,8 @@ class Active:
         frames_jumped_ns, self._frames_jumped_ns = self._frames_jumped_ns, None  # it explains one jump, in a loop too
         if frames_jumped_ns is not None and 0 <= before_ns - frames_jumped_ns < _SAME_JUMP_NS:
             return  # the frames were a little faster than /clock: it is the same jump
+        if self._intake.stream.has_overtaken(delta_ns, before_ns):
+            return  # nothing is there, or only what came before the /clock that it belongs to, as at a player's start
         self._intake.stream.time_jumped_back(delta_ns, before_ns)
         self._start_epoch()
 

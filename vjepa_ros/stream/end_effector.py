@@ -13,7 +13,7 @@ import numpy as np
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import InputError, quoted
 from vjepa_ros.geometry import Vector, euler_angles, quaternion_matrix
-from vjepa_ros.kinematics.forward import Kinematics, load_pinocchio
+from vjepa_ros.kinematics.forward import Kinematics
 from vjepa_ros.kinematics.urdf import read_chain
 from vjepa_ros.stream.joints import JointStates
 
@@ -25,9 +25,6 @@ class EndEffector:
 
     Args:
         config: where they come from.
-
-    Raises:
-        ConfigError: where forward kinematics are asked for and pinocchio is missing.
     """
 
     def __init__(self, config: StreamConfig) -> None:
@@ -44,8 +41,6 @@ class EndEffector:
             self._gripper = JointStates(
                 replace(self._positions, joint_names=(self._config.gripper_joint,), scale=scale, offset=offset)
             )
-        if self._config.source == "forward_kinematics":
-            load_pinocchio()  # rather now than when the description comes
 
     @property
     def waits_for(self) -> str:

@@ -51,6 +51,10 @@ class Signal:
     def __len__(self) -> int:
         return len(self._stamps_ns)
 
+    def lies_within(self, from_ns: int, until_ns: int) -> bool:
+        """Whether all that is kept is stamped there, both ends included."""
+        return not self._stamps_ns or (from_ns <= self._stamps_ns[0] and self._stamps_ns[-1] <= until_ns)
+
     def jumps_back(self, stamp_ns: int) -> bool:
         """Whether this stamp lies so far before the one that arrived last that time must have jumped."""
         return self._last_arrived_ns is not None and stamp_ns <= self._last_arrived_ns - self._jump_back_ns

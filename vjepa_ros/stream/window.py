@@ -18,6 +18,7 @@ from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.geometry import Vector
 from vjepa_ros.stream.actions import Steps, StepTimes, read_actions, read_states
 from vjepa_ros.stream.align import PoseReader, Reader, SampleReader, TrajectoryReader
+from vjepa_ros.stream.clock_jump import ClockJump
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.future import Future, read_future
@@ -126,6 +127,7 @@ class WindowStream:
         self._sampled: deque[Frame] = deque(maxlen=self.config.num_frames)
         self._until_end = self.config.num_frames  # sampled frames still to come before a window ends
         self._number = 0
+        self._first_ns: int | None = None  # stamp of the first frame of this epoch
         self._stale_ns: tuple[int, int] | None = None  # frames stamped in (after, until] are from before a jump
         self._ended: deque[_Ended] = deque()
 
@@ -143,35 +145,58 @@ class WindowStream:
         """Forget everything and start a new epoch."""
         self._start_epoch(cause, Signal.clear)
 
-    def _start_epoch(self, cause: EpochCause, forget: Callable[[Signal], None]) -> None:
+    def _start_epoch(self, cause: EpochCause, forget: Callable[[Signal], None], *, keeps_frames: bool = False) -> None:
         self.epoch += 1
         self.epoch_cause = cause
         self.counters.resets += 1
-        self.counters.windows_reset += len(self._ended)
-        self._clear()
+        if not keeps_frames:
+            self.counters.windows_reset += len(self._ended)
+            self._clear()
         for signal in self._signals:
             forget(signal)
+
+    def has_overtaken(self, delta_ns: int, before_ns: int) -> bool:
+        """Whether all that this epoch has taken in is of the time after a jump of the clock: it came before the clock
+        that it belongs to, and the jump is none for it.
+
+        Args:
+            delta_ns, before_ns: as in :meth:`time_jumped_back`.
+        """
+        new_time_ns = ClockJump(delta_ns, before_ns, self._jump_back_ns).new_time_ns
+        return self._frames_lie_within(*new_time_ns) and all(s.lies_within(*new_time_ns) for s in self._signals)
+
+    def _frames_lie_within(self, from_ns: int, until_ns: int) -> bool:
+        newest_ns = self.newest_frame_ns
+        return self._first_ns is None or newest_ns is None or (from_ns <= self._first_ns and newest_ns <= until_ns)
 
     def time_jumped_back(self, delta_ns: int, before_ns: int | None = None) -> None:
         """The clock was set back: start a new epoch, and expect no older frames in it.
 
-        Frames that were on their way when the clock jumped still have stamps from before. They are told apart by lying
-        nearer to the newest frame than to where the clock went, or after it. Where stamps go on regardless, they are
-        believed once they lie more than ``time.jump_back_s`` after all that can have been on its way.
+        What is stamped at or near where the clock went has overtaken the clock and is of the new time already: where
+        all frames of this epoch are, they go on in the new one, with the commands and states that are too.
 
         Args:
             delta_ns: by how much the clock was set, a negative number.
             before_ns: what it said before; without it, what the newest frame says.
         """
         newest_ns = self.newest_frame_ns
-        self._start_epoch(EpochCause.CLOCK, Signal.start_epoch)
-        if newest_ns is None:
+        if before_ns is None:
+            before_ns = newest_ns
+        if before_ns is None:
+            self._start_epoch(EpochCause.CLOCK, Signal.start_epoch)
             return
-        on_their_way_ns = 0 if before_ns is None else before_ns - newest_ns
-        if not 0 <= on_their_way_ns < -delta_ns:
-            on_their_way_ns = 0  # the stamps are not this clock's
-        after_ns = newest_ns + (on_their_way_ns + delta_ns) // 2
-        self._stale_ns = (after_ns, newest_ns + on_their_way_ns + self._jump_back_ns)
+        jump = ClockJump(delta_ns, before_ns, self._jump_back_ns)
+
+        def forget_the_old_time(signal: Signal) -> None:
+            if not signal.lies_within(*jump.new_time_ns):
+                signal.start_epoch()
+
+        if self._frames_lie_within(*jump.new_time_ns):
+            self._start_epoch(EpochCause.CLOCK, forget_the_old_time, keeps_frames=True)
+            return
+        self._start_epoch(EpochCause.CLOCK, Signal.start_epoch)
+        if newest_ns is not None:
+            self._stale_ns = jump.stale_ns(newest_ns)
 
     def _is_stale(self, stamp_ns: int) -> bool:
         if self._stale_ns is None:
@@ -201,6 +226,8 @@ class WindowStream:
             self.counters.gaps += 1
             self._sampled.clear()
             self._until_end = self.config.num_frames
+        if self._first_ns is None:
+            self._first_ns = stamp_ns
         self.counters.frames += 1
         for signal in self._signals:
             signal.frames_go_on(stamp_ns)
