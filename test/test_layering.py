@@ -32,7 +32,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "planning": ({"errors", "units", "config", "devices", "model", "engine", "forecast"}, {"torch", "numpy"}),
     "recordings": (
         {"errors", "config", "files", "latents", "kinematics", "stream"},
-        {"numpy", "rosbags", "backports", "compression"},
+        {"numpy", "yaml", "rosbags", "lz4", "backports", "compression"},
     ),
     "replay": (
         {"errors", "units", "config", "files", "worker", "latents", "stream", "forecast", "recordings"},

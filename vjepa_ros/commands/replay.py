@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal = Terminal(TOOL, parsing.options(given))
     status, report = terminal.attempt(lambda: _replayed(given, terminal))
     if report is not None:
+        status = terminal.completeness(len(report["incomplete"]), allowed=given.allow_incomplete)
         _print(report, given.out)
     return status
 

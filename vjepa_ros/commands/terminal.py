@@ -76,6 +76,21 @@ class Terminal:
 
             yield progress
 
+    def completeness(self, missing: int, *, allowed: bool) -> int:
+        """The exit status of work that was done, where some of what was announced could not be read.
+
+        Args:
+            missing: how many differences there were; each was said before.
+            allowed: whether that is taken for done.
+        """
+        if missing and not allowed:
+            self.say(
+                f"done, but not all of what was announced could be read: exit status {INCOMPLETE}, {DONE} with "
+                "`allow_incomplete`; the report lists it under incomplete"
+            )
+            return INCOMPLETE
+        return DONE
+
     def attempt(self, work: Callable[[], Result]) -> tuple[int, Result | None]:
         """Do a command's work; what stops it is said in one sentence.
 

@@ -98,6 +98,7 @@ def probe(
             "bags": [str(path) for path in plan.bags],
             "topics": source.named,
             "notes": source.recording.notes,
+            "incomplete": [asdict(found) for found in source.recording.incomplete],
             "parameters": dict(config.parameters),
             "latent_info": info.latent_info(config, model),
             "dims": [asdict(axis) for axis in scan.axes],

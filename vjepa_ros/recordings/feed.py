@@ -76,10 +76,9 @@ def open_source(
         ConfigError: for a robot description that would not be read.
     """
     _require_use(urdf, config.stream, given)
-    recording = stack.enter_context(Recording(bags))
-    for note in recording.notes:
-        say(note)
-    chosen = topics.choose(recording.topics, config.stream, given, () if urdf is None else (_DESCRIPTION,))
+    recording = stack.enter_context(Recording(bags, say))
+    elsewhere = () if urdf is None else (_DESCRIPTION,)
+    chosen = topics.choose(recording.topics, config.stream, given, elsewhere, recording.unusable)
     source = Source(recording, chosen, config.with_transport(chosen.transport), urdf)
     say(f"reads {', '.join(chosen.all)}: {source.count:,} messages")
     return source

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ def replay(
             "bags": [str(path) for path in plan.bags],
             "topics": source.named,
             "notes": recording.notes,
+            "incomplete": [asdict(found) for found in recording.incomplete],
             "windows_only": plan.windows_only,
             "parameters": dict(source.config.parameters),
             **run.summary(),

@@ -23,7 +23,8 @@ from vjepa_ros.forecast.forecaster import Forecaster, WindowForecast, load_model
 from vjepa_ros.forecast.outcome import Outcome, Outcomes
 from vjepa_ros.latents import window_values
 from vjepa_ros.recordings import feed
-from vjepa_ros.recordings.bag import LatentBag, Recorded
+from vjepa_ros.recordings.bag import Recorded
+from vjepa_ros.recordings.latent_bag import LatentBag
 from vjepa_ros.replay.digest import Digest
 from vjepa_ros.stream.intake import Decode
 from vjepa_ros.stream.window import Window
