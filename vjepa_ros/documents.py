@@ -78,10 +78,10 @@ def from_json(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        Unreadable: where it is not JSON, has a number that is not finite, or is beyond the bounds.
+        Unreadable: where it is not JSON, or is beyond the bounds.
     """
     try:
-        value = json.loads(text, parse_int=whole_number, parse_float=_finite_number, parse_constant=_finite_number)
+        value = json.loads(text, parse_int=_whole_number)
     except RecursionError:
         raise Unreadable(f"has more than {MOST_DEPTH} values inside of each other") from None
     except json.JSONDecodeError as error:
@@ -90,23 +90,15 @@ def from_json(text: str) -> Any:
     return value
 
 
-def whole_number(text: str) -> int:
+def _whole_number(text: str) -> int:
     """A whole number of a length that somebody may have meant.
 
     Raises:
         Unreadable: for a longer one: reading and writing it takes the square of its length.
-        ValueError: for what is none.
     """
     if len(text) > MOST_DIGITS:
         raise Unreadable(f"has a whole number of {len(text):,} characters, more than {MOST_DIGITS}")
     return int(text)
-
-
-def _finite_number(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise Unreadable(f"has the number {text[:MOST_DIGITS]}, which is not finite")
-    return number
 
 
 def require_bounded(value: Any) -> None:

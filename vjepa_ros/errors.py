@@ -21,7 +21,7 @@ A message speaks of what its caller gave by the names of arguments and fields, i
 
 import os
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 _MOST_OF_A_PATH = 1000  # characters
@@ -36,16 +36,16 @@ def quoted(text: str, most: int = 80) -> str:
     return shown if len(shown) <= most + 2 else shown[: most - 1] + "..."
 
 
-def listed(names: Iterable[str], most: int = 10) -> str:
-    """The first of some names, quoted, and how many more there are."""
-    every = list(names)
-    more = f" and {len(every) - most} more" if len(every) > most else ""
-    return (", ".join(map(quoted, every[:most])) or "none") + more
-
-
 def named(text: str, most: int = 80) -> str:
     """A name as it stands; in quotes, as :func:`quoted` has it, where it is long, empty or cannot be printed."""
     return text if 0 < len(text) <= most and text.isprintable() else quoted(text, most)
+
+
+def listed(names: Iterable[str], most: int = 10, show: Callable[[str], str] = quoted) -> str:
+    """The first of some names, quoted or as ``show`` has them, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return (", ".join(map(show, every[:most])) or "none") + more
 
 
 def place(path: str | os.PathLike[str]) -> str:

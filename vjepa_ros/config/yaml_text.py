@@ -27,7 +27,8 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """A value with all that is in it."""
         if self.check_event(yaml.AliasEvent):
-            raise Unreadable(f"has an alias, {quoted('*' + self.peek_event().anchor)}: write out what it stands for")
+            anchor = self.peek_event().anchor  # type: ignore[no-untyped-call]
+            raise Unreadable(f"has an alias, {quoted('*' + anchor)}: write out what it stands for")
         self._nodes += 1
         self._depth += 1
         if self._nodes > MOST_NODES:
@@ -64,7 +65,7 @@ def load(text: str) -> Any:
     if len(text) > MOST_CHARACTERS:
         raise Unreadable(f"has {len(text):,} characters, more than {MOST_CHARACTERS:,}")
     try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 (it is a SafeLoader)
+        value = yaml.load(text, Loader=_Loader)  # a SafeLoader
     except Unreadable:
         raise
     except yaml.YAMLError as error:
