@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vjepa_ros.errors import ConfigError, EngineError
+from vjepa_ros.errors import ConfigError, EngineError, brief
 
 _LIBC = ctypes.CDLL(None)
+_MOST_SAID = 300  # characters of what torch says
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -32,8 +33,9 @@ def find_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # the name alone does not say that the device is there and works
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for CUDA
-        raise ConfigError("device", f"{name!r} cannot be used: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # torch asserts that it was built for CUDA, and imports what other devices need
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError("device", f"{brief(name)} cannot be used: {said[:_MOST_SAID]}") from error
     return device
 
 
@@ -45,8 +47,8 @@ def find_dtype(name: str, device: torch.device) -> torch.dtype:
     """
     if name == "auto":
         name = "float32" if device.type == "cpu" else "bfloat16"
-    if name not in DTYPES:
-        raise ConfigError("dtype", f"{name!r} is not one of {', '.join(DTYPES)}")
+    if not isinstance(name, str) or name not in DTYPES:
+        raise ConfigError("dtype", f"{brief(name)} is not one of {', '.join(DTYPES)}")
     return DTYPES[name]
 
 

@@ -12,13 +12,22 @@
     └── EngineError      the model or its device failed while it ran
 
 It does not know who raises what; it imports nothing of the package. What strangers wrote goes into a message by
-:func:`quoted` and :func:`listed`: a name of any length, or of several lines, must neither fill a log nor forge a line.
+:func:`quoted`, :func:`listed`, :func:`named`, :func:`place` and :func:`brief`: a name of any length, or of several
+lines, must neither fill a log nor forge a line.
 
 A message speaks of what its caller gave by the names of arguments and fields, in backquotes, or as the parameter of a
 :class:`ConfigError`; whoever has other names for them (a command line: options) puts those in their place.
 """
 
-from collections.abc import Iterable
+import os
+import reprlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+_MOST_OF_A_PATH = 1000  # characters
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxstring, _REPR.maxother = 4, 80, 80
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = _REPR.maxset = 16
 
 
 def quoted(text: str, most: int = 80) -> str:
@@ -27,11 +36,30 @@ def quoted(text: str, most: int = 80) -> str:
     return shown if len(shown) <= most + 2 else shown[: most - 1] + "..."
 
 
-def listed(names: Iterable[str], most: int = 10) -> str:
-    """The first of some names, quoted, and how many more there are."""
+def named(text: str, most: int = 80) -> str:
+    """A name as it stands; in quotes, as :func:`quoted` has it, where it is long, empty or cannot be printed."""
+    return text if 0 < len(text) <= most and text.isprintable() else quoted(text, most)
+
+
+def listed(names: Iterable[str], most: int = 10, show: Callable[[str], str] = quoted) -> str:
+    """The first of some names, quoted or as ``show`` has them, and how many more there are."""
     every = list(names)
     more = f" and {len(every) - most} more" if len(every) > most else ""
-    return (", ".join(map(quoted, every[:most])) or "none") + more
+    return (", ".join(map(show, every[:most])) or "none") + more
+
+
+def place(path: str | os.PathLike[str]) -> str:
+    """A path for a message, cut only where no file could have it."""
+    return named(os.fspath(path), _MOST_OF_A_PATH)
+
+
+def brief(value: Any, most: int = 200) -> str:
+    """Any value as Python writes it, cut to about so many characters: what strangers set in place of a number."""
+    try:
+        shown = _REPR.repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, for one
+        return f"a {type(value).__name__} that is too long to be shown"
+    return shown if len(shown) <= most else shown[:most] + "..."
 
 
 class VjepaError(Exception):

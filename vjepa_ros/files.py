@@ -1,22 +1,25 @@
 """Files and folders that are there whole or not at all: written beside their places, and moved there at the end.
 
 However the program ends, what lies at an output's place is complete, and where a move fails, all is as it was before.
-What a killed run leaves beside the places, the next one clears. It knows nothing of what is written.
+What a killed run leaves beside the places, the next one clears: that, and nothing else of the same name. It knows
+nothing of what is written.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from vjepa_ros import work_folder
 from vjepa_ros.errors import OutputError
+from vjepa_ros.errors import place as shown
 
-_LOCK, _NEW, _OLD = "lock", "new", "old"  # in a work folder
+_NEW, _OLD = "new", "old"  # in a work folder
+_LONGEST_PATH, _LONGEST_NAME = 4095, 255  # bytes, on Linux
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,15 @@ class _Group:
     def clear(self) -> None:
         """Remove what is in the work folder, but for the lock."""
         for left_over in self.work.iterdir():
-            if left_over.name != _LOCK:
+            if left_over.name != work_folder.LOCK:
                 _remove(left_over)
+
+    def leave(self) -> None:
+        """Remove the work folder, the lock last: what lies in a folder without one nobody would clear."""
+        with suppress(OSError):  # on NFS, the open lock keeps an empty folder there
+            self.clear()
+            (self.work / work_folder.LOCK).unlink()
+            self.work.rmdir()
 
 
 @contextmanager
@@ -88,11 +98,24 @@ def require_free(place: Path, *, force: bool) -> None:
 
     Raises:
         OutputError: saying which.
+        OSError: for a folder that one may not enter; it names it.
     """
+    _require_name(place)
     if not place.parent.is_dir():
-        raise OutputError(f"{place}: there is no folder {place.parent}")
+        raise OutputError(f"{shown(place)}: there is no folder {shown(place.parent)}")
     if os.path.lexists(place) and not force:
-        raise OutputError(f"{place}: is there already; `force` replaces it")
+        raise OutputError(f"{shown(place)}: is there already; `force` replaces it")
+
+
+def _require_name(place: Path) -> None:
+    try:
+        name = os.fsencode(place)
+    except UnicodeEncodeError:  # half of a character
+        name = b"\0"
+    if b"\0" in name:
+        raise OutputError(f"{shown(place)}: is no name of a file")
+    if len(name) > _LONGEST_PATH or max(map(len, name.split(b"/"))) > _LONGEST_NAME:
+        raise OutputError(f"{shown(place)}: is too long for the name of a file")
 
 
 @contextmanager
@@ -102,12 +125,7 @@ def _work_folder(places: Sequence[Path], tool: str, force: bool) -> Iterator[_Gr
     last = absolute[-1]
     require_free(last, force=True)
     group = _Group(absolute, last.with_name(f"{last.name}.{tool}"))
-    group.work.mkdir(exist_ok=True)
-    with (group.work / _LOCK).open("w") as lock:  # the kernel drops the lock with the process, however that ends
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(f"{last}: another {tool} is writing it") from error
+    with work_folder.entered(group.work, last, tool):
         try:
             group.put_back()
             group.clear()
@@ -118,7 +136,7 @@ def _work_folder(places: Sequence[Path], tool: str, force: bool) -> Iterator[_Gr
             yield group
         finally:
             group.put_back()  # an interrupt may have come in the middle of undoing
-            shutil.rmtree(group.work, ignore_errors=True)  # on NFS, the open lock keeps an empty folder there
+            group.leave()
 
 
 def _publish(groups: Sequence[_Group]) -> None:
@@ -169,12 +187,22 @@ def require_apart(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
     Raises:
         OutputError: naming both.
     """
+    for output in outputs:
+        _require_name(output)
     for index, output in enumerate(outputs):
-        place = output.resolve()
+        place = _resolved(output)
         for other in (*inputs, *outputs[:index], *outputs[index + 1 :]):
-            beside = other.resolve()
+            beside = _resolved(other)
             if place == beside or place in beside.parents or (other not in inputs and beside in place.parents):
-                raise OutputError(f"{output}: would replace, or lie in, {other}; choose another place")
+                raise OutputError(f"{shown(output)}: would replace, or lie in, {shown(other)}; choose another place")
+
+
+def _resolved(path: Path) -> Path:
+    """Where a path leads; one that leads nowhere is refused by whoever opens it."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # no name of a file
+        return path
 
 
 def _remove(path: Path) -> None:

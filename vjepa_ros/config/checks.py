@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
+from typing import Any
 
-from vjepa_ros.errors import ConfigError
+from vjepa_ros.errors import ConfigError, brief
 
 Refusal = tuple[bool, str, str]
 """Whether a combination is refused, the parameter at fault, and why."""
@@ -26,10 +27,18 @@ def refuse(refusals: Iterable[Refusal]) -> None:
 def require_finite(parameter: str, value: float, *, above_zero: bool = False) -> None:
     """Refuse what is negative (or zero), infinite or no number: none of them can be a rate or whole nanoseconds."""
     wanted = "positive" if above_zero else "zero or more"
-    fits = math.isfinite(value) and (value > 0 if above_zero else value >= 0)
-    require(fits, parameter, f"must be {wanted} and finite, not {value!r}")
+    fits = is_finite(value) and (value > 0 if above_zero else value >= 0)
+    require(fits, parameter, f"must be {wanted} and finite, not {brief(value)}")
 
 
 def require_choice(value: str, parameter: str, choices: Collection[str]) -> None:
     """Refuse a value that is not among the choices."""
-    require(value in choices, parameter, f"{value!r} is not one of {', '.join(choices)}")
+    require(value in choices, parameter, f"{brief(value)} is not one of {', '.join(choices)}")
+
+
+def is_finite(value: Any) -> bool:
+    """Whether it is a number that a float can be: a whole one may be larger than any."""
+    try:
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:
+        return False

@@ -6,16 +6,29 @@ written once: in the parameter table or in a preset). They know no ROS, no torch
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from vjepa_ros.config.checks import require, require_choice
+from vjepa_ros.config.checks import is_finite, require, require_choice
 from vjepa_ros.config.encodings import ENCODINGS, Encoding
+from vjepa_ros.errors import brief
 
 Preprocessing = Literal["square", "droid", "eval"]
 
 PREPROCESSINGS: tuple[str, ...] = get_args(Preprocessing)
+
+MOST: dict[str, int] = {
+    "image_size": 4096, "patch_size": 1024, "tubelet_size": 64, "num_frames": 1024, "encoder_dim": 16384,
+    "encoder_depth": 256, "encoder_heads": 1024, "mlp_ratio": 64, "predictor_dim": 16384, "predictor_depth": 256,
+    "predictor_heads": 1024, "action_dim": 1024, "state_dim": 1024, "context_steps": 1024,
+}  # fmt: skip
+"""The most that one size of a model may be: far beyond any that exists, so that none asks for absurd memory."""
+MOST_WINDOW_PX = 2**27
+"""Of all frames of a window together: 1.6 GB of floats; 64 frames of 384 px are 2**23."""
+MOST_TOKENS = 2**16
+"""Of a window; 64 frames of 384 px are 18,432. What attention takes grows with their square."""
+MOST_PARAMETERS = 20_000_000_000
+"""Of encoder and predictor together; the largest released encoder has 1.9e9."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +71,17 @@ class ModelConfig:
     context_steps: int = 0
 
     def __post_init__(self) -> None:
-        for name in (
-            "patch_size", "tubelet_size", "num_frames", "encoder_dim", "encoder_depth", "encoder_heads",
-            "predictor_dim", "predictor_depth", "predictor_heads", "action_dim", "state_dim",
-        ):  # fmt: skip
-            value = getattr(self, name)
-            require(isinstance(value, int) and value >= 1, name, f"must be a whole number of at least 1, not {value!r}")
+        for name in MOST.keys() - {"image_size", "mlp_ratio", "context_steps"}:
+            self._require_whole(name, 1)
+        self._require_whole("context_steps", 0)
         require(
-            isinstance(self.mlp_ratio, (int, float)) and math.isfinite(self.mlp_ratio) and self.mlp_ratio > 0,
-            "mlp_ratio", f"must be a positive number, not {self.mlp_ratio!r}",
+            is_finite(self.mlp_ratio) and 0 < self.mlp_ratio <= MOST["mlp_ratio"],
+            "mlp_ratio", f"must be a positive number up to {MOST['mlp_ratio']}, not {brief(self.mlp_ratio)}",
         )  # fmt: skip
         require(
-            len(self.image_size) == 2 and all(isinstance(side, int) and side >= 1 for side in self.image_size),
-            "image_size", f"must be (height, width) in px, not {self.image_size!r}",
+            isinstance(self.image_size, (tuple, list)) and len(self.image_size) == 2
+            and all(_is_whole(side) and 1 <= side <= MOST["image_size"] for side in self.image_size),
+            "image_size", f"must be (height, width) up to {MOST['image_size']} px, not {brief(self.image_size)}",
         )  # fmt: skip
         require(
             all(side % self.patch_size == 0 for side in self.image_size),
@@ -79,10 +90,6 @@ class ModelConfig:
         require(
             self.num_frames % self.tubelet_size == 0,
             "num_frames", f"{self.num_frames} frames are not a multiple of tubelet_size {self.tubelet_size}",
-        )  # fmt: skip
-        require(
-            isinstance(self.context_steps, int) and self.context_steps >= 0,
-            "context_steps", f"must be a whole number of at least 0, not {self.context_steps!r}",
         )  # fmt: skip
         for part in ("encoder", "predictor"):
             dim, heads = getattr(self, f"{part}_dim"), getattr(self, f"{part}_heads")
@@ -96,6 +103,40 @@ class ModelConfig:
             )  # fmt: skip
         require_choice(self.encoding, "encoding", ENCODINGS)
         require_choice(self.preprocessing, "preprocessing", PREPROCESSINGS)
+        self._require_size()
+
+    def _require_whole(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        require(
+            _is_whole(value) and least <= value <= MOST[name],
+            name, f"must be a whole number from {least} to {MOST[name]}, not {brief(value)}",
+        )  # fmt: skip
+
+    def _require_size(self) -> None:
+        """Refuse what is too large as a whole, though each of its sizes alone may be."""
+        (height, width), patch = self.image_size, self.patch_size
+        px = self.num_frames * height * width
+        require(
+            px <= MOST_WINDOW_PX,
+            "image_size", f"{self.num_frames} frames of {width}x{height} px are more than the {MOST_WINDOW_PX:,} px of "
+            "a window",
+        )  # fmt: skip
+        tokens = self.steps * (height // patch) * (width // patch)
+        require(
+            tokens <= MOST_TOKENS,
+            "patch_size", f"{tokens:,} tokens are more than the {MOST_TOKENS:,} of a window: make patch_size larger, "
+            "or image_size or num_frames smaller",
+        )  # fmt: skip
+        blocks = (
+            self.encoder_depth * (4 + 2 * self.mlp_ratio) * self.encoder_dim**2
+            + self.predictor_depth * (4 + 2 * 4) * self.predictor_dim**2
+        )
+        parameters = blocks + 3 * self.tubelet_size * patch**2 * self.encoder_dim
+        require(
+            parameters <= MOST_PARAMETERS,
+            "encoder_dim", f"a model of {parameters:,.0f} parameters is larger than the {MOST_PARAMETERS:,} that are "
+            "allowed: make encoder_dim, encoder_depth, mlp_ratio, predictor_dim or predictor_depth smaller",
+        )  # fmt: skip
 
     @property
     def way(self) -> Encoding:
@@ -121,3 +162,7 @@ class ModelConfig:
     def most_context(self) -> int:
         """The newest steps that a forecast is made from at most."""
         return min(self.context_steps or self.steps, self.steps)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -30,7 +30,10 @@ from vjepa_ros.config.state_change import StateChange, change_of_stream
 from vjepa_ros.config.stream import SignalConfig, StreamConfig
 from vjepa_ros.config.table import effective
 from vjepa_ros.config.view import ViewConfig
-from vjepa_ros.errors import CheckpointError, ConfigError
+from vjepa_ros.errors import CheckpointError, ConfigError, listed
+
+MOST_LATENT_BYTES = 2**30
+"""Of the latents of one window as they are published; a middleware carries no message of 2 GB or more."""
 
 _STREAMS = ("image", "joint_commands", "joint_states")  # that have clocks of their own
 
@@ -90,6 +93,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
     sidecar, warnings = _apply_sidecar(v)
     model = model_of(v["preset"], v)
     stream = _stream(v, model)
+    _require_sendable(model, stream, v["latents.steps"])
     change, no_change = _state_change(stream)
     return NodeConfig(
         parameters=parameters,
@@ -107,6 +111,18 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         latents=part(LatentsConfig, v, "latents."),
         candidates=part(CandidatesConfig, v, "candidates."),
     )
+
+
+def _require_sendable(model: ModelConfig, stream: StreamConfig, steps: str) -> None:
+    """Refuse latents that no message holds: of all the forecasts of a window."""
+    published = stream.horizon + (0 if steps == "forecast" else model.most_context - 1)
+    height, width = (side // model.patch_size for side in model.image_size)
+    size = published * height * width * model.encoder_dim * 4  # bytes of float32
+    require(
+        size <= MOST_LATENT_BYTES,
+        "latents.horizon", f"latents of {published} steps are {size / 1e9:.1f} GB, more than the "
+        f"{MOST_LATENT_BYTES / 1e9:.1f} GB of a message",
+    )  # fmt: skip
 
 
 def _apply_sidecar(v: dict[str, Any]) -> tuple[Sidecar | None, tuple[str, ...]]:
@@ -166,7 +182,7 @@ def _state_change(stream: StreamConfig) -> tuple[StateChange | None, ConfigError
 
 
 def _signal(prefix: str, named_by: str, names: list[str], v: dict[str, Any], dim_name: str, dim: int) -> SignalConfig:
-    require(len(set(names)) == len(names), named_by, f"names a joint twice: {names}")
+    require(len(set(names)) == len(names), named_by, f"names a joint twice: {listed(names)}")
     require(
         len(names) == dim, named_by,
         f"names {len(names)} joints, but {dim_name} is {dim}: name {dim}, or set {dim_name} for a model of your own",

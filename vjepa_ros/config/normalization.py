@@ -8,7 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from vjepa_ros.config.checks import require
+from vjepa_ros.errors import brief
 from vjepa_ros.geometry import Vector
+
+LEAST_STD = 1e-6
+"""A value that never changed in training has a standard deviation of zero or of rounding errors: divided by it, the
+least noise would be larger than anything that the model knows."""
 
 
 @dataclass(frozen=True)
@@ -65,5 +70,9 @@ def _of(prefix: str, values: Mapping[str, Any], dim: int) -> Normalization:
     std = tuple(map(float, values.get(f"{prefix}.std") or ())) or (1.0,) * dim
     for name, numbers in (("mean", mean), ("std", std)):
         require(len(numbers) == dim, f"{prefix}.{name}", f"has {len(numbers)} numbers for {dim} dimensions")
-    require(all(number > 0 for number in std), f"{prefix}.std", f"must be positive, not {list(std)}")
+    require(
+        all(number >= LEAST_STD for number in std),
+        f"{prefix}.std", f"must be positive, and at least {LEAST_STD:g}, not {brief(list(std))}: where a value never "
+        "changes, say 1",
+    )  # fmt: skip
     return Normalization(mean, std)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vjepa_ros.config.checks import require
+from vjepa_ros.errors import brief
 
 PoseSource = Literal["names", "pose_topic", "forward_kinematics"]
 PoseActions = Literal["measured", "commanded"]
@@ -51,7 +52,7 @@ class PoseConfig:
         for name, value, choices in (
             ("pose.source", self.source, POSE_SOURCES), ("pose.actions", self.actions, POSE_ACTIONS)
         ):  # fmt: skip
-            require(value in choices, name, f"{value!r} is not one of {', '.join(choices)}")
+            require(value in choices, name, f"{brief(value)} is not one of {', '.join(choices)}")
         require(
             self.source != "forward_kinematics" or bool(self.tip_link),
             "pose.tip_link", "is not set: forward kinematics need the link of the robot description whose pose counts, "

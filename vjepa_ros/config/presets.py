@@ -6,16 +6,17 @@ was made for; :func:`model_config` takes the model's out of it. It knows no weig
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import vjepa_ros
+from vjepa_ros.config import yaml_text
 from vjepa_ros.config.model import ModelConfig
-from vjepa_ros.errors import ConfigError
+from vjepa_ros.documents import Unreadable, read_text
+from vjepa_ros.errors import ConfigError, brief, named, place, quoted
 
 MODEL_PARAMETERS: tuple[str, ...] = tuple(field.name for field in fields(ModelConfig) if field.name != "preset")
 """Everything that describes the model; any of them may be overridden."""
@@ -52,7 +53,7 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in (config_folder() / "presets").glob("*.yaml"))
 
 
-def load_preset(name: str) -> dict[str, Any]:
+def load_preset(name: str | Path) -> dict[str, Any]:
     """All parameters of a preset.
 
     Args:
@@ -61,20 +62,24 @@ def load_preset(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: where there is no such preset (it lists them) or the file is not a flat list of parameters.
     """
+    if not isinstance(name, (str, Path)):
+        raise ConfigError("preset", f"must be a name or a path, not {brief(name)}")
+    name = str(name)
     if name.endswith((".yaml", ".yml")):
-        path = Path(name).expanduser()
-        if not path.is_file():
-            raise ConfigError("preset", f"there is no file {path}")
+        path = Path(os.path.expanduser(name))
+        if not os.path.lexists(path):
+            raise ConfigError("preset", f"there is no file {place(path)}")
     elif name in preset_names():
         path = config_folder() / "presets" / f"{name}.yaml"
     else:
-        raise ConfigError("preset", f"{name!r} is not one of {', '.join(preset_names())}, nor the path of a .yaml file")
+        known = ", ".join(preset_names())
+        raise ConfigError("preset", f"{quoted(name)} is not one of {known}, nor the path of a .yaml file")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError("preset", f"{path} cannot be read: {error}") from error
+        values = yaml_text.load(read_text(path))
+    except Unreadable as error:
+        raise ConfigError("preset", f"{place(path)} cannot be read: {error}") from error
     if not isinstance(values, dict) or any(isinstance(value, dict) for value in values.values()):
-        raise ConfigError("preset", f"{path} is not a flat list of 'parameter: value'")
+        raise ConfigError("preset", f"{place(path)} is not a flat list of 'parameter: value'")
     return {str(key): value for key, value in values.items()}
 
 
@@ -91,7 +96,8 @@ def model_config(name: str, **overrides: Any) -> ModelConfig:
     """
     for key in overrides:
         if key not in MODEL_PARAMETERS:
-            raise ConfigError(key, f"is not a parameter of the model; these are: {', '.join(MODEL_PARAMETERS)}")
+            known = ", ".join(MODEL_PARAMETERS)
+            raise ConfigError(named(key), f"is not a parameter of the model; these are: {known}")
     return model_of(name, {**load_preset(name), **overrides})
 
 
@@ -107,7 +113,7 @@ def model_of(preset: str, values: Mapping[str, Any]) -> ModelConfig:
     """
     for field in fields(ModelConfig):
         if field.name != "preset" and field.default is MISSING and field.name not in values:
-            raise ConfigError(field.name, f"is missing in preset {preset}")
+            raise ConfigError(field.name, f"is missing in preset {named(preset)}")
     found = {name: values[name] for name in MODEL_PARAMETERS if name in values}
     return ModelConfig(preset=preset, **{**found, "image_size": _image_size(values["image_size"])})
 
@@ -117,4 +123,4 @@ def _image_size(value: Any) -> tuple[int, int]:
         return value, value
     if isinstance(value, Sequence) and len(value) == 2 and all(isinstance(side, int) for side in value):
         return value[0], value[1]
-    raise ConfigError("image_size", f"must be one number or [height, width] in px, not {value!r}")
+    raise ConfigError("image_size", f"must be one number or [height, width] in px, not {brief(value)}")

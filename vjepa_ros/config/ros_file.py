@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from vjepa_ros.config import yaml_text
 from vjepa_ros.config.table import BY_NAME
-from vjepa_ros.errors import ConfigError
+from vjepa_ros.documents import Unreadable, read_text
+from vjepa_ros.errors import ConfigError, listed, named, place
 
 _PARAMETERS = "ros__parameters"
 # A number to ROS and to everybody else; YAML 1.1, which PyYAML reads, wants a point and a sign in it.
@@ -36,17 +36,19 @@ def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
         ConfigError: for a file that cannot be read, or that has nothing for this node.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("params", f"{path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError("params", f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        text = read_text(path)
+    except Unreadable as error:
+        raise ConfigError("params", f"{place(path)} cannot be read: {error}") from error
+    try:
+        content = yaml_text.load(text)
+    except Unreadable as error:
+        raise ConfigError("params", f"{place(path)} {error}") from error
     blocks = list(_blocks(content, ())) if isinstance(content, Mapping) else []
     parts = tuple(node_name.strip("/").split("/"))
     fitting = [values for name, values in blocks if _fits(name, parts)]
     if not fitting:
-        found = ", ".join("/".join(name) for name, _ in blocks) or "no ros__parameters at all"
-        raise ConfigError("params", f"{path} has nothing for {node_name}, only {found}")
+        found = listed(("/".join(name) for name, _ in blocks), show=named) if blocks else "no ros__parameters at all"
+        raise ConfigError("params", f"{place(path)} has nothing for {named(node_name)}, only {found}")
     values: dict[str, Any] = {}
     for block in fitting:
         values.update(_flat(block, ""))
@@ -69,9 +71,9 @@ def parsed(name: str, text: str) -> Any:
     empty text, and ``off`` is a word.
 
     Raises:
-        yaml.YAMLError: for what is not YAML.
+        Unreadable: for what is not YAML, or too much.
     """
-    value = yaml.safe_load(text)
+    value = yaml_text.load(text)
     if name in BY_NAME and BY_NAME[name].kind == "str":
         return value if isinstance(value, str) else text
     return typed(name, value)
@@ -95,11 +97,17 @@ def _blocks(content: Mapping[Any, Any], inside: tuple[str, ...]) -> Iterator[tup
 
 
 def _fits(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(_fits(pattern[1:], parts[skipped:]) for skipped in range(len(parts) + 1))
-    return bool(parts) and pattern[0] in ("*", parts[0]) and _fits(pattern[1:], parts[1:])
+    """Whether a pattern stands for a name; in one pass, whatever a stranger's pattern consists of."""
+    reached = [True] + [False] * len(parts)  # which beginnings of the name the pattern so far can stand for
+    for word in pattern:
+        if word == "**":
+            first = reached.index(True)
+            reached = [False] * first + [True] * (len(reached) - first)
+        else:
+            reached = [False, *(before and word in ("*", part) for before, part in zip(reached, parts, strict=False))]
+        if True not in reached:
+            return False
+    return reached[-1]
 
 
 def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from vjepa_ros.config.checks import is_finite
 from vjepa_ros.config.model import ModelConfig
-from vjepa_ros.errors import CheckpointError
+from vjepa_ros.documents import Unreadable, from_json, read_text
+from vjepa_ros.errors import CheckpointError, brief, listed, named, place
 
 FORMAT = "vjepa_ros sidecar 1"
 """Its number rises when a reader of the old one would understand a new one wrongly."""
@@ -87,7 +90,7 @@ class Sidecar:
         Raises:
             CheckpointError: where there is one, but it cannot be read or makes no sense.
         """
-        weights = Path(checkpoint or "").expanduser()
+        weights = Path(os.path.expanduser(checkpoint or ""))
         return cls.next_to(weights) if weights.suffix == ".safetensors" else None
 
     @classmethod
@@ -97,8 +100,10 @@ class Sidecar:
         Raises:
             CheckpointError: where there is one, but it cannot be read or makes no sense.
         """
+        if not weights.name:
+            return None
         path = sidecar_path(weights)
-        return cls.read(path) if path.exists() else None
+        return cls.read(path) if os.path.lexists(path) else None  # a link that leads nowhere was meant to lead to one
 
     @classmethod
     def read(cls, path: Path) -> Sidecar:
@@ -108,13 +113,14 @@ class Sidecar:
             CheckpointError: where it cannot be read, is not a sidecar, or lacks or misnames something.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:  # ValueError: neither UTF-8 nor JSON
-            raise CheckpointError(f"{path}: cannot be read as a sidecar ({error})") from error
+            content = from_json(read_text(path))
+        except Unreadable as error:
+            leads = f", it is a link to {place(os.readlink(path))}" if path.is_symlink() else ""
+            raise CheckpointError(f"{place(path)}: cannot be read as a sidecar ({error}{leads})") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             found = content.get("format") if isinstance(content, dict) else None
             raise CheckpointError(
-                f"{path}: is not a sidecar that this version reads (format {found!r}, not {FORMAT!r}); "
+                f"{place(path)}: is not a sidecar that this version reads (format {brief(found)}, not {FORMAT!r}); "
                 "where it is something else, call one of the two files otherwise"
             )
         del content["format"]
@@ -142,12 +148,12 @@ class Sidecar:
         """
         configured = {name: _plain(getattr(config, name)) for name in SIZES}
         wrong = [
-            f"{name} {self.sizes[name]}, but the configuration says {configured[name]}"
+            f"{name} {brief(self.sizes[name])}, but the configuration says {configured[name]}"
             for name in SIZES
             if not _same(self.sizes[name], configured[name])
         ]
         if wrong:
-            raise CheckpointError(f"{weights}: was made for {'; for '.join(wrong)}")
+            raise CheckpointError(f"{place(weights)}: was made for {'; for '.join(wrong)}")
 
     def differences(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Where a configuration differs from the convention that the weights were trained with.
@@ -163,7 +169,8 @@ class Sidecar:
         for name, trained in theirs.items():
             says_nothing = trained in (0, []) or (name == "state_names" and ours["states.source"] != "joint_states")
             if not says_nothing and not _same(trained, ours[name]):
-                found[name] = f"the weights were trained with {trained!r}, the configuration says {ours[name]!r}"
+                ours_says = f"the configuration says {brief(ours[name])}"
+                found[name] = f"the weights were trained with {brief(trained)}, {ours_says}"
         return found
 
     def require_parts(self, hashes: Mapping[str, str], weights: Path, sidecar: Path) -> None:
@@ -180,17 +187,17 @@ class Sidecar:
         foreign = [part for part, value in hashes.items() if self.parts.get(part, {}).get("hash") != value]
         if foreign == list(hashes):
             raise CheckpointError(
-                f"{weights}: these are not the weights that {sidecar} was written for, or are damaged"
+                f"{place(weights)}: these are not the weights that {place(sidecar)} was written for, or are damaged"
             )
         if foreign:
             raise CheckpointError(
-                f"{weights}: its {foreign[0]} is not the one that {sidecar} was written for, or is damaged; an encoder "
-                "and a predictor that were not trained together do not understand each other"
+                f"{place(weights)}: its {foreign[0]} is not the one that {place(sidecar)} was written for, or is "
+                "damaged; an encoder and a predictor that were not trained together do not understand each other"
             )
         sources = {part: self.parts[part]["source"] for part in hashes}
         if len(set(sources.values())) > 1:
-            listed = ", ".join(f"{part} from {source}" for part, source in sources.items())
-            raise CheckpointError(f"{sidecar}: the parts come from different checkpoints ({listed})")
+            origins = ", ".join(f"{part} from {source}" for part, source in sources.items())
+            raise CheckpointError(f"{place(sidecar)}: the parts come from different checkpoints ({origins})")
 
     def _validate(self, path: Path) -> None:
         for name in ("vjepa_ros", "preset", "dtype"):
@@ -200,22 +207,20 @@ class Sidecar:
         _require_names(self.sizes, SIZES, "sizes.", path)
         for name, value in self.sizes.items():
             numbers = value if isinstance(value, list) else [value]
-            fits = numbers and all(
-                isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers
-            )
-            _require(bool(fits), f"sizes.{name}", f"is not a number or a list of them, but {value!r}", path)
+            fits = bool(numbers) and all(map(_is_number, numbers))
+            _require(fits, f"sizes.{name}", f"is not a number or a list of them, but {brief(value)}", path)
         _require_names(self.convention, CONVENTION, "convention.", path)
+        for name, value in self.convention.items():
+            what, is_one = _KINDS.get(name, ("a text", lambda value: isinstance(value, str)))
+            _require(is_one(value), f"convention.{name}", f"is not {what}, but {brief(value)}", path)
         _require_names(self.normalization, ("pixel_mean", "pixel_std", *JOINT_NORMALIZATION), "normalization.", path)
         for name, numbers in self.normalization.items():
-            fits = isinstance(numbers, list) and all(
-                isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
-                for number in numbers
-            )
-            _require(fits, f"normalization.{name}", f"is not a list of finite numbers, but {numbers!r}", path)
+            fits = isinstance(numbers, list) and all(map(_is_number, numbers))
+            _require(fits, f"normalization.{name}", f"is not a list of finite numbers, but {brief(numbers)}", path)
         _require_names(self.source, ("file", "key", "hash"), "source.", path)
         _require_hash(self.source["hash"], "model", "source.hash", path)
         _require("encoder" in self.parts, "parts", "has no encoder", path)
-        _require(self.parts.keys() <= {"encoder", "predictor"}, "parts", f"has {', '.join(self.parts)}", path)
+        _require(self.parts.keys() <= {"encoder", "predictor"}, "parts", f"has {listed(self.parts, show=named)}", path)
         for part, values in self.parts.items():
             _require(isinstance(values, dict), f"parts.{part}", "is not an object", path)
             _require_names(values, ("hash", "source"), f"parts.{part}.", path)
@@ -241,19 +246,34 @@ def sidecar_path(weights: Path) -> Path:
 
 def _require(condition: bool, name: str, reason: str, path: Path) -> None:
     if not condition:
-        raise CheckpointError(f"{path}: {name} {reason}")
+        raise CheckpointError(f"{place(path)}: {name} {reason}")
 
 
 def _require_names(found: Mapping[str, Any], wanted: tuple[str, ...], prefix: str, path: Path) -> None:
     for name in wanted:
         _require(name in found, f"{prefix}{name}", "is missing", path)
     for name in found:
-        _require(name in wanted, f"{prefix}{name}", "is not known", path)
+        _require(name in wanted, f"{prefix}{named(name)}", "is not known", path)
 
 
 def _require_hash(value: Any, kind: str, name: str, path: Path) -> None:
     fits = isinstance(value, str) and _HASH[kind].fullmatch(value) is not None
-    _require(fits, name, f"is not a hash, but {value!r}", path)
+    _require(fits, name, f"is not a hash, but {brief(value)}", path)
+
+
+def _is_number(value: Any) -> bool:
+    return is_finite(value) and not isinstance(value, bool)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+# Of the convention, what is no text.
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "context_steps": ("a number", _is_number), "frame_rate": ("a number", _is_number),
+    "joint_names": ("a list of names", _are_names), "state_names": ("a list of names", _are_names),
+}  # fmt: skip
 
 
 def _with_state_names(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from vjepa_ros.config.checks import Refusal, refuse, require, require_choice, re
 from vjepa_ros.config.inputs import COMMAND_TYPES, INPUTS, CommandType
 from vjepa_ros.config.pose import PoseConfig
 from vjepa_ros.config.reductions import REDUCTIONS, Reduction
+from vjepa_ros.errors import brief
 
 Phase = Literal["first", "last"]
 OnMissing = Literal["skip", "hold", "zero"]
@@ -29,6 +30,8 @@ ALIGNMENTS: tuple[str, ...] = get_args(Alignment)
 TAILS: tuple[str, ...] = get_args(Tail)
 FIELDS: tuple[str, ...] = get_args(Field)
 STATE_SOURCES: tuple[str, ...] = get_args(StateSource)
+
+_SLOWEST_HZ = 1e-4  # one frame in some three hours
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class SignalConfig:
         for name, numbers in (("scale", self.scale), ("offset", self.offset)):
             require(
                 len(numbers) == len(self.joint_names) and all(map(math.isfinite, numbers)),
-                f"{self.prefix}.{name}", f"must be {len(self.joint_names)} finite numbers, one a joint, not {numbers}",
+                f"{self.prefix}.{name}",
+                f"must be {len(self.joint_names)} finite numbers, one a joint, not {brief(numbers)}",
             )  # fmt: skip
 
     @property
@@ -131,6 +135,10 @@ class StreamConfig:
             "hop", f"{self.hop} frames is not a positive multiple of the {self.stride} frames of a step",
         )  # fmt: skip
         require_finite("frame_rate", self.frame_rate_hz)
+        require(
+            self.frame_rate_hz == 0 or self.frame_rate_hz >= _SLOWEST_HZ,
+            "frame_rate", f"{self.frame_rate_hz} Hz is slower than {_SLOWEST_HZ} Hz; 0 takes every frame",
+        )  # fmt: skip
         require_finite("window.max_gap_s", self.max_gap_s, above_zero=True)
         require(
             self.frame_rate_hz == 0 or self.max_gap_s * self.frame_rate_hz >= 1,
@@ -138,7 +146,7 @@ class StreamConfig:
         )  # fmt: skip
         require_finite("time.jump_back_s", self.jump_back_s, above_zero=True)
         require_finite("actions.max_wait_s", self.max_wait_s)
-        require(self.horizon >= 1, "latents.horizon", f"must be a whole number of at least 1, not {self.horizon!r}")
+        require(self.horizon >= 1, "latents.horizon", f"must be a whole number of at least 1, not {self.horizon}")
         refuse(self.reducer.refusals(self))
         refuse(self.command_kind.refusals(self))
         refuse(self._refusals_of_poses())

@@ -6,22 +6,27 @@ preset's", the preset file has the value. It knows no ROS.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from vjepa_ros.config import stream as sc
+from vjepa_ros.config.checks import is_finite
 from vjepa_ros.config.checks import require as _require
 from vjepa_ros.config.encodings import ENCODINGS
 from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES
-from vjepa_ros.config.model import PREPROCESSINGS
+from vjepa_ros.config.model import MOST, PREPROCESSINGS
 from vjepa_ros.config.pose import POSE_ACTIONS, POSE_SOURCES
 from vjepa_ros.config.presets import load_preset
 from vjepa_ros.config.reductions import REDUCTIONS
 from vjepa_ros.config.view import FLIPS, ROTATIONS_DEG
+from vjepa_ros.errors import brief, named, quoted
 
 Kind = Literal["bool", "int", "float", "str", "int[]", "float[]", "str[]"]
+
+_LONGEST_S = 1e9  # some 30 years: whole nanoseconds of any two of them together fit 64 bits
+_FARTHEST_S = 4e9  # a clock that counts from boot against one that counts from 1970, and the end of the stamps
+_INT64 = range(-(2**63), 2**63)
 
 # What a default of the preset's looks like in a type that has no "unset".
 UNSET: dict[Kind, Any] = {"int": 0, "float": -1.0, "str": "", "int[]": [], "float[]": [], "str[]": []}
@@ -84,50 +89,59 @@ TABLE: tuple[Parameter, ...] = (
     _P("dtype", "str", "auto", "Arithmetic of the model; auto is float32 on a CPU and bfloat16 on a GPU.",
        choices=("auto", "float32", "bfloat16", "float16")),
     _P("seed", "int", 0, "Seed of random weights.", minimum=0),
-    _P("threads", "int", 0, "Torch threads on a CPU; 0 takes all cores but one, which the callbacks need.", minimum=0),
+    _P("threads", "int", 0, "Torch threads on a CPU; 0 takes all cores but one, which the callbacks need.", minimum=0,
+       maximum=1024),
     _P("engine.fast", "bool", True, "Pack the layers for inference: less time, and results within rounding of those of "
        "layers that are not packed; false leaves them as they are trained."),
     _P("engine.compile", "bool", True, "On a GPU, compile the model at configure (some minutes may pass) before it is "
        "recorded as CUDA graphs; without Triton, or where that fails, it is recorded as it is."),
-    _P("image_size", "int[]", None, "Height and width of the encoder's input.", "px"),
-    _P("patch_size", "int", None, "Side of a patch.", "px", minimum=0),
-    _P("tubelet_size", "int", None, "Frames in a tubelet.", "frames", minimum=0),
-    _P("num_frames", "int", None, "Frames in a window.", "frames", minimum=0),
-    _P("encoder_dim", "int", None, "Width of the encoder: the latents' channels.", "channels", minimum=0),
-    _P("encoder_depth", "int", None, "Layers of the encoder.", minimum=0),
-    _P("encoder_heads", "int", None, "Attention heads of the encoder.", minimum=0),
-    _P("mlp_ratio", "float", None, "Hidden width of the encoder's MLP over its own width."),
-    _P("predictor_dim", "int", None, "Width of the predictor.", "channels", minimum=0),
-    _P("predictor_depth", "int", None, "Layers of the predictor.", minimum=0),
-    _P("predictor_heads", "int", None, "Attention heads of the predictor.", minimum=0),
-    _P("action_dim", "int", None, "Dimensions of an action: as many as joint_names.", minimum=0),
-    _P("state_dim", "int", None, "Dimensions of a state: as many as state_names.", minimum=0),
+    _P("image_size", "int[]", None, "Height and width of the encoder's input.", "px", minimum=1,
+       maximum=MOST["image_size"]),
+    _P("patch_size", "int", None, "Side of a patch.", "px", minimum=0, maximum=MOST["patch_size"]),
+    _P("tubelet_size", "int", None, "Frames in a tubelet.", "frames", minimum=0, maximum=MOST["tubelet_size"]),
+    _P("num_frames", "int", None, "Frames in a window.", "frames", minimum=0, maximum=MOST["num_frames"]),
+    _P("encoder_dim", "int", None, "Width of the encoder: the latents' channels.", "channels", minimum=0,
+       maximum=MOST["encoder_dim"]),
+    _P("encoder_depth", "int", None, "Layers of the encoder.", minimum=0, maximum=MOST["encoder_depth"]),
+    _P("encoder_heads", "int", None, "Attention heads of the encoder.", minimum=0, maximum=MOST["encoder_heads"]),
+    _P("mlp_ratio", "float", None, "Hidden width of the encoder's MLP over its own width.",
+       maximum=MOST["mlp_ratio"]),
+    _P("predictor_dim", "int", None, "Width of the predictor.", "channels", minimum=0, maximum=MOST["predictor_dim"]),
+    _P("predictor_depth", "int", None, "Layers of the predictor.", minimum=0, maximum=MOST["predictor_depth"]),
+    _P("predictor_heads", "int", None, "Attention heads of the predictor.", minimum=0, maximum=MOST["predictor_heads"]),
+    _P("action_dim", "int", None, "Dimensions of an action: as many as joint_names.", minimum=0,
+       maximum=MOST["action_dim"]),
+    _P("state_dim", "int", None, "Dimensions of a state: as many as state_names.", minimum=0,
+       maximum=MOST["state_dim"]),
     _P("context_steps", "int", None, "Newest steps of a window that a forecast is made from at most: as many as the "
-       "predictor was trained with; all of them where the preset does not say.", "steps", minimum=0, fallback=0),
+       "predictor was trained with; all of them where the preset does not say.", "steps", minimum=0,
+       maximum=MOST["context_steps"], fallback=0),
     _P("encoding", "str", None, "How a window goes through the encoder.", choices=ENCODINGS),
     _P("preprocessing", "str", None, "How a camera image becomes the encoder's input.", choices=PREPROCESSINGS),
     # frames
     _P("image_transport", "str", "raw", "Whether to subscribe to image or to image/compressed.",
        choices=CAMERAS),
     _P("view.roi", "int[]", [], "Region of interest [x, y, width, height] in the camera's image; empty for the whole.",
-       "px"),
+       "px", minimum=0, maximum=1_000_000),
     _P("view.rotation_deg", "int", 0, "Clockwise turn of what the region of interest leaves.", "degrees",
        choices=ROTATIONS_DEG),
     _P("view.flip", "str", "none", "Mirror of the turned image: horizontal swaps left and right, vertical top and "
        "bottom.", choices=FLIPS),
     _P("frame_rate", "float", None, "Sampling rate of the frames; 0 takes every frame.", "Hz", maximum=1000.0),
-    _P("hop", "int", None, "Sampled frames between the starts of two consecutive windows.", "frames", minimum=0),
+    _P("hop", "int", None, "Sampled frames between the starts of two consecutive windows.", "frames", minimum=0,
+       maximum=1_000_000),
     _P("window.max_gap_s", "float", 0.0, "Source frames further apart restart the window; 0 is 2.5 sampling periods, "
-       "or 1 s at frame_rate 0.", "s", minimum=0.0),
+       "or 1 s at frame_rate 0.", "s", minimum=0.0, maximum=_LONGEST_S),
     _P("time.jump_back_s", "float", 1.0, "A frame older than the newest by this much resets everything; by less, it "
-       "is dropped.", "s", minimum=1e-3),
-    _P("time.offset_s.image", "float", 0.0, "Added to the stamps of the camera.", "s"),
+       "is dropped.", "s", minimum=1e-3, maximum=_LONGEST_S),
+    _P("time.offset_s.image", "float", 0.0, "Added to the stamps of the camera.", "s", minimum=-_FARTHEST_S,
+       maximum=_FARTHEST_S),
     _P("time.offset_s.joint_commands", "float", 0.0, "Added to the stamps of the commands, commanded "
-       "poses included.", "s"),
+       "poses included.", "s", minimum=-_FARTHEST_S, maximum=_FARTHEST_S),
     _P("time.offset_s.joint_states", "float", 0.0, "Added to the stamps of the joint states, measured "
-       "poses included.", "s"),
+       "poses included.", "s", minimum=-_FARTHEST_S, maximum=_FARTHEST_S),
     _P("time.max_skew_s", "float", 0.5, "Warn where the clocks of camera and joints seem further apart than this, "
-       "judged by how long their messages take to arrive.", "s", minimum=1e-3),
+       "judged by how long their messages take to arrive.", "s", minimum=1e-3, maximum=_LONGEST_S),
     # actions
     _P("joint_names", "str[]", [], "The commanded joints, in the order of the model's action dimensions."),
     _P("actions.type", "str", "JointState", "Type of the messages on joint_commands.", choices=COMMAND_TYPES),
@@ -145,8 +159,10 @@ TABLE: tuple[Parameter, ...] = (
     _P("actions.std", "float[]", None, "The actions are divided by it before the model, per dimension; empty for 1.",
        fallback=[]),
     _P("actions.max_wait_s", "float", 0.2, "A window waits for commands and states until a frame this much newer than "
-       "its last step arrives; 0 where commands are sent only when they change.", "s", minimum=0.0),
-    _P("actions.timeout_s", "float", 1.0, "A command older than this is missing.", "s", minimum=1e-3),
+       "its last step arrives; 0 where commands are sent only when they change.", "s", minimum=0.0,
+       maximum=_LONGEST_S),
+    _P("actions.timeout_s", "float", 1.0, "A command older than this is missing.", "s", minimum=1e-3,
+       maximum=_LONGEST_S),
     _P("actions.on_missing", "str", "skip", "What a step without a command does: skip its window, hold the last one, "
        "or zero.", choices=sc.ON_MISSING),
     # states
@@ -163,7 +179,7 @@ TABLE: tuple[Parameter, ...] = (
        fallback=[]),
     _P("states.std", "float[]", None, "The states are divided by it before the model, per dimension; empty for 1.",
        fallback=[]),
-    _P("states.timeout_s", "float", 1.0, "A state older than this is missing.", "s", minimum=1e-3),
+    _P("states.timeout_s", "float", 1.0, "A state older than this is missing.", "s", minimum=1e-3, maximum=_LONGEST_S),
     _P("states.on_missing", "str", "skip", "What a step without a state does: skip its window, hold the last one, "
        "or zero.", choices=sc.ON_MISSING),
     # end-effector poses as actions and states
@@ -177,32 +193,37 @@ TABLE: tuple[Parameter, ...] = (
        "Empty: the description's root, or the frame that poses come in."),
     _P("pose.gripper_joint", "str", "", "Joint on joint_states that says how far the gripper is closed; empty: always "
        "0, as if it were open."),
-    _P("pose.gripper_open", "float", 0.0, "Position of the gripper joint where it is open.", "rad or m"),
-    _P("pose.gripper_closed", "float", 1.0, "Position of the gripper joint where it is closed.", "rad or m"),
+    _P("pose.gripper_open", "float", 0.0, "Position of the gripper joint where it is open.", "rad or m", minimum=-1e6,
+       maximum=1e6),
+
+          _P("pose.gripper_closed", "float", 1.0, "Position of the gripper joint where it is closed.", "rad or m", minimum=-1e6,
+       maximum=1e6),
     # work and output
     _P("queue", "str", "latest", "Windows waiting for the model: only the latest, or all (for replay and demos).",
        choices=("latest", "all")),
     _P("queue_size", "int", 64, "Windows that wait at most with queue all; a full queue holds up the callbacks.",
-       "windows", minimum=1),
+       "windows", minimum=1, maximum=10_000),
     _P("max_failures", "int", 3, "Times in a row that the model may fail before the node reports it as broken.",
-       minimum=1),
+       minimum=1, maximum=1_000_000),
     _P("latents.steps", "str", "forecast", "Publish forecasts only, or every output of the predictor: the earlier "
        "ones predict tubelets that a clip encoder has already seen.", choices=("forecast", "all")),
     _P("latents.horizon", "int", 1, "Forecasts that are published; those after the first are predicted from those "
        "before them, by what the trajectory in force means to do, else by the last command held, or for sum and "
-       "pose_delta by the last motion, repeated as actions.tail made it (docs/time.md, rule 9).", "steps", minimum=1),
+       "pose_delta by the last motion, repeated as actions.tail made it (docs/time.md, rule 9).", "steps", minimum=1,
+       maximum=1024),
     _P("latents.dtype", "str", "32FC1", "Image encoding of the published latents.", choices=("32FC1", "16FC1")),
     _P("latents.publish_context", "bool", False, "Publish the encoder's latents of the window too."),
     # questions about candidate actions
     _P("candidates.max_age_s", "float", 1.0, "Questions are answered for the newest window; where its newest frame is "
-       "older than this by the node's clock, they are refused.", "s", minimum=1e-3),
-    _P("candidates.max_count", "int", 1024, "A question with more candidates is refused.", minimum=1),
+       "older than this by the node's clock, they are refused.", "s", minimum=1e-3, maximum=_LONGEST_S),
+    _P("candidates.max_count", "int", 1024, "A question with more candidates is refused.", minimum=1,
+       maximum=100_000),
     _P("candidates.max_horizon", "int", 16, "A question whose candidates have more steps is refused.", "steps",
-       minimum=1),
+       minimum=1, maximum=1024),
     _P("candidates.batch_size", "int", 16, "Candidates that the model rolls out at once: bounds the memory that a "
-       "question takes, and how long a window waits for it.", minimum=1),
+       "question takes, and how long a window waits for it.", minimum=1, maximum=100_000),
     _P("candidates.queue_size", "int", 8, "Questions that wait at most; further ones are refused.", "questions",
-       minimum=1),
+       minimum=1, maximum=10_000),
 )  # fmt: skip
 BY_NAME: dict[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
 
@@ -218,24 +239,31 @@ def check(name: str, value: Any) -> None:
     Raises:
         ConfigError: naming the parameter; also for a name that is not in the table.
     """
-    _require(name in BY_NAME, name, "there is no such parameter")
+    _require(name in BY_NAME, named(name), "there is no such parameter")
     row = BY_NAME[name]
     plain = _plain(value)
     fits = isinstance(plain, list) == row.kind.endswith("[]")
-    for item in plain if isinstance(plain, list) else [plain]:
+    items = plain if isinstance(plain, list) else [plain]
+    for item in items:
         fits &= isinstance(item, _PYTHON_TYPES[row.kind]) and (row.kind == "bool" or not isinstance(item, bool))
-    _require(fits, name, f"must be {row.kind}, not {value!r}")
+    _require(fits, name, f"must be {row.kind}, not {brief(value)}")
     if not row.is_set(value):
         return
     choices = ", ".join(map(str, row.choices))
-    _require(not row.choices or value in row.choices, name, f"{value!r} is not one of {choices}")
-    if row.kind == "float[]":
-        _require(all(map(math.isfinite, plain)), name, f"must be finite numbers, not {plain}")
-    if row.kind in ("int", "float"):
-        unit = f" {row.unit}" if row.unit else ""
-        _require(math.isfinite(value), name, f"must be a finite number, not {value}")
-        _require(row.minimum is None or value >= row.minimum, name, f"{value} is less than {row.minimum}{unit}")
-        _require(row.maximum is None or value <= row.maximum, name, f"{value} is more than {row.maximum}{unit}")
+    _require(not row.choices or value in row.choices, name, f"{brief(value)} is not one of {choices}")
+    if row.kind in ("int", "float", "int[]", "float[]"):
+        _check_numbers(row, items, value)
+
+
+def _check_numbers(row: Parameter, numbers: Sequence[float], value: Any) -> None:
+    name, unit = row.name, f" {row.unit}" if row.unit else ""
+    wanted = "finite numbers" if row.kind.endswith("[]") else "a finite number"
+    _require(all(map(is_finite, numbers)), name, f"must be {wanted}, not {brief(value)}")
+    for number in numbers:
+        shown = brief(number)
+        _require(row.minimum is None or number >= row.minimum, name, f"{shown} is less than {row.minimum}{unit}")
+        _require(row.maximum is None or number <= row.maximum, name, f"{shown} is more than {row.maximum}{unit}")
+        _require(int(number) in _INT64 or row.kind.startswith("float"), name, f"{shown} does not fit into 64 bits")
 
 
 def effective(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,12 +281,12 @@ def effective(values: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in preset.items():
         check(name, value)
         # Every row has a value of its own or takes the preset's: a preset's value for the others would never be read.
-        _require(BY_NAME[name].from_preset, name, f"cannot be set by a preset, but stands in {preset_name!r}")
+        _require(BY_NAME[name].from_preset, name, f"cannot be set by a preset, but stands in {quoted(preset_name)}")
     result: dict[str, Any] = {}
     for row in TABLE:
         value = values.get(row.name, row.declared_default)
         if not row.is_set(value):
             value = preset.get(row.name, row.fallback)
-            _require(value is not None, row.name, f"is neither set nor in the preset {preset_name!r}")
+            _require(value is not None, row.name, f"is neither set nor in the preset {quoted(preset_name)}")
         result[row.name] = _plain(value)
     return result

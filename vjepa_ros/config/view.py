@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vjepa_ros.config.checks import require
+from vjepa_ros.errors import brief
 
 RotationDeg = Literal[0, 90, 180, 270]
 Flip = Literal["none", "horizontal", "vertical"]
@@ -33,10 +34,10 @@ class ViewConfig:
     def __post_init__(self) -> None:
         require(
             not self.roi or (len(self.roi) == 4 and min(self.roi[:2]) >= 0 and min(self.roi[2:]) >= 1),
-            "view.roi", f"must be [x, y, width, height] in px with no side below 1, not {list(self.roi)}",
+            "view.roi", f"must be [x, y, width, height] in px with no side below 1, not {brief(list(self.roi))}",
         )  # fmt: skip
         require(
             self.rotation_deg in ROTATIONS_DEG,
-            "view.rotation_deg", f"{self.rotation_deg!r} is not one of {', '.join(map(str, ROTATIONS_DEG))}",
+            "view.rotation_deg", f"{brief(self.rotation_deg)} is not one of {', '.join(map(str, ROTATIONS_DEG))}",
         )  # fmt: skip
-        require(self.flip in FLIPS, "view.flip", f"{self.flip!r} is not one of {', '.join(FLIPS)}")
+        require(self.flip in FLIPS, "view.flip", f"{brief(self.flip)} is not one of {', '.join(FLIPS)}")
