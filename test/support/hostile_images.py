@@ -49,7 +49,15 @@ def rows(height: int, row_bytes: int, filter_type: int = 0, level: int = 6) -> b
 def interlaced(pixels: np.ndarray) -> bytes:
     """An interlaced PNG of (h, w, 3) uint8."""
     raw = b""
-    for x, y, dx, dy in ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)):
+    for x, y, dx, dy in (
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    ):
         part = pixels[y::dy, x::dx]
         if part.size:
             raw += b"".join(b"\0" + row.tobytes() for row in part)
@@ -104,18 +112,33 @@ def good(pixels: np.ndarray | None = None) -> dict[str, bytes]:
     by_pillow("png optimised", "PNG", optimize=True, compress_level=9)
     by_pillow("png stored", "PNG", compress_level=0)
     by_pillow("png icc exif dpi", "PNG", icc_profile=bytes(500), exif=exif, dpi=(300, 300))
-    for options in ((), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 2), (cv2.IMWRITE_JPEG_OPTIMIZE, 1)):
+    for options in (
+        (),
+        (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        (cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
+        (cv2.IMWRITE_JPEG_OPTIMIZE, 1),
+    ):
         files[f"opencv jpeg {options}"] = cv2.imencode(".jpg", pixels, options)[1].tobytes()
     for strategy in range(5):
-        options = (cv2.IMWRITE_PNG_STRATEGY, strategy, cv2.IMWRITE_PNG_COMPRESSION, strategy)
-        files[f"opencv png {strategy}"] = cv2.imencode(".png", pixels, options)[1].tobytes()
+        how = (cv2.IMWRITE_PNG_STRATEGY, strategy, cv2.IMWRITE_PNG_COMPRESSION, strategy)
+        files[f"opencv png {strategy}"] = cv2.imencode(".png", pixels, how)[1].tobytes()
     files["opencv png grey"] = cv2.imencode(".png", pixels[..., 0])[1].tobytes()
     files["png interlaced"] = interlaced(pixels)
     plain = png_chunks(files["opencv png 1"])
-    extra = [(b"tEXt", b"Software\0a camera"), (b"gAMA", struct.pack(">I", 45455)), (b"sRGB", b"\0"),
-             (b"cHRM", bytes(32)), (b"sBIT", b"\5\6\5"), (b"bKGD", bytes(6)), (b"pHYs", bytes(9)), (b"prVt", b"own")]
+    extra = [
+        (b"tEXt", b"Software\0a camera"),
+        (b"gAMA", struct.pack(">I", 45455)),
+        (b"sRGB", b"\0"),
+        (b"cHRM", bytes(32)),
+        (b"sBIT", b"\5\6\5"),
+        (b"bKGD", bytes(6)),
+        (b"pHYs", bytes(9)),
+        (b"prVt", b"own"),
+    ]
     files["png with everything before its pixels"] = png([plain[0], *extra, *plain[1:]])
-    files["png with text behind its pixels, then padding"] = png([*plain[:-1], (b"tIME", bytes(7)), plain[-1]]) + bytes(99)
+    files["png with text behind its pixels, then padding"] = png([*plain[:-1], (b"tIME", bytes(7)), plain[-1]]) + bytes(
+        99
+    )
     whole = b"".join(data for name, data in plain if name == b"IDAT")
     bits = [(b"IDAT", whole[at : at + 7]) for at in range(0, len(whole), 7)]
     files["png of many small chunks, some empty"] = png([plain[0], (b"IDAT", b""), *bits, (b"IDAT", b""), plain[-1]])
@@ -147,6 +170,8 @@ def damaged(seed: int, count: int) -> Iterator[bytes]:
 
 
 def _flipped(chance: random.Random, file: bytes) -> bytes:
+    if not file:
+        return b"?"
     data, reach = bytearray(file), chance.choice((40, 300, 10**6))
     for _ in range(chance.choice((1, 1, 2, 8, 30))):
         data[chance.randrange(min(len(data), reach))] = chance.choice((0, 1, 255, 254, 216, chance.randrange(256)))
@@ -166,21 +191,23 @@ def _other_png(chance: random.Random, file: bytes) -> bytes:
         elif kind == 2:
             chance.shuffle(chunks)
         elif kind == 3:
-            name = chance.choice((b"acTL", b"fcTL", b"fdAT", b"PLTE", b"tRNS", b"iCCP", b"sPLT", b"eXIf", b"CgBI", b"XXXX", b"IDAT"))
+            name = chance.choice(
+                (b"acTL", b"fcTL", b"fdAT", b"PLTE", b"tRNS", b"iCCP", b"sPLT", b"eXIf", b"CgBI", b"XXXX", b"IDAT")
+            )
             chunks.insert(at, (name, chance.randbytes(chance.choice((0, 4, 8, 26, 300)))))
         elif kind == 4 and data:
             chunks[at] = (name, _flipped(chance, data))
         elif kind == 5 and chunks[0][0] == b"IHDR":
             sides = [chance.choice((0, 1, 8, 19, 23, 24, 2**31 - 1, 2**32 - 1, 5000)) for _ in range(2)]
-            modes = chance.choice((1, 2, 4, 8, 8, 8, 16, 3)), chance.choice((0, 2, 3, 4, 6, 1, 7))
-            chunks[0] = header(*sides, *modes, rest=(0, 0, chance.choice((0, 0, 1, 2))))
+            bits, colour = chance.choice((1, 2, 4, 8, 8, 8, 16, 3)), chance.choice((0, 2, 3, 4, 6, 1, 7))
+            chunks[0] = header(sides[0], sides[1], bits, colour, rest=(0, 0, chance.choice((0, 0, 1, 2))))
         elif kind == 6:
             raw = bytes(chance.choice((0, 1, 1000, 1_000_000))) + chance.randbytes(chance.choice((0, 5, 500)))
             chunks[at] = (b"IDAT", zlib.compress(raw, chance.randrange(10)))
         elif kind == 7:
             chunks[at] = (name, data[: chance.randrange(len(data) + 1)])
         else:
-            chunks[at] = (bytes([chance.choice(name), *name[1:]]), data)
+            chunks[at] = (bytes([chance.choice(b"aZ9\0" + name), *name[1:]]), data)
     return png(chunks)  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What one message may cost: the parameters ``images.*`` and ``messages.*``. Numbers only; who enforces them reads them.
+"""What one message may cost: the parameters ``images.*`` and ``messages.*``. Numbers only.
 
 Whoever has no parameters at hand takes the table's defaults from here.
 """

@@ -16,9 +16,9 @@ _MOST_READ = 100_000  # bytes of what was printed during one image
 _ONE_AT_A_TIME = threading.Lock()
 # How the messages begin that libjpeg prints (its jerror.h), libpng and OpenCV.
 _OURS = (
-    b"Corrupt JPEG data", b"Premature end of JPEG file", b"Inconsistent progression sequence", b"Invalid SOS parameters",
-    b"Unknown Adobe color transform", b"Warning: unknown JFIF revision", b"Application transferred too",
-    b"libpng ", b"libjpeg", b"[ WARN:", b"[ERROR:", b"[ INFO:", b"[DEBUG:", b"OpenCV",
+    b"Corrupt JPEG data", b"Premature end of JPEG file", b"Inconsistent progression sequence",
+    b"Invalid SOS parameters", b"Unknown Adobe color transform", b"Warning: unknown JFIF revision",
+    b"Application transferred too", b"libpng ", b"libjpeg", b"[ WARN:", b"[ERROR:", b"[ INFO:", b"[DEBUG:", b"OpenCV",
 )  # fmt: skip
 # Of hardware that pads its pictures, which harms nothing: some cameras do it to every one.
 _HARMLESS = b"extraneous bytes before marker"

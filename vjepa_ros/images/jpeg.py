@@ -135,8 +135,8 @@ class _Reader:
         if self._scans > most:
             raise InputError(
                 "image_too_large",
-                f"a JPEG of more than {most} scans (images.max_scans, images.max_pixels): have the driver send "
-                "baseline JPEG",
+                f"a JPEG of more than {most} scans over {self._pixels} px (images.max_scans, images.max_pixels): have "
+                "the driver send baseline JPEG",
             )
         at = end
         while (found := _MARKER.search(self._file, at)) is not None:
@@ -152,6 +152,6 @@ class _Reader:
 
 
 _CUT_OFF = (
-    "a JPEG without its end marker (FF D9): cut off on the way, look for lost packets; or the camera, often a UVC one that "
-    "sends MJPEG, leaves the marker out: have its driver decode and send raw images, or add the marker"
+    "a JPEG without its end marker (FF D9): cut off on the way, look for lost packets; or the camera, often a UVC one "
+    "that sends MJPEG, leaves the marker out: have its driver decode and send raw images, or add the marker"
 )
