@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vjepa_ros.config.limits import IMAGES
 from vjepa_ros.errors import InputError
-from vjepa_ros.images.compressed import MAX_PIXELS, decode_compressed
+from vjepa_ros.images.compressed import decode_compressed
 
 
 def picture(height: int = 24, width: int = 40) -> np.ndarray:
@@ -109,7 +110,7 @@ def test_refused(format_: str, data: bytes, reason: str, advice: str) -> None:
 def test_a_header_that_claims_too_many_pixels_is_refused_before_anything_is_decoded(claim, side: int) -> None:
     data = claim(side, side)
     began_s = time.process_time()
-    with pytest.raises(InputError, match=str(MAX_PIXELS)) as caught:
+    with pytest.raises(InputError, match=str(IMAGES.max_pixels)) as caught:
         decode_compressed("jpeg", data)
     assert caught.value.reason == "image_too_large"
     assert time.process_time() - began_s < 0.1  # decoding as many pixels takes seconds

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from vjepa_ros.ros import main
+from vjepa_ros.config.table import TABLE
+from vjepa_ros.ros import signals
 
 PROGRAM = """
 import rclpy
@@ -46,13 +48,53 @@ def test_what_goes_wrong_otherwise_is_not_hidden() -> None:
     assert "ValueError: a bug" in done.stderr
 
 
-def test_the_first_interrupt_raises_nothing_and_the_second_does() -> None:
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """The process's own handlers again afterwards."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_only_an_interrupt_long_after_the_first_raises(handlers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's own handler would raise in the middle of whatever the main thread does."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        signal.signal(signal.SIGINT, main._on_interrupt)
-        signal.raise_signal(signal.SIGINT)
+    now_s = 100.0
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now_s)
+    with signals.Signals().installed() as taken:
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            signal.raise_signal(number)
+        now_s += signals.TOGETHER_S + 0.01
+        signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, before)
+        signal.raise_signal(signal.SIGINT)
+        assert taken.came
+    signal.raise_signal(signal.SIGINT)  # the process is at its end
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_nothing_raises_while_the_node_is_closed(handlers: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now_s)
+    with signals.Signals().installed() as taken:
+        signal.raise_signal(signal.SIGINT)
+        taken.close()
+        now_s += 10.0
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_help_says_how_it_is_started_and_what_can_be_set() -> None:
+    command = [sys.executable, "-m", "vjepa_ros.ros.main"]
+    for option in ("--help", "-h"):
+        done = subprocess.run([*command, option], capture_output=True, text=True, timeout=60, check=True)
+        assert done.stdout.startswith("usage: predictor_node") and done.stderr == ""
+        assert all(f"\n  {row.name} ({row.kind})\n" in done.stdout for row in TABLE)
+
+
+def test_arguments_that_ros_cannot_read_are_one_sentence() -> None:
+    command = [sys.executable, "-m", "vjepa_ros.ros.main", "--ros-args"]
+    for value in ("[1, 1.5]", "[a, 1]", ""):
+        done = subprocess.run([*command, "-p", f"actions.scale:={value}"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert "predictor_node: ROS cannot read the arguments" in done.stderr

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vjepa_ros.config.checks import require
+from vjepa_ros.config.limits import ImageLimits, MessageLimits
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.parts import (
@@ -52,6 +53,7 @@ class NodeConfig:
         weights, engine: where the weights come from, and how the model computes.
         camera, clocks: how images come, and how far the clocks are apart.
         worker, latents, candidates: how windows wait, what is published, how questions are answered.
+        images, messages: what one of them may cost.
     """
 
     parameters: Mapping[str, Any]
@@ -68,6 +70,8 @@ class NodeConfig:
     worker: WorkerConfig
     latents: LatentsConfig
     candidates: CandidatesConfig
+    images: ImageLimits
+    messages: MessageLimits
 
     def with_transport(self, transport: str) -> NodeConfig:
         """The same for images that come as ``raw`` or ``compressed``: in a recording the topic says which."""
@@ -110,6 +114,8 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         worker=part(WorkerConfig, v),
         latents=part(LatentsConfig, v, "latents."),
         candidates=part(CandidatesConfig, v, "candidates."),
+        images=part(ImageLimits, v, "images."),
+        messages=part(MessageLimits, v, "messages."),
     )
 
 

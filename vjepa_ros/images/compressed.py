@@ -1,35 +1,41 @@
 """How compressed images, JPEG and PNG files, become RGB. It knows no ROS.
 
-A file's header is read before anything is decoded: what it claims decides how much memory the decoder takes.
+A file is read through before the decoder sees it (:mod:`~vjepa_ros.images.jpeg`, :mod:`~vjepa_ros.images.png`): what it
+claims decides how much memory and time the decoder takes, and what it holds besides pixels is not for the decoder.
 """
 
 from __future__ import annotations
 
-import io
+from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from vjepa_ros.config.limits import IMAGES, ImageLimits
 from vjepa_ros.errors import InputError, quoted
-
-MAX_PIXELS = 64_000_000  # per image; decoded they take three bytes each
+from vjepa_ros.images import jpeg, png
+from vjepa_ros.images.codec_messages import caught
+from vjepa_ros.images.sizes import damaged, require_bytes
 
 _COLOR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # the sensor's own rows, whatever EXIF says
 
-# Markers of a JPEG file. They cannot occur inside a scan's data; after the start of the last scan the end must come.
-_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
-_PNG_BITS_AT = 24  # the first chunk of a PNG has a fixed place
+
+def _ignore(_text: str) -> None:
+    pass
 
 
-def decode_compressed(format_: str, data: Any) -> NDArray[np.uint8]:
+def decode_compressed(
+    format_: str, data: Any, limits: ImageLimits = IMAGES, tell: Callable[[str], None] = _ignore
+) -> NDArray[np.uint8]:
     """RGB pixels of a JPEG or PNG image. Alpha is dropped, grey is spread to three channels.
 
     Args:
         format_: the message's format, as image_transport writes it: ``"rgb8; jpeg compressed bgr8"`` or ``"jpeg"``.
         data: buffer with the file.
+        limits: what it may cost.
+        tell: told in words where the decoder found damage that it could paint over.
 
     Returns:
         (height, width, 3) uint8 RGB.
@@ -39,53 +45,42 @@ def decode_compressed(format_: str, data: Any) -> NDArray[np.uint8]:
     """
     if "compressedDepth" in format_:
         raise InputError("depth_image", f"{quoted(format_)}: subscribe to the camera's colour image")
-    buffer = np.frombuffer(data, np.uint8)
-    if buffer.size == 0:
+    file = np.frombuffer(data, np.uint8).data
+    if not file:
         raise InputError("empty_image", "no data")
-    _check_file(format_, buffer.tobytes())
-    try:
-        pixels = cv2.imdecode(buffer, _COLOR)
-    except cv2.error as error:
-        raise InputError("undecodable_image", f"{quoted(format_)}: {error.err}") from error
-    if pixels is None:
-        raise InputError("undecodable_image", f"{buffer.size} bytes of {quoted(format_)} are damaged")
+    require_bytes(len(file), limits.max_file_bytes, "images.max_file_bytes")
+    pixels = _decoded(_checked(format_, file, limits), format_, tell)
     # image_transport names the channel order that it compressed; written as "compressed rgb8", red and blue are swapped
     # in the file and the decoder's BGR is already RGB.
     already_rgb = "compressed rgb" in format_
     return np.asarray(pixels if already_rgb else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _check_file(format_: str, file: bytes) -> None:
-    """Refuse what must not reach the decoder: other formats, too many pixels, 16 bits, damage, a cut-off end."""
+def _checked(format_: str, file: memoryview, limits: ImageLimits) -> bytes | memoryview:
+    """What of a file the decoder gets."""
     try:
-        with Image.open(io.BytesIO(file), formats=("JPEG", "PNG")) as header:  # reads no pixels
-            width, height = header.size
-            is_png = header.format == "PNG"
-            if is_png:
-                header.verify()  # by checksums: OpenCV 4.11 reserves gigabytes for a chunk of damaged length
-    except Image.DecompressionBombError as error:
-        raise InputError("image_too_large", f"{error}; at most {MAX_PIXELS} px are decoded") from error
-    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises on headers that make no sense
-        raise InputError(
-            "undecodable_image",
-            f"{len(file)} bytes of {quoted(format_)} are neither JPEG nor PNG, or damaged: have the camera's "
-            "image_transport send one of these",
-        ) from error
-    if width * height > MAX_PIXELS:
-        raise InputError(
-            "image_too_large", f"{width}x{height} px, but at most {MAX_PIXELS} px are decoded: lower the resolution"
-        )
-    if is_png and file[_PNG_BITS_AT] == 16:
-        raise InputError(
-            "too_many_bits",
-            f"a PNG of 16 bits in {quoted(format_)}: if it holds depth, subscribe to the camera's colour image, else "
-            "have the driver send 8 bits, or the raw image",
-        )
-    # OpenCV 4.6 (Ubuntu 24.04's) fills what is missing of a JPEG with grey and says nothing.
-    if not is_png and file.rfind(_JPEG_END) < file.rfind(_JPEG_SCAN):
-        raise InputError(
-            "undecodable_image",
-            f"{len(file)} bytes of {quoted(format_)} without the end marker of a JPEG (FF D9): cut off on the way, "
-            "look for lost packets; or the camera, often a UVC one that sends MJPEG, leaves the marker out: have its "
-            "driver decode and send raw images, or add the marker",
-        )
+        if file[: len(png.SIGNATURE)] == png.SIGNATURE:
+            return png.checked(file, limits)
+        if file[: len(jpeg.SIGNATURE)] == jpeg.SIGNATURE:
+            return jpeg.checked(file, limits)
+    except InputError as error:
+        raise InputError(error.reason, f"{len(file)} bytes of {quoted(format_)}: {error.detail}") from error
+    raise damaged(
+        f"{len(file)} bytes of {quoted(format_)} are neither JPEG nor PNG: have the camera's image_transport send one "
+        "of these"
+    )
+
+
+def _decoded(file: bytes | memoryview, format_: str, tell: Callable[[str], None]) -> NDArray[Any]:
+    """(height, width, 3) uint8, blue first."""
+    said: list[str] = []
+    try:
+        with caught(said):
+            pixels = cv2.imdecode(np.frombuffer(file, np.uint8), _COLOR)
+    except (cv2.error, MemoryError) as error:
+        raise damaged(f"{quoted(format_)}: {quoted(str(error), 300)}") from error
+    if pixels is None:
+        raise damaged(f"{len(file)} bytes of {quoted(format_)} are damaged: {quoted(said[0] if said else '', 200)}")
+    if said:
+        tell(f"{len(file)} bytes of {quoted(format_)} are damaged, the picture is used: {quoted(said[0], 200)}")
+    return np.asarray(pixels)

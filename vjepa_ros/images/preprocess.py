@@ -32,7 +32,11 @@ IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255  # grey levels
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32) * 255
 DROID_ASPECTS = (0.75, 1.35)  # width / height, relative to the target's
 
-_MAX_EVAL_PX = 16_000_000  # of the resized image, 200 MB of floats: aspects of 190 and more at 256 x 256 px
+# Of the image that eval resizes, 48 MB of floats: aspects of 47 and more at 256 x 256 px are refused. Where that is
+# less than four times what the encoder takes in, four times.
+_MAX_EVAL_PX = 4_000_000
+
+_TALL = 6  # times as high as the result: then it pays to look for the rows that are read
 
 _CLOCKWISE = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _FLIP_AXES = {"horizontal": 1, "vertical": 0}
@@ -100,19 +104,34 @@ class Preprocess:
             size = max(int(cover_width * height / width), cover_height), cover_width
         else:
             size = cover_height, max(int(cover_height * width / height), cover_width)
-        if size[0] * size[1] > _MAX_EVAL_PX:
+        if size[0] * size[1] > max(_MAX_EVAL_PX, 4 * cover_height * cover_width):
             raise InputError("unusable_image", f"{width}x{height} px would be resized to {size[1]}x{size[0]} px")
         return size
 
     def _resize(self, image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
         """Bilinear, in float32: on uint8 OpenCV would round to whole grey levels. Good until the next call."""
         if self._pixels.shape != image.shape:
+            self._pixels = np.empty((0, 0, 3), np.float32)  # a large one goes before its successor comes
             self._pixels = np.empty(image.shape, np.float32)
-        np.copyto(self._pixels, image)
+        if image.shape[0] >= _TALL * size[0]:
+            # Each row of the result is made of two of the image: of a large one the others are never looked at, and
+            # memory that nobody writes to is not taken either.
+            rows = _rows_read(image.shape[0], size[0])
+            self._pixels[rows] = image[rows]
+        else:
+            np.copyto(self._pixels, image)
         if image.shape[:2] == size:
             return self._pixels
         resized = cv2.resize(self._pixels, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
         return resized.astype(np.float32, copy=False)
+
+
+def _rows_read(height: int, target_height: int) -> NDArray[np.intp]:
+    """The rows that a bilinear resize to ``target_height`` rows reads, and one on each side of them for rounding."""
+    centres = (np.arange(target_height) + 0.5) * (height / target_height) - 0.5
+    first = np.floor(centres).astype(np.intp)
+    rows: NDArray[np.intp] = np.unique(np.clip(first[:, None] + np.arange(-1, 3), 0, height - 1))
+    return rows
 
 
 def _look(image: NDArray[np.uint8], view: ViewConfig) -> NDArray[np.uint8]:

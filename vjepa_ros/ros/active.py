@@ -15,6 +15,7 @@ from vjepa_ros.forecast.forecaster import WindowForecast
 from vjepa_ros.ros.configured import Configured
 from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.inputs import subscribed
+from vjepa_ros.ros.last_line import REASON
 from vjepa_ros.stream.intake import Take
 from vjepa_ros.stream.window import EpochCause, Window
 from vjepa_ros.units import to_ns
@@ -64,7 +65,8 @@ class Active:
             self._subscribe(row.kind, row.topic, row.profile, self._intake.take[row.topic])
         self._configured.candidates.open(self.worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
-        self._clock_jumps = self._node.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
+        on_jump = self._endpoints.last_line.guarded("a jump of /clock", self._on_clock_jump, lambda _jump: None)
+        self._clock_jumps = self._node.get_clock().create_jump_callback(threshold, post_callback=on_jump)
 
     def stop(self, timeout_s: float) -> bool:
         """End everything; whether the worker ended in time.
@@ -103,13 +105,24 @@ class Active:
             return  # the executor had the message already when the node was deactivated
         stream = self._intake.stream
         epoch, now_ns = stream.epoch, self._node.get_clock().now().nanoseconds
-        windows = self.take_in(take, topic, message, now_ns)
+        windows: list[Window] = []
+        try:
+            windows = self.take_in(take, topic, message, now_ns)
+        except Exception:
+            self._intake.counters.rejected[topic, REASON] += 1
+            raise
+        finally:
+            self._follow(epoch, now_ns)
+        for window in windows:
+            self.worker.submit(window.epoch, window, self._is_ending)
+
+    def _follow(self, epoch: int, now_ns: int) -> None:
+        """Let the worker know of an epoch that a message began, whatever else came of the message."""
+        stream = self._intake.stream
         if stream.epoch != epoch:
             if stream.epoch_cause is EpochCause.STAMPS:
                 self._frames_jumped_ns = now_ns
             self._start_epoch()
-        for window in windows:
-            self.worker.submit(window.epoch, window, self._is_ending)
 
     def take_in(self, take: Take, topic: str, message: Any, now_ns: int) -> list[Window]:
         """The windows that a message completes."""
@@ -138,6 +151,8 @@ class Active:
             self._configured.publish(window, forecast, self.worker.compute_ms)
 
     def _on_failure(self, error: Exception) -> None:
+        if self._is_ending():
+            return  # the middleware was closed under the model's last window: that is no failure of the model
         self._node.get_logger().error(
             f"the model has failed and is given up: {error}; clean up and configure to try again"
         )

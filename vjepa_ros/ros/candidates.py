@@ -24,9 +24,9 @@ from vjepa_ros.planning.questions import (
 )
 from vjepa_ros.ros import qos
 from vjepa_ros.ros.messages import answer_message, energies_message
+from vjepa_ros.stream.bounds import checked_stamp_ns
 from vjepa_ros.stream.intake import Intake, Report
 from vjepa_ros.stream.window import Window
-from vjepa_ros.units import stamp_to_ns
 from vjepa_ros.worker import Worker
 
 
@@ -98,13 +98,13 @@ class CandidateTopics:
     def goal_image(self, topic: str, message: Image, _received_ns: int) -> list[Window]:
         """Take in a goal image, which replaces the last one unless it cannot be used; no window comes of it."""
         try:
+            stamp_ns = checked_stamp_ns(message.header.stamp)
             image = self._intake.still(message)
         except InputError as error:
             self.goals_refused += 1
             self._report(topic, error.reason, f"{error.detail}; the goal before it stays")
             return []
-        stamp = message.header.stamp
-        self._goal = Goal(image, stamp_to_ns(stamp))
+        self._goal = Goal(image, stamp_ns)
         self.goals += 1
         return []
 

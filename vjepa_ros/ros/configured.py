@@ -115,7 +115,8 @@ class Configured:
                 self._publishers["error"].publish(Float32(data=found.error))
         # A number about the past: whatever is wrong with it, forecasts go on. A broken device fails at the next window.
         except Exception as error:  # noqa: BLE001
-            self._warn("prediction_error", "failed", f"window {outcome.window.number}: {error}")
+            if self._node.context.ok():  # else a signal has closed the middleware in the meantime
+                self._warn("prediction_error", "failed", f"window {outcome.window.number}: {error}")
 
     def close(self) -> None:
         """End the publishers."""

@@ -86,6 +86,10 @@ class Snapshot:
         mismatches, namesakes = connections.present(), connections.namesakes()
         topics: dict[str, Any] = {"incompatible_qos": connections.mismatches.total(), "namesakes": namesakes}
         topics |= {f"incompatible_qos {topic}": count for topic, count in sorted(connections.mismatches.items())}
+        last_line = endpoints.last_line
+        topics["internal_errors"] = last_line.counts.total()
+        topics |= {f"internal_errors {place}": count for place, count in sorted(last_line.counts.items())}
+        topics |= {f"rejected {topic} {why}": count for (topic, why), count in sorted(last_line.dropped.items())}
         topics |= {f"callback_p99_ms {topic}": round(ms, 3) for topic, ms in endpoints.times.p99_ms().items()}
         model: dict[str, Any] = {"not_finite": configured.outcomes.not_finite if configured is not None else 0}
         if worker is not None:

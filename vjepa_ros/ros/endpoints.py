@@ -12,6 +12,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from vjepa_ros.ros import qos
 from vjepa_ros.ros.connections import Connections
+from vjepa_ros.ros.last_line import LastLine
 from vjepa_ros.ros.timing import CallbackTimes
 
 
@@ -20,14 +21,17 @@ class Endpoints:
 
     Args:
         node: whose they are.
+        last_line: takes what their callbacks let through.
 
     Attributes:
+        last_line: as given.
         connections: what keeps messages from getting through.
         times: how long callbacks take.
     """
 
-    def __init__(self, node: LifecycleNode) -> None:
+    def __init__(self, node: LifecycleNode, last_line: LastLine) -> None:
         self._node = node
+        self.last_line = last_line
         self.connections = Connections(node)
         self.times = CallbackTimes()
 
@@ -44,7 +48,10 @@ class Endpoints:
 
         def callback(message: Any) -> None:
             with self.times.measured(resolved):
-                take(resolved, message)
+                try:
+                    take(resolved, message)
+                except Exception as error:  # noqa: BLE001 - the last line
+                    self.last_line.caught(resolved, error)
 
         events = self.connections.subscription(resolved)
         return self._node.create_subscription(

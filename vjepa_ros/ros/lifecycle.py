@@ -1,4 +1,4 @@
-"""A managed node that says what went wrong: failures in transitions are logged, invalid requests are answered.
+"""A managed node that says what went wrong: failures in transitions are logged.
 
 It knows rclpy's lifecycle only, not what the node does.
 """
@@ -9,11 +9,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from lifecycle_msgs.srv import ChangeState
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from vjepa_ros.errors import VjepaError
+from vjepa_ros.ros.last_line import LastLine
 
 _STATE_AFTER = {
     "configure": "inactive",
@@ -33,12 +32,13 @@ class ManagedNode(LifecycleNode):
 
     Attributes:
         state_label: the lifecycle state, in the words of lifecycle_msgs.
+        last_line: takes whatever a callback lets through.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
         self.state_label = "unconfigured"
-        self._answer_invalid_transitions()
+        self.last_line = LastLine(self)
 
     def configure(self) -> None:
         """Validate, load, make ready."""
@@ -117,25 +117,3 @@ class ManagedNode(LifecycleNode):
         if result == TransitionCallbackReturn.SUCCESS:
             self.state_label = _STATE_AFTER[name]
         return result
-
-    def _answer_invalid_transitions(self) -> None:
-        """Answer a transition that the current state does not allow with ``success: false``.
-
-        Up to Jazzy rclpy lets the state machine's error escape from the service's callback, which ends the executor
-        and with it the node; Kilted answers false by itself. There is no public way to get at the service.
-        """
-        service: Any = getattr(self, "_service_change_state", None)
-        if service is None:
-            return
-        inner: Callable[[ChangeState.Request, ChangeState.Response], ChangeState.Response] = service.callback
-
-        def change_state(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
-            try:
-                return inner(request, response)
-            except rclpy_implementation.RCLError as error:
-                wanted = request.transition.label or request.transition.id
-                self.get_logger().warning(f"transition {wanted!r} is not possible now: {str(error).splitlines()[0]}")
-                response.success = False
-                return response
-
-        service.callback = change_state

@@ -3,60 +3,94 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import rclpy
 from rclpy.exceptions import NotInitializedException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
+
+from vjepa_ros.config.table import TABLE
+from vjepa_ros.ros.last_line import Executor
+from vjepa_ros.ros.signals import Signals
 
 if TYPE_CHECKING:
     from vjepa_ros.ros.node import PredictorNode
 
 _LAST_WINDOW_S = 1.0  # how long the model may take to end its window; after a signal it is looked at once
 
+_HELP = """\
+usage: predictor_node [--help] [--ros-args -p NAME:=VALUE ... --params-file FILE -r FROM:=TO ...]
+
+The lifecycle node vjepa_predictor: camera frames and joint commands in, predicted latents of a V-JEPA 2 model out. It
+starts unconfigured:
+  ros2 lifecycle set /vjepa_predictor configure
+  ros2 lifecycle set /vjepa_predictor activate
+The launch file does both: ros2 launch vjepa_ros predictor.launch.py. A file for all parameters: config/predictor.yaml.
+
+parameters, with their defaults:
+"""
+
 
 def main(args: list[str] | None = None, node: Callable[[], PredictorNode] | None = None) -> None:
     """Run the node until it is interrupted."""
-    signal.signal(signal.SIGINT, _on_interrupt)
-    rclpy.init(args=args)
-    executor = SingleThreadedExecutor()
-    predictor = None
+    given = sys.argv[1:] if args is None else args
+    if {"-h", "--help"} & set(given[: given.index("--ros-args")] if "--ros-args" in given else given):
+        print(_help())
+        return
+    with Signals().installed() as signals:
+        _run(args, node, signals)
+    if threading.active_count() > 1:
+        # The model is in the middle of a long window. Everything of ROS is closed; a thread that comes back from torch
+        # while the interpreter goes down would end the process with an abort.
+        with suppress(OSError):  # of a terminal that is gone
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(0)
+
+
+def _run(args: list[str] | None, node: Callable[[], PredictorNode] | None, signals: Signals) -> None:
     try:
-        predictor = _start(node)
-        executor.add_node(predictor)
-        executor.spin()
+        rclpy.init(args=args)
+    except rclpy_implementation.RCLError as error:
+        sys.exit(
+            f"predictor_node: ROS cannot read the arguments: {' '.join(str(error).split())[:1000]}; numbers in a list "
+            "must be all whole or all with a point: [1.0, 1.5]"
+        )
+    predictor: PredictorNode | None = None
+    executor = Executor(lambda: None if predictor is None else predictor.last_line)
+    try:
+        if not signals.came:  # else it came before rclpy could take note of it
+            predictor = _start(node)
+            executor.add_node(predictor)
+            executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except (rclpy_implementation.RCLError, NotInitializedException):
         if rclpy.ok():  # else the signal came while the node was made or between two steps of the executor
             raise
     finally:
+        signals.close()
         if predictor is not None:
             predictor.close(timeout_s=_LAST_WINDOW_S)
         executor.shutdown()
         if predictor is not None:
             predictor.destroy_node()
         rclpy.try_shutdown()
-    if threading.active_count() > 1:
-        # The model is in the middle of a long window. Everything of ROS is closed; a thread that comes back from torch
-        # while the interpreter goes down would end the process with an abort.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
 
 
-def _on_interrupt(*_: object) -> None:
-    """Leave the first signal to rclpy, which ends the spinning by itself, and the second one to Python.
-
-    Python's own handler raises wherever the main thread is, in the middle of converting a message too: of 114 nodes
-    interrupted while messages came, 7 ended with status 1. But it does not wait for a model that is being loaded.
-    """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def _help() -> str:
+    rows = []
+    for row in TABLE:
+        default = "the preset's" if row.from_preset else repr(row.default)
+        text = f"{row.description}{f' Unit: {row.unit}.' if row.unit else ''} Default: {default}."
+        rows.append(f"  {row.name} ({row.kind})\n" + textwrap.indent(textwrap.fill(text, 110), " " * 6))
+    return _HELP + "\n".join(rows)
 
 
 def _start(node: Callable[[], PredictorNode] | None) -> PredictorNode:

@@ -19,7 +19,7 @@ from vjepa_ros import devices
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.table import check
 from vjepa_ros.errors import ConfigError, EngineError
-from vjepa_ros.ros import parameters, qos
+from vjepa_ros.ros import own_services, parameters, qos
 from vjepa_ros.ros.active import Active
 from vjepa_ros.ros.configured import Configured
 from vjepa_ros.ros.diagnostics import Health, Snapshot, Warnings
@@ -41,19 +41,23 @@ class PredictorNode(ManagedNode):
     def __init__(self, name: str = "vjepa_predictor", **options: Any) -> None:
         super().__init__(name, **options)
         self._bad_parameters = parameters.declare(self)
-        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.add_on_set_parameters_callback(self.last_line.guarded("set_parameters", self._on_set_parameters, _not_set))
         self._configured: Configured | None = None
         self._active: Active | None = None
         self._warn = Warnings(self.get_logger())
+        own_services.guard(self, self.last_line, self._warn)
         self._health = Health(self.get_fully_qualified_name())
-        self._endpoints = Endpoints(self)
+        self._endpoints = Endpoints(self, self.last_line)
         self._diagnostics = self.create_publisher(
             DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS(), qos_overriding_options=qos.overridable()
         )
         self._reset_service = self.create_service(Trigger, "~/reset", self._on_reset)
+        self.last_line.guard_service(self._reset_service, _not_reset)
         # The period is real time: a paused simulation must not hide what the node says about itself.
         self._timer = self.create_timer(
-            _DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            _DIAGNOSTICS_PERIOD_S,
+            self.last_line.guarded("/diagnostics", self._publish_diagnostics, lambda: None),
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
 
     # -- lifecycle
@@ -114,6 +118,14 @@ class PredictorNode(ManagedNode):
 
     # -- what the node is asked
 
+    def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
+        """As rclpy's, with lists in the type that they are declared with."""
+        return list(super().set_parameters(list(map(parameters.as_declared, parameter_list))))
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """As rclpy's, with lists in the type that they are declared with."""
+        return super().set_parameters_atomically(list(map(parameters.as_declared, parameter_list)))
+
     def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._active is None:
             response.success, response.message = False, f"the node is {self.state_label}: there is nothing to reset"
@@ -147,3 +159,12 @@ class PredictorNode(ManagedNode):
         for key, text in problems.items():
             if key not in _WARNED_ABOUT:
                 self._warn("health", key, text)
+
+
+def _not_set(_changed: list[Parameter]) -> SetParametersResult:
+    return SetParametersResult(successful=False, reason="an error in the node: see its log")
+
+
+def _not_reset(_request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    response.success, response.message = False, "an error in the node: see its log"
+    return response

@@ -21,6 +21,8 @@ _TYPES = {
     "float[]": RosParameter.Type.DOUBLE_ARRAY,
     "str[]": RosParameter.Type.STRING_ARRAY,
 }
+_LISTS = (*(kind for name, kind in _TYPES.items() if name.endswith("[]")), RosParameter.Type.BOOL_ARRAY,
+          RosParameter.Type.BYTE_ARRAY)  # fmt: skip
 _INT_MAX = 2**63 - 1
 _FLOAT_MAX = 1e308
 
@@ -58,16 +60,47 @@ def declare(node: Node) -> dict[str, str]:
     """
     problems = {}
     for row in TABLE:
-        # An empty list does not tell its type: declare the type, then set the value.
-        value = _TYPES[row.kind] if row.kind.endswith("[]") else row.declared_default
+        if row.kind.endswith("[]"):
+            problem = _declare_list(node, row)
+            if problem:
+                problems[row.name] = problem
+            continue
         try:
-            node.declare_parameter(row.name, value, descriptor(row))
+            node.declare_parameter(row.name, row.declared_default, descriptor(row))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             problems[row.name] = str(error)
-            node.declare_parameter(row.name, value, descriptor(row), ignore_override=True)
-        if row.kind.endswith("[]") and node.get_parameter_or(row.name).type_ == RosParameter.Type.NOT_SET:
-            node.set_parameters([RosParameter(row.name, _TYPES[row.kind], row.declared_default)])
+            node.declare_parameter(row.name, row.declared_default, descriptor(row), ignore_override=True)
     return problems
+
+
+def _declare_list(node: Node, row: Parameter) -> str:
+    """Declare a list, and take what the node was started with for it; what is wrong with that, or nothing.
+
+    The type must be declared first and the value set then: an empty list does not tell its type, and is no value at all
+    where ROS has read it from a file or a command line.
+    """
+    kind = _TYPES[row.kind]
+    started = as_declared(node.declare_parameter(row.name, None, ParameterDescriptor(dynamic_typing=True)))
+    node.undeclare_parameter(row.name)
+    node.declare_parameter(row.name, kind, descriptor(row), ignore_override=True)
+    fits = started.type_ == kind
+    node.set_parameters([started if fits else RosParameter(row.name, kind, row.declared_default)])
+    return "" if fits or started.type_ == RosParameter.Type.NOT_SET else f"must be {row.kind}, not {started.value!r}"
+
+
+def as_declared(parameter: RosParameter) -> RosParameter:
+    """A list in the type of its row, where no value of it is another then.
+
+    An empty one has whatever type the sender made up for it; whole numbers do for a list of numbers, as 4 does for one.
+    """
+    row = BY_NAME.get(parameter.name)
+    if row is None or not row.kind.endswith("[]") or parameter.type_ == _TYPES[row.kind]:
+        return parameter
+    if parameter.type_ in _LISTS and len(parameter.value) == 0:
+        return RosParameter(parameter.name, _TYPES[row.kind], [])
+    if row.kind == "float[]" and parameter.type_ == RosParameter.Type.INTEGER_ARRAY:
+        return RosParameter(parameter.name, _TYPES[row.kind], list(map(float, parameter.value)))
+    return parameter
 
 
 def read(node: Node, problems: dict[str, str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vjepa_ros.config.inputs import CAMERAS, INPUTS
+from vjepa_ros.config.limits import IMAGES, MESSAGES, ImageLimits, MessageLimits
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import InputError, ShapeError
@@ -24,13 +25,15 @@ from vjepa_ros.geometry import Vector
 from vjepa_ros.images.compressed import decode_compressed
 from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.images.raw import decode_raw
+from vjepa_ros.images.sizes import require_bytes, require_pixels
+from vjepa_ros.stream.bounds import check_description, check_frame_id, check_size, checked_stamp_ns
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.end_effector import EndEffector
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.joints import JointStates
 from vjepa_ros.stream.skew import SkewEstimate
 from vjepa_ros.stream.window import EpochCause, Window, WindowStream
-from vjepa_ros.units import stamp_to_ns, to_ns
+from vjepa_ros.units import to_ns
 
 NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
 _SAME_TICK_NS = 1_000_000  # this many messages without a stamp, 1 ns apart, may come within one tick of a clock
@@ -48,7 +51,10 @@ def build_intake(config: NodeConfig, report: Report, fallback: Decode | None) ->
         report, fallback: as for :class:`Intake`.
     """
     preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.camera.view)
-    return Intake(config.stream, preprocess, report, config.clocks.offsets_s, config.clocks.max_skew_s, fallback)
+    return Intake(
+        config.stream, preprocess, report, config.clocks.offsets_s, config.clocks.max_skew_s, fallback,
+        images=config.images, messages=config.messages,
+    )  # fmt: skip
 
 
 class Intake:
@@ -63,6 +69,7 @@ class Intake:
         offsets_s: added to the stamps, by stream: ``image``, ``joint_commands``, ``joint_states``.
         max_skew_s: clocks of camera and joints further apart than this are reported.
         fallback: decodes raw images of unknown encodings; without one they are dropped.
+        images, messages: what one of them may cost.
     """
 
     def __init__(
@@ -73,9 +80,14 @@ class Intake:
         offsets_s: Mapping[str, float] = NO_OFFSETS,
         max_skew_s: float = math.inf,
         fallback: Decode | None = None,
+        *,
+        images: ImageLimits = IMAGES,
+        messages: MessageLimits = MESSAGES,
     ) -> None:
         self.counters = Counters()
-        self.stream = WindowStream(config, self.counters)
+        self.stream = WindowStream(config, self.counters, messages.max_stream_bytes)
+        self._images = images
+        self._messages = messages
         self.skew = SkewEstimate(*NO_OFFSETS)
         self._skew_epoch = self.stream.epoch
         self._config = config
@@ -120,13 +132,20 @@ class Intake:
 
     def compressed_image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/CompressedImage."""
-        return self._frame(topic, message, received_ns, lambda: decode_compressed(message.format, message.data))
+
+        def tell(detail: str) -> None:
+            self._report(topic, "damaged_image", detail)
+
+        return self._frame(
+            topic, message, received_ns, lambda: decode_compressed(message.format, message.data, self._images, tell)
+        )
 
     def _frame(
         self, topic: str, message: Any, received_ns: int, decode: Callable[[], NDArray[np.uint8]]
     ) -> list[Window]:
-        stamp_ns, offset_ns = self._stamp_ns("image", topic, message, received_ns)
         try:
+            check_frame_id(message, self._messages)
+            stamp_ns, offset_ns = self._stamp_ns("image", topic, message, received_ns)
             return self.stream.add_frame(
                 stamp_ns, lambda: Frame(stamp_ns, message.header.frame_id, self._prepare(decode), offset_ns)
             )
@@ -135,6 +154,8 @@ class Intake:
 
     def _decode_raw(self, message: Any) -> NDArray[np.uint8]:
         m = message
+        require_pixels(m.width, m.height, self._images)
+        require_bytes(len(m.data), self._images.max_bytes, "images.max_bytes")
         try:
             return decode_raw(m.encoding, m.height, m.width, m.step, bool(m.is_bigendian), m.data)
         except InputError as error:
@@ -201,10 +222,11 @@ class Intake:
         """Take in a message of numbers. It is stamped once it has been read, so that one which cannot be used changes
         nothing; a frame is stamped before, since only one that is in order is worth decoding."""
         try:
+            check_size(message, self._messages)
             values = read(message)
+            stamp_ns, _ = self._stamp_ns(clock, topic, message, received_ns)
         except InputError as error:
             return self._reject(topic, error)
-        stamp_ns, _ = self._stamp_ns(clock, topic, message, received_ns)
         return add(stamp_ns, values)
 
     def robot_description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
@@ -222,13 +244,18 @@ class Intake:
             InputError: ``bad_description``; the one before it stays.
         """
         assert self._end_effector is not None, "nothing else reads a description"
+        check_description(text, self._messages)
         if self._end_effector.describe(text):
             self.stream.reset(EpochCause.DESCRIPTION)
 
     def _stamp_ns(self, stream: str, topic: str, message: Any, received_ns: int) -> tuple[int, int]:
-        """The message's time on the common clock (rule 1), and what of it was added to its stamp."""
+        """The message's time on the common clock (rule 1), and what of it was added to its stamp.
+
+        Raises:
+            InputError: ``bad_stamp``.
+        """
         header = getattr(message, "header", None)  # a Float64MultiArray has none
-        stamp_ns = 0 if header is None else stamp_to_ns(header.stamp)
+        stamp_ns = 0 if header is None else checked_stamp_ns(header.stamp)
         if stamp_ns != 0:
             offset_ns = self._offsets_ns[stream]
             self._watch_skew(topic, stream, stamp_ns + offset_ns, received_ns)

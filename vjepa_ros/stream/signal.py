@@ -5,6 +5,7 @@ It knows stamps and arrays, not what the arrays mean, nor messages or frames.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 
 import numpy as np
@@ -14,9 +15,10 @@ from vjepa_ros.geometry import Vector
 Stamped = tuple[int, Vector]  # stamp in ns, value
 
 _OPEN = 2**63  # later than any stamp
-# Values kept at most, for a camera that lags or stalls: 50 s at 1 kHz, about 12 MB. By number, not by time, so that a
+# Values kept at most, for a camera that lags or stalls: 50 s at 1 kHz. By number and size, not by time, so that a
 # single wrong stamp cannot make everything else look old.
 _MOST = 50_000
+_VALUE_BYTES = 250  # of a value besides its numbers: the array itself, its stamp, its places in three lists
 
 
 class Signal:
@@ -24,10 +26,12 @@ class Signal:
 
     Args:
         jump_back_ns: a stamp this far before the one that arrived last means that the sender's time has jumped.
+        max_bytes: kept at most, with what each value takes besides its numbers; the oldest go first.
     """
 
-    def __init__(self, jump_back_ns: int) -> None:
+    def __init__(self, jump_back_ns: int, max_bytes: float = math.inf) -> None:
         self._jump_back_ns = jump_back_ns
+        self._max_bytes = max_bytes
         self.clear()
 
     def clear(self) -> None:
@@ -35,6 +39,7 @@ class Signal:
         self._stamps_ns: list[int] = []
         self._values: list[Vector] = []
         self._arrivals: list[int] = []  # number of arrival of each value
+        self._bytes = 0  # of all values
         self._count = 0
         self._jumped_at: int | None = None  # number of the arrival that jumped back, until a reset follows
         self._jumped_from_ns = 0  # the newest stamp at that moment
@@ -75,8 +80,9 @@ class Signal:
         self._stamps_ns.insert(index, stamp_ns)
         self._values.insert(index, value)
         self._arrivals.insert(index, self._count)
-        if len(self) > _MOST:
-            self._delete(slice(len(self) - _MOST))
+        self._bytes += value.nbytes + _VALUE_BYTES
+        if len(self) > _MOST or self._bytes > self._max_bytes:
+            self._forget_oldest()
         if stamp_ns <= self._asked_until_ns:
             self._undecided_late += 1
             if self._asked_until_ns == _OPEN:
@@ -162,8 +168,22 @@ class Signal:
         self._stamps_ns = [self._stamps_ns[i] for i in kept]
         self._values = [self._values[i] for i in kept]
         self._arrivals = [self._arrivals[i] for i in kept]
+        self._bytes = _size(self._values)
+
+    def _forget_oldest(self) -> None:
+        """Keep as many as may be kept, the newest one in any case: it is the value in force."""
+        count, size = max(len(self) - _MOST, 0), self._bytes - _size(self._values[: max(len(self) - _MOST, 0)])
+        while size > self._max_bytes and count < len(self) - 1:
+            size -= self._values[count].nbytes + _VALUE_BYTES
+            count += 1
+        self._delete(slice(count))
 
     def _delete(self, which: slice) -> None:
+        self._bytes -= _size(self._values[which])
         del self._stamps_ns[which]  # in place: this happens with every message
         del self._values[which]
         del self._arrivals[which]
+
+
+def _size(values: list[Vector]) -> int:
+    return sum(value.nbytes + _VALUE_BYTES for value in values)

@@ -6,6 +6,7 @@ It knows no messages, no ROS, no model, no clock and no threads: whoever owns it
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -91,13 +92,16 @@ class WindowStream:
     Args:
         config: the rules' parameters.
         counters: where everything that happens is counted.
+        max_signal_bytes: kept of each signal at most.
 
     Attributes:
         epoch: rises with every reset.
         epoch_cause: why the current one began.
     """
 
-    def __init__(self, config: StreamConfig, counters: Counters | None = None) -> None:
+    def __init__(
+        self, config: StreamConfig, counters: Counters | None = None, max_signal_bytes: float = math.inf
+    ) -> None:
         self.config = config
         self.counters = counters if counters is not None else Counters()
         self.epoch = 0
@@ -106,7 +110,9 @@ class WindowStream:
         self._jump_back_ns = to_ns(config.jump_back_s)
         self._margin_ns = (config.stride + 1) * to_ns(config.max_gap_s)  # of the step before a window's first
         self._sampler: Sampler[Frame] = Sampler(config.frame_rate_hz, to_ns(config.max_gap_s), self._jump_back_ns)
-        self._commands, self._states, self._measured, self._gripper = (Signal(self._jump_back_ns) for _ in range(4))
+        self._commands, self._states, self._measured, self._gripper = (
+            Signal(self._jump_back_ns, max_signal_bytes) for _ in range(4)
+        )
         self._signals = (self._commands, self._states, self._measured, self._gripper)
         self._acts = self._states if config.measured_actions else self._commands  # what actions are made of
         self._read_states: Reader = SampleReader(self._states, config.states)

@@ -1,0 +1,129 @@
+"""The last line for whatever a callback of the node lets through: said once, counted, and the node goes on.
+
+An exception that leaves a callback ends rclpy's executor and with it the process, whoever made the callback: the node,
+or rclpy itself for its own services and its clock. It knows neither what callbacks do nor what is published of it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.service import Service
+
+REASON = "internal_error"
+_MOST_KINDS = 100  # kinds of errors whose tracebacks are told
+
+# Where an exception comes from the waiting for work, not from the work: to go on would be to go round in a circle.
+_WAITING = {"wait_for_ready_callbacks", "_wait_for_ready_callbacks"}
+
+
+class LastLine:
+    """Counts what went wrong by where it did, and says the first of each kind with its traceback.
+
+    Args:
+        node: whose log is used.
+
+    Attributes:
+        counts: errors by the topic, service or callback that they came from.
+        dropped: messages to rclpy's own subscriptions that cannot be used, by (topic, reason).
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._told: set[tuple[str, str, str]] = set()
+        self.counts: Counter[str] = Counter()
+        self.dropped: Counter[tuple[str, str]] = Counter()
+
+    def caught(self, place: str, error: Exception) -> None:
+        """Take in an exception that nobody else did; once a signal has ended everything, they are no news."""
+        if not self._node.context.ok():
+            return
+        self.counts[place] += 1
+        frames = traceback.extract_tb(error.__traceback__)
+        kind = (place, type(error).__name__, f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "")
+        if kind in self._told or len(self._told) >= _MOST_KINDS:
+            return
+        self._told.add(kind)
+        text = "".join(traceback.format_exception(error))
+        self._node.get_logger().error(
+            f"{place}: {REASON}: this is a mistake in the node, which goes on; it is told once, and counted in "
+            f"/diagnostics:\n{text}"
+        )
+
+    def guarded(self, place: str, callback: Callable[..., Any], otherwise: Callable[..., Any]) -> Callable[..., Any]:
+        """The callback, with what is done instead where it fails, given the same arguments."""
+
+        def call(*arguments: Any) -> Any:
+            try:
+                return callback(*arguments)
+            except Exception as error:  # noqa: BLE001 - the last line
+                self.caught(place, error)
+                return otherwise(*arguments)
+
+        return call
+
+    def guard_service(
+        self, service: Service, otherwise: Callable[..., Any] = lambda _request, response: response
+    ) -> None:
+        """Let a service answer where its callback fails: with ``otherwise``, or a response in which nothing stands."""
+        name = service.srv_name
+        service.callback = self.guarded(name, service.callback, otherwise)
+
+
+class Executor(SingleThreadedExecutor):
+    """One thread for all callbacks, which none of them ends.
+
+    Also an error in taking a message or request over from the middleware, before any callback is called: rclpy would
+    leave the callback group taken, and no callback of the node would be called any more.
+
+    Args:
+        last_line: gives who is told, None before there is a node.
+    """
+
+    def __init__(self, last_line: Callable[[], LastLine | None]) -> None:
+        super().__init__()
+        self._last_line = last_line
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Wait for one callback and call it."""
+        try:
+            super().spin_once(timeout_sec)
+        except ExternalShutdownException:
+            raise
+        except Exception as error:
+            names = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
+            if names & _WAITING or not self._caught("a callback", error):
+                raise
+
+    def _caught(self, place: str, error: Exception) -> bool:
+        last_line = self._last_line()
+        if last_line is None or not self.context.ok():
+            return False
+        last_line.caught(place, error)
+        return True
+
+    def _take(self, take: Callable[[Any], Any], entity: Any, name: str) -> Any:
+        try:
+            return take(entity)
+        except Exception as error:  # noqa: BLE001 - the last line
+            self._caught(str(getattr(entity, name, "an event")), error)
+            return None
+
+    # What rclpy takes over by; where a version of it has no such method, none of these is called.
+
+    def _take_subscription(self, sub: Any) -> Any:
+        return self._take(super()._take_subscription, sub, "topic_name")
+
+    def _take_service(self, srv: Any) -> Any:
+        return self._take(super()._take_service, srv, "srv_name")
+
+    def _take_waitable(self, waitable: Any) -> Any:
+        return self._take(super()._take_waitable, waitable, "topic")
+
+    def _take_timer(self, tmr: Any) -> Any:
+        return self._take(super()._take_timer, tmr, "timer")
