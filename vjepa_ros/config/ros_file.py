@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from vjepa_ros.config.table import BY_NAME
-from vjepa_ros.errors import ConfigError
+from vjepa_ros.errors import ConfigError, listed
 
 _PARAMETERS = "ros__parameters"
 # A number to ROS and to everybody else; YAML 1.1, which PyYAML reads, wants a point and a sign in it.
@@ -52,6 +52,27 @@ def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
         values.update(_flat(block, ""))
     known = {name: value for name, value in values.items() if name in BY_NAME}
     return {name: typed(name, value) for name, value in known.items()}, sorted(values.keys() - known.keys())
+
+
+def others(path: Path, node_name: str) -> list[str]:
+    """That a file is for nodes of other names, if it is.
+
+    Nothing is said where some of it is for this node, or where it cannot be read: whoever needs it says that.
+
+    Args:
+        path, node_name: as for :func:`read`.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return []
+    names = [name for name, _ in _blocks(content, ())] if isinstance(content, Mapping) else []
+    parts = tuple(node_name.strip("/").split("/"))
+    if any(_fits(name, parts) for name in names):
+        return []
+    found = listed(f"/{'/'.join(name)}" for name in names)
+    whose = f"is for nodes of other names ({found})" if names else "has no ros__parameters"
+    return [f"{path}: {whose}; this one is {node_name}, and gets nothing of it"]
 
 
 def typed(name: str, value: Any) -> Any:

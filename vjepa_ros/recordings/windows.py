@@ -62,3 +62,4 @@ def read_windows(
         feed = Feed(source, None, say)
         for recorded in source.recording.messages(source.chosen.all):
             yield from feed.take(recorded)
+        feed.finish()

@@ -12,6 +12,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from vjepa_ros.ros import qos
 from vjepa_ros.ros.connections import Connections
+from vjepa_ros.ros.graph import Graph
 from vjepa_ros.ros.timing import CallbackTimes
 
 
@@ -23,12 +24,14 @@ class Endpoints:
 
     Attributes:
         connections: what keeps messages from getting through.
+        graph: who sends to the inputs.
         times: how long callbacks take.
     """
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
         self.connections = Connections(node)
+        self.graph = Graph(node)
         self.times = CallbackTimes()
 
     def publisher(self, kind: type, topic: str, profile: Any) -> Any:
