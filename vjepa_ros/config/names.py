@@ -41,6 +41,21 @@ def unknown_parameters(names: Iterable[str]) -> Iterator[str]:
         yield f"there are no parameters {listed(unknown[_MOST_NAMES:])}: they are ignored"
 
 
+def unknown_arguments(given: Iterable[str], declared: Iterable[str]) -> Iterator[str]:
+    """What is to be said of arguments of a launch file that it does not have, if they are meant for it.
+
+    Args:
+        given: all that there are; a file that includes it has arguments of its own, which are not spoken of.
+        declared: those that it has.
+    """
+    known = list(declared)
+    for name in sorted(set(given) - set(known)):
+        if name in BY_NAME:
+            yield f"{name} is no argument but a parameter, and is ignored: it belongs into the file that params_file names"
+        elif near := get_close_matches(name[:_MOST_CHARACTERS], known, n=1, cutoff=_ALIKE):
+            yield f"there is no argument {quoted(name)}: it is ignored; did you mean {near[0]}?"
+
+
 def near_topics(wanted: str, names: Iterable[str]) -> list[str]:
     """The topics whose names are nearly that of another, the most similar first: those with the same last part in
     another namespace, with something before or behind the last part, or with a slip of the pen in it."""

@@ -131,6 +131,8 @@ def _remedy(age_ns: int, stamp_ns: int, received_ns: int, setting: Setting, help
     synchronise = f"synchronise the clocks (NTP, PTP){offset}"
     if age_ns > _DAY_S * S_TO_NS:
         return f"if a recording is played, play it with --clock and set use_sim_time: true; else {synchronise}"
+    if 0 < age_ns <= _WAY_NS:
+        return f"if its messages take so long, mend the way (network, encoding, queues); else {synchronise}"
     return synchronise
 
 
