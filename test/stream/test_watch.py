@@ -49,9 +49,9 @@ class Told:
 @pytest.mark.parametrize(
     ("age_s", "setting", "now_ns", "words"),
     [
-        (NOW_NS / S - 12.5, WALL, NOW_NS, ("behind the node's clock", "simulation", "since the boot", "use_sim_time: true")),
+        (NOW_NS / S - 12.5, WALL, NOW_NS, ("behind", "simulation", "since the boot", "use_sim_time: true")),
         (NOW_NS / S - 12.5, Setting(clock_published=True), NOW_NS, ("publishes /clock", "set use_sim_time: true")),
-        (NOW_NS / S - 90000, Setting(boot_ns=NOW_NS - 90_001 * S), NOW_NS, ("this computer's time since boot", "driver")),
+        (NOW_NS / S - 90000, Setting(boot_ns=NOW_NS - 90_001 * S), NOW_NS, ("computer's time since boot",)),
         (12.5 - NOW_NS / S, SIM, 12 * S, ("ahead of", "runs on simulated time, the camera does not")),
         (7200.2, WALL, NOW_NS, ("7200.200 s (2.0 hours) behind", "local time in place of UTC")),
         (-5.5 * 3600, WALL, NOW_NS, ("5.5 hours) ahead of", "local time in place of UTC")),
@@ -60,7 +60,7 @@ class Told:
         (-100.0, WALL, NOW_NS, ("100.000 s", "ahead of", "synchronise the clocks")),
         (3.0, WALL, NOW_NS, ("3.000 s behind", "messages take so long", "synchronise the clocks")),
         (-NOW_NS / S, WALL, 100 * S, ("this computer's clock was never set",)),
-        (NOW_NS / S - 12.5, Setting(recorded=True), NOW_NS, ("the recorder's clock", "simulation", "use_sim_time: true")),
+        (NOW_NS / S - 12.5, Setting(recorded=True), NOW_NS, ("the recorder's clock", "use_sim_time: true")),
         (40 * 86400.0, Setting(recorded=True), NOW_NS, ("the recorder's clock", "recorded while something older")),
         (-3600.0, Setting(recorded=True), NOW_NS, ("local time in place of UTC",)),
         (400.0, SIM, 1000 * S, ("the time of /clock", "one /clock")),
@@ -124,14 +124,14 @@ def test_an_offset_is_advised_only_where_it_brings_camera_and_joints_together() 
         ({"image": -1.7, "joint_commands": 0.01}, True, ("1.710 s ahead", "add -1.710 to time.offset_s.image"), ()),
         ({"image": 0.01, "joint_commands": -1.7}, True, ("add -1.710 to time.offset_s.joint_commands",), ("s.image",)),
         # a delay or a clock: both are said
-        ({"image": 0.9, "joint_commands": 0.01}, True, ("if that is their way", "add 0.890 to time.offset_s.image"), ()),
+        ({"image": 0.9, "joint_commands": 0.01}, True, ("if that is their way", "add 0.890"), ()),
         # a delay that differs
         ({"image": "jitter", "joint_commands": 0.01}, True, ("no offset mends",), ("add ",)),
         # boot against date
         ({"image": NOW_NS / S - 500, "joint_commands": 0.01}, True, ("until the next start only",), ("add ",)),
         ({"image": 0.01, "joint_commands": NOW_NS / S - 500}, True, ("until the next start only",), ("add ",)),
         # no stamp to compare with
-        ({"image": -1.7, "joint_commands": 0.0}, False, ("for want of stamps", "add -1.700 to time.offset_s.image"), ()),
+        ({"image": -1.7, "joint_commands": 0.0}, False, ("for want of stamps", "add -1.700"), ()),
         ({"image": 1.2, "joint_commands": 0.0}, False, ("for want of stamps", "give the messages here stamps"), ()),
     ],
 )  # fmt: skip
@@ -197,7 +197,8 @@ def test_frozen_joints_are_said_once_and_joints_that_jump_between_two_clocks_too
 
 def alternates(values: list[str]) -> bool:
     alternation = Alternation()
-    return any([alternation.add(value) for value in values])
+    found = [alternation.add(value) for value in values]  # to the end, whatever was found
+    return any(found)
 
 
 @pytest.mark.parametrize("values", ["ABABAB", "AAAABAAAABAAAAB", "ABCABCABC", "AAB" * 3])

@@ -41,6 +41,20 @@ def unknown_parameters(names: Iterable[str]) -> Iterator[str]:
         yield f"there are no parameters {listed(unknown[_MOST_NAMES:])}: they are ignored"
 
 
+def ignored(where: object, names: Iterable[str]) -> Iterator[str]:
+    """What is to be said of the parameters of a file that a tool without ROS does not read, a sentence each.
+
+    Args:
+        where: the file.
+        names: those that are not in the table.
+    """
+    every = list(names)
+    for sentence in unknown_parameters(every):
+        yield f"{where}: {sentence}"
+    if own := [name for name in every if of_ros(name)]:
+        yield f"{where}: parameters of ROS itself, which mean nothing here: {listed(own)}"
+
+
 def unknown_arguments(given: Iterable[str], declared: Iterable[str]) -> Iterator[str]:
     """What is to be said of arguments of a launch file that it does not have, if they are meant for it.
 
@@ -51,7 +65,7 @@ def unknown_arguments(given: Iterable[str], declared: Iterable[str]) -> Iterator
     known = list(declared)
     for name in sorted(set(given) - set(known)):
         if name in BY_NAME:
-            yield f"{name} is no argument but a parameter, and is ignored: it belongs into the file that params_file names"
+            yield f"{name} is no argument but a parameter, and is ignored: set it in the file that params_file names"
         elif near := get_close_matches(name[:_MOST_CHARACTERS], known, n=1, cutoff=_ALIKE):
             yield f"there is no argument {quoted(name)}: it is ignored; did you mean {near[0]}?"
 
