@@ -25,7 +25,7 @@ from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 
-from vjepa_ros.config import inputs
+from vjepa_ros.config import inputs, names
 
 POLL_S = 0.1  # how often a pending answer is looked at
 ANSWER_S = 1.0  # a get_state request that has no answer after this long is sent again
@@ -135,6 +135,9 @@ def _node(context: LaunchContext) -> list[Any]:
     params_file = Path(given["params_file"]).expanduser()
     if not params_file.is_file():
         raise RuntimeError(f"params_file: {params_file} is not a file")
+    declared = [argument.name for argument in generate_launch_description().get_launch_arguments()]
+    for sentence in names.unknown_arguments(given, declared):  # launch itself says nothing of them
+        launch.logging.get_logger("predictor.launch.py").warning(sentence)
     # Typed, or YAML would turn a preset or a path that looks like a number into one.
     overrides: dict[str, Any] = {
         parameter: ParameterValue(given[name], value_type=str)

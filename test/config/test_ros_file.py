@@ -80,3 +80,28 @@ def test_values_of_a_command_line(name: str, text: str, value: object) -> None:
 
 def test_a_number_with_an_exponent_and_no_point_is_one_in_a_file_too(tmp_path: Path) -> None:
     assert read(tmp_path, "/**: {ros__parameters: {frame_rate: 1e1}}")[0] == {"frame_rate": 10.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "other_node: {ros__parameters: {hop: 8}}",
+            "is for nodes of other names ('/other_node'); this one is /robot/vp",
+        ),
+        ("/robot: {other: {ros__parameters: {hop: 8}}}", "'/robot/other'"),
+        ("vp: {ros__parameters: {hop: 8}}", "'/vp'"),  # without the namespace
+        ("{}", "has no ros__parameters"),
+        ("hop: 8", "has no ros__parameters"),
+        ("other: {ros__parameters: {hop: 8}}\n/**: {ros__parameters: {hop: 8}}", None),
+        ("/robot/vp: {ros__parameters: {hop: 8}}", None),
+        ("{", None),  # rcl has refused it before
+    ],
+)
+def test_a_file_for_nodes_of_other_names_is_named(tmp_path: Path, text: str, said: str | None) -> None:
+    path = tmp_path / "parameters.yaml"
+    path.write_text(text, encoding="utf-8")
+    sentences = ros_file.others(path, "/robot/vp")
+    assert len(sentences) == (said is not None)
+    assert said is None or (said in sentences[0] and str(path) in sentences[0])
+    assert ros_file.others(tmp_path / "nowhere.yaml", "/vp") == []

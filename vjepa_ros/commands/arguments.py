@@ -141,11 +141,11 @@ def values_of(given: argparse.Namespace, say: Callable[[str], None]) -> dict[str
     Raises:
         ConfigError: for a file that cannot be read.
     """
-    from vjepa_ros.config import ros_file
+    from vjepa_ros.config import names, ros_file
 
     values, unknown = ({}, []) if given.params is None else ros_file.read(given.params, full_name(given))
-    if unknown:
-        say(f"{given.params}: not parameters of this node, ignored as the node does: {', '.join(unknown)}")
+    for sentence in names.ignored(given.params, unknown):
+        say(sentence)
     return {**values, **given.settings}
 
 

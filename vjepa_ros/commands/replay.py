@@ -58,9 +58,13 @@ def _replayed(given: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
 def _print(report: dict[str, Any], out: Path) -> None:
     counts, timings = report["counts"], report["timings"]
     rejected = sum(sum(by_reason.values()) for by_reason in counts["rejected"].values())
+    dropped, repeated = counts["frames_out_of_order"], counts["frames_repeated"]
+    lost = f"{dropped} of {counts['frames'] + dropped} frames dropped for their stamps"
+    lost += f" ({repeated} of them repeat the one before)" if repeated else ""
+    lost += f", resets {counts['resets']}" if counts["resets"] else ""
     print(f"{out}: {counts['windows']} windows of {timings['recorded_s']:.1f} s in {timings['replay_s']:.1f} s "
           f"(the model {timings['model_s']:.1f} s); late {counts['late']}, gaps {counts['gaps']}, skipped "
-          f"{counts['windows_skipped']}, rejected {rejected}")  # fmt: skip
+          f"{counts['windows_skipped']}, rejected {rejected}, {lost}")  # fmt: skip
     for name, digits in report["sha256"].items():
         print(f"{name:8} {digits}")
 

@@ -56,6 +56,27 @@ def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
     return {name: typed(name, value) for name, value in known.items()}, sorted(values.keys() - known.keys())
 
 
+def others(path: Path, node_name: str) -> list[str]:
+    """That a file is for nodes of other names, if it is.
+
+    Nothing is said where some of it is for this node, or where it cannot be read: whoever needs it says that.
+
+    Args:
+        path, node_name: as for :func:`read`.
+    """
+    try:
+        content = yaml_text.load(read_text(path))
+    except Unreadable:
+        return []
+    names = [name for name, _ in _blocks(content, ())] if isinstance(content, Mapping) else []
+    parts = tuple(node_name.strip("/").split("/"))
+    if any(_fits(name, parts) for name in names):
+        return []
+    found = listed(f"/{'/'.join(name)}" for name in names)
+    whose = f"is for nodes of other names ({found})" if names else "has no ros__parameters"
+    return [f"{path}: {whose}; this one is {node_name}, and gets nothing of it"]
+
+
 def typed(name: str, value: Any) -> Any:
     """A number written as 4 or 1e1 where the parameter is a float, or several of them; everything else as it is."""
     kind = BY_NAME[name].kind if name in BY_NAME else None

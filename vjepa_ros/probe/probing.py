@@ -145,6 +145,7 @@ class _Reading:
             self._read += 1
             if self._read % _PROGRESS_MESSAGES == 0 or self._read == total:
                 self._progress("messages", self._read, total)
+        self._feed.finish()
 
     def nothing(self) -> str:
         """Why there was nothing to probe, in a sentence."""

@@ -19,10 +19,12 @@ from vjepa_ros.kinematics.urdf import MOST_CHARACTERS
 from vjepa_ros.recordings import topics
 from vjepa_ros.recordings.bag import Recorded, Recording
 from vjepa_ros.recordings.reading import Say
+from vjepa_ros.stream.clocks import Setting
 from vjepa_ros.stream.intake import Decode, Take, build_intake
-from vjepa_ros.stream.window import Window
+from vjepa_ros.stream.window import EpochCause, Window
 
 _DESCRIPTION = "robot_description"
+_CLOCK = "/clock"
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ class Feed:
     def __init__(self, source: Source, fallback: Decode | None, say: Say) -> None:
         chosen = source.chosen
         self.intake = build_intake(source.config, self.report, fallback)
+        setting = Setting(recorded=True, clock_published=_CLOCK in source.recording.topics)
+        self.intake.watch.setting = lambda: setting
         self.messages: Counter[str] = Counter()
         take = self.intake.take
         self._take: dict[str, Take] = {topic: take[name] for name, topic in chosen.inputs.items()}
@@ -142,7 +146,17 @@ class Feed:
             self.intake.counters.rejected[recorded.topic, error.reason] += 1
             self.report(recorded.topic, error.reason, error.detail)
             return []
-        return self._take[recorded.topic](recorded.topic, message, recorded.received_ns)
+        epoch = self.intake.stream.epoch
+        windows = self._take[recorded.topic](recorded.topic, message, recorded.received_ns)
+        if self.intake.stream.epoch != epoch and self.intake.stream.epoch_cause is EpochCause.STAMPS:
+            topic, jump = self.intake.watch.last_jump
+            self.report(topic, "time_jumped_back", f"{jump}: everything is reset")
+        return windows
+
+    def finish(self) -> None:
+        """Say what was lost in all for its stamps: after the last message."""
+        for remark in self.intake.watch.remarks:
+            self._say(f"in all: {remark}")
 
     def report(self, topic: str, reason: str, detail: str) -> None:
         """Say what happened to a message, once for each topic and reason: counters count the rest."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from vjepa_ros.config import ros_file
+from vjepa_ros.config import names, ros_file
 from vjepa_ros.config.node import resolve
 from vjepa_ros.recordings.feed import Feed, open_source
 from vjepa_ros.recordings.reading import Say
@@ -53,8 +53,8 @@ def read_windows(
     values: dict[str, Any] = {}
     if params is not None:
         values, unknown = ros_file.read(Path(params), node_name)
-        if unknown:
-            say(f"{params}: not parameters of this node, ignored as the node does: {', '.join(unknown)}")
+        for sentence in names.ignored(params, unknown):
+            say(sentence)
     config = resolve({**values, **(settings or {})})
     with ExitStack() as stack:
         description = None if urdf is None else Path(urdf)
@@ -62,3 +62,4 @@ def read_windows(
         feed = Feed(source, None, say)
         for recorded in source.recording.messages(source.chosen.all):
             yield from feed.take(recorded)
+        feed.finish()

@@ -143,6 +143,7 @@ class Run:
         """Wait for the model and finish the outputs."""
         while self._pending:
             self._write(self._pending.popleft())
+        self._feed.finish()
         if self._intake.counters.windows == 0:
             self._say("no window came out; the counts of the report say why")
         if self._bag is not None:
@@ -170,6 +171,7 @@ class Run:
                 "windows_not_finite": 0 if self._outcomes is None else self._outcomes.not_finite,
                 "rejected": rejected,
             },
+            "stamps": self._intake.watch.values,
             "prediction_error": None
             if errors is None
             else {

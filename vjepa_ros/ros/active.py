@@ -16,6 +16,7 @@ from vjepa_ros.ros.configured import Configured
 from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.inputs import subscribed
 from vjepa_ros.ros.last_line import REASON
+from vjepa_ros.ros.saying import Resets
 from vjepa_ros.stream.intake import Take
 from vjepa_ros.stream.window import EpochCause, Window
 from vjepa_ros.units import to_ns
@@ -44,6 +45,7 @@ class Active:
         self._frames_jumped_ns: int | None = None  # what /clock said when the frames last jumped back
         self._subscriptions: list[Any] = []
         self._ended = False
+        self._say_reset = Resets(node.get_logger(), configured.warn)
         self._clock_jumps: Any = None
         config = configured.config
         self.worker: Worker[Window, WindowForecast] = Worker(
@@ -136,13 +138,14 @@ class Active:
             return  # the frames were a little faster than /clock: it is the same jump
         if self._intake.stream.has_overtaken(delta_ns, before_ns):
             return  # nothing is there, or only what came before the /clock that it belongs to, as at a player's start
+        self._intake.watch.jumped("/clock", before_ns, before_ns + delta_ns)
         self._intake.stream.time_jumped_back(delta_ns, before_ns)
         self._start_epoch()
 
     def _start_epoch(self) -> None:
         stream = self._intake.stream
         self.worker.start_epoch(stream.epoch)
-        self._node.get_logger().info(f"reset ({stream.epoch_cause.value}): epoch {stream.epoch}")
+        self._say_reset(self._intake)
 
     # -- in the worker's thread
 

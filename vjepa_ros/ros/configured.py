@@ -6,6 +6,7 @@ It knows no lifecycle, no subscriptions and no threads; what is sent of a window
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -22,6 +23,7 @@ from vjepa_ros.ros import qos
 from vjepa_ros.ros.candidates import CandidateTopics
 from vjepa_ros.ros.diagnostics import Warnings
 from vjepa_ros.ros.endpoints import Endpoints
+from vjepa_ros.ros.graph import setting_of
 from vjepa_ros.ros.messages import info_message, latents_message, window_message
 from vjepa_ros.stream.intake import build_intake
 from vjepa_ros.stream.window import Window
@@ -48,7 +50,7 @@ class Configured:
         warn: told of everything that must not be silent.
 
     Attributes:
-        config: as given.
+        config, warn: as given.
         model: the world model, warm.
         info: ``latent_info``.
         notices: what people must be told about the model.
@@ -64,13 +66,14 @@ class Configured:
     def __init__(self, node: LifecycleNode, config: NodeConfig, endpoints: Endpoints, warn: Warnings) -> None:
         self._node = node
         self._endpoints = endpoints
-        self._warn = warn
+        self.warn = warn
         self.config = config
         self.model = load_model(config)
         self.info = info.latent_info(config, self.model)
         self.notices = notices(config, self.model)
         self.forecaster = Forecaster(self.model, config)
         self.intake = build_intake(config, warn, bridge.decode)
+        self.intake.watch.setting = partial(setting_of, node)
         stream = config.stream
         named = {name: node.resolve_topic_name(name) for name in stream.inputs} | {"none": "none"}
         self.outcomes = Outcomes(config, self.info, (named[stream.action_topic], named[stream.state_topic]), warn)
@@ -116,7 +119,7 @@ class Configured:
         # A number about the past: whatever is wrong with it, forecasts go on. A broken device fails at the next window.
         except Exception as error:  # noqa: BLE001
             if self._node.context.ok():  # else a signal has closed the middleware in the meantime
-                self._warn("prediction_error", "failed", f"window {outcome.window.number}: {error}")
+                self.warn("prediction_error", "failed", f"window {outcome.window.number}: {error}")
 
     def close(self) -> None:
         """End the publishers."""

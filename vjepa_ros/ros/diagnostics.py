@@ -16,6 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from vjepa_ros.forecast.prediction_error import Summary
 from vjepa_ros.ros.candidates import CandidateTopics
 from vjepa_ros.ros.endpoints import Endpoints
+from vjepa_ros.ros.graph import Finding
 from vjepa_ros.ros.messages import status_message
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.worker import Worker
@@ -65,6 +66,9 @@ class Snapshot:
         topics: what keeps messages away, and how long callbacks take.
         mismatches: endpoints that cannot be connected to, in words, by topic.
         namesakes: other nodes of the same name.
+        senders: what is wrong with those who send to the inputs; nothing where the node is not active.
+        clocks: what is known of stamps and clocks; None before the node is configured.
+        clock_problems: what is wrong with them now, by a short key; each has been said when it began.
     """
 
     state: str
@@ -76,6 +80,9 @@ class Snapshot:
     topics: dict[str, Any]
     mismatches: dict[str, str]
     namesakes: int
+    senders: tuple[Finding, ...]
+    clocks: dict[str, Any] | None
+    clock_problems: dict[str, str]
 
     @classmethod
     def of(
@@ -91,6 +98,12 @@ class Snapshot:
         topics |= {f"internal_errors {place}": count for place, count in sorted(last_line.counts.items())}
         topics |= {f"rejected {topic} {why}": count for (topic, why), count in sorted(last_line.dropped.items())}
         topics |= {f"callback_p99_ms {topic}": round(ms, 3) for topic, ms in endpoints.times.p99_ms().items()}
+        senders: list[Finding] = []
+        if configured is not None and state == "active":
+            senders = endpoints.graph.look(configured.config, configured.intake.watch)
+        else:
+            endpoints.graph.forget()
+        topics |= {f"senders {topic}": count for topic, count in sorted(endpoints.graph.senders.items())}
         model: dict[str, Any] = {"not_finite": configured.outcomes.not_finite if configured is not None else 0}
         if worker is not None:
             model |= {**asdict(worker.counters), "waiting": worker.waiting, "compute_ms": round(worker.compute_ms, 3)}
@@ -104,6 +117,9 @@ class Snapshot:
             topics=topics,
             mismatches={mismatch.topic: mismatch.text for mismatch in mismatches},
             namesakes=namesakes,
+            senders=tuple(senders),
+            clocks=None if configured is None else configured.intake.watch.values,
+            clock_problems={} if configured is None else configured.intake.watch.problems,
         )
 
 
@@ -147,6 +163,9 @@ class Health:
             parts["stream"] = self._stream_problems(now.state, now.stream), {**now.stream, "state": now.state}
             parts["model"] = self._model_problems(now.model), {"state": now.state, **now.model}
             parts["prediction"] = {}, {"state": now.state, **_prediction_values(now.prediction)}
+            jumps = (now.clocks or {}).get("time_jumps_back", 0)
+            found = self._new(time_jumps=("jumps of time back, which reset everything", jumps))
+            parts["clocks"] = {**now.clock_problems, **found}, {"state": now.state, **(now.clocks or {})}
             parts["questions"] = self._question_problems(now.questions), now.questions
         parts["topics"] = _topic_problems(now), now.topics
         statuses: list[DiagnosticStatus] = []
@@ -157,7 +176,7 @@ class Health:
             if part == "model" and now.failed is not None:
                 level, text, found = DiagnosticStatus.ERROR, f"the model has failed: {now.failed}", {}
             statuses.append(status_message(f"{self._name}: {part}", level, text, values))
-            problems |= found
+            problems |= {} if part == "clocks" else found
         return statuses, problems
 
     def _stream_problems(self, state: str, values: Mapping[str, Any]) -> dict[str, str]:
@@ -170,6 +189,11 @@ class Health:
             reset=("windows lost to a reset before their commands and states had come", values["windows_reset"]),
             gaps=("gaps between frames", values["gaps"]),
         )
+        taken = self._risen("frames_taken", values["frames"])
+        if dropped := self._risen("out_of_order", values["frames_out_of_order"]):
+            repeated = self._risen("repeated", values["frames_repeated"])
+            said = f"{dropped} of {dropped + taken} frames dropped: stamped at or before the newest"
+            problems["out_of_order"] = said + (f", {repeated} exactly as it" if repeated else "")
         if state == "active" and not self._new(frames=("frames", values["frames"])):
             problems["frames"] = "no frames"
         if state == "active" and values["waits_for"]:
@@ -195,12 +219,14 @@ class Health:
         """What has risen since the last report, in words; counters that started anew count from 0."""
         said = {}
         for key, (words, total) in totals.items():
-            before = self._seen.get(key, 0)
-            risen = total - before if total >= before else total
-            self._seen[key] = total
-            if risen:
+            if risen := self._risen(key, total):
                 said[key] = f"{risen} {words}"
         return said
+
+    def _risen(self, key: str, total: int) -> int:
+        """By how much a total has risen since the last report; one that started anew, from 0."""
+        before, self._seen[key] = self._seen.get(key, 0), total
+        return total - before if total >= before else total
 
 
 def _prediction_values(errors: Summary | None) -> dict[str, Any]:
@@ -219,6 +245,8 @@ def _topic_problems(now: Snapshot) -> dict[str, str]:
     problems = {
         f"incompatible_qos {topic}": f"{topic}: incompatible_qos: {text}" for topic, text in now.mismatches.items()
     }
+    for found in now.senders:
+        problems[f"{found.reason} {found.topic}"] = f"{found.topic}: {found.reason}: {found.detail}"
     if now.namesakes:
         problems["namesakes"] = f"{now.namesakes} other nodes have this name: give each a name of its own"
     return problems

@@ -12,6 +12,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from vjepa_ros.ros import qos
 from vjepa_ros.ros.connections import Connections
+from vjepa_ros.ros.graph import Graph
 from vjepa_ros.ros.last_line import LastLine
 from vjepa_ros.ros.timing import CallbackTimes
 
@@ -26,6 +27,7 @@ class Endpoints:
     Attributes:
         last_line: as given.
         connections: what keeps messages from getting through.
+        graph: who sends to the inputs.
         times: how long callbacks take.
     """
 
@@ -33,6 +35,7 @@ class Endpoints:
         self._node = node
         self.last_line = last_line
         self.connections = Connections(node)
+        self.graph = Graph(node)
         self.times = CallbackTimes()
 
     def publisher(self, kind: type, topic: str, profile: Any) -> Any:

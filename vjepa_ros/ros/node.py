@@ -19,17 +19,19 @@ from vjepa_ros import devices
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.table import check
 from vjepa_ros.errors import ConfigError, EngineError
-from vjepa_ros.ros import own_services, parameters, qos
+from vjepa_ros.ros import overrides, own_services, parameters, qos
 from vjepa_ros.ros.active import Active
 from vjepa_ros.ros.configured import Configured
 from vjepa_ros.ros.diagnostics import Health, Snapshot, Warnings
 from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.messages import diagnostics_message
+from vjepa_ros.ros.saying import Lasting
 
 _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at
 _DIAGNOSTICS_PERIOD_S = 1.0
-_WARNED_ABOUT = ("rejected", "not_finite", "questions_refused", "goals_refused")  # with details, where they happen
+# With details, where they happen.
+_WARNED_ABOUT = ("rejected", "not_finite", "questions_refused", "goals_refused", "out_of_order")
 
 
 class PredictorNode(ManagedNode):
@@ -47,6 +49,7 @@ class PredictorNode(ManagedNode):
         self._warn = Warnings(self.get_logger())
         own_services.guard(self, self.last_line, self._warn)
         self._health = Health(self.get_fully_qualified_name())
+        self._lasting = Lasting(self._warn)
         self._endpoints = Endpoints(self, self.last_line)
         self._diagnostics = self.create_publisher(
             DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS(), qos_overriding_options=qos.overridable()
@@ -59,6 +62,8 @@ class PredictorNode(ManagedNode):
             self.last_line.guarded("/diagnostics", self._publish_diagnostics, lambda: None),
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
+        for sentence in overrides.remarks(self):
+            self.get_logger().warning(sentence)
 
     # -- lifecycle
 
@@ -156,8 +161,10 @@ class PredictorNode(ManagedNode):
         )
         statuses, problems = self._health.report(snapshot)
         self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(), statuses))
+        self._lasting(snapshot.senders)
+        of_senders = {f"{found.reason} {found.topic}" for found in snapshot.senders}
         for key, text in problems.items():
-            if key not in _WARNED_ABOUT:
+            if key not in of_senders and key not in _WARNED_ABOUT:
                 self._warn("health", key, text)
 
 

@@ -15,6 +15,7 @@ class Counters:
 
     frames: int = 0  # frames taken in
     frames_out_of_order: int = 0  # dropped: at or before the newest frame
+    frames_repeated: int = 0  # of these, stamped exactly as the newest frame
     frames_sampled: int = 0  # samples given to windows; a frame that serves two ticks counts twice
     frames_reused: int = 0  # of these, the second and further samples of one frame
     gaps: int = 0  # restarts of the window because two frames were too far apart

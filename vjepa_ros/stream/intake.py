@@ -31,7 +31,7 @@ from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.end_effector import EndEffector
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.joints import JointStates
-from vjepa_ros.stream.skew import SkewEstimate
+from vjepa_ros.stream.watch import Watch
 from vjepa_ros.stream.window import EpochCause, Window, WindowStream
 from vjepa_ros.units import to_ns
 
@@ -86,15 +86,13 @@ class Intake:
     ) -> None:
         self.counters = Counters()
         self.stream = WindowStream(config, self.counters, messages.max_stream_bytes)
+        self.watch = Watch(report, max_skew_s, config.jump_back_s)
         self._images = images
         self._messages = messages
-        self.skew = SkewEstimate(*NO_OFFSETS)
-        self._skew_epoch = self.stream.epoch
         self._config = config
         self._preprocess = preprocess
         self._report = report
         self._offsets_ns = {stream: to_ns(offset_s) for stream, offset_s in offsets_s.items()}
-        self._max_skew_s = max_skew_s
         self._fallback = fallback
         self._end_effector = EndEffector(config) if config.pose.is_made_here else None
         of_joints = None if self._end_effector is None else self._end_effector.of_joints
@@ -146,11 +144,23 @@ class Intake:
         try:
             check_frame_id(message, self._messages)
             stamp_ns, offset_ns = self._stamp_ns("image", topic, message, received_ns)
-            return self.stream.add_frame(
-                stamp_ns, lambda: Frame(stamp_ns, message.header.frame_id, self._prepare(decode), offset_ns)
-            )
         except InputError as error:
             return self._reject(topic, error)
+        self.watch.frame(topic, message.header.frame_id)
+        epoch, newest_ns, dropped = self.stream.epoch, self.stream.newest_frame_ns, self.counters.frames_out_of_order
+
+        def load() -> Frame:
+            return Frame(stamp_ns, message.header.frame_id, self._prepare(decode, topic, message), offset_ns)
+
+        try:
+            windows = self.stream.add_frame(stamp_ns, load)
+        except InputError as error:
+            return self._reject(topic, error)
+        if self.counters.frames_out_of_order > dropped:
+            self.watch.dropped(topic)
+        if self.stream.epoch != epoch and newest_ns is not None:
+            self.watch.jumped(topic, newest_ns - offset_ns, stamp_ns - offset_ns)
+        return windows
 
     def _decode_raw(self, message: Any) -> NDArray[np.uint8]:
         m = message
@@ -167,10 +177,16 @@ class Intake:
         except InputError as error:
             raise InputError(error.reason, f"{ours}; {error.detail}") from error
 
-    def _prepare(self, decode: Callable[[], NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def _prepare(
+        self, decode: Callable[[], NDArray[np.uint8]], topic: str = "", message: Any = None
+    ) -> NDArray[np.float32]:
+        """The encoder's input of an image; of a frame, its topic and message are given too."""
         size = "an image"
         try:
             pixels = decode()
+            if message is not None:
+                encoding = getattr(message, "encoding", None) or message.format
+                self.watch.picture(topic, encoding, pixels.shape[0], pixels.shape[1])
             size = f"{pixels.shape[1]}x{pixels.shape[0]} px"
             return self._preprocess(pixels)
         except (ShapeError, cv2.error) as error:  # OpenCV's own refusals, want of memory among them
@@ -227,6 +243,7 @@ class Intake:
             stamp_ns, _ = self._stamp_ns(clock, topic, message, received_ns)
         except InputError as error:
             return self._reject(topic, error)
+        self.watch.joints(topic, clock, message)
         return add(stamp_ns, values)
 
     def robot_description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
@@ -258,8 +275,9 @@ class Intake:
         stamp_ns = 0 if header is None else checked_stamp_ns(header.stamp)
         if stamp_ns != 0:
             offset_ns = self._offsets_ns[stream]
-            self._watch_skew(topic, stream, stamp_ns + offset_ns, received_ns)
+            self.watch.stamped(topic, stream, stamp_ns, offset_ns, received_ns, self.stream.epoch, own=True)
             return stamp_ns + offset_ns, offset_ns
+        self.watch.stamped(topic, stream, received_ns, 0, received_ns, self.stream.epoch, own=False)
         self.counters.zero_stamps += 1
         last_ns = self._last_received_ns.get(stream, -_SAME_TICK_NS)
         if last_ns - _SAME_TICK_NS < received_ns <= last_ns:
@@ -269,19 +287,6 @@ class Intake:
             self._told_zero_stamp.add(topic)
             self._report(topic, "zero_stamp", "the receive time stands in: replays will not be bit-identical")
         return received_ns, 0  # the clock here is the common one
-
-    def _watch_skew(self, topic: str, stream: str, stamp_ns: int, received_ns: int) -> None:
-        if self._skew_epoch != self.stream.epoch:
-            self._skew_epoch = self.stream.epoch
-            self.skew.clear()
-        is_renewed = self.skew.add(stream, stamp_ns, received_ns)
-        if not is_renewed or stream == "image":
-            return  # once per pair is enough: the joints report it
-        skew_s = self.skew.seconds("image", stream)
-        if skew_s is not None and abs(skew_s) > self._max_skew_s:
-            apart = f"{abs(skew_s):.3f} s {'behind' if skew_s > 0 else 'ahead of'} those here"
-            advice = f"if its clock is wrong, add {skew_s:.3f} to time.offset_s.image"
-            self._report(topic, "clock_skew", f"the camera's stamps seem to be {apart}; {advice}")
 
     def _reject(self, topic: str, error: InputError) -> list[Window]:
         self.counters.rejected[topic, error.reason] += 1

@@ -45,6 +45,17 @@ class SkewEstimate:
         for delays in self._delays_ns.values():
             delays.clear()
 
+    def median_ns(self, stream: str) -> int | None:
+        """How long after their stamps the last messages of a stream came; None before the first."""
+        delays = self._delays_ns[stream]
+        return int(median(delays)) if delays else None
+
+    def spread_ns(self, stream: str) -> int:
+        """By how much these times differ, but for the tenth that differs most on each side."""
+        delays = sorted(self._delays_ns[stream])
+        tenth = len(delays) // 10
+        return delays[-1 - tenth] - delays[tenth] if delays else 0
+
     def seconds(self, stream: str, reference: str) -> float | None:
         """What to add to the stream's stamps to bring them to the reference's clock; None where that is not known."""
         first, second = list(self._delays_ns[stream]), list(self._delays_ns[reference])

@@ -224,6 +224,7 @@ class WindowStream:
         order = self._sampler.order(stamp_ns)
         if order is Order.OUT_OF_ORDER or self._is_stale(stamp_ns):
             self.counters.frames_out_of_order += 1
+            self.counters.frames_repeated += stamp_ns == self.newest_frame_ns
             return []
         frame = load()
         if order is Order.JUMP_BACK:

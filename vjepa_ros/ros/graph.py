@@ -1,0 +1,198 @@
+"""Who sends to the node's inputs: nobody, several, somebody another type, or on a topic that nearly has the name.
+
+It looks at the graph when it is asked to, once a second, and knows what is read from the table of inputs; it sees no
+message.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.node import Node
+
+from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, INPUTS, Input
+from vjepa_ros.config.names import near_topics
+from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.errors import quoted
+from vjepa_ros.stream.clocks import Setting
+from vjepa_ros.stream.watch import Watch
+
+CLOCK = "/clock"
+_PATIENCE_S = 4.0  # after activation; until then a sender may not have been discovered
+_SURE_S = 1.5  # a second sender that is there for so long: one that is replaced by another leaves before
+_MOST_NODES = 5
+_MOST_CAMERAS = 3  # topics of images that are named, whatever they are called
+_NO_CAMERAS = ("/compressedDepth", "/zstd")  # compressed images too, by their type, but of other formats
+_COUNTS = {
+    "camera": "frames of all are mixed into one window, as if they were one camera's",
+    "sensor": "the newest message of any of them counts",
+    "reliable": "the newest command of any of them counts",
+    "latched": "the last one to arrive counts, and each other one resets everything",
+}
+"""What becomes of the messages of several senders, by the quality of the input."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a topic that keeps the node from working, or makes it work with the wrong things.
+
+    Attributes:
+        topic: its name, resolved.
+        reason: a short stable key.
+        detail: what was found and what to do about it.
+    """
+
+    topic: str
+    reason: str
+    detail: str
+
+
+class Graph:
+    """Looks for senders.
+
+    Args:
+        node: whose inputs they are.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._since_s: float | None = None
+        self._several_since_s: dict[str, float] = {}
+        self.senders: dict[str, int] = {}
+
+    def forget(self) -> None:
+        """The node is not active: nothing is looked for, and the next look is a first one."""
+        self._since_s = None
+        self._several_since_s.clear()
+        self.senders.clear()
+
+    def look(self, config: NodeConfig, watch: Watch) -> list[Finding]:
+        """What is wrong now, for an active node.
+
+        Args:
+            config: says what is read.
+            watch: has seen the messages: senders that complete each other are not too many.
+        """
+        now_s = time.monotonic()
+        if self._since_s is None:
+            self._since_s = now_s
+        found: list[Finding] = []
+        self.senders.clear()
+        waited = now_s - self._since_s >= _PATIENCE_S
+        if _is_simulated(self._node):
+            found += self._clock(now_s, waited)
+        stream = config.stream
+        camera = CAMERAS[config.camera.transport]
+        rows = [(camera, camera.ros_type), *((INPUTS[name], stream.ros_type(name)) for name in stream.inputs)]
+        for row, ros_type in rows:
+            topic = self._node.resolve_topic_name(row.topic)
+            senders = self._node.get_publishers_info_by_topic(topic)
+            ours = [sender for sender in senders if sender.topic_type == ros_type]
+            self.senders[topic] = len(ours)
+            if self._are_several(topic, len(ours), now_s) and not watch.complete_each_other(topic):
+                found.append(Finding(topic, "several_senders", _several(row, ours)))
+            found += _other_types(topic, row, ros_type, [sender for sender in senders if sender not in ours])
+            if waited and not senders:
+                found.append(Finding(topic, "no_sender", self._nobody(topic, row, ros_type)))
+        return found
+
+    def _are_several(self, topic: str, count: int, now_s: float) -> bool:
+        if count < 2:
+            self._several_since_s.pop(topic, None)
+            return False
+        return now_s - self._several_since_s.setdefault(topic, now_s) >= _SURE_S
+
+    def _clock(self, now_s: float, waited: bool) -> Iterator[Finding]:
+        """Where the time comes from, with ``use_sim_time``."""
+        senders = self._node.get_publishers_info_by_topic(CLOCK)
+        self.senders[CLOCK] = len(senders)
+        if self._are_several(CLOCK, len(senders), now_s):
+            text = f"{_nodes(senders)} publish it: time jumps between theirs, and everything is reset each time it does"
+            yield Finding(CLOCK, "several_senders", f"{text}; let one of them publish it")
+        time_s = self._node.get_clock().now().nanoseconds / 1e9
+        if not waited or (senders and time_s > 0):
+            return
+        who = "nothing has come from those that publish it" if senders else "nobody publishes it"
+        stands = f"use_sim_time is true and {who}, so that this node's clock stands at {time_s:.3f} s"
+        what = "start the simulation, or the player with --clock; for a real robot set use_sim_time: false"
+        yield Finding(CLOCK, "no_clock", f"{stands}: {what}")
+
+    def _nobody(self, topic: str, row: Input, ros_type: str) -> str:
+        """That nobody sends, and who does so on another topic."""
+        own = (self._node.get_name(), self._node.get_namespace())
+        kinds = {name: types[0] for name, types in self._node.get_topic_names_and_types() if types and name != topic}
+        names = near_topics(topic, kinds)
+        if row in CAMERAS.values():
+            cameras = sorted(name for name, kind in kinds.items() if kind == ros_type and name not in names)
+            names += cameras[: _MOST_CAMERAS * 2]  # some of them are of this node
+        hints = []
+        for name in names:
+            senders = self._node.get_publishers_info_by_topic(name)
+            if any((sender.node_name, sender.node_namespace) != own for sender in senders):
+                hints.append(f"there is {name} ({kinds[name]}): {remedy(row, ros_type, name, kinds[name])}")
+        expected = f"nobody publishes {ros_type} there"
+        what = f"start what does, or remap {row.topic} (launch: {row.argument})"
+        return f"{expected}; {'; '.join(hints[:_MOST_CAMERAS]) or what}"
+
+
+def setting_of(node: Node) -> Setting:
+    """Which clock a node receives messages by."""
+    return Setting(
+        simulated=_is_simulated(node),
+        clock_published=node.count_publishers(CLOCK) > 0,
+        boot_ns=time.time_ns() - time.monotonic_ns(),
+    )
+
+
+def _is_simulated(node: Node) -> bool:
+    return bool(node.get_parameter("use_sim_time").value)
+
+
+def _several(row: Input, senders: Iterable[Any]) -> str:
+    """That several send, and what becomes of that."""
+    what = f"stop all but one, or remap {row.topic} (launch: {row.argument})"
+    return f"{_nodes(senders)} publish it: {_COUNTS[row.quality]}; {what}"
+
+
+def _other_types(topic: str, row: Input, ros_type: str, senders: Iterable[Any]) -> Iterator[Finding]:
+    """Those who send something that is not read."""
+    for kind in sorted({sender.topic_type for sender in senders}):
+        nodes = _nodes(sender for sender in senders if sender.topic_type == kind)
+        text = f"{nodes} sends {kind}, this node reads {ros_type}, and gets nothing of it"
+        yield Finding(topic, "other_type", f"{text}: {remedy(row, ros_type, topic, kind)}")
+
+
+def remedy(row: Input, wanted: str, name: str, kind: str) -> str:
+    """What makes the node read a topic.
+
+    Args:
+        row: the input.
+        wanted: the type that it is read as.
+        name, kind: the topic's own name and type.
+    """
+    remap = f"remap {row.topic}:={name} (launch: {row.argument}:={name.removesuffix(row.suffix)})"
+    if kind == wanted:
+        return remap
+    for transport, other in CAMERAS.items():
+        if row in CAMERAS.values() and other.ros_type == kind and not name.endswith(_NO_CAMERAS):
+            if other.suffix and not name.endswith(other.suffix):
+                return f"set image_transport: {transport} and remap {other.topic}:={name}"
+            return f"set image_transport: {transport}, remap {other.topic}:={name} where that is not its name yet"
+    for command in COMMAND_TYPES.values():
+        if row.ros_type == "" and command.ros_type == kind:
+            return f"set actions.type: {command.name}" + ("" if name.endswith(f"/{row.topic}") else f", and {remap}")
+    return f"such messages cannot be read: remap {row.topic} (launch: {row.argument}) to a topic of {wanted}"
+
+
+def _nodes(senders: Iterable[Any]) -> str:
+    """The nodes of some endpoints, with how many of them each has."""
+    counts: dict[str, int] = {}
+    for sender in senders:
+        name = f"{sender.node_namespace.rstrip('/')}/{sender.node_name}"
+        counts[name] = counts.get(name, 0) + 1
+    texts = [quoted(name)[1:-1] + (f" ({count} times)" if count > 1 else "") for name, count in sorted(counts.items())]
+    more = f" and {len(texts) - _MOST_NODES} more" if len(texts) > _MOST_NODES else ""
+    return ", ".join(texts[:_MOST_NODES]) + more

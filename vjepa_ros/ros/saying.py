@@ -1,0 +1,78 @@
+"""How often something is said in the log that lasts, or that happens again and again.
+
+It knows what is said, not what it means. Messages that are dropped are for
+:class:`vjepa_ros.ros.diagnostics.Warnings`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from vjepa_ros.ros.graph import Finding
+from vjepa_ros.stream.intake import Intake
+from vjepa_ros.stream.window import EpochCause
+
+_AGAIN_S = 60.0  # what lasts is said again after so long
+_RESETS, _RESETS_S, _SELDOM_S = 20, 60.0, 5.0  # so many in so long are said one by one, then one in so long
+
+
+class Lasting:
+    """Says what lasts when it begins, when it changes, and once a minute.
+
+    Args:
+        warn: called with (topic, reason, detail).
+    """
+
+    def __init__(self, warn: Callable[[str, str, str], None]) -> None:
+        self._warn = warn
+        self._said: dict[tuple[str, str], tuple[str, float]] = {}
+
+    def __call__(self, findings: Iterable[Finding]) -> None:
+        """Say what of this is new; what is not among it any more is over."""
+        now_s, said = time.monotonic(), {}
+        for found in findings:
+            key = (found.topic, found.reason)
+            detail, at_s = self._said.get(key, ("", 0.0))
+            if detail != found.detail or now_s - at_s >= _AGAIN_S:
+                self._warn(found.topic, found.reason, found.detail)
+                at_s = now_s
+            said[key] = found.detail, at_s
+        self._said = said
+
+
+class Resets:
+    """Says why everything was reset.
+
+    Jumps back in the stamps are warned about, as other things are that happen to messages. The others are said one by
+    one; where they come without end, seldom, with how many there were.
+
+    Args:
+        logger: of the node.
+        warn: called with (topic, reason, detail), and throttles.
+    """
+
+    def __init__(self, logger: RcutilsLogger, warn: Callable[[str, str, str], None]) -> None:
+        self._logger = logger
+        self._warn = warn
+        self._at_s: deque[float] = deque(maxlen=_RESETS)
+        self._unsaid = 0
+
+    def __call__(self, intake: Intake) -> None:
+        """An epoch has begun."""
+        cause = intake.stream.epoch_cause
+        text = f"reset ({cause.value}): epoch {intake.stream.epoch}"
+        topic, jump = intake.watch.last_jump
+        if cause is EpochCause.STAMPS:
+            self._warn(topic, "time_jumped_back", f"{text}: {jump}")
+            return
+        now_s = time.monotonic()
+        if len(self._at_s) == _RESETS and now_s - self._at_s[0] < _RESETS_S and now_s - self._at_s[-1] < _SELDOM_S:
+            self._unsaid += 1
+            return
+        self._at_s.append(now_s)
+        more, self._unsaid = f" ({self._unsaid} more before it)" if self._unsaid else "", 0
+        self._logger.info(text + (f": {topic} {jump}" if cause is EpochCause.CLOCK else "") + more)
