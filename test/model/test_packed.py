@@ -106,7 +106,7 @@ def test_operators_that_compute_something_else_are_not_used(monkeypatch: pytest.
         return real(self, x, gelu=gelu, add=add) + (0.01 if gelu else 0)
 
     if choose_kernels(CPU, torch.float32).linear is PublicLinear:
-        pytest.fail("this machine's torch has no packed layers: the fast path would be tested one way only")
+        pytest.fail("this machine's torch has no packed layers: packing would be tested one way only")
     monkeypatch.setattr(kernels.PackedLinear, "__call__", wrong)
     assert choose_kernels(CPU, torch.float32).linear is PublicLinear
 

@@ -156,9 +156,9 @@ class Block(nn.Module):
         """Make it fast, for inference only."""
         self.norm1.float()
         self.norm2.float()
-        self.attn.pack(kernels)
-        for layer in (self.mlp.fc1, self.mlp.fc2):
-            layer.pack(kernels)
+        for part in (self.attn, self.mlp.fc1, self.mlp.fc2):
+            part.pack(kernels)
+            release_memory()  # what was freed lies between what is kept: the system gets it back only if asked to
 
 
 def pack_blocks(blocks: nn.ModuleList, kernels: Kernels) -> None:
@@ -166,8 +166,6 @@ def pack_blocks(blocks: nn.ModuleList, kernels: Kernels) -> None:
     for block in blocks:
         assert isinstance(block, Block)
         block.pack(kernels)
-        # What was freed lies between what is kept: the system gets it back only if asked to.
-        release_memory()
 
 
 def layer_normalize(latents: Tensor) -> Tensor:
