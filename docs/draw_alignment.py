@@ -100,6 +100,7 @@ def _config(dim: int, changes: dict[str, Any]) -> StreamConfig:
     values: dict[str, Any] = {
         "num_frames": len(FRAMES_MS), "stride": 2, "phase": "first", "hop": len(FRAMES_MS), "frame_rate_hz": 0.0,
         "max_gap_s": 1.0, "jump_back_s": 1.0, "max_wait_s": 1.0, "command_type": "JointState", "reduction": "pick",
+        "state_type": "JointState",
         "tail": "hold", "state_source": "none", "commands": SignalConfig(prefix="actions", **signal),
         "states": SignalConfig(prefix="states", **signal),
         "horizon": 1, "pose": PoseConfig("names", "measured", "", "", "", 0.0, 1.0),

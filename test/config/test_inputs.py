@@ -16,7 +16,7 @@ import pytest
 from support import added
 from support.builders import MS, NAMES, signal_config, stream_config
 
-from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, INPUTS, launch_arguments, remappings
+from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, INPUTS, STATE_TYPES, launch_arguments, remappings
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.table import check
 from vjepa_ros.errors import BagError, ConfigError
@@ -26,6 +26,7 @@ from vjepa_ros.stream.intake import Intake
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [*CAMERAS.values(), *INPUTS.values()]
+TYPES = [*COMMAND_TYPES.values(), *STATE_TYPES.values()]
 VALUES = {"joint_names": list(NAMES), "action_dim": 2, "state_dim": 2}
 
 
@@ -38,17 +39,18 @@ def test_the_table_is_light() -> None:
 
 
 def test_what_a_row_names_is_there() -> None:
-    for kind in COMMAND_TYPES.values():
+    for kind in TYPES:
         assert callable(resolve_name(kind.decoder)(signal_config()))
     for row in ROWS:
         assert callable(resolve_name(row.take)), row.topic
-    assert all(name == row.name for name, row in COMMAND_TYPES.items())
+    assert all(name == row.name for table in (COMMAND_TYPES, STATE_TYPES) for name, row in table.items())
+    assert {row.typed_by for row in ROWS if not row.ros_type} == {"actions.type", "states.type"}
     assert all(name == row.topic for name, row in INPUTS.items())
 
 
 def test_the_package_depends_on_what_has_the_messages() -> None:
     elements = ElementTree.parse(ROOT / "package.xml").findall("exec_depend")
-    packages = {row.ros_type.split("/")[0] for row in (*ROWS, *COMMAND_TYPES.values())} - {""}
+    packages = {row.ros_type.split("/")[0] for row in (*ROWS, *TYPES)} - {""}
     assert packages and packages <= {element.text for element in elements}
 
 
@@ -71,7 +73,7 @@ def test_the_pages_name_every_topic() -> None:
         assert found and found[1].replace("`", "") == description, name
     topics = (ROOT / "docs" / "topics.md").read_text(encoding="utf-8")
     assert all(f"`{row.topic}`" in topics for row in ROWS)
-    assert all(row.ros_type.rpartition("/")[2] in topics for row in (*ROWS, *COMMAND_TYPES.values()))
+    assert all(row.ros_type.rpartition("/")[2] in topics for row in (*ROWS, *TYPES))
 
 
 # -- one row more

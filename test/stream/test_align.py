@@ -8,15 +8,15 @@ from support.builders import MS, signal_config
 
 from vjepa_ros.config.stream import Alignment
 from vjepa_ros.stream.align import Reader, Reading, SampleReader, TrajectoryReader
-from vjepa_ros.stream.signal import Signal
+from vjepa_ros.stream.joint_signal import JointSignal
 
 S = 1000 * MS
 ONE = ("joint_a",)
 
 
-def signal(*messages: tuple[float, object]) -> Signal:
+def signal(*messages: tuple[float, object], lead: int = 0) -> JointSignal:
     """A signal of (stamp in ms, value)."""
-    result = Signal(jump_back_ns=S)
+    result = JointSignal(jump_back_ns=S, lead=lead)
     for stamp_ms, value in messages:
         result.insert(round(stamp_ms * MS), np.atleast_1d(np.array(value, np.float64)))
     return result
@@ -106,7 +106,7 @@ def points(*pairs: tuple[float, float]) -> list[list[float]]:
 
 def trajectories(alignment: Alignment, *messages: tuple[float, object], timeout_s: float = 0.5) -> TrajectoryReader:
     config = signal_config(names=ONE, alignment=alignment, timeout_s=timeout_s)
-    return TrajectoryReader(signal(*messages), config, Measured())
+    return TrajectoryReader(signal(*messages, lead=1), config, Measured())
 
 
 # starts at 1000 ms; in force: 5.0 from 1100, 7.0 from 1200, 8.0 from 1400

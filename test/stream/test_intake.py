@@ -100,8 +100,8 @@ def test_joints_are_picked_by_name_whatever_their_order_and_company() -> None:
 @pytest.mark.parametrize(
     ("names", "positions", "reason", "said"),
     [
-        (["a", "x"], [1.0, 2.0], "missing_joints", "no 'b', 'c' in a message with 'a', 'x'"),
-        ([], [], "missing_joints", "no 'a', 'b', 'c' in a message with none"),
+        (["a", "x"], [1.0], "length_mismatch", "2 names but 1 positions"),
+        ([], [1.0, 2.0, 3.0], "length_mismatch", "0 names but 3 positions"),
         (["a", "b", "c"], [1.0, 2.0], "length_mismatch", "3 names but 2 positions"),
         (["a", "b", "c"], [], "length_mismatch", "3 names but 0 positions"),
         (["a", "b", "c"], [1.0, 2.0, 3.0, 4.0], "length_mismatch", "3 names but 4 positions"),
@@ -119,6 +119,17 @@ def test_joints_that_are_refused(names: list[str], positions: list[float], reaso
         assert refused.value.reason == reason
         assert said in refused.value.detail
         assert pick(["c", "b", "a"], [1.0, 2.0, 3.0]).tolist() == [3, 2, 1]  # and goes on
+
+
+def test_a_part_of_the_joints_is_taken_for_these_and_none_of_them_is_no_fault() -> None:
+    pick = picker("a", "b", "c")
+    for _ in range(2):  # once found, once remembered
+        part = pick(["c", "x", "a"], [3.0, 9.0, 1.0])
+        assert (part.values.tolist(), part.joints.tolist(), part.of) == ([1, 3], [0, 2], 3)
+        assert pick(["x", "y"], [1.0, 2.0]) is None
+        assert pick(["x", "y"], []) is None  # of another part of the robot: whatever is wrong with it
+        assert pick([], []) is None
+        assert pick(["c", "b", "a"], [1.0, 2.0, 3.0]).tolist() == [3, 2, 1]
 
 
 def test_surplus_joints_need_not_be_finite() -> None:
@@ -186,8 +197,8 @@ def bad_messages(stamp_ns: int) -> list[tuple[str, Any, str]]:
         (CAMERA, image(stamp_ns - 10 * S, encoding="yuv_of_mars"), "unknown_encoding"),  # nor a jump of time
         (COMMANDS, joint_state(stamp_ns, np.nan), "not_finite"),
         (COMMANDS, joint_state(stamp_ns, np.inf), "not_finite"),
-        (COMMANDS, joint_state(stamp_ns, 5.0, name=["x", "y", "z"]), "missing_joints"),
-        (COMMANDS, joint_state(stamp_ns - 10 * S, 5.0, name=[]), "missing_joints"),
+        (COMMANDS, joint_state(stamp_ns, 5.0, name=["x", "y", "z", "joint_a"]), "length_mismatch"),
+        (COMMANDS, joint_state(stamp_ns - 10 * S, 5.0, name=[]), "length_mismatch"),
         (STATES, joint_state(stamp_ns, 5.0, position=[1.0]), "length_mismatch"),
         (STATES, joint_state(stamp_ns + 10 * S, np.nan), "not_finite"),
     ]
@@ -205,6 +216,7 @@ def test_bad_messages_are_counted_and_change_nothing_else() -> None:
                 dirty.take(bad_topic, bad)
                 expected[bad_topic, reason] = expected.get((bad_topic, reason), 0) + 1
     assert len(expected) == 7
+    assert dirty.intake.counters.foreign == 0
     assert dict(dirty.intake.counters.rejected) == expected
     assert dirty.intake.counters.rejected_total == len(dirty.reports) == 22 * 11
     assert set(dirty.reports) == set(expected)

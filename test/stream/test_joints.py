@@ -13,7 +13,7 @@ from support.builders import MS, NAMES, signal_config, stream_config
 from vjepa_ros.errors import InputError
 from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.stream.intake import Intake
-from vjepa_ros.stream.joints import FloatArrays, JointStates, JointTrajectories
+from vjepa_ros.stream.joints import FloatArrays, JointStates, JointTrajectories, Watched
 from vjepa_ros.stream.window import Window
 
 S = 1000 * MS
@@ -50,6 +50,10 @@ def refusal(read: Any, message: Any) -> tuple[str, str]:
     return refused.value.reason, refused.value.detail
 
 
+def watched(config: Any) -> Watched:
+    return Watched(JointStates(config), config.joint_names, "joint_names")
+
+
 # -- sensor_msgs/JointState; joints by name and in any order: test_intake.py
 
 
@@ -71,12 +75,13 @@ def test_scale_and_offset_are_applied_per_joint_in_the_order_of_joint_names() ->
 
 @pytest.mark.parametrize("names", [("x" * 4_900_000,), ("a\n[FATAL] forged",), tuple(map(str, range(100_000)))])
 def test_names_neither_fill_nor_forge_a_log(names: tuple[str, ...]) -> None:
-    reason, detail = refusal(JointStates(signal_config()), joint_state(names=names))
-    assert reason == "missing_joints"
-    assert len(detail) < 400 and "\n" not in detail
+    read = watched(signal_config())
+    assert read(joint_state(names=names)) is None
+    assert 100 < len(read.complaint) < 400 and "\n" not in read.complaint
     wanted = signal_config(names=tuple(f"{n}{'x' * 200}" for n in range(100)))
-    _, detail = refusal(JointStates(wanted), joint_state(names=names))
-    assert len(detail) < 2_500 and " and 90 more in a message with " in detail
+    read = watched(wanted)
+    assert read(joint_state(names=names)) is None
+    assert len(read.complaint) < 2_500 and " and 90 more; those that came are about " in read.complaint
     bad = joint_state(names=wanted.joint_names, position=[np.nan] * 100)
     _, detail = refusal(JointStates(wanted), bad)
     assert len(detail) < 1_500 and detail.startswith("100 of 100 joints: '0xxx")
@@ -113,8 +118,12 @@ def test_a_trajectory_gives_times_and_values(field: Any) -> None:
         (trajectory(point(-10, [1.0, 2.0])), "bad_times", "[-0.01] s"),
         (trajectory(point(0, [1.0, 2.0]), point(10, [1.0, np.nan])), "not_finite", "1 of 2 joints: 'joint_a': nan"),
         (trajectory(point(0, [np.inf, 2.0])), "not_finite", "1 of 2 joints: 'joint_b': inf"),
-        (trajectory(point(0, [1.0]), names=("joint_a",)), "missing_joints", "no 'joint_b' in a message with 'joint_a'"),
-        (trajectory(names=("joint_a",)), "missing_joints", "no 'joint_b' in a message with 'joint_a'"),
+        (trajectory(point(0, [np.inf]), names=("joint_b",)), "not_finite", "1 of 1 joints: 'joint_b': inf"),
+        (trajectory(names=("joint_a",)), "empty_trajectory", "no points"),
+        (
+            trajectory(point(0, [1.0, 2.0], "velocities")), "length_mismatch",
+            "2 names but 0 positions; it has velocity: actions.field takes position",
+        ),
     ],
 )
 def test_trajectories_that_are_refused(message: Any, reason: str, said: str) -> None:
@@ -253,4 +262,4 @@ def test_of_arrays_within_one_tick_of_a_slow_clock_none_is_lost() -> None:
         for _ in range(10):
             recorder.intake.joint_command("/commands", SimpleNamespace(data=[0.01, 0.02]), tick_ns)
     assert recorder.intake.counters.duplicates == 0
-    assert len(recorder.intake.stream._commands.between(0, 10**18)) == 20
+    assert len(recorder.intake.stream._commands.groups[0].signal.between(0, 10**18)) == 20

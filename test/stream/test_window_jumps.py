@@ -293,4 +293,5 @@ def test_a_value_a_little_ahead_of_the_frames_survives_its_senders_jump() -> Non
     ahead = 50_050.0 + 500.0  # of the new time: its sender is half a second early
     feed(stream, [("command", round(ahead * MS), vector(7)), ("command", 102 * S, vector(99))])
     feed(stream, [("command", 50_060 * MS, vector(8))])  # from 102 s back: the sender has jumped
-    assert [found[1][0] for found in stream._commands.between(0, 10**18)] == [8, 7]
+    (together,) = stream._commands.groups
+    assert [found[1][0] for found in together.signal.between(0, 10**18)] == [8, 7]

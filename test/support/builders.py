@@ -46,7 +46,7 @@ def stream_config(**changes: Any) -> StreamConfig:
     values: dict[str, Any] = {
         "num_frames": 16, "stride": 2, "phase": "first", "hop": 2, "frame_rate_hz": 0.0, "max_gap_s": 1.0,
         "jump_back_s": 1.0, "max_wait_s": 0.2, "command_type": "JointState", "reduction": "pick", "tail": "hold",
-        "state_source": "joint_states", "commands": signal_config("actions", **shared),
+        "state_type": "JointState", "state_source": "joint_states", "commands": signal_config("actions", **shared),
         "states": signal_config("states", **shared), "pose": pose_config(),
         "horizon": 1,
     }  # fmt: skip

@@ -18,6 +18,8 @@ Quality = Literal["camera", "sensor", "reliable", "latched"]
 """A quality of service, by what is sent so; :mod:`vjepa_ros.ros.qos` has the profiles."""
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
+DYNAMIC_JOINT_STATE = "control_msgs/msg/DynamicJointState"
+CONTROLLER_STATE = "control_msgs/msg/JointTrajectoryControllerState"
 POSE = "geometry_msgs/msg/PoseStamped"
 
 
@@ -29,8 +31,9 @@ class CommandType:
         name: the value of ``actions.type``.
         ros_type: of the messages.
         decoder: ``module:name`` of what makes, of a :class:`~vjepa_ros.config.stream.SignalConfig`, a function
-            message -> (A,) float64; for trajectories -> (points, 1 + A), the time from the start in ns first. That
-            function raises InputError for what it cannot use.
+            message -> (A,) float64; for trajectories -> (points, 1 + A), the time from the start in ns first; a
+            :class:`~vjepa_ros.stream.joint_signal.Part` of that where a message has some of the joints, None where it
+            has none. That function raises InputError for what it cannot use.
         has_fields: whether a joint has a position, a velocity and an effort in it, rather than one number.
         is_trajectory: whether a message says what is meant at later times too.
     """
@@ -44,9 +47,11 @@ class CommandType:
     def refusals(self, config: StreamConfig) -> Iterator[Refusal]:
         """What makes no sense together with it."""
         yield (
-            config.pose.is_made_here and config.action_topic == "joint_commands" and self.ros_type != JOINT_STATE,
+            config.pose.is_made_here and config.action_topic == "joint_commands"
+            and (self.is_trajectory or not self.has_fields),
             "actions.type",
-            "commanded end-effector poses are made of JointState messages: use them, or set pose.actions: measured",
+            "commanded end-effector poses are made of joints by name, as they are now, such as in JointState messages: "
+            "use them, or set pose.actions: measured",
         )  # fmt: skip
         yield (
             not self.has_fields and config.commands.field != "position", "actions.field",
@@ -66,9 +71,39 @@ COMMAND_TYPES: dict[str, CommandType] = {
             "Float64MultiArray", "std_msgs/msg/Float64MultiArray", "vjepa_ros.stream.joints:FloatArrays",
             has_fields=False,
         ),
+        CommandType(
+            "JointTrajectoryControllerState", CONTROLLER_STATE, "vjepa_ros.stream.joints:ControllerReferences"
+        ),
+        CommandType("DynamicJointState", DYNAMIC_JOINT_STATE, "vjepa_ros.stream.joints:DynamicJointStates"),
     )
 }  # fmt: skip
 """Every type of commands, by the value of ``actions.type``."""
+
+
+@dataclass(frozen=True)
+class StateType:
+    """A type of message that measured joints may come as.
+
+    Attributes:
+        name: the value of ``states.type``.
+        ros_type: of the messages.
+        decoder: as of :class:`CommandType`.
+    """
+
+    name: str
+    ros_type: str
+    decoder: str
+
+
+STATE_TYPES: dict[str, StateType] = {
+    row.name: row
+    for row in (
+        StateType("JointState", JOINT_STATE, "vjepa_ros.stream.joints:JointStates"),
+        StateType("JointTrajectoryControllerState", CONTROLLER_STATE, "vjepa_ros.stream.joints:ControllerFeedback"),
+        StateType("DynamicJointState", DYNAMIC_JOINT_STATE, "vjepa_ros.stream.joints:DynamicJointStates"),
+    )
+}
+"""Every type of measured joints, by the value of ``states.type``."""
 
 
 def _always(_config: StreamConfig) -> bool:
@@ -85,7 +120,7 @@ class Input:
 
     Attributes:
         topic: its name for the node, which can be remapped.
-        ros_type: of its messages; empty where ``actions.type`` decides.
+        ros_type: of its messages; empty where a parameter decides.
         quality: its quality of service.
         take: ``module:function`` of what takes in a message: (intake, topic, message, time of receipt in ns) ->
             windows.
@@ -94,6 +129,7 @@ class Input:
         description: of that argument.
         suffix: what is added to that argument's value.
         is_read: whether a configuration reads it at all.
+        typed_by: the parameter that decides, where one does: ``actions.type`` or ``states.type``.
     """
 
     topic: str
@@ -104,6 +140,7 @@ class Input:
     description: str
     suffix: str = ""
     is_read: Callable[[StreamConfig], bool] = _always
+    typed_by: str = ""
 
 
 _INTAKE = "vjepa_ros.stream.intake:Intake"
@@ -127,8 +164,8 @@ INPUTS: dict[str, Input] = {
             is_read=lambda config: config.pose.source == "forward_kinematics",
         ),
         Input(
-            "joint_states", JOINT_STATE, "sensor", f"{_INTAKE}.joint_state",
-            "joint_states_topic", "Topic of the measured joint states.",
+            "joint_states", "", "sensor", f"{_INTAKE}.joint_state",
+            "joint_states_topic", "Topic of the measured joint states.", typed_by="states.type",
             is_read=lambda config: (
                 "joint_states" in (config.action_topic, config.state_topic)
                 or config.reads_measured_commands
@@ -137,7 +174,7 @@ INPUTS: dict[str, Input] = {
         ),
         Input(
             "joint_commands", "", "reliable", f"{_INTAKE}.joint_command",
-            "joint_commands_topic", "Topic of the joint commands.",
+            "joint_commands_topic", "Topic of the joint commands.", typed_by="actions.type",
             is_read=_by_source("joint_commands"),
         ),
         Input(

@@ -169,6 +169,7 @@ def _stream(v: dict[str, Any], model: ModelConfig) -> StreamConfig:
         command_type=v["actions.type"],
         reduction=v["actions.reduction"],
         tail=v["actions.tail"],
+        state_type=v["states.type"],
         state_source=v["states.source"],
         commands=_signal("actions", "joint_names", v["joint_names"], v, "action_dim", model.action_dim),
         states=_signal("states", named_by, state_names, v, "state_dim", model.state_dim),

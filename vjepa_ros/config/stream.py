@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from vjepa_ros.config.checks import Refusal, refuse, require, require_choice, require_finite
-from vjepa_ros.config.inputs import COMMAND_TYPES, INPUTS, CommandType
+from vjepa_ros.config.inputs import COMMAND_TYPES, INPUTS, STATE_TYPES, CommandType, StateType
 from vjepa_ros.config.pose import PoseConfig
 from vjepa_ros.config.reductions import REDUCTIONS, Reduction
 from vjepa_ros.errors import brief
@@ -97,6 +97,8 @@ class StreamConfig:
         reduction: how the commands of a step become its action (rule 6), one of
             :data:`~vjepa_ros.config.reductions.REDUCTIONS`.
         tail: what the last action is made of where it reaches into the future.
+        state_type: the type of the messages with measured joints, one of
+            :data:`~vjepa_ros.config.inputs.STATE_TYPES`.
         state_source: where states come from; ``commands`` are those of the previous step, ``none`` is zeros.
         commands: how commands are read.
         states: how states are read.
@@ -118,6 +120,7 @@ class StreamConfig:
     command_type: str
     reduction: str
     tail: Tail
+    state_type: str
     state_source: StateSource
     commands: SignalConfig
     states: SignalConfig
@@ -129,6 +132,7 @@ class StreamConfig:
         require_choice(self.command_type, "actions.type", COMMAND_TYPES)
         require_choice(self.reduction, "actions.reduction", REDUCTIONS)
         require_choice(self.tail, "actions.tail", TAILS)
+        require_choice(self.state_type, "states.type", STATE_TYPES)
         require_choice(self.state_source, "states.source", STATE_SOURCES)
         require(
             self.hop >= 1 and self.hop % self.stride == 0,
@@ -209,6 +213,11 @@ class StreamConfig:
         return COMMAND_TYPES[self.command_type]
 
     @property
+    def state_kind(self) -> StateType:
+        """What the type of the measured joints is."""
+        return STATE_TYPES[self.state_type]
+
+    @property
     def are_actions_poses(self) -> bool:
         """Whether an action is a pose or a difference of poses: metres, radians and how far the gripper is closed."""
         return self.pose.is_made_here or self.reducer.effect == "pose"
@@ -251,7 +260,9 @@ class StreamConfig:
 
     def ros_type(self, name: str) -> str:
         """The type of an input's messages."""
-        return INPUTS[name].ros_type or self.command_kind.ros_type
+        row = INPUTS[name]
+        decided = {"actions.type": self.command_kind.ros_type, "states.type": self.state_kind.ros_type}
+        return row.ros_type or decided[row.typed_by]
 
     @property
     def reaches_ahead(self) -> bool:

@@ -14,7 +14,7 @@ from vjepa_ros.config import stream as sc
 from vjepa_ros.config.checks import is_finite
 from vjepa_ros.config.checks import require as _require
 from vjepa_ros.config.encodings import ENCODINGS
-from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES
+from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, STATE_TYPES
 from vjepa_ros.config.model import MOST, PREPROCESSINGS
 from vjepa_ros.config.pose import POSE_ACTIONS, POSE_SOURCES
 from vjepa_ros.config.presets import load_preset
@@ -185,6 +185,7 @@ TABLE: tuple[Parameter, ...] = (
     # states
     _P("states.source", "str", None, "Where states come from: measured, the previous step's command, or none (zeros).",
        choices=sc.STATE_SOURCES, fallback="joint_states"),
+    _P("states.type", "str", "JointState", "Type of the messages on joint_states.", choices=STATE_TYPES),
     _P("state_names", "str[]", [], "The observed joints, in the order of the model's state dimensions; empty for "
        "joint_names."),
     _P("states.field", "str", "position", "Which of a joint's measured values is the state.", choices=sc.FIELDS),

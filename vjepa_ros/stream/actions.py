@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from vjepa_ros.config.reductions import Reduction, StepSpan
 from vjepa_ros.config.stream import OnMissing, StreamConfig
 from vjepa_ros.geometry import Vector
-from vjepa_ros.stream.align import Reader, Reading, TrajectoryReader
-from vjepa_ros.stream.signal import Signal
+from vjepa_ros.stream.align import Mask, Reader, Reading, TrajectoryReader
+from vjepa_ros.stream.joint_signal import JointSignal
 from vjepa_ros.units import to_ns
 
 
@@ -91,16 +91,34 @@ class StepTimes:
 
 
 class Row:
-    """Collects the readings that one step's value is made of, and what a missing one does to it."""
+    """Collects the readings that one step's value is made of, and what a missing one does to it.
+
+    Of joints that come in messages of their own only those that are missing are replaced by zeros, at every time that
+    the step reads: so that no difference is made of a value and a zero.
+    """
 
     def __init__(self, readings: Sequence[Reading], on_missing: OnMissing) -> None:
-        absent = any(reading.value is None for reading in readings)
+        absent = any(reading.absent for reading in readings)
         self.missing = any(reading.missing for reading in readings)
         self.usable = not self.missing or on_missing == "zero" or (on_missing == "hold" and not absent)
-        self.is_zero = absent or (self.missing and on_missing == "zero")
+        self._lacking = _lacking(readings) if self.missing and on_missing == "zero" else None
+        self.is_zero = not self.usable or (self._lacking is not None and bool(self._lacking.all()))
         stamps = [reading.stamp_ns for reading in readings if reading.stamp_ns is not None]
         self.stamp_ns = max(stamps) if stamps and not self.is_zero else None
-        self.values = [reading.value for reading in readings if reading.value is not None]
+        self.values = [self.without_missing(reading.value) for reading in readings if reading.value is not None]
+
+    def without_missing(self, value: Vector) -> Vector:
+        """The value, zero where a joint is missing and zeros are asked for."""
+        return value if self._lacking is None else np.where(self._lacking, 0.0, value)
+
+
+def _lacking(readings: Sequence[Reading]) -> Mask:
+    """Which joints are missing at one of the times; a single True for all of them."""
+    lacking: Mask = np.zeros(1, np.bool_)
+    for reading in readings:
+        if reading.missing:
+            lacking = lacking | (True if reading.lacking is None else reading.lacking)
+    return lacking
 
 
 def _collect(rows: Sequence[tuple[Row, Vector]]) -> Steps:
@@ -131,7 +149,7 @@ def _pick(reader: Reader, times_ns: Sequence[int], dim: int, on_missing: OnMissi
     return _collect(rows)
 
 
-def read_actions(config: StreamConfig, times: StepTimes, commands: Reader, messages: Signal) -> Steps:
+def read_actions(config: StreamConfig, times: StepTimes, commands: Reader, messages: JointSignal) -> Steps:
     """The actions of a window.
 
     Args:
@@ -149,11 +167,26 @@ def read_actions(config: StreamConfig, times: StepTimes, commands: Reader, messa
         elif how.of_messages:
             # None of them is no motion, as long as the sender has not fallen silent.
             row = Row([commands.at(time_ns) for time_ns in how.asks(span)], on_missing)
-            deltas = [value for _, value in messages.between(span.step_ns, span.next_ns)]
-            rows.append((row, how.combine(deltas) if deltas else np.zeros(dim)))
+            rows.append((row, row.without_missing(_of_messages(how, messages, span, dim))))
         else:
             rows.append(_combined(how, [commands.at(time_ns) for time_ns in how.asks(span)], on_missing, dim))
     return _collect(rows)
+
+
+def _of_messages(how: Reduction, messages: JointSignal, span: StepSpan, dim: int) -> Vector:
+    """What the messages of a step come to; where joints come in messages of their own, each joint by its own."""
+    total = np.zeros(dim)
+    for group in messages.groups:
+        deltas = [value for _, value in group.signal.between(span.step_ns, span.next_ns)]
+        if messages.dim is not None:
+            wide = np.zeros((len(deltas), dim))  # so wide that sums round as those of whole messages do
+            wide[:, group.joints] = np.reshape(deltas, (len(deltas), len(group.joints)))
+            deltas = list(wide)
+        if deltas:
+            combined = how.combine(deltas)
+            which = slice(None) if messages.dim is None else group.joints
+            total[which] = combined[which]
+    return total
 
 
 def _combined(how: Reduction, readings: Sequence[Reading], on_missing: OnMissing, dim: int) -> tuple[Row, Vector]:

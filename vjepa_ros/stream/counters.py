@@ -22,6 +22,7 @@ class Counters:
     resets: int = 0  # jumps of time and requested resets: the epoch rose
     commands: int = 0  # commands taken in
     states: int = 0  # states taken in
+    foreign: int = 0  # commands and states of other joints than the wanted ones: of another part of the robot
     duplicates: int = 0  # commands and states that repeated one already there
     late_commands: int = 0  # commands stamped at or before a time that a window had already asked for
     late_states: int = 0

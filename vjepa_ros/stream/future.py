@@ -6,16 +6,17 @@ window's frames and the commands to read, not where either came from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vjepa_ros.config.reductions import Reduction
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.geometry import Vector
 from vjepa_ros.stream.actions import StepTimes
-from vjepa_ros.stream.align import Reader, Source, TrajectoryReader
+from vjepa_ros.stream.align import Plan, Reader, Source, TrajectoryReader
 
 _HELD: Source = "held"
 
@@ -60,18 +61,24 @@ def read_future(config: StreamConfig, times: StepTimes, commands: Reader, last: 
     for span in spans:
         row, source = held, _HELD
         if isinstance(commands, TrajectoryReader):
-            asked = [commands.planned(now_ns, time_ns) for time_ns in how.asks(span)]
-            known = [reading for reading in asked if reading is not None]
-            if len(known) == len(asked):
-                row = how.combine([value for value, _ in known])
-                source = _source([origin for _, origin in known])
+            row, source = _planned(how, [commands.planned(now_ns, time_ns) for time_ns in how.asks(span)], held)
         rows.append(row)
         sources.append(source)
     steps_ns = tuple(span.step_ns for span in spans)
     return Future(np.array(rows).reshape(-1, config.commands.dim), steps_ns, tuple(sources))
 
 
-def _source(origins: Sequence[Source]) -> Source:
+def _planned(how: Reduction, asked: Sequence[Plan], held: Vector) -> tuple[Vector, Source]:
+    """The action that was planned, for the joints that all times have a plan for; the others go on as they are held."""
+    joints = list(zip(*(sources for _, sources in asked), strict=True))  # per joint, where its values come from
+    known = np.array([None not in sources for sources in joints])
+    if not known.any():
+        return held, _HELD
+    row = how.combine([np.where(known, value, 0.0) for value, _ in asked])
+    return np.where(known, row, held), _source({source for sources in np.array(joints)[known] for source in sources})
+
+
+def _source(origins: Collection[Source]) -> Source:
     if "trajectory" in origins:
         return "trajectory"
     return "measured" if "measured" in origins else "held"

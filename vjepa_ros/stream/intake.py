@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vjepa_ros.config.inputs import CAMERAS, INPUTS
 from vjepa_ros.config.limits import IMAGES, MESSAGES, ImageLimits, MessageLimits
 from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.config.stream import StreamConfig
+from vjepa_ros.config.stream import SignalConfig, StreamConfig
 from vjepa_ros.errors import InputError, ShapeError
 from vjepa_ros.geometry import Vector
 from vjepa_ros.images.compressed import decode_compressed
@@ -30,7 +30,7 @@ from vjepa_ros.stream.bounds import check_description, check_frame_id, check_siz
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.end_effector import EndEffector
 from vjepa_ros.stream.frame import Frame
-from vjepa_ros.stream.joints import JointStates
+from vjepa_ros.stream.joints import Values, Watched
 from vjepa_ros.stream.watch import Watch
 from vjepa_ros.stream.window import EpochCause, Window, WindowStream
 from vjepa_ros.units import to_ns
@@ -85,7 +85,9 @@ class Intake:
         messages: MessageLimits = MESSAGES,
     ) -> None:
         self.counters = Counters()
-        self.stream = WindowStream(config, self.counters, messages.max_stream_bytes)
+        self._end_effector = EndEffector(config) if config.pose.is_made_here else None
+        pose = {} if self._end_effector is None else {"pose": self._end_effector.pose}
+        self.stream = WindowStream(config, self.counters, max_signal_bytes=messages.max_stream_bytes, **pose)
         self.watch = Watch(report, max_skew_s, config.jump_back_s)
         self._images = images
         self._messages = messages
@@ -94,11 +96,12 @@ class Intake:
         self._report = report
         self._offsets_ns = {stream: to_ns(offset_s) for stream, offset_s in offsets_s.items()}
         self._fallback = fallback
-        self._end_effector = EndEffector(config) if config.pose.is_made_here else None
-        of_joints = None if self._end_effector is None else self._end_effector.of_joints
-        self._command_values = of_joints or resolve_name(config.command_kind.decoder)(config.commands)
-        self._state_values = JointStates(config.states)
-        self._measured_values = JointStates(config.commands)
+        commands, states = config.command_kind.decoder, config.state_kind.decoder
+        self._command_values = _watched(commands, config.commands, "joint_names")
+        self._state_values = _watched(states, config.states, "state_names, or joint_names where that is empty")
+        self._measured_values = _watched(states, config.commands, "joint_names")
+        self._topics: dict[str, str] = {}  # where the messages of an input come from
+        self._missing = 0  # steps so far
         self._told_zero_stamp: set[str] = set()
         self._last_received_ns: dict[str, int] = {}  # of the messages without a stamp
 
@@ -160,6 +163,7 @@ class Intake:
             self.watch.dropped(topic)
         if self.stream.epoch != epoch and newest_ns is not None:
             self.watch.jumped(topic, newest_ns - offset_ns, stamp_ns - offset_ns)
+        self._look_for_joints()
         return windows
 
     def _decode_raw(self, message: Any) -> NDArray[np.uint8]:
@@ -194,25 +198,31 @@ class Intake:
 
     def joint_command(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a command, of the type that the configuration names."""
-        return self._values(
-            "joint_commands", topic, message, received_ns, self._command_values, self.stream.add_command
-        )  # fmt: skip
+        self._topics["joint_commands"] = topic
+        read = self._command_values if self._end_effector is None else self._end_effector.of_command
+        add: Callable[[int, Any], list[Window]] = self.stream.add_command
+        return self._values("joint_commands", topic, message, received_ns, read, add)
 
     def joint_state(self, topic: str, message: Any, received_ns: int) -> list[Window]:
-        """Take in a sensor_msgs/JointState with what was measured."""
+        """Take in what was measured, of the type that the configuration names."""
+        self._topics["joint_states"] = topic
+        read: Callable[[Any], tuple[Values, Values]] = self._measured
+        add_other: Callable[[int, Any], list[Window]] = self.stream.add_measured
         if self._end_effector is not None:
             read, add_other = self._end_effector.of_state, self.stream.add_gripper
-        else:
-            read, add_other = self._measured, self.stream.add_measured
 
-        def add(stamp_ns: int, values: tuple[Vector | None, Vector | None]) -> list[Window]:
+        def known(message: Any) -> tuple[Values, Values] | None:
+            state, other = read(message)
+            return None if state is None and other is None else (state, other)
+
+        def add(stamp_ns: int, values: tuple[Values, Values]) -> list[Window]:
             state, other = values
             windows = [] if other is None else add_other(stamp_ns, other)
             return windows if state is None else windows + self.stream.add_state(stamp_ns, state)
 
-        return self._values("joint_states", topic, message, received_ns, read, add)
+        return self._values("joint_states", topic, message, received_ns, known, add)
 
-    def _measured(self, message: Any) -> tuple[Vector | None, Vector | None]:
+    def _measured(self, message: Any) -> tuple[Values, Values]:
         """The state, and the measured values of the commanded joints, each where it is read."""
         return (
             self._state_values(message) if self._config.state_source == "joint_states" else None,
@@ -233,18 +243,36 @@ class Intake:
 
     def _values(
         self, clock: str, topic: str, message: Any, received_ns: int,
-        read: Callable[[Any], T], add: Callable[[int, T], list[Window]],
+        read: Callable[[Any], T | None], add: Callable[[int, T], list[Window]],
     ) -> list[Window]:  # fmt: skip
         """Take in a message of numbers. It is stamped once it has been read, so that one which cannot be used changes
-        nothing; a frame is stamped before, since only one that is in order is worth decoding."""
+        nothing; a frame is stamped before, since only one that is in order is worth decoding. One that is about other
+        joints is counted and no fault."""
         try:
             check_size(message, self._messages)
             values = read(message)
+            if values is None:
+                self.counters.foreign += 1
+                return []
             stamp_ns, _ = self._stamp_ns(clock, topic, message, received_ns)
         except InputError as error:
             return self._reject(topic, error)
         self.watch.joints(topic, clock, message)
-        return add(stamp_ns, values)
+        windows = add(stamp_ns, values)
+        self._look_for_joints()
+        return windows
+
+    def _look_for_joints(self) -> None:
+        """Where steps go without a value: report the wanted joints that nobody sends."""
+        missing = self.counters.missing_commands + self.counters.missing_states
+        if missing == self._missing:
+            return
+        self._missing = missing
+        readers = [("joint_commands", self._command_values), ("joint_states", self._state_values)]
+        readers += [("joint_states", self._measured_values)]
+        for name, reader in readers if self._end_effector is None else self._end_effector.watched:
+            if reader.complaint and name in self._topics:
+                self._report(self._topics[name], "missing_joints", reader.complaint)
 
     def robot_description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
         """Take in a std_msgs/String with a URDF. One that replaces another starts a new epoch: it is another robot."""
@@ -292,3 +320,8 @@ class Intake:
         self.counters.rejected[topic, error.reason] += 1
         self._report(topic, error.reason, error.detail)
         return []
+
+
+def _watched(decoder: str, config: SignalConfig, named_by: str) -> Watched:
+    """What reads the joints of a signal."""
+    return Watched(resolve_name(decoder)(config), config.joint_names, named_by)

@@ -1,23 +1,47 @@
-"""Joint values out of messages: by name, in any order, with others; one callable per message type.
+"""Joint values out of messages: by name, in any order, with others, all of them or a part; one callable per type.
 
-Which type of commands is read by which stands in :mod:`vjepa_ros.config.inputs`. It reads objects with the fields of
-ROS messages, whoever made them, and knows no stamps.
+Which type is read by which stands in :mod:`vjepa_ros.config.inputs`. What a callable gives is (dims,) float64 where the
+message has every wanted joint, a :class:`~vjepa_ros.stream.joint_signal.Part` where it has some, and None where it has
+none: then it is about another part of the robot. It reads objects with the fields of ROS messages, whoever made them,
+and knows no stamps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from vjepa_ros.config.stream import SignalConfig
+from vjepa_ros.config.stream import FIELDS, SignalConfig
 from vjepa_ros.errors import InputError, listed, quoted
 from vjepa_ros.geometry import Vector
+from vjepa_ros.stream.joint_signal import Joints, Part
 from vjepa_ros.units import S_TO_NS, stamp_to_ns
 
 _MOST_SHOWN = 10  # numbers or joints in a message that says what is wrong
+_MOST_OF_A_NAME = 200  # characters that are kept of a name that is only shown
+_MOST_SENDERS = 8  # whose lists of names are remembered: senders rarely change their order
+_MOST_REMEMBERED = 100_000  # characters of such a list; a longer one is searched every time
 _POINT_FIELDS = {"position": "positions", "velocity": "velocities", "effort": "effort"}  # as trajectories call them
+
+Values = Vector | Part | None
+"""Of all wanted joints, of some of them, or of none."""
+Read = Callable[[Any], Values]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Where the wanted joints are in a message.
+
+    Attributes:
+        indices: their places in it, in the order in which they are wanted.
+        joints: which of the wanted ones they are; None for all.
+    """
+
+    indices: list[int]
+    joints: Joints | None
 
 
 class _Picker:
@@ -25,17 +49,27 @@ class _Picker:
 
     def __init__(self, wanted: Sequence[str]) -> None:
         self._wanted = list(wanted)
-        self._names: list[str] | None = None  # of the last message: senders rarely change their order
-        self._indices: list[int] = []
+        self._recent: list[tuple[list[str], _Found | None]] = []
 
-    def __call__(self, names: Sequence[str]) -> list[int]:
-        if list(names) != self._names:
-            missing = [name for name in self._wanted if name not in names]
-            if missing:
-                raise InputError("missing_joints", f"no {listed(missing)} in a message with {listed(names)}")
-            self._names = list(names)
-            self._indices = [self._names.index(name) for name in self._wanted]
-        return self._indices
+    def __call__(self, names: Sequence[str]) -> _Found | None:
+        given = list(names)
+        for known, found in self._recent:
+            if given == known:
+                return found
+        found = self._find(given)
+        if sum(map(len, given)) <= _MOST_REMEMBERED:
+            self._recent = [(given, found), *self._recent[: _MOST_SENDERS - 1]]
+        return found
+
+    def _find(self, names: list[str]) -> _Found | None:
+        places: dict[str, int] = {}
+        for index, name in enumerate(names):
+            places.setdefault(name, index)
+        joints = [joint for joint, name in enumerate(self._wanted) if name in places]
+        if not joints:
+            return None
+        is_whole = len(joints) == len(self._wanted)
+        return _Found([places[self._wanted[joint]] for joint in joints], None if is_whole else np.array(joints))
 
 
 class JointStates:
@@ -45,17 +79,92 @@ class JointStates:
         self._config = config
         self._pick = _Picker(config.joint_names)
 
-    def __call__(self, message: Any) -> Vector:
+    def __call__(self, message: Any) -> Values:
         """The wanted joints' values.
 
         Raises:
-            InputError: ``missing_joints``, ``length_mismatch`` or ``not_finite``.
+            InputError: ``length_mismatch`` or ``not_finite``.
         """
-        indices = self._pick(message.name)
-        values = getattr(message, self._config.field)
-        if len(values) != len(message.name):
-            raise InputError("length_mismatch", f"{len(message.name)} names but {len(values)} {self._config.field}s")
-        return _finished(np.array([values[index] for index in indices], np.float64), self._config)
+        names, field = message.name, self._config.field
+        found, values = self._pick(names), getattr(message, field)
+        if found is None and (len(names) or not len(values)):
+            return None
+        if found is None or len(values) != len(names):
+            sent = {other: getattr(message, other, ()) for other in FIELDS}
+            raise _wrong_length(self._config, len(names), f"{field}s", sent)
+        return _finished(np.array([values[index] for index in found.indices], np.float64), found, self._config)
+
+
+class DynamicJointStates:
+    """control_msgs/DynamicJointState -> (dims,) float64, scaled. A joint without the wanted interface is not in it."""
+
+    def __init__(self, config: SignalConfig) -> None:
+        self._config = config
+        self._pick = _Picker(config.joint_names)
+
+    def __call__(self, message: Any) -> Values:
+        """The wanted joints' values.
+
+        Raises:
+            InputError: ``length_mismatch``, ``missing_field`` or ``not_finite``.
+        """
+        names, sent = message.joint_names, message.interface_values
+        if len(sent) != len(names):
+            raise InputError("length_mismatch", f"{len(names)} names but {len(sent)} interface_values")
+        found = self._pick(names)
+        if found is None:
+            return None
+        field, values, having = self._config.field, [], []
+        for place, index in enumerate(found.indices):
+            interfaces, numbers = sent[index].interface_names, sent[index].values
+            if len(interfaces) != len(numbers):
+                counts = f"{len(interfaces)} interface_names but {len(numbers)} values"
+                raise InputError("length_mismatch", f"{quoted(names[index])}: {counts}")
+            if field in interfaces:
+                values.append(numbers[list(interfaces).index(field)])
+                having.append(place)
+        if not having:
+            has = dict.fromkeys(name for index in found.indices for name in sent[index].interface_names)
+            raise InputError(
+                "missing_field", f"no {field} in it, which {self._config.prefix}.field asks for; it has {listed(has)}"
+            )
+        if len(having) < len(found.indices):
+            own = np.arange(self._config.dim) if found.joints is None else found.joints
+            found = _Found([found.indices[place] for place in having], own[having])
+        return _finished(np.array(values, np.float64), found, self._config)
+
+
+class ControllerReferences:
+    """control_msgs/JointTrajectoryControllerState -> (dims,) float64, scaled: what the controller aims at now."""
+
+    _points: tuple[str, ...] = ("reference", "desired")  # as they are called, and were before
+
+    def __init__(self, config: SignalConfig) -> None:
+        self._config = config
+        self._pick = _Picker(config.joint_names)
+
+    def __call__(self, message: Any) -> Values:
+        """The wanted joints' values.
+
+        Raises:
+            InputError: ``length_mismatch`` or ``not_finite``.
+        """
+        found = self._pick(message.joint_names)
+        if found is None:
+            return None
+        points = [getattr(message, name) for name in self._points if hasattr(message, name)]
+        point = next((point for point in points if any(map(len, _fields(point).values()))), points[0])
+        values = getattr(point, _POINT_FIELDS[self._config.field])
+        if len(values) != len(message.joint_names):
+            named = _POINT_FIELDS[self._config.field]
+            raise _wrong_length(self._config, len(message.joint_names), named, _fields(point))
+        return _finished(np.array([values[index] for index in found.indices], np.float64), found, self._config)
+
+
+class ControllerFeedback(ControllerReferences):
+    """control_msgs/JointTrajectoryControllerState -> (dims,) float64, scaled: what the controller measures."""
+
+    _points = ("feedback", "actual")
 
 
 class JointTrajectories:
@@ -65,13 +174,15 @@ class JointTrajectories:
         self._config = config
         self._pick = _Picker(config.joint_names)
 
-    def __call__(self, message: Any) -> Vector:
+    def __call__(self, message: Any) -> Values:
         """The wanted joints' values at each point.
 
         Raises:
-            InputError: ``missing_joints``, ``length_mismatch``, ``not_finite``, ``empty_trajectory`` or ``bad_times``.
+            InputError: ``length_mismatch``, ``not_finite``, ``empty_trajectory`` or ``bad_times``.
         """
-        indices = self._pick(message.joint_names)
+        found = self._pick(message.joint_names)
+        if found is None:
+            return None
         field = _POINT_FIELDS[self._config.field]
         if not message.points:
             raise InputError("empty_trajectory", "it has no points")
@@ -79,14 +190,14 @@ class JointTrajectories:
         for point in message.points:
             values = getattr(point, field)
             if len(values) != len(message.joint_names):
-                raise InputError("length_mismatch", f"{len(message.joint_names)} names but {len(values)} {field}")
+                raise _wrong_length(self._config, len(message.joint_names), field, _fields(point))
             times_ns.append(stamp_to_ns(point.time_from_start))
-            rows.append([values[index] for index in indices])
+            rows.append([values[index] for index in found.indices])
         times = np.array(times_ns, np.float64)  # exact for 104 days
         if times[0] < 0 or (np.diff(times) <= 0).any():
             shown = f"{(times[:_MOST_SHOWN] / S_TO_NS).tolist()}" + (", ..." if len(times) > _MOST_SHOWN else "")
             raise InputError("bad_times", f"time_from_start must rise from 0 on, not {shown} s")
-        return np.column_stack([times, _finished(np.array(rows, np.float64), self._config)])
+        return _finished(np.array(rows, np.float64), found, self._config, times)
 
 
 class FloatArrays:
@@ -95,7 +206,7 @@ class FloatArrays:
     def __init__(self, config: SignalConfig) -> None:
         self._config = config
 
-    def __call__(self, message: Any) -> Vector:
+    def __call__(self, message: Any) -> Values:
         """The values.
 
         Raises:
@@ -103,17 +214,80 @@ class FloatArrays:
         """
         if len(message.data) != self._config.dim:
             raise InputError("length_mismatch", f"{len(message.data)} numbers for {self._config.dim} joints")
-        return _finished(np.array(message.data, np.float64), self._config)
+        return _finished(np.array(message.data, np.float64), _Found([], None), self._config)
 
 
-def _finished(values: Vector, config: SignalConfig) -> Vector:
-    """The values, checked and scaled."""
+class Watched:
+    """Reads joints, and remembers which of the wanted ones no message has had so far.
+
+    Args:
+        read: gives the values of a message.
+        wanted: the joints.
+        named_by: the parameter that names them.
+    """
+
+    def __init__(self, read: Read, wanted: Sequence[str], named_by: str) -> None:
+        self._read = read
+        self._wanted = wanted
+        self._named_by = named_by
+        self._waiting = set(range(len(wanted)))
+        self._others: dict[str, None] = {}  # names that did come, a few more than are shown
+
+    def __call__(self, message: Any) -> Values:
+        """As ``read``."""
+        values = self._read(message)
+        if self._waiting:
+            self._waiting -= self._waiting if isinstance(values, np.ndarray) else set(_joints_of(values))
+            names = getattr(message, "joint_names", None) or getattr(message, "name", [])
+            for name in names[: _MOST_SHOWN + 1]:
+                if len(self._others) <= _MOST_SHOWN:
+                    self._others[name[:_MOST_OF_A_NAME]] = None
+        return values
+
+    @property
+    def complaint(self) -> str:
+        """Which joints nobody has sent, in words; empty where each has come, or nothing has."""
+        if not self._waiting or not self._others:
+            return ""
+        names = [self._wanted[joint] for joint in sorted(self._waiting)]
+        return (
+            f"no message so far has a value of {listed(names)}; those that came are about {listed(self._others)}. "
+            f"Without it there is no step: see {self._named_by}"
+        )
+
+
+def _joints_of(values: Part | Vector | None) -> list[int]:
+    return values.joints.tolist() if isinstance(values, Part) else []
+
+
+def _fields(point: Any) -> dict[str, Sequence[float]]:
+    """What a trajectory_msgs/JointTrajectoryPoint has, by the values of ``actions.field``."""
+    return {field: getattr(point, name, ()) for field, name in _POINT_FIELDS.items()}
+
+
+def _wrong_length(config: SignalConfig, names: int, wanted: str, sent: Mapping[str, Sequence[float]]) -> InputError:
+    """There are not as many values as names; where another field has them, it says which."""
+    has = [field for field, values in sent.items() if len(values) == names and field != config.field]
+    hint = ""
+    if has and names and not len(sent[config.field]):
+        hint = f"; it has {' and '.join(has)}: {config.prefix}.field takes {config.field}"
+    return InputError("length_mismatch", f"{names} names but {len(sent[config.field])} {wanted}{hint}")
+
+
+def _finished(values: Vector, found: _Found, config: SignalConfig, times: Vector | None = None) -> Values:
+    """The values, checked and scaled, behind the times of a trajectory; a part where they are not of all joints."""
     if not np.isfinite(values).all():
         columns = np.atleast_2d(values).T  # a row per joint
+        joints = range(config.dim) if found.joints is None else found.joints.tolist()
         broken = [index for index, column in enumerate(columns) if not np.isfinite(column).all()]
         shown = (
-            f"{quoted(config.joint_names[index])}: {columns[index][~np.isfinite(columns[index])][0]}"
+            f"{quoted(config.joint_names[joints[index]])}: {columns[index][~np.isfinite(columns[index])][0]}"
             for index in broken[:_MOST_SHOWN]
         )
         raise InputError("not_finite", f"{len(broken)} of {len(columns)} joints: {', '.join(shown)}")
-    return values * config.scale + config.offset if config.is_scaled else values
+    if config.is_scaled:
+        which = slice(None) if found.joints is None else found.joints
+        values = values * np.array(config.scale)[which] + np.array(config.offset)[which]
+    if times is not None:
+        values = np.column_stack([times, values])
+    return values if found.joints is None else Part(values, found.joints, config.dim)

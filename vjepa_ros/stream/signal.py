@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Callable
 
 import numpy as np
 
@@ -64,8 +65,26 @@ class Signal:
         """Whether this stamp lies so far before the one that arrived last that time must have jumped."""
         return self._last_arrived_ns is not None and stamp_ns <= self._last_arrived_ns - self._jump_back_ns
 
-    def insert(self, stamp_ns: int, value: Vector) -> bool:
-        """Add a value, after those with the same stamp; False for a repetition of one that is there already."""
+    def repeats(self, stamp_ns: int, value: Vector) -> bool:
+        """Whether the last value with this stamp is the same."""
+        return self._repeats(bisect_right(self._stamps_ns, stamp_ns), stamp_ns, value)
+
+    def _repeats(self, index: int, stamp_ns: int, value: Vector) -> bool:
+        return bool(index and self._stamps_ns[index - 1] == stamp_ns and np.array_equal(self._values[index - 1], value))
+
+    def comes_late(self, stamp_ns: int) -> bool:
+        """Whether a value stamped so has been asked for already."""
+        return stamp_ns <= self._asked_until_ns
+
+    def insert(self, stamp_ns: int, value: Vector, *, is_new: bool = False, is_counted: bool = False) -> bool:
+        """Add a value, after those with the same stamp; False for a repetition of one that is there already.
+
+        Args:
+            stamp_ns: its stamp.
+            value: the value.
+            is_new: whether it is known not to be a repetition, whatever it looks like here.
+            is_counted: whether another signal counts it where it is late.
+        """
         index = bisect_right(self._stamps_ns, stamp_ns)
         self._count += 1
         if self.jumps_back(stamp_ns):
@@ -74,7 +93,7 @@ class Signal:
         elif stamp_ns > self._jumped_from_ns:
             self._jumped_at = None  # it was one straggler, not time
         self._last_arrived_ns = stamp_ns
-        if index and self._stamps_ns[index - 1] == stamp_ns and np.array_equal(self._values[index - 1], value):
+        if not is_new and self._repeats(index, stamp_ns, value):
             self._arrivals[index - 1] = self._count  # in a loop the repetition belongs to the new epoch
             return False
         self._stamps_ns.insert(index, stamp_ns)
@@ -83,8 +102,8 @@ class Signal:
         self._bytes += value.nbytes + _VALUE_BYTES
         if len(self) > _MOST or self._bytes > self._max_bytes:
             self._forget_oldest()
-        if stamp_ns <= self._asked_until_ns:
-            self._undecided_late += 1
+        if self.comes_late(stamp_ns):
+            self._undecided_late += not is_counted
             if self._asked_until_ns == _OPEN:
                 self._asked_until_ns = stamp_ns  # from now on this is the value that followed
         return True
@@ -177,6 +196,22 @@ class Signal:
             size -= self._values[count].nbytes + _VALUE_BYTES
             count += 1
         self._delete(slice(count))
+
+    def split(self, pick: Callable[[Vector], Vector], share: float, *, is_counted: bool) -> Signal:
+        """A signal of a part of each value, to which all has happened that has happened to this one.
+
+        Args:
+            pick: the part.
+            share: of the bytes that may be kept, what is the part's; that of all parts is 1.
+            is_counted: whether another part counts what is late and not decided yet.
+        """
+        part = Signal(self._jump_back_ns)
+        part.__dict__.update(self.__dict__)
+        part._stamps_ns, part._arrivals = list(self._stamps_ns), list(self._arrivals)
+        part._values = list(map(pick, self._values))
+        part._bytes, part._max_bytes = _size(part._values), self._max_bytes * share
+        part._undecided_late = 0 if is_counted else self._undecided_late
+        return part
 
     def _delete(self, which: slice) -> None:
         self._bytes -= _size(self._values[which])

@@ -23,8 +23,8 @@ from vjepa_ros.stream.clock_jump import ClockJump
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.future import Future, read_future
+from vjepa_ros.stream.joint_signal import JointSignal, Part
 from vjepa_ros.stream.sampler import Order, Sampler
-from vjepa_ros.stream.signal import Signal
 from vjepa_ros.units import to_ns
 
 
@@ -86,12 +86,17 @@ class _Ended:
     times: StepTimes
 
 
+def _as_it_is(pose: Vector) -> Vector:
+    return pose
+
+
 class WindowStream:
     """Turns what arrives into windows; every ``add`` returns the windows that it completed, in order.
 
     Args:
         config: the rules' parameters.
         counters: where everything that happens is counted.
+        pose: makes the arm's pose, six numbers, of what commands and states are, where they are not poses already.
         max_signal_bytes: kept of each signal at most.
 
     Attributes:
@@ -100,7 +105,11 @@ class WindowStream:
     """
 
     def __init__(
-        self, config: StreamConfig, counters: Counters | None = None, max_signal_bytes: float = math.inf
+        self,
+        config: StreamConfig,
+        counters: Counters | None = None,
+        pose: Callable[[Vector], Vector] = _as_it_is,
+        max_signal_bytes: float = math.inf,
     ) -> None:
         self.config = config
         self.counters = counters if counters is not None else Counters()
@@ -110,8 +119,10 @@ class WindowStream:
         self._jump_back_ns = to_ns(config.jump_back_s)
         self._margin_ns = (config.stride + 1) * to_ns(config.max_gap_s)  # of the step before a window's first
         self._sampler: Sampler[Frame] = Sampler(config.frame_rate_hz, to_ns(config.max_gap_s), self._jump_back_ns)
-        self._commands, self._states, self._measured, self._gripper = (
-            Signal(self._jump_back_ns, max_signal_bytes) for _ in range(4)
+        lead = int(config.reads_measured_commands)  # the points of a trajectory begin with their time
+        self._commands = JointSignal(self._jump_back_ns, lead, max_signal_bytes)
+        self._states, self._measured, self._gripper = (
+            JointSignal(self._jump_back_ns, max_bytes=max_signal_bytes) for _ in range(3)
         )
         self._signals = (self._commands, self._states, self._measured, self._gripper)
         self._acts = self._states if config.measured_actions else self._commands  # what actions are made of
@@ -124,8 +135,8 @@ class WindowStream:
             self._read_commands = TrajectoryReader(self._commands, config.commands, measured)
         if config.pose.is_made_here:
             gripper = SampleReader(self._gripper, config.states) if config.pose.has_gripper else None
-            self._read_states = PoseReader(self._read_states, gripper)
-            self._read_commands = PoseReader(self._read_commands, gripper)
+            self._read_states = PoseReader(self._read_states, pose, gripper)
+            self._read_commands = PoseReader(self._read_commands, pose, gripper)
         self._clear()
 
     def _clear(self) -> None:
@@ -149,9 +160,11 @@ class WindowStream:
 
     def reset(self, cause: EpochCause = EpochCause.ASKED) -> None:
         """Forget everything and start a new epoch."""
-        self._start_epoch(cause, Signal.clear)
+        self._start_epoch(cause, JointSignal.clear)
 
-    def _start_epoch(self, cause: EpochCause, forget: Callable[[Signal], None], *, keeps_frames: bool = False) -> None:
+    def _start_epoch(
+        self, cause: EpochCause, forget: Callable[[JointSignal], None], *, keeps_frames: bool = False
+    ) -> None:
         self.epoch += 1
         self.epoch_cause = cause
         self.counters.resets += 1
@@ -189,18 +202,18 @@ class WindowStream:
         if before_ns is None:
             before_ns = newest_ns
         if before_ns is None:
-            self._start_epoch(EpochCause.CLOCK, Signal.start_epoch)
+            self._start_epoch(EpochCause.CLOCK, JointSignal.start_epoch)
             return
         jump = ClockJump(delta_ns, before_ns, self._jump_back_ns)
 
-        def forget_the_old_time(signal: Signal) -> None:
+        def forget_the_old_time(signal: JointSignal) -> None:
             if not signal.lies_within(*jump.new_time_ns):
                 signal.start_epoch()
 
         if self._frames_lie_within(*jump.new_time_ns):
             self._start_epoch(EpochCause.CLOCK, forget_the_old_time, keeps_frames=True)
             return
-        self._start_epoch(EpochCause.CLOCK, Signal.start_epoch)
+        self._start_epoch(EpochCause.CLOCK, JointSignal.start_epoch)
         if newest_ns is not None:
             self._stale_ns = jump.stale_ns(newest_ns)
 
@@ -228,7 +241,7 @@ class WindowStream:
             return []
         frame = load()
         if order is Order.JUMP_BACK:
-            self._start_epoch(EpochCause.STAMPS, Signal.start_epoch)
+            self._start_epoch(EpochCause.STAMPS, JointSignal.start_epoch)
         elif order is Order.GAP:
             self.counters.gaps += 1
             self._sampled.clear()
@@ -254,19 +267,20 @@ class WindowStream:
             self._ended.append(_Ended(self._number, frames, times))
             self._number += 1
 
-    def add_command(self, stamp_ns: int, value: Vector) -> list[Window]:
-        """Take in a command: (A,) float64 and finite, (points, 1 + A) for a trajectory, (6,) for a commanded pose."""
+    def add_command(self, stamp_ns: int, value: Vector | Part) -> list[Window]:
+        """Take in a command: (A,) float64 and finite, (points, 1 + A) for a trajectory; (6,) for a commanded pose, or
+        what ``pose`` makes one of."""
         self.counters.commands += 1
         self.counters.late_commands += self._insert(self._commands, stamp_ns, value)
         return self._resolve()
 
-    def add_state(self, stamp_ns: int, value: Vector) -> list[Window]:
-        """Take in a state, (S,) float64 and finite, or (6,) for a measured pose."""
+    def add_state(self, stamp_ns: int, value: Vector | Part) -> list[Window]:
+        """Take in a state, (S,) float64 and finite; (6,) for a measured pose, or what ``pose`` makes one of."""
         self.counters.states += 1
         self.counters.late_states += self._insert(self._states, stamp_ns, value)
         return self._resolve()
 
-    def add_measured(self, stamp_ns: int, value: Vector) -> list[Window]:
+    def add_measured(self, stamp_ns: int, value: Vector | Part) -> list[Window]:
         """Take in the measured values of the commanded joints, (A,) float64; what trajectories need."""
         self.counters.late_states += self._insert(self._measured, stamp_ns, value)
         return self._resolve()
@@ -276,21 +290,11 @@ class WindowStream:
         self.counters.late_states += self._insert(self._gripper, stamp_ns, value)
         return self._resolve()
 
-    def _insert(self, signal: Signal, stamp_ns: int, value: Vector) -> int:
+    def _insert(self, signal: JointSignal, stamp_ns: int, value: Vector | Part) -> int:
         """Insert a value; how many are now known to be late."""
-        if signal.jumps_back(stamp_ns):
-            # The sender's time has jumped. If the frames jumped first, what it sent from before the jump in the
-            # meantime lies far ahead of them and would stand in for values that are still to come.
-            newest_ns = self.newest_frame_ns
-            if newest_ns is None:
-                signal.clear()
-            else:
-                signal.forget_after(newest_ns + self._jump_back_ns)
-        if not signal.insert(stamp_ns, value):
-            self.counters.duplicates += 1
-        elif not signal.awaits_reset:
-            signal.forget_before(self._oldest_needed_ns())
-        return signal.take_late()
+        is_new, late = signal.insert(stamp_ns, value, self.newest_frame_ns, self._oldest_needed_ns())
+        self.counters.duplicates += not is_new
+        return late
 
     def _oldest_needed_ns(self) -> int:
         """The earliest time that a window can still ask about; 0 before the first frame."""
@@ -319,7 +323,7 @@ class WindowStream:
             )
         return windows
 
-    def _needs(self, times: StepTimes) -> Iterator[tuple[Signal, int, bool]]:
+    def _needs(self, times: StepTimes) -> Iterator[tuple[JointSignal, int, bool]]:
         """The signals that a window asks, the last time that it asks them about, and whether the next value counts."""
         config = self.config
         last_ns = times.last_needed_ns(config.reducer)
