@@ -16,10 +16,8 @@ setup:  ## make .venv, unless it is there and up to date
 demo: setup  ## play the sample bag through the node; writes demo.png
 	@tools/run.sh -m examples.demo $(ARGS)
 
-lint: setup  ## ruff and mypy
-	@tools/run.sh -m ruff check .
-	@tools/run.sh -m ruff format --check .
-	@tools/run.sh -m mypy
+lint: setup  ## ruff and mypy, where their versions and those of what they read are the pinned ones
+	@tools/run.sh tools/lint.py
 
 test: lint  ## lint, then all tests
 	@tools/run.sh -m pytest $(ARGS)
