@@ -195,9 +195,8 @@ TABLE: tuple[Parameter, ...] = (
        "0, as if it were open."),
     _P("pose.gripper_open", "float", 0.0, "Position of the gripper joint where it is open.", "rad or m", minimum=-1e6,
        maximum=1e6),
-
-          _P("pose.gripper_closed", "float", 1.0, "Position of the gripper joint where it is closed.", "rad or m", minimum=-1e6,
-       maximum=1e6),
+    _P("pose.gripper_closed", "float", 1.0, "Position of the gripper joint where it is closed.", "rad or m",
+       minimum=-1e6, maximum=1e6),
     # work and output
     _P("queue", "str", "latest", "Windows waiting for the model: only the latest, or all (for replay and demos).",
        choices=("latest", "all")),
