@@ -22,7 +22,7 @@ from vjepa_ros.engine.loading import load
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.weights.file import write_safetensors
+from vjepa_ros.weights.safetensors_file import write_safetensors
 
 TOY = {
     "image_size": 64, "encoder_dim": 96, "encoder_heads": 2, "mlp_ratio": 4.0,

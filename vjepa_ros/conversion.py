@@ -40,7 +40,8 @@ from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.state_model import StateModel
 from vjepa_ros.weights.checkpoint import read_checkpoint
-from vjepa_ros.weights.file import PARTS, write_safetensors
+from vjepa_ros.weights.file import PARTS
+from vjepa_ros.weights.safetensors_file import write_safetensors
 from vjepa_ros.weights.values import Weights, model_hash, part_hash
 
 TOOL = "vjepa_convert"

@@ -10,7 +10,9 @@ import torch
 from support.checkpoint_files import ENCODER_PREFIX, read, refusal, saved, saved_safetensors, small_content
 from support.reference import SMALL_CHECKPOINT
 
+from vjepa_ros.errors import CheckpointError
 from vjepa_ros.weights.checkpoint import ALLOWED_EXTRA
+from vjepa_ros.weights.safetensors_file import write_safetensors
 
 
 @pytest.fixture
@@ -100,10 +102,15 @@ def test_safetensors_with_names_that_belong_nowhere(tmp_path):
     assert refusal(path) == "optimizer.a belongs neither to encoder. nor to predictor."
 
 
-def test_a_robot_without_the_package_safetensors_is_told_so(tmp_path, monkeypatch):
-    path = saved_safetensors(tmp_path / "weights.safetensors", {"encoder": {"a": torch.zeros(1)}})
+def test_a_robot_without_the_package_safetensors_reads_and_is_told_so_where_it_writes(tmp_path, monkeypatch):
+    weights = read(SMALL_CHECKPOINT)
+    parts = {"encoder": weights.encoder, "predictor": weights.predictor}
+    path = saved_safetensors(tmp_path / "weights.safetensors", parts)
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    assert refusal(path) == (
-        "reading it needs the package safetensors, which is not installed: pip install safetensors"
-    )  # fmt: skip
-    assert read(SMALL_CHECKPOINT).trained  # the other format does without
+    assert read(path).hash() == weights.hash()
+    with pytest.raises(CheckpointError) as caught:
+        write_safetensors(tmp_path / "other.safetensors", parts)
+    assert str(caught.value) == (
+        f"{tmp_path / 'other.safetensors'}: writing it needs the package safetensors, which is not installed: "
+        "pip install safetensors"
+    )

@@ -7,6 +7,8 @@ look like is :mod:`vjepa_ros.weights.file`; what may stand next to a ``.safetens
 
 from __future__ import annotations
 
+import mmap
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from vjepa_ros.config.sidecar import Sidecar, sidecar_path
-from vjepa_ros.errors import CheckpointError
+from vjepa_ros.errors import CheckpointError, listed, named
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.weights.file import WeightsFile, open_weights
+from vjepa_ros.weights.kinds import advice
+from vjepa_ros.weights.opened import StoredTensor
 from vjepa_ros.weights.values import PartHash, Weights, draw, norm_parameters, part_hash
 
 PREFIXES = ("module.", "backbone.")
@@ -30,7 +34,8 @@ ALLOWED_EXTRA: dict[str, tuple[str, ...]] = {
 }
 """The only names that a part may have and the model not, prefixes aside. Nothing may be missing."""
 
-_DROPS = 64  # times that the pages of a file are given back while it is read: at most 1/64 of it, or a tensor, stays
+_WRAPPED = re.compile(rf"(?:{'|'.join(map(re.escape, PREFIXES))})*")
+_TELLS = 64  # times that the progress is told
 
 
 def read_checkpoint(
@@ -47,8 +52,8 @@ def read_checkpoint(
 ) -> Weights:
     """Read the weights of these two modules; the modules themselves are left as they are.
 
-    Every tensor is copied, one after the other and into its last place at once: the file may be overwritten afterwards,
-    and memory never holds much more than what is returned.
+    Every tensor is read into memory, one after the other and brought to its last place at once: the file may be
+    overwritten afterwards, and memory never holds much more than what is returned.
 
     Args:
         path: of a ``.pt`` or ``.safetensors`` file.
@@ -61,98 +66,102 @@ def read_checkpoint(
         on_bytes: called now and then with (bytes read, bytes to read), as they stand in the file.
 
     Raises:
-        CheckpointError: where the file is not there, not a checkpoint, truncated, wants to run code, or belongs to a
-            model of another shape; where its sidecar tells of another configuration, or of other weights. The message
-            names the file, the name in it, and both shapes.
+        CheckpointError: where the file is not there, not a checkpoint, truncated, wants to run code, changes while it
+            is read, or belongs to a model of another shape; where its sidecar tells of another configuration, or of
+            other weights. The message names the file, the name in it, and both shapes.
         RuntimeError: torch's own, where memory or the device fail.
     """
-    opened = open_weights(path)
-    if sidecar is not None:
-        sidecar.require_sizes(encoder.config, opened.path)
-    fitting = {"encoder": _fit(opened.encoder, encoder, "encoder", f"{opened.path}: {opened.key}")}
-    if predictor_seed is None:
-        fitting["predictor"] = _fit(_ac_predictor(opened), predictor, "predictor", f"{opened.path}: predictor")
-    modules = {"encoder": encoder, "predictor": predictor}
-    norms = {part: norm_parameters(modules[part]) for part in fitting}
+    with open_weights(path) as source:
+        if sidecar is not None:
+            sidecar.require_sizes(encoder.config, source.path)
+        fitting = {"encoder": _fit(source, source.encoder, encoder, source.key)}
+        if predictor_seed is None:
+            fitting["predictor"] = _fit(source, _ac_predictor(source), predictor, "predictor")
+        modules = {"encoder": encoder, "predictor": predictor}
+        norms = {part: norm_parameters(modules[part]) for part in fitting}
 
-    def dtype_of(part: str, name: str) -> torch.dtype | None:
-        return norm_dtype or dtype if name in norms[part] else dtype
+        def dtype_of(part: str, name: str) -> torch.dtype | None:
+            return norm_dtype or dtype if name in norms[part] else dtype
 
-    taken, hashes = _take(opened, fitting, device or torch.device("cpu"), dtype_of, on_bytes)
+        taken, hashes = _take(source, fitting, device or torch.device("cpu"), dtype_of, on_bytes)
     if sidecar is not None:
-        sidecar.require_parts(hashes, opened.path, sidecar_path(opened.path))
+        sidecar.require_parts(hashes, source.path, sidecar_path(source.path))
     if predictor_seed is not None:
         drawn = draw(predictor, torch.Generator(device="cpu").manual_seed(predictor_seed))
         hashes["predictor"] = part_hash(drawn)
         taken["predictor"] = {name: tensor.to(device, dtype) for name, tensor in drawn.items()}
-    return Weights(taken["encoder"], taken["predictor"], hashes, opened.key, trained=predictor_seed is None)
+    return Weights(taken["encoder"], taken["predictor"], hashes, source.key, trained=predictor_seed is None)
 
 
-def _ac_predictor(opened: WeightsFile) -> Mapping[str, Any]:
+def _ac_predictor(source: WeightsFile) -> Mapping[str, Any]:
     """The predictor of a file, or a sentence about what there is instead and what can be done."""
-    found = opened.predictor
+    found = source.predictor
     if found is not None and not any(_strip(name).startswith("mask_tokens.") for name in found):
         return found
     what = "has no predictor" if found is None else "has a predictor of masked patches, not an action-conditioned one"
-    raise CheckpointError(
-        f"{opened.path}: {what}; to use its encoder alone, with a random predictor, set `random_predictor`"
-    )
+    raise source.opened.refusal(f"{what}; to use its encoder alone, with a random predictor, set `random_predictor`")
 
 
-def _fit(found: Mapping[str, Any], module: nn.Module, part: str, where: str) -> dict[str, Tensor]:
+def _fit(source: WeightsFile, found: Mapping[str, Any], module: nn.Module, key: str) -> dict[str, StoredTensor]:
     """The module's parameters among a file's tensors: all of them, each of the right shape, and nothing unexpected."""
+    part = "predictor" if key == "predictor" else "encoder"
+
+    def refusal(reason: str) -> CheckpointError:
+        return source.opened.refusal(f"{key} {reason}")
+
     tensors: dict[str, Any] = {}
     for name, tensor in found.items():
         if _strip(name) in tensors:
-            raise CheckpointError(f"{where} has {_strip(name)} twice, the second time as {name}")
+            raise refusal(f"has {named(_strip(name))} twice, the second time as {named(name)}")
         tensors[_strip(name)] = tensor
     wanted = dict(module.named_parameters())
     missing = [name for name in wanted if name not in tensors]
     if missing:
-        raise CheckpointError(f"{where} lacks {_some(missing)}")
+        raise refusal(f"lacks {listed(missing, 3, named)}{advice((), found)}")
     extra = [name for name in tensors if name not in wanted and name not in ALLOWED_EXTRA[part]]
     if extra:
-        raise CheckpointError(f"{where} has {_some(extra)}, which this model does not")
+        raise refusal(f"has {listed(extra, 3, named)}, which this model does not{advice((), found)}")
     for name, parameter in wanted.items():
         tensor = tensors[name]
-        if not isinstance(tensor, Tensor):
-            raise CheckpointError(f"{where} {name} is a {type(tensor).__name__}, not a tensor")
-        if not tensor.is_floating_point() or tensor.layout != torch.strided:
-            raise CheckpointError(f"{where} {name} is {tensor.dtype}, {tensor.layout}, not dense and floating-point")
+        if isinstance(tensor, Tensor) or (isinstance(tensor, StoredTensor) and not tensor.dtype.is_floating_point):
+            layout = tensor.layout if isinstance(tensor, Tensor) else torch.strided
+            raise refusal(f"{name} is {tensor.dtype}, {layout}, not dense and floating-point")
+        if not isinstance(tensor, StoredTensor):
+            raise refusal(f"{name} is a {type(tensor).__name__}, not a tensor")
         if tensor.shape != parameter.shape:
-            raise CheckpointError(
-                f"{where} {name} has shape {tuple(tensor.shape)}, but this model needs {tuple(parameter.shape)}"
-            )
-    return {name: tensors[name].detach() for name in wanted}
+            shape = named(str(tuple(tensor.shape)))
+            raise refusal(f"{name} has shape {shape}, but this model needs {tuple(parameter.shape)}")
+    return {name: tensors[name] for name in wanted}
 
 
 def _take(
-    opened: WeightsFile,
-    fitting: dict[str, dict[str, Tensor]],
+    source: WeightsFile,
+    fitting: dict[str, dict[str, StoredTensor]],
     device: torch.device,
     dtype_of: Callable[[str, str], torch.dtype | None],
     on_bytes: Callable[[int, int], None] | None,
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, str]]:
-    """Copies of the mapped tensors, and the hash of each part as it stands in the file."""
+    """The tensors, and the hash of each part as it stands in the file."""
     total = sum(tensor.nbytes for tensors in fitting.values() for tensor in tensors.values())
-    done = dropped = 0
+    most = max((tensor.reach_bytes for tensors in fitting.values() for tensor in tensors.values()), default=0)
+    # One for all, of pages of its own: what is taken from the heap and given back leaves holes in it.
+    buffer = torch.frombuffer(mmap.mmap(-1, max(most, 1)), dtype=torch.uint8)
+    done = told = 0
     taken: dict[str, dict[str, Tensor]] = {}
     hashes: dict[str, str] = {}
     for part, tensors in fitting.items():
         digest = PartHash()
         taken[part] = {}
         for name in sorted(tensors):
-            mapped = tensors[name]
-            digest.add(name, mapped)
+            read = source.opened.read(tensors[name], buffer)
+            digest.add(name, read)
             # contiguous_format: a transposed view would keep its strides, and with them another order of summation
-            dtype = dtype_of(part, name) or mapped.dtype
-            taken[part][name] = mapped.to(device, dtype, copy=True, memory_format=torch.contiguous_format)
-            done += mapped.nbytes
-            if (done - dropped) * _DROPS >= total:
-                opened.drop_pages()
-                dropped = done
-                if on_bytes is not None:
-                    on_bytes(done, total)
+            dtype = dtype_of(part, name) or read.dtype
+            taken[part][name] = read.to(device, dtype, copy=True, memory_format=torch.contiguous_format)
+            done += read.nbytes
+            if on_bytes is not None and (done - told) * _TELLS >= total:
+                on_bytes(done, total)
+                told = done
         hashes[part] = digest.hexdigest()
     if on_bytes is not None:
         on_bytes(total, total)
@@ -160,11 +169,6 @@ def _take(
 
 
 def _strip(name: str) -> str:
-    while name.startswith(PREFIXES):
-        name = name.split(".", 1)[1]
-    return name
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+    """A name without what training wraps around it; in one pass, however often that is."""
+    wrapped = _WRAPPED.match(name)
+    return name[wrapped.end() :] if wrapped else name
