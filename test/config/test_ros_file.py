@@ -80,3 +80,14 @@ def test_values_of_a_command_line(name: str, text: str, value: object) -> None:
 
 def test_a_number_with_an_exponent_and_no_point_is_one_in_a_file_too(tmp_path: Path) -> None:
     assert read(tmp_path, "/**: {ros__parameters: {frame_rate: 1e1}}")[0] == {"frame_rate": 10.0}
+
+
+@pytest.mark.parametrize("value", ["[1, 1.5]", "[1e1, 2]", "[1.0, x]", "[true, 1]", "[1, x]"])
+def test_a_list_of_several_types_is_refused_as_ros_refuses_it(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"actions\.scale: .* ROS does not read: write whole numbers with a point"):
+        read(tmp_path, f"/**: {{ros__parameters: {{actions.scale: {value}}}}}")
+
+
+@pytest.mark.parametrize("value", ["[1, 1]", "[1.0, 1e1]", "[]", "[1.5]"])
+def test_a_list_of_one_type_is_read(tmp_path: Path, value: str) -> None:
+    assert "actions.scale" in read(tmp_path, f"/**: {{ros__parameters: {{actions.scale: {value}}}}}")[0]

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from vjepa_ros.config.checks import require
 from vjepa_ros.config.table import BY_NAME
 from vjepa_ros.errors import ConfigError
 
@@ -51,7 +52,24 @@ def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
     for block in fitting:
         values.update(_flat(block, ""))
     known = {name: value for name, value in values.items() if name in BY_NAME}
+    for name, value in known.items():
+        _require_one_type(name, value)
     return {name: typed(name, value) for name, value in known.items()}, sorted(values.keys() - known.keys())
+
+
+def _require_one_type(name: str, value: Any) -> None:
+    """Refuse a list that ROS's own parser does not read, and with it the whole file, so that a node ends with it.
+
+    Raises:
+        ConfigError: naming the parameter.
+    """
+    if isinstance(value, list):
+        # A number by its exponent alone, text to YAML, is one with a point to ROS.
+        kinds = {float if isinstance(item, str) and _EXPONENT.fullmatch(item) else type(item) for item in value}
+        require(
+            len(kinds) <= 1, name,
+            f"{value} has elements of several types, which ROS does not read: write whole numbers with a point too, 1.0",
+        )  # fmt: skip
 
 
 def typed(name: str, value: Any) -> Any:

@@ -91,6 +91,7 @@ class Snapshot:
         topics |= {f"internal_errors {place}": count for place, count in sorted(last_line.counts.items())}
         topics |= {f"rejected {topic} {why}": count for (topic, why), count in sorted(last_line.dropped.items())}
         topics |= {f"callback_p99_ms {topic}": round(ms, 3) for topic, ms in endpoints.times.p99_ms().items()}
+        topics |= {f"callback_max_ms {topic}": round(ms, 3) for topic, ms in endpoints.times.max_ms().items()}
         model: dict[str, Any] = {"not_finite": configured.outcomes.not_finite if configured is not None else 0}
         if worker is not None:
             model |= {**asdict(worker.counters), "waiting": worker.waiting, "compute_ms": round(worker.compute_ms, 3)}
