@@ -105,3 +105,14 @@ def test_a_file_for_nodes_of_other_names_is_named(tmp_path: Path, text: str, sai
     assert len(sentences) == (said is not None)
     assert said is None or (said in sentences[0] and str(path) in sentences[0])
     assert ros_file.others(tmp_path / "nowhere.yaml", "/vp") == []
+
+
+@pytest.mark.parametrize("value", ["[1, 1.5]", "[1e1, 2]", "[1.0, x]", "[true, 1]", "[1, x]"])
+def test_a_list_of_several_types_is_refused_as_ros_refuses_it(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"actions\.scale: .* ROS does not read: write whole numbers with a point"):
+        read(tmp_path, f"/**: {{ros__parameters: {{actions.scale: {value}}}}}")
+
+
+@pytest.mark.parametrize("value", ["[1, 1]", "[1.0, 1e1]", "[]", "[1.5]"])
+def test_a_list_of_one_type_is_read(tmp_path: Path, value: str) -> None:
+    assert "actions.scale" in read(tmp_path, f"/**: {{ros__parameters: {{actions.scale: {value}}}}}")[0]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import CompressedImage, Image
-from support.fault_feed import STREAM, Feed, at
+from sensor_msgs.msg import Image
+from support.fault_feed import STREAM, Feed, at, compressed, jpeg, peak_memory_kb
 from support.fault_table import Row
 from support.harness import Predictor, Robot
 from support.messages import MS, image_message, pixels, stamped
@@ -145,14 +143,6 @@ def test_resolution_and_encoding(robot: Robot, row: Row) -> None:
     row.injected, row.lost = ", ".join(f"{w}x{h} {name}" for h, w, name, _ in sizes), "nothing"
 
 
-def jpeg(number: int) -> bytes:
-    return cv2.imencode(".jpg", pixels(number))[1].tobytes()
-
-
-def compressed(number: int, data: bytes) -> CompressedImage:
-    return stamped(CompressedImage(format="rgb8; jpeg compressed bgr8", data=data), at(number))
-
-
 def claiming(file: bytes, height: int, width: int) -> bytes:
     """A JPEG whose header claims another size."""
     frame = file.index(b"\xff\xc0")  # start of frame: length (2 bytes), precision (1), height (2), width (2)
@@ -192,8 +182,3 @@ def test_huge_jpeg(predictor: Predictor, robot: Robot, row: Row) -> None:
     grown_mb = (peak_memory_kb(predictor) - before_kb) / 1e3
     assert grown_mb < 100, "decoded it takes 1,200 MB"
     row.injected, row.lost = "2 of 40 files", f"2 frames; refused before decoding (peak memory +{grown_mb:.0f} MB)"
-
-
-def peak_memory_kb(predictor: Predictor) -> int:
-    status = Path(f"/proc/{predictor.process.pid}/status").read_text(encoding="utf-8")
-    return int(status.split("VmHWM:")[1].split()[0])

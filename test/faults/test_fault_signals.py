@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.fault_table import Row
@@ -59,6 +61,63 @@ def test_signals(row: Row, tmp_path: Path, signal_: int, queue: str) -> None:
         "in a window of 4 s",
         f"that window; ended with 0 after {took_s:.1f} s, no shared memory left",
     )
+
+
+@contextmanager
+def at_work(tmp_path: Path, name: str, **options: Any) -> Iterator[tuple[subprocess.Popen[bytes], Path, set[Path]]]:
+    """An active node to which messages come, its log, and what it has made in shared memory."""
+    before = set(SHARED_MEMORY.iterdir())
+    robot, log = Robot(), tmp_path / f"{name}.txt"
+    robots = segments(os.getpid())
+    predictor = Predictor(log, **options)
+    try:
+        robot.start()
+        robot.send_frames(0, 20)
+        yield predictor.process, log, segments(predictor.process.pid) - before - robots
+        assert predictor.process.wait(10.0) == 0, predictor.log
+        assert not [word for word in ("Traceback", "terminate called", "the model has failed") if word in predictor.log]
+    finally:
+        predictor.process.kill()
+        robot.close()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.fault("a second SIGINT within half a second")
+def test_two_interrupts(row: Row, tmp_path: Path) -> None:
+    """Of a terminal and of ``ros2 launch``: the second comes in the middle of closing, at another place each time."""
+    delays_s = (0.0, 0.01, 0.05, 0.15, 0.45)
+    for number, delay_s in enumerate(delays_s):
+        with at_work(tmp_path, str(number)) as (process, _, made):
+            for _ in range(2):
+                process.send_signal(signal.SIGINT)
+                time.sleep(delay_s)
+        assert left_of(made) == []
+    row.injected, row.lost = f"{len(delays_s)} times, up to {max(delays_s)} s apart", "nothing: ended with 0 each time"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.fault("SIGHUP, and a closed terminal")
+def test_hangup(row: Row, tmp_path: Path) -> None:
+    for number in range(2):
+        with at_work(tmp_path, str(number)) as (process, _, made):
+            process.send_signal(signal.SIGHUP)
+        assert left_of(made) == []
+    ours, its = os.openpty()
+    with at_work(tmp_path, "terminal", terminal=its) as (_, log, made):
+        os.close(its)
+        assert b"epoch" not in log.read_bytes(), "what it prints goes to the terminal"
+        os.close(ours)  # as a closed window does
+    assert left_of(made) == []
+    row.injected, row.lost = "2 times, and 1 time a terminal", "nothing: ended with 0 each time, no shared memory left"
+
+
+def left_of(made: set[Path]) -> list[str]:
+    """What is still there and no process has mapped; some ports are shared with whatever else runs on the machine."""
+    used: set[Path] = set()
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):  # it has just ended, or is not ours to look into
+            used |= segments(int(folder.name)) if folder.name.isdigit() else set()
+    return sorted(path.name for path in made - used if path.exists())
 
 
 def segments(pid: int) -> set[Path]:

@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from vjepa_ros.config.model import Preprocessing
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.view import ViewConfig
 from vjepa_ros.errors import ConfigError, InputError, ShapeError
+from vjepa_ros.images import preprocess
 from vjepa_ros.images.preprocess import Preprocess
 
 GOLDEN = np.load(Path(__file__).parents[1] / "data" / "reference" / "golden.npz")
@@ -256,3 +258,26 @@ def test_the_parameters_give_the_view():
         (1, 2, 30, 40), 270, "vertical"
     )
     assert resolve({"joint_names": list("abcdefg")}).camera.view == ViewConfig((), 0, "none")
+
+
+@pytest.mark.parametrize("mode", ["square", "droid", "eval"])
+def test_only_the_rows_that_are_read_are_written(mode: Preprocessing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of tall images: the result is that of all rows, bit for bit, whatever the ratio."""
+    chance = np.random.default_rng(0)
+    for _ in range(60):
+        height, width = (int(side) for side in chance.integers(100, 1500, 2))
+        image = chance.integers(0, 256, (height, width, 3), np.uint8)
+        size = int(chance.integers(8, 64)), int(chance.integers(8, 64))
+        few = Preprocess(mode, size)
+        few._pixels = np.full(image.shape, np.nan, np.float32)
+        monkeypatch.setattr(preprocess, "_TALL", 1)
+        got = few(image)
+        monkeypatch.setattr(preprocess, "_TALL", 10**6)
+        np.testing.assert_array_equal(got, Preprocess(mode, size)(image))
+
+
+def test_the_buffer_is_as_large_as_the_last_image_needs() -> None:
+    prepare = Preprocess("square", (64, 64))
+    for side in (2000, 64, 100):
+        prepare(np.zeros((side, side, 3), np.uint8))
+        assert prepare._pixels.nbytes == side * side * 12

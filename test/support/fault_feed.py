@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from sensor_msgs.msg import CompressedImage
 
 from support import oracle
-from support.harness import Robot
-from support.messages import JOINTS, MS, T0_NS, image_message, joint_message
+from support.harness import Predictor, Robot
+from support.messages import JOINTS, MS, T0_NS, image_message, joint_message, pixels, stamped
 
 PERIOD_NS = 50 * MS
 MAX_WAIT_S = 10.0
@@ -112,3 +115,20 @@ class Feed:
 def at(number: int) -> int:
     """The stamp of frame ``number`` at 20 Hz."""
     return T0_NS + number * PERIOD_NS
+
+
+def jpeg(number: int) -> bytes:
+    """Frame ``number`` as a file."""
+    return bytes(cv2.imencode(".jpg", pixels(number))[1].tobytes())
+
+
+def compressed(number: int, data: bytes) -> CompressedImage:
+    """A file, stamped as frame ``number``."""
+    message: CompressedImage = stamped(CompressedImage(format="rgb8; jpeg compressed bgr8", data=data), at(number))
+    return message
+
+
+def peak_memory_kb(predictor: Predictor) -> int:
+    """The most memory that the node's process has had."""
+    status = Path(f"/proc/{predictor.process.pid}/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0])

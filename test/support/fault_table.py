@@ -31,6 +31,13 @@ FAULTS = (
     "no subscriber",
     "a slow subscriber",
     "two nodes of one name",
+    "images that end or hold up decoders",
+    "messages too large or wrongly stamped",
+    "bytes that are no message",
+    "parameters of no type, and times before 1970",
+    "mistakes in callbacks",
+    "SIGHUP, and a closed terminal",
+    "a second SIGINT within half a second",
 )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +54,11 @@ def parameter_arguments(values: Mapping[str, Any]) -> list[str]:
     return [part for name, text in texts.items() for part in ("-p", f"{name}:={text}")]
 
 
+def _take_terminal() -> None:
+    """Make stdin the controlling terminal of this process, the first of its session."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Predictor:
     """The predictor node as a process, with its log.
 
@@ -60,6 +67,7 @@ class Predictor:
         parameters: by name, besides the seven joints, CPU and reliable inputs.
         arguments: further ROS arguments.
         program: what Python runs.
+        terminal: the process's controlling terminal, which then gets what it prints; None: the log gets it.
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class Predictor:
         parameters: dict[str, Any] | None = None,
         arguments: tuple[str, ...] = (),
         program: Sequence[str] = ("-m", "vjepa_ros.ros.main"),
+        terminal: int | None = None,
     ) -> None:
         values: dict[str, Any] = {"joint_names": JOINTS, "device": "cpu", "queue": "all", "threads": 1, **RELIABLE}
         values |= {"actions.max_wait_s": 10.0, **DEEP}  # neither a slow robot nor a slow planner is under test
@@ -76,7 +85,14 @@ class Predictor:
         command = [sys.executable, *program, "--ros-args", *parameter_arguments(values)]
         self._log = log
         with log.open("wb") as out:
-            self.process = subprocess.Popen([*command, *arguments], stdout=out, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                [*command, *arguments],
+                stdin=terminal,
+                stdout=out if terminal is None else terminal,
+                stderr=subprocess.STDOUT,
+                start_new_session=terminal is not None,
+                preexec_fn=None if terminal is None else _take_terminal,
+            )
 
     @property
     def log(self) -> str:

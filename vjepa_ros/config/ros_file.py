@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vjepa_ros.config import yaml_text
+from vjepa_ros.config.checks import require
 from vjepa_ros.config.table import BY_NAME
 from vjepa_ros.documents import Unreadable, read_text
 from vjepa_ros.errors import ConfigError, listed, named, place
@@ -53,6 +54,8 @@ def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
     for block in fitting:
         values.update(_flat(block, ""))
     known = {name: value for name, value in values.items() if name in BY_NAME}
+    for name, value in known.items():
+        _require_one_type(name, value)
     return {name: typed(name, value) for name, value in known.items()}, sorted(values.keys() - known.keys())
 
 
@@ -75,6 +78,21 @@ def others(path: Path, node_name: str) -> list[str]:
     found = listed(f"/{'/'.join(name)}" for name in names)
     whose = f"is for nodes of other names ({found})" if names else "has no ros__parameters"
     return [f"{path}: {whose}; this one is {node_name}, and gets nothing of it"]
+
+
+def _require_one_type(name: str, value: Any) -> None:
+    """Refuse a list that ROS's own parser does not read, and with it the whole file, so that a node ends with it.
+
+    Raises:
+        ConfigError: naming the parameter.
+    """
+    if isinstance(value, list):
+        # A number by its exponent alone, text to YAML, is one with a point to ROS.
+        kinds = {float if isinstance(item, str) and _EXPONENT.fullmatch(item) else type(item) for item in value}
+        require(
+            len(kinds) <= 1, name,
+            f"{value} has elements of several types, which ROS does not read: whole numbers need a point too, 1.0",
+        )  # fmt: skip
 
 
 def typed(name: str, value: Any) -> Any:

@@ -104,6 +104,7 @@ class Snapshot:
         else:
             endpoints.graph.forget()
         topics |= {f"senders {topic}": count for topic, count in sorted(endpoints.graph.senders.items())}
+        topics |= {f"callback_max_ms {topic}": round(ms, 3) for topic, ms in endpoints.times.max_ms().items()}
         model: dict[str, Any] = {"not_finite": configured.outcomes.not_finite if configured is not None else 0}
         if worker is not None:
             model |= {**asdict(worker.counters), "waiting": worker.waiting, "compute_ms": round(worker.compute_ms, 3)}
