@@ -31,6 +31,10 @@ FAULTS = (
     "no subscriber",
     "a slow subscriber",
     "two nodes of one name",
+    "two senders on one topic",
+    "another type on an input",
+    "frames stamped in whole seconds",
+    "use_sim_time without /clock",
 )
 
 

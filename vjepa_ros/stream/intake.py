@@ -213,12 +213,12 @@ class Intake:
     ) -> list[Window]:  # fmt: skip
         """Take in a message of numbers. It is stamped once it has been read, so that one which cannot be used changes
         nothing; a frame is stamped before, since only one that is in order is worth decoding."""
+        self.watch.joints(topic, clock, message)
         try:
             values = read(message)
         except InputError as error:
             return self._reject(topic, error)
         stamp_ns, _ = self._stamp_ns(clock, topic, message, received_ns)
-        self.watch.joints(topic, clock, message)
         return add(stamp_ns, values)
 
     def robot_description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
