@@ -67,7 +67,7 @@ def test_frames_that_are_dropped_for_their_stamps_are_counted_where_people_look(
     assert all(word in said for word in words), said
     dropped = counts["frames_out_of_order"]
     assert isinstance(dropped, int) and dropped > 100
-    assert f"in all: {recorded.CAMERA}: {dropped} of 241 frames dropped" in said
+    assert f"{recorded.CAMERA}: out_of_order: {dropped} of 241 frames dropped" in said
     assert f"{dropped} of 241 frames dropped for their stamps" in line
     assert ("repeat the one before" in line) == repeated
 
@@ -126,5 +126,5 @@ def test_who_reads_windows_in_python_hears_it_too(tmp_path: Path) -> None:
     text = replays.PARAMS.read_text(encoding="utf-8") + "\n    action:\n      timeout_s: 1.0\n"
     parameters.write_text(text, encoding="utf-8")
     list(read_windows(bags.write(tmp_path / "bag", messages), params=str(parameters), say=said.append))
-    assert any("in all:" in sentence and "whole seconds" in sentence for sentence in said)
+    assert any("out_of_order" in sentence and "whole seconds" in sentence for sentence in said)
     assert any("'action.timeout_s': it is ignored; did you mean actions.timeout_s?" in sentence for sentence in said)

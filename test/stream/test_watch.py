@@ -56,7 +56,7 @@ class Told:
         (7200.2, WALL, NOW_NS, ("7200.200 s (2.0 hours) behind", "local time in place of UTC")),
         (-5.5 * 3600, WALL, NOW_NS, ("5.5 hours) ahead of", "local time in place of UTC")),
         (1_500_000_000.0, WALL, NOW_NS, ("clock that stamps was never set",)),
-        (40 * 86400.0, WALL, NOW_NS, ("40.0 days) behind", "recording is played", "--clock", "synchronise")),
+        (40 * 86400.0, WALL, NOW_NS, ("40.0 days) behind", "recording is played", "publish /clock", "synchronise")),
         (-100.0, WALL, NOW_NS, ("100.000 s", "ahead of", "synchronise the clocks")),
         (3.0, WALL, NOW_NS, ("3.000 s behind", "messages take so long", "synchronise the clocks")),
         (-NOW_NS / S, WALL, 100 * S, ("this computer's clock was never set",)),

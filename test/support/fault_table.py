@@ -38,6 +38,10 @@ FAULTS = (
     "mistakes in callbacks",
     "SIGHUP, and a closed terminal",
     "a second SIGINT within half a second",
+    "two senders on one topic",
+    "another type on an input",
+    "frames stamped in whole seconds",
+    "use_sim_time without /clock",
 )
 
 

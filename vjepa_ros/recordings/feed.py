@@ -155,8 +155,8 @@ class Feed:
 
     def finish(self) -> None:
         """Say what was lost in all for its stamps: after the last message."""
-        for remark in self.intake.watch.remarks:
-            self._say(f"in all: {remark}")
+        for topic, text in self.intake.watch.losses.items():
+            self.report(topic, "out_of_order", text)
 
     def report(self, topic: str, reason: str, detail: str) -> None:
         """Say what happened to a message, once for each topic and reason: counters count the rest."""

@@ -6,7 +6,7 @@ It reads counters and words them; it changes nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,7 @@ class Snapshot:
         mismatches: endpoints that cannot be connected to, in words, by topic.
         namesakes: other nodes of the same name.
         senders: what is wrong with those who send to the inputs; nothing where the node is not active.
+        losses: frames that were dropped for their stamps, in all.
         clocks: what is known of stamps and clocks; None before the node is configured.
         clock_problems: what is wrong with them now, by a short key; each has been said when it began.
     """
@@ -81,6 +82,7 @@ class Snapshot:
     mismatches: dict[str, str]
     namesakes: int
     senders: tuple[Finding, ...]
+    losses: tuple[Finding, ...]
     clocks: dict[str, Any] | None
     clock_problems: dict[str, str]
 
@@ -119,9 +121,15 @@ class Snapshot:
             mismatches={mismatch.topic: mismatch.text for mismatch in mismatches},
             namesakes=namesakes,
             senders=tuple(senders),
+            losses=() if configured is None else tuple(_losses(configured.intake)),
             clocks=None if configured is None else configured.intake.watch.values,
             clock_problems={} if configured is None else configured.intake.watch.problems,
         )
+
+
+def _losses(intake: Intake) -> Iterator[Finding]:
+    for topic, text in intake.watch.losses.items():
+        yield Finding(topic, "out_of_order", text)
 
 
 def _stream_values(intake: Intake) -> dict[str, Any]:

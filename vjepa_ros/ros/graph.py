@@ -24,6 +24,7 @@ CLOCK = "/clock"
 _PATIENCE_S = 4.0  # after activation; until then a sender may not have been discovered
 _SURE_S = 1.5  # a second sender that is there for so long: one that is replaced by another leaves before
 _MOST_NODES = 5
+_UNKNOWN = "_NODE_NAME_UNKNOWN_"  # rmw's, until a participant has told its nodes
 _MOST_CAMERAS = 3  # topics of images that are named, whatever they are called
 _NO_CAMERAS = ("/compressedDepth", "/zstd")  # compressed images too, by their type, but of other formats
 _COUNTS = {
@@ -117,7 +118,8 @@ class Graph:
             return
         who = "nothing has come from those that publish it" if senders else "nobody publishes it"
         stands = f"use_sim_time is true and {who}, so that this node's clock stands at {time_s:.3f} s"
-        what = "start the simulation, or the player with --clock; for a real robot set use_sim_time: false"
+        start = "start the simulation, or let the player publish it (`ros2 bag play` can)"
+        what = f"{start}; for a real robot set use_sim_time: false"
         yield Finding(CLOCK, "no_clock", f"{stands}: {what}")
 
     def _nobody(self, topic: str, row: Input, ros_type: str) -> str:
@@ -192,6 +194,8 @@ def _nodes(senders: Iterable[Any]) -> str:
     counts: dict[str, int] = {}
     for sender in senders:
         name = f"{sender.node_namespace.rstrip('/')}/{sender.node_name}"
+        if sender.node_name == _UNKNOWN:
+            name = "a node that is not known yet"
         counts[name] = counts.get(name, 0) + 1
     texts = [quoted(name)[1:-1] + (f" ({count} times)" if count > 1 else "") for name, count in sorted(counts.items())]
     more = f" and {len(texts) - _MOST_NODES} more" if len(texts) > _MOST_NODES else ""

@@ -7,6 +7,7 @@ buffers; cleanup frees the model. Callbacks decode, resize and store; the worker
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -49,7 +50,8 @@ class PredictorNode(ManagedNode):
         self._warn = Warnings(self.get_logger())
         own_services.guard(self, self.last_line, self._warn)
         self._health = Health(self.get_fully_qualified_name())
-        self._lasting = Lasting(self._warn)
+        self._lasting = Lasting(self.get_logger())
+        self._losses = Lasting(self.get_logger(), again_s=math.inf)
         self._endpoints = Endpoints(self, self.last_line)
         self._diagnostics = self.create_publisher(
             DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS(), qos_overriding_options=qos.overridable()
@@ -162,6 +164,7 @@ class PredictorNode(ManagedNode):
         statuses, problems = self._health.report(snapshot)
         self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(), statuses))
         self._lasting(snapshot.senders)
+        self._losses(snapshot.losses)
         of_senders = {f"{found.reason} {found.topic}" for found in snapshot.senders}
         for key, text in problems.items():
             if key not in of_senders and key not in _WARNED_ABOUT:

@@ -14,6 +14,8 @@ from rclpy.node import Node
 from vjepa_ros.config import ros_file
 from vjepa_ros.config.names import unknown_parameters
 
+_PARAMS_FILE = "params-file"  # the option of ROS
+
 
 def remarks(node: Node, arguments: Sequence[str] | None = None) -> Iterator[str]:
     """What is to be said, a sentence each.
@@ -27,5 +29,5 @@ def remarks(node: Node, arguments: Sequence[str] | None = None) -> Iterator[str]
     yield from unknown_parameters(name for name in given if not node.has_parameter(name))
     arguments = sys.argv if arguments is None else arguments
     for option, value in zip(arguments, arguments[1:], strict=False):
-        if option == "--params-file":
+        if option.removeprefix("--") == _PARAMS_FILE:
             yield from ros_file.others(Path(value), node.get_fully_qualified_name())

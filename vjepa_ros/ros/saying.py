@@ -6,6 +6,7 @@ It knows what is said, not what it means. Messages that are dropped are for
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -23,12 +24,16 @@ _RESETS, _RESETS_S, _SELDOM_S = 20, 60.0, 5.0  # so many in so long are said one
 class Lasting:
     """Says what lasts when it begins, when it changes, and once a minute.
 
+    What changes all the time is said as it is then every few seconds; what it was when it ended changing too.
+
     Args:
-        warn: called with (topic, reason, detail).
+        logger: of the node.
+        again_s: what stays as it is is said again after so long.
     """
 
-    def __init__(self, warn: Callable[[str, str, str], None]) -> None:
-        self._warn = warn
+    def __init__(self, logger: RcutilsLogger, again_s: float = _AGAIN_S) -> None:
+        self._logger = logger
+        self._again_s = again_s
         self._said: dict[tuple[str, str], tuple[str, float]] = {}
 
     def __call__(self, findings: Iterable[Finding]) -> None:
@@ -36,11 +41,11 @@ class Lasting:
         now_s, said = time.monotonic(), {}
         for found in findings:
             key = (found.topic, found.reason)
-            detail, at_s = self._said.get(key, ("", 0.0))
-            if detail != found.detail or now_s - at_s >= _AGAIN_S:
-                self._warn(found.topic, found.reason, found.detail)
-                at_s = now_s
-            said[key] = found.detail, at_s
+            detail, at_s = self._said.get(key, ("", -math.inf))
+            if now_s - at_s >= (self._again_s if detail == found.detail else _SELDOM_S):
+                self._logger.warning(f"{found.topic}: {found.reason}: {found.detail}")
+                detail, at_s = found.detail, now_s
+            said[key] = detail, at_s
         self._said = said
 
 

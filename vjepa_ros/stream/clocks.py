@@ -130,7 +130,7 @@ def _remedy(age_ns: int, stamp_ns: int, received_ns: int, setting: Setting, help
         return f"the clock that stamps was never set: set it (NTP, PTP); {_NO_OFFSET}"
     synchronise = f"synchronise the clocks (NTP, PTP){offset}"
     if age_ns > _DAY_S * S_TO_NS:
-        return f"if a recording is played, play it with --clock and set use_sim_time: true; else {synchronise}"
+        return f"if a recording is played, let the player publish /clock and set use_sim_time: true; else {synchronise}"
     if 0 < age_ns <= _WAY_NS:
         return f"if its messages take so long, mend the way (network, encoding, queues); else {synchronise}"
     return synchronise
@@ -145,7 +145,7 @@ def _remedy_of_recording(age_ns: int, stamp_ns: int, received_ns: int, setting: 
     if _is_since_start(stamp_ns) and not _is_since_start(received_ns):
         live = "a node that reads this live needs use_sim_time: true"
         since = "time of a simulation" if setting.clock_published else "time of a simulation, or since boot"
-        return f"{since}: {harm} (record with --use-sim-time); {live}"
+        return f"{since}: {harm} (let the recorder use simulated time); {live}"
     if _is_time_zone(age_ns):
         return f"it looks like local time in place of UTC: {harm}"
     if age_ns > _DAY_S * S_TO_NS:

@@ -250,6 +250,7 @@ class Intake:
         joints is counted and no fault."""
         try:
             check_size(message, self._messages)
+            self.watch.joints(topic, clock, message)
             values = read(message)
             if values is None:
                 self.counters.foreign += 1
@@ -257,7 +258,6 @@ class Intake:
             stamp_ns, _ = self._stamp_ns(clock, topic, message, received_ns)
         except InputError as error:
             return self._reject(topic, error)
-        self.watch.joints(topic, clock, message)
         windows = add(stamp_ns, values)
         self._look_for_joints()
         return windows

@@ -121,9 +121,7 @@ class Watch:
 
     def dropped(self, topic: str) -> None:
         """A frame was dropped for its stamp."""
-        stamps = self._stamps[topic]
-        stamps.dropped += 1
-        self._report(topic, "out_of_order", stamps.lost)
+        self._stamps[topic].dropped += 1
 
     def jumped(self, topic: str, from_ns: int, to_ns: int) -> None:
         """Time has jumped back on a topic, between two stamps of it; what is said of it is ``last_jump``."""
@@ -171,9 +169,9 @@ class Watch:
         return found
 
     @property
-    def remarks(self) -> list[str]:
-        """What has been lost for its stamps in all, one sentence per topic."""
-        return [f"{topic}: {stamps.lost}" for topic, stamps in sorted(self._stamps.items()) if stamps.dropped]
+    def losses(self) -> dict[str, str]:
+        """How many frames have been dropped for their stamps in all, and why, by topic; who asks says it."""
+        return {topic: stamps.lost for topic, stamps in sorted(self._stamps.items()) if stamps.dropped}
 
     def _once(self, topic: str, reason: str, detail: str) -> None:
         if (topic, reason) not in self._said:
