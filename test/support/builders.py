@@ -15,6 +15,7 @@ from vjepa_ros.geometry import Vector
 from vjepa_ros.stream.actions import Steps
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.future import Future
+from vjepa_ros.stream.joint_signal import Part
 from vjepa_ros.stream.window import Window, WindowStream
 
 MS = 1_000_000
@@ -89,7 +90,10 @@ def firsts_ms(windows: list[Window]) -> list[int]:
 
 
 def feed(stream: WindowStream, messages: Iterable[tuple[Any, ...]]) -> list[Window]:
-    """Put ("frame", stamp) and ("command" | "state" | "measured", stamp, value) messages in, in this order."""
+    """Put ("frame", stamp) and ("command" | "state" | "measured", stamp, value) messages in, in this order.
+
+    A joint whose values are NaN is not in the message.
+    """
     add = {"command": stream.add_command, "state": stream.add_state, "measured": stream.add_measured}
     add["trajectory"] = stream.add_command
     windows = []
@@ -97,8 +101,18 @@ def feed(stream: WindowStream, messages: Iterable[tuple[Any, ...]]) -> list[Wind
         if kind == "frame":
             windows += stream.add_frame(stamp_ns, partial(frame, stamp_ns))
         else:
-            windows += add[kind](stamp_ns, *value)
+            windows += add[kind](stamp_ns, named(*value, is_trajectory=kind == "trajectory"))
     return windows
+
+
+def named(value: Vector, *, is_trajectory: bool = False) -> Vector | Part:
+    """The values of the joints that are there, as a decoder gives them."""
+    joints = value[:, 1:] if is_trajectory else value
+    there = ~np.isnan(np.atleast_2d(joints)[0])
+    if there.all():
+        return value
+    which = np.flatnonzero(there)
+    return Part(value[:, [0, *(which + 1)]] if is_trajectory else value[which], which, len(there))
 
 
 def oracle_arguments(config: StreamConfig) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 It imports nothing of the package.
 
 ``windows`` gets what a recording holds, in order of arrival, and gives what must come out, whatever the interleaving.
-Commands are (stamp, vector); those of a trajectory are (stamp, [(time from start in ns, vector), ...]).
+Commands are (stamp, vector); those of a trajectory are (stamp, [(time from start in ns, vector), ...]). A vector has NaN
+for the joints that its message does not name: here every joint is read by itself, always.
 """
 
 import numpy as np
@@ -19,6 +20,34 @@ def epochs(messages, jump_back_ns):
         parts[-1].append(message)
         newest = message[0] if newest is None else max(newest, message[0])
     return parts
+
+
+def joints(messages, dim, jump_back_ns):
+    """Per joint and epoch what names it: [[[(stamp, value, repeated), ...], ...], ...]; values are (1,) vectors.
+
+    A message is repeated where each of its joints has had the same value with the same stamp just before.
+    """
+    streams, newest, said = [[[]] for _ in range(dim)], [None] * dim, {}
+    for stamp, content in messages:
+        of_points = isinstance(content, list)
+        there = np.flatnonzero(~np.isnan(content[0][1] if of_points else content))
+        parts = {j: [(t, v[j : j + 1]) for t, v in content] if of_points else content[j : j + 1] for j in there}
+        for j in parts:
+            if newest[j] is not None and stamp <= newest[j] - jump_back_ns:
+                streams[j].append([])
+                newest[j] = None
+            newest[j] = stamp if newest[j] is None else max(newest[j], stamp)
+        keys = {j: (j, len(streams[j]), stamp) for j in parts}
+        repeated = all(keys[j] in said and said[keys[j]] == part for j, part in parts.items())
+        for j, part in parts.items():
+            streams[j][-1].append((stamp, part, repeated))
+            said[keys[j]] = part
+    return streams
+
+
+def together(readers):
+    """One function of what every joint's gives: a list of it."""
+    return lambda *times: [reader(*times) for reader in readers]
 
 
 def runs(stamps, frame_rate, max_gap_ns):
@@ -49,7 +78,7 @@ def between(before, after, alignment):
 def sampled(messages, timeout_ns, alignment):
     """A function time -> (value or None, missing) over (stamp, vector) messages."""
     messages = sorted(messages, key=lambda message: message[0])  # stable: of equal stamps the last one counts
-    stamps = np.array([stamp for stamp, _ in messages], dtype=np.int64)
+    stamps = np.array([message[0] for message in messages], dtype=np.int64)
 
     def at(time):
         index = int(np.searchsorted(stamps, time, side="right")) - 1
@@ -72,7 +101,7 @@ def trajectories(messages, timeout_ns, alignment, measured):
         force = [message for message in messages if message[0] <= time]
         if not force:
             return None, True
-        start, points = force[-1]
+        start, points = force[-1][:2]
         times = [start + offset - time - ahead for offset, _ in points]
         if times[0] > 0:
             return measured(time)
@@ -91,7 +120,7 @@ def plans(messages, timeout_ns, alignment, measured):
         force = [message for message in messages if message[0] <= now]
         if not force or now - force[-1][0] - force[-1][1][-1][0] > timeout_ns:
             return None, "held"
-        start, points = force[-1]
+        start, points = force[-1][:2]
         if time < start + points[0][0]:
             value, missing = measured(now)
             return (None, "held") if missing else (value, "measured")
@@ -115,17 +144,19 @@ def future_of(window, times, last, plan, o):
             "difference": [step - period, step],
             "pose_delta": [step, step + period],
         }.get(kind, [step])
-        read = [plan(now, time) for time in asked]
-        values = [value for value, _ in read]
-        if any(value is None for value in values):
-            actions.append(np.zeros_like(last) if kind == "difference" else last)
-            sources.append("held")
-            continue
-        if kind == "pose_delta":
-            actions.append(pose_change(*values))
+        read = [plan(now, time) for time in asked]  # per time, per joint
+        known = [all(value is not None for value, _ in of_joint) for of_joint in zip(*read, strict=True)]
+        held = np.zeros_like(last) if kind == "difference" else last
+        values = [np.array([v[0] if ok else 0.0 for (v, _), ok in zip(row, known, strict=True)]) for row in read]
+        if not any(known):
+            action = held
+        elif kind == "pose_delta":
+            action = np.where(known, pose_change(*values), held)
         else:
-            actions.append(values[1] - values[0] if kind == "difference" else np.mean(values, axis=0))
-        sources.append(next((s for s in ("trajectory", "measured") if s in [source for _, source in read]), "held"))
+            action = np.where(known, values[1] - values[0] if kind == "difference" else np.mean(values, axis=0), held)
+        actions.append(action)
+        from_where = {source for row in read for (_, source), ok in zip(row, known, strict=True) if ok}
+        sources.append(next((s for s in ("trajectory", "measured") if s in from_where), "held"))
     steps = [times[-1] + ahead * period for ahead in range(1, o["horizon"])]
     return np.array(actions).reshape(-1, len(last)), steps, sources
 
@@ -146,15 +177,22 @@ def pose_change(start, end):
     return np.concatenate([end[:3] - start[:3], angles, end[6:] - start[6:]])
 
 
-def step_values(readings, combine, dim, on_missing):
-    """One row per step out of its readings [(value or None, missing), ...]; None where the window must be skipped."""
+def step_values(readings, combine, dim, on_missing, *, by_joint=True):
+    """One row per step out of its readings [[(value or None, missing) of each joint], ...]; None where the window must be
+    skipped. Where zeros are asked for, a joint that is missing at one of the times is zero at all of them."""
     rows = []
     for step, parts in enumerate(readings):
-        missing, absent = any(m for _, m in parts), any(v is None for v, _ in parts)
-        if missing and (on_missing == "skip" or (on_missing == "hold" and absent)):
+        missing = np.array([[m for _, m in part] for part in parts]).any(axis=0)
+        absent = any(value is None for part in parts for value, _ in part)
+        if missing.any() and (on_missing == "skip" or (on_missing == "hold" and absent)):
             return None
-        zero = absent or (missing and on_missing == "zero")
-        rows.append(np.zeros(dim) if zero else combine(step, [v for v, _ in parts]))
+        zero = missing if on_missing == "zero" else np.zeros(dim, bool)
+        if zero.all():
+            rows.append(np.zeros(dim))
+            continue
+        values = [np.array([0.0 if z else v[0] for (v, _), z in zip(part, zero, strict=True)]) for part in parts]
+        row = combine(step, values)
+        rows.append(np.where(zero, 0.0, row) if by_joint else row)
     return np.array(rows)
 
 
@@ -173,13 +211,13 @@ def actions_of(window, times, commands, messages, o):
     if kind == "sum":
 
         def combine(k, _):
-            inside = [v for stamp, v in unrepeated(messages) if times[k] < stamp <= times[k + 1]]
-            return np.sum(inside, axis=0) if inside else np.zeros(dim)
+            return np.array([sum(v[0] for v in inside(times[k], times[k + 1], own)) for own in messages])
 
         rows = step_values([[commands(t)] for t in times[1:]], combine, dim, skip)
     else:
         ends = zip(times, times[1:], strict=False)
-        rows = step_values([[commands(a), commands(b)] for a, b in ends], lambda _, v: pose_change(*v), dim, skip)
+        pairs = [[commands(a), commands(b)] for a, b in ends]
+        rows = step_values(pairs, lambda _, v: pose_change(*v), dim, skip, by_joint=False)
     if rows is None:
         return None
     if o["tail"] == "hold":
@@ -189,17 +227,14 @@ def actions_of(window, times, commands, messages, o):
         last = step_values([[now]], lambda _, v: np.zeros(dim), dim, skip)
     else:
         ahead = commands(times[-1], after - times[-1])
-        last = step_values([[now, ahead]], lambda _, v: pose_change(*v), dim, skip)
+        last = step_values([[now, ahead]], lambda _, v: pose_change(*v), dim, skip, by_joint=False)
     return None if last is None else np.concatenate([rows.reshape(-1, dim), last])
 
 
-def unrepeated(messages):
-    """Sorted by stamp, without a message that repeats the one before it."""
-    out = []
-    for stamp, value in sorted(messages, key=lambda message: message[0]):
-        if not out or out[-1][0] != stamp or not np.array_equal(out[-1][1], value):
-            out.append((stamp, value))
-    return out
+def inside(after, until, messages):
+    """The values stamped in (after, until] of one joint's messages, in order, without those that repeat others."""
+    kept = [(stamp, value) for stamp, value, repeated in messages if after < stamp <= until and not repeated]
+    return [value for _, value in sorted(kept, key=lambda message: message[0])]
 
 
 def neighbours(times, o):
@@ -221,30 +256,34 @@ def windows(frames, commands, states, measured=(), **options):
     future_actions, future_step_stamps, future_sources.
 
     ``frames`` are (stamp,) tuples; ``measured`` are (stamp, vector) of the commanded joints, for trajectories. After a
-    jump back of time the n-th stretch of each list belongs to the n-th of the others.
+    jump back of time the n-th stretch of each joint belongs to the n-th of the frames.
     """
     o = {**DEFAULTS, **options}
     o = {"state_timeout_ns": o["timeout_ns"], "state_on_missing": o["on_missing"], **o}
-    out, empty = [], []
-    streams = [epochs(messages, o["jump_back_ns"]) for messages in (frames, commands, states, list(measured))]
-    for epoch, stretch in enumerate(streams[0]):
-        cmds, sts, meas = (stream[epoch] if epoch < len(stream) else empty for stream in streams[1:])
-        state_at = sampled(sts, o["state_timeout_ns"], o["state_alignment"])
+    out, back = [], o["jump_back_ns"]
+    actions_dim, states_dim = o["dims"]
+    dims = (actions_dim, states_dim, actions_dim)
+    streams = [joints(list(m), dim, back) for m, dim in zip((commands, states, measured), dims, strict=True)]
+    for epoch, stretch in enumerate(epochs(frames, back)):
+        cmds, sts, meas = ([own[epoch] if epoch < len(own) else [] for own in stream] for stream in streams)
+        state_at = together([sampled(own, o["state_timeout_ns"], o["state_alignment"]) for own in sts])
         if o["trajectory"]:
-            measured_at = sampled(meas, o["state_timeout_ns"], o["state_alignment"])
-            command_at = trajectories(cmds, o["timeout_ns"], o["alignment"], measured_at)
-            plan = plans(cmds, o["timeout_ns"], o["alignment"], measured_at)
+            measured_at = [sampled(own, o["state_timeout_ns"], o["state_alignment"]) for own in meas]
+            how = [(own, o["timeout_ns"], o["alignment"], at) for own, at in zip(cmds, measured_at, strict=True)]
+            command_at = together([trajectories(*each) for each in how])
+            plan = together([plans(*each) for each in how])
         else:
-            command_at, plan = sampled(cmds, o["timeout_ns"], o["alignment"]), lambda now, time: (None, "held")
+            command_at = together([sampled(own, o["timeout_ns"], o["alignment"]) for own in cmds])
+            plan = together([lambda now, time: (None, "held")] * actions_dim)
         stamps = [message[0] for message in stretch]
         for run in runs(stamps, o["frame_rate"], o["max_gap_ns"]):
             for end in range(o["num_frames"], len(run) + 1, o["hop"]):
                 window = run[end - o["num_frames"] : end]
                 times = window[o["phase"] :: o["stride"]]  # e(k) = k * stride + phase (rule 6)
                 last = window[-1] if o["reduction"] == "mean" else times[-1]
-                needs = [(cmds, last)]
-                needs += [(sts, times[-1])] if o["state_source"] == "joint_states" else []
-                needs += [(meas, last)] if o["trajectory"] else []
+                needs = [(own, last) for own in cmds]
+                needs += [(own, times[-1]) for own in sts] if o["state_source"] == "joint_states" else []
+                needs += [(own, last) for own in meas] if o["trajectory"] else []
                 delivered = all(max((m[0] for m in messages), default=-1) >= t for messages, t in needs)
                 if not delivered and max(stamps) < max(t for _, t in needs) + o["max_wait_ns"]:
                     continue  # never resolved (rule 4)
