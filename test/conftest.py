@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 # Parts of a ROS installation that exist nowhere else.
-SKIPPABLE_MODULES = {"cv_bridge", "launch", "launch_ros", "launch_testing", "ros2cli", "ros2launch", "rosbag2_py"}
+SKIPPABLE_MODULES = {
+    "control_msgs", "cv_bridge", "launch", "launch_ros", "launch_testing", "ros2cli", "ros2launch", "rosbag2_py"
+}  # fmt: skip
 NO_GPU = "needs a CUDA device"
 NO_COMPILER = "needs g++"
 

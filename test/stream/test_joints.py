@@ -121,7 +121,8 @@ def test_a_trajectory_gives_times_and_values(field: Any) -> None:
         (trajectory(point(0, [np.inf]), names=("joint_b",)), "not_finite", "1 of 1 joints: 'joint_b': inf"),
         (trajectory(names=("joint_a",)), "empty_trajectory", "no points"),
         (
-            trajectory(point(0, [1.0, 2.0], "velocities")), "length_mismatch",
+            trajectory(point(0, [1.0, 2.0], "velocities")),
+            "length_mismatch",
             "2 names but 0 positions; it has velocity: actions.field takes position",
         ),
     ],

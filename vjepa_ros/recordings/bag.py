@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from rosbags.interfaces import (
     Connection,
+    MessageDefinitionFormat,
     Qos,
     QosDurability,
     QosHistory,
@@ -27,16 +28,16 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer
 from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, get_typestore
 
 from vjepa_ros import files, latents
 from vjepa_ros.errors import BagError, InputError
 from vjepa_ros.recordings import zstd_bag
 from vjepa_ros.recordings.cut_mcap import CutMcap
+from vjepa_ros.recordings.definitions import ROS_TYPES, Definition, Typestore, typestore
 
 _SUFFIXES = (".mcap", ".db3")
 _NEVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
-_TYPES = get_typestore(Stores.ROS2_JAZZY)
+_TYPES = ROS_TYPES
 IMAGE, STRING, DIAGNOSTICS = "sensor_msgs/msg/Image", "std_msgs/msg/String", "diagnostic_msgs/msg/DiagnosticArray"
 
 
@@ -48,12 +49,14 @@ class Recorded:
         topic, kind: its topic and type, such as ``sensor_msgs/msg/Image``.
         received_ns: when it was recorded.
         data: the serialised message.
+        types: what it is decoded by.
     """
 
     topic: str
     kind: str
     received_ns: int
     data: bytes
+    types: Typestore = field(default=ROS_TYPES, repr=False, compare=False)
 
     def message(self) -> Any:
         """The message, with the fields of its type.
@@ -62,9 +65,13 @@ class Recorded:
             InputError: ``undecodable`` for bytes that are no such message.
         """
         try:
-            return _TYPES.deserialize_cdr(self.data, self.kind)
+            return self.types.deserialize_cdr(self.data, self.kind)
         except SerdeError as error:
             raise InputError("undecodable", str(error)) from error
+        except Exception as error:
+            if self.types is ROS_TYPES:
+                raise
+            raise InputError("undecodable", str(error) or type(error).__name__) from error  # by a stranger's definition
 
 
 class _Source(Protocol):
@@ -198,11 +205,17 @@ class Recording:
 
 def _messages(path: Path, source: _Source, connections: list[Connection]) -> Iterator[Recorded]:
     for connection in connections:
-        if connection.digest and connection.digest != _TYPES.hash_rihs01(connection.msgtype):
+        is_known = connection.msgtype in _TYPES.fielddefs
+        if is_known and connection.digest and connection.digest != _TYPES.hash_rihs01(connection.msgtype):
             raise BagError(f"{path}: {connection.topic} has another definition of {connection.msgtype} than ROS 2")
+    defined = MessageDefinitionFormat
+    types = typestore(
+        str(path),
+        [Definition(c.topic, c.msgtype, c.msgdef.data, c.msgdef.format is defined.IDL) for c in connections],
+    )
     try:
         for connection, received_ns, data in source.messages(connections):
-            yield Recorded(connection.topic, connection.msgtype, received_ns, zstd_bag.message(data))
+            yield Recorded(connection.topic, connection.msgtype, received_ns, zstd_bag.message(data), types)
     # Storages, decompressors and SQLite each have exceptions of their own, some of them of packages that rosbags only
     # uses itself; whichever it is, the bag is broken.
     except Exception as error:
