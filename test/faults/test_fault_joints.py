@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
-from support.fault_feed import TOPICS, Feed, at
+from support.fault_feed import STREAM, TOPICS, Feed, at
 from support.fault_table import Row
 from support.harness import Predictor, Robot
-from support.messages import JOINTS, MS, joint_message
+from support.messages import JOINTS, MS, image_message, joint_message
 
 TOPIC = "/joint_commands"
 
