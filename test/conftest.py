@@ -22,8 +22,8 @@ import pytest
 # Parts of a ROS installation that exist nowhere else; and pinocchio, which forward kinematics are compared with, whose
 # wheel would put its own numpy over the one that a ROS installation was compiled against.
 SKIPPABLE_MODULES = {
-    "cv_bridge", "launch", "launch_ros", "launch_testing", "pinocchio", "ros2cli", "ros2launch", "rosbag2_interfaces",
-    "rosbag2_py",
+    "control_msgs", "cv_bridge", "launch", "launch_ros", "launch_testing", "pinocchio", "ros2cli", "ros2launch",
+    "rosbag2_interfaces", "rosbag2_py",
 }  # fmt: skip
 NO_GPU = "needs a CUDA device"
 NO_COMPILER = "needs g++"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
-from support.fault_feed import TOPICS, Feed, at
+from support.fault_feed import STREAM, TOPICS, Feed, at
 from support.fault_table import Row
 from support.harness import Predictor, Robot
-from support.messages import JOINTS, MS, joint_message
+from support.messages import JOINTS, MS, image_message, joint_message
 
 TOPIC = "/joint_commands"
 
@@ -33,7 +34,7 @@ def test_wrong_number_of_joints(robot: Robot, row: Row) -> None:
     feed = Feed(robot)
     for number in range(40):
         feed.joints(at(number), float(number))
-        robot.commands.publish(joint_message(at(number) + MS, JOINTS[:6], [0.0] * 6))
+        robot.commands.publish(joint_message(at(number) + MS, JOINTS[:6], [0.0] * 7))
         robot.commands.publish(joint_message(at(number) + MS, JOINTS, [0.0] * 8))
         robot.commands.publish(joint_message(at(number) + MS, JOINTS, []))
         robot.commands.publish(joint_message(at(number) + MS, [], [0.0] * 7))
@@ -41,6 +42,54 @@ def test_wrong_number_of_joints(robot: Robot, row: Row) -> None:
     windows = feed.check()
     feed.counted(commands=40, windows=windows, rejected=160)
     row.injected, row.lost = "160 among 40 good ones", "the 160"
+
+
+@pytest.mark.fault("arm, gripper and another arm in messages of their own")
+def test_joints_in_messages_of_their_own(predictor: Predictor, robot: Robot, row: Row) -> None:
+    """The last joint comes at another rate, and another arm sends on the same topics; the windows are the oracle's."""
+    robot.start()
+    feed = Feed(robot)
+    arm, gripper, others = JOINTS[:6], JOINTS[6:], [f"other_{number}" for number in range(7)]
+    foreign = 0
+    for number in range(60):
+        parts = [(arm, at(number))] + ([(gripper, at(number) - 7 * MS)] if number % 3 == 0 else [])
+        for names, stamp_ns in parts:
+            values = number + 0.01 * np.arange(len(names))
+            robot.commands.publish(joint_message(stamp_ns, names, list(values)))
+            robot.states.publish(joint_message(stamp_ns, [*reversed(names), "wheel"], [*reversed(-values), 9.0]))
+            whole = np.full(7, np.nan)
+            whole[[JOINTS.index(name) for name in names]] = values
+            feed.commands.append((stamp_ns, whole))
+            feed.states.append((stamp_ns, -whole))
+        for publisher in (robot.commands, robot.states):
+            publisher.publish(joint_message(at(number), others, [9.0] * 7))
+            foreign += 1
+        feed.frame(at(number), number)
+    late_ns = at(60)  # after the last step, so that no window waits
+    for publisher in (robot.commands, robot.states):
+        publisher.publish(joint_message(late_ns, JOINTS, [0.0] * 7))
+    for sent in (feed.commands, feed.states):
+        sent.append((late_ns, np.zeros(7)))
+    windows = feed.check()
+    feed.counted(commands=81, windows=windows, foreign=foreign, rejected=0, late=0)
+    assert "missing_joints" not in predictor.log
+    row.injected, row.lost = f"162 messages of a part of the joints, {foreign} of others", "nothing"
+
+
+@pytest.mark.fault("a joint that never comes")
+def test_a_joint_that_never_comes(predictor: Predictor, robot: Robot, row: Row) -> None:
+    robot.start(actions__max_wait_s=0.2)
+    for number in range(40):
+        robot.commands.publish(joint_message(at(number), JOINTS[:6], [0.0] * 6))
+        robot.states.publish(joint_message(at(number), JOINTS, [0.0] * 7))
+        robot.images.publish(image_message(at(number), number))
+        robot.executor_.spin_once(timeout_sec=0.0)
+    said = "/joint_commands: missing_joints: no message so far has a value of 'panda_joint7'; those that came are about"
+    assert robot.spin(lambda: said in predictor.log), predictor.log
+    Feed(robot).counted(commands=40, rejected=0, windows=0)
+    skipped = int(robot.diagnostics[STREAM]["windows_skipped"])
+    assert skipped >= 10
+    row.injected, row.lost = "40 commands without the last joint", f"{skipped} windows, skipped; the joint is named"
 
 
 @pytest.mark.fault("commands stop for a second")

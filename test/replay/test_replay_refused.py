@@ -101,13 +101,16 @@ def test_bad_messages_are_counted_by_topic_and_reason(tmp_path: Path) -> None:
     jpeg = next(m for m in mixed if m.topic == recorded.CAMERA)
     jpeg.data.data = jpeg.data.data[:100]
     next(m for m in mixed if m.topic == recorded.STATES).data.name = ["other"] * 9
+    next(m for m in mixed if m.topic == recorded.COMMANDS).data.name = [*recorded.JOINTS, "other"]
     bag = bags.write(tmp_path / "mixed", mixed)
     assert replays.run(bag, "-o", tmp_path / "out", "--windows-only") == 0
-    rejected = replays.report(tmp_path / "out")["counts"]["rejected"]
+    counts = replays.report(tmp_path / "out")["counts"]
+    rejected = counts["rejected"]
     assert {topic: sum(by_reason.values()) for topic, by_reason in rejected.items()} == {
-        recorded.CAMERA: 1, recorded.STATES: 1
+        recorded.CAMERA: 1, recorded.COMMANDS: 1
     }  # fmt: skip
-    assert rejected[recorded.STATES] == {"missing_joints": 1}
+    assert rejected[recorded.COMMANDS] == {"length_mismatch": 1}
+    assert counts["foreign"] == 1  # of another part of the robot
 
 
 def test_parameters_that_make_no_sense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -9,10 +11,11 @@ from std_msgs.msg import Float32MultiArray, Float64MultiArray, String
 from support import added
 from support.builders import pose_config, signal_config, stream_config
 
-from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, INPUTS
+from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, INPUTS, STATE_TYPES
 from vjepa_ros.config.pose import POSE_NAMES
+from vjepa_ros.errors import ConfigError
 from vjepa_ros.ros import qos
-from vjepa_ros.ros.inputs import Subscribed, message_class, subscribed
+from vjepa_ros.ros.inputs import Subscribed, message_class, require_messages, subscribed
 
 BEST_EFFORT, RELIABLE = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE
 
@@ -42,9 +45,11 @@ def test_what_poses_are_made_of() -> None:
     assert [(row.topic, row.profile.depth) for row in subscribed(commanded, "raw")] == wanted
 
 
-@pytest.mark.parametrize("row", [*CAMERAS.values(), *INPUTS.values(), *COMMAND_TYPES.values()])
+@pytest.mark.parametrize("row", [*CAMERAS.values(), *INPUTS.values(), *COMMAND_TYPES.values(), *STATE_TYPES.values()])
 def test_every_type_that_a_row_names_is_installed(row) -> None:
-    if row.ros_type:  # else that of a command type
+    if row.ros_type.startswith("control_msgs/"):
+        pytest.importorskip("control_msgs")
+    if row.ros_type:  # else that of a command or state type
         assert message_class(row.ros_type).__name__ == row.ros_type.rpartition("/")[2]
 
 
@@ -52,6 +57,26 @@ def test_a_type_that_is_not_there_is_an_error() -> None:
     for ros_type, error in (("sensor_msgs/msg/Smell", AttributeError), ("nose_msgs/msg/Smell", ImportError)):
         with pytest.raises(error):
             message_class(ros_type)
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameter"),
+    [
+        ({"command_type": "JointTrajectoryControllerState"}, "actions.type"),
+        ({"command_type": "DynamicJointState"}, "actions.type"),
+        ({"state_type": "DynamicJointState"}, "states.type"),
+        ({"state_type": "JointTrajectoryControllerState"}, "states.type"),
+    ],
+)
+def test_messages_that_are_not_installed_are_refused_by_the_parameter_that_asks_for_them(
+    changes, parameter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "control_msgs", None)
+    require_messages(stream_config())
+    require_messages(stream_config(state_source="none", state_type="DynamicJointState"))  # which are not read
+    with pytest.raises(ConfigError, match="is not installed here .*: install the package control_msgs") as refused:
+        require_messages(stream_config(**changes))
+    assert refused.value.parameter == parameter
 
 
 def test_every_word_for_a_quality_has_a_profile_of_its_own() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from support import oracle
 from support.builders import (
     MS,
@@ -244,7 +244,9 @@ def test_any_interleaving_of_ordered_senders_is_never_late_and_equals_the_oracle
         compared.append(len(expected))
 
     check()
-    assert sum(number > 0 for number in compared) >= (100 if split else 200), "too few examples with windows to mean anything"
+    assert sum(number > 0 for number in compared) >= (100 if split else 200), (
+        "too few examples with windows to mean anything"
+    )
 
 
 @pytest.mark.parametrize("split", [False, True])

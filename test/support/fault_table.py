@@ -17,6 +17,8 @@ FAULTS = (
     "JPEG header that claims 20000x20000",
     "NaN and infinite commands",
     "wrong number of joints",
+    "arm, gripper and another arm in messages of their own",
+    "a joint that never comes",
     "commands stop for a second",
     "QoS mismatch",
     "model raises once",

@@ -3,8 +3,8 @@
 It imports nothing of the package.
 
 ``windows`` gets what a recording holds, in order of arrival, and gives what must come out, whatever the interleaving.
-Commands are (stamp, vector); those of a trajectory are (stamp, [(time from start in ns, vector), ...]). A vector has NaN
-for the joints that its message does not name: here every joint is read by itself, always.
+Commands are (stamp, vector); those of a trajectory are (stamp, [(time from start in ns, vector), ...]). A vector has
+NaN for the joints that its message does not name: here every joint is read by itself, always.
 """
 
 import numpy as np
@@ -178,8 +178,8 @@ def pose_change(start, end):
 
 
 def step_values(readings, combine, dim, on_missing, *, by_joint=True):
-    """One row per step out of its readings [[(value or None, missing) of each joint], ...]; None where the window must be
-    skipped. Where zeros are asked for, a joint that is missing at one of the times is zero at all of them."""
+    """One row per step out of its readings [[(value or None, missing) of each joint], ...]; None where the window must
+    be skipped. Where zeros are asked for, a joint that is missing at one of the times is zero at all of them."""
     rows = []
     for step, parts in enumerate(readings):
         missing = np.array([[m for _, m in part] for part in parts]).any(axis=0)
@@ -216,8 +216,8 @@ def actions_of(window, times, commands, messages, o):
         rows = step_values([[commands(t)] for t in times[1:]], combine, dim, skip)
     else:
         ends = zip(times, times[1:], strict=False)
-        pairs = [[commands(a), commands(b)] for a, b in ends]
-        rows = step_values(pairs, lambda _, v: pose_change(*v), dim, skip, by_joint=False)
+        both = [[commands(a), commands(b)] for a, b in ends]
+        rows = step_values(both, lambda _, v: pose_change(*v), dim, skip, by_joint=False)
     if rows is None:
         return None
     if o["tail"] == "hold":

@@ -10,22 +10,21 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, get_typestore
 
 from vjepa_ros.errors import BagError, InputError, listed
 from vjepa_ros.recordings import opening, zstd_bag
+from vjepa_ros.recordings.definitions import ROS_TYPES, Definition, Typestore, typestore
 from vjepa_ros.recordings.expanding import ExpandError
 from vjepa_ros.recordings.missing import Missing, missing
 from vjepa_ros.recordings.opening import Bag
 from vjepa_ros.recordings.storage import CDR, Flaw, Storage
 
-_TYPES = get_typestore(Stores.ROS2_JAZZY)
 _LARGE = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _MOST_SAID = 5
 MOST_PLAIN_BYTES = 16 * 2**20
@@ -40,12 +39,14 @@ class Recorded:
         topic, kind: its topic and type, such as ``sensor_msgs/msg/Image``.
         received_ns: when it was recorded.
         data: the serialised message.
+        types: what it is decoded by.
     """
 
     topic: str
     kind: str
     received_ns: int
     data: bytes
+    types: Typestore = field(default=ROS_TYPES, repr=False, compare=False)
 
     def message(self) -> Any:
         """The message, with the fields of its type.
@@ -56,9 +57,13 @@ class Recorded:
         if len(self.data) > MOST_PLAIN_BYTES and self.kind not in _LARGE:
             raise InputError("too_large", f"{len(self.data):,} bytes, more than {MOST_PLAIN_BYTES:,}")
         try:
-            return _TYPES.deserialize_cdr(self.data, self.kind)
+            return self.types.deserialize_cdr(self.data, self.kind)
         except SerdeError as error:
             raise InputError("undecodable", str(error)) from error
+        except Exception as error:
+            if self.types is ROS_TYPES:
+                raise
+            raise InputError("undecodable", str(error) or type(error).__name__) from error  # by a stranger's definition
 
 
 class Recording:
@@ -182,7 +187,7 @@ class Recording:
             for storage in bag.storages:
                 counts = read[storage] = Counter()
                 if any(channel.topic in topics for channel in storage.channels):
-                    streams.append(_messages(storage, topics, counts))
+                    streams.append(_messages(storage, topics, counts, _types(storage, topics)))
         yield from heapq.merge(*streams, key=lambda recorded: recorded.received_ns)
         self._compare(topics, read)
 
@@ -200,13 +205,20 @@ def _require_definitions(bag: Bag, topics: Collection[str]) -> None:
     for storage in bag.storages:
         for channel in storage.channels:
             digest = channel.digest or (bag.metadata.digests.get(channel.topic, "") if bag.metadata else "")
-            if channel.topic not in topics or channel.kind not in _TYPES.fielddefs or not digest:
+            if channel.topic not in topics or channel.kind not in ROS_TYPES.fielddefs or not digest:
                 continue
-            if digest != _TYPES.hash_rihs01(channel.kind):
+            if digest != ROS_TYPES.hash_rihs01(channel.kind):
                 raise BagError(f"{bag.path}: {channel.topic} has another definition of {channel.kind} than ROS 2")
 
 
-def _messages(storage: Storage, topics: Collection[str], counts: Counter[str]) -> Iterator[Recorded]:
+def _types(storage: Storage, topics: Collection[str]) -> Typestore:
+    """What the messages of a file are decoded by."""
+    wanted = [channel for channel in storage.channels if channel.topic in topics]
+    definitions = [Definition(c.topic, c.kind, c.definition, c.definition_format == "ros2idl") for c in wanted]
+    return typestore(str(storage.path), definitions)
+
+
+def _messages(storage: Storage, topics: Collection[str], counts: Counter[str], types: Typestore) -> Iterator[Recorded]:
     """Those of a file, decompressed and counted."""
     damaged: Counter[str] = Counter()
     for received_ns, channel, data in storage.messages(topics):
@@ -216,7 +228,7 @@ def _messages(storage: Storage, topics: Collection[str], counts: Counter[str]) -
             damaged[channel.topic] += 1
             continue
         counts[channel.topic] += 1
-        yield Recorded(channel.topic, channel.kind, received_ns, message)
+        yield Recorded(channel.topic, channel.kind, received_ns, message, types)
     for topic, count in damaged.items():
         said = f"{count:,} messages of {topic} are damaged, or too large, when they are decompressed"
         storage.flaw(Flaw(said, frozenset([topic]), announced=count, read=0, whatever=True))

@@ -20,11 +20,10 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
 
 from vjepa_ros import files, latents
+from vjepa_ros.recordings.definitions import ROS_TYPES
 
-_TYPES = get_typestore(Stores.ROS2_JAZZY)
 _NEVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
 _IMAGE, _STRING = "sensor_msgs/msg/Image", "std_msgs/msg/String"
 _DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
@@ -63,10 +62,10 @@ class LatentBag:
 
     def _topic(self, name: str, kind: str, qos: list[Qos]) -> Connection:
         topic = f"{self._name}/{name}"
-        return self._writer.add_connection(topic, kind, typestore=_TYPES, offered_qos_profiles=qos)
+        return self._writer.add_connection(topic, kind, typestore=ROS_TYPES, offered_qos_profiles=qos)
 
     def _write(self, connection: Connection, at_ns: int, message: Any) -> None:
-        data = _TYPES.serialize_cdr(message, connection.msgtype)
+        data = ROS_TYPES.serialize_cdr(message, connection.msgtype)
         with files.naming(self._folder):
             self._writer.write(connection, at_ns, data)
 
@@ -105,7 +104,7 @@ class LatentBag:
 
 
 def _new(kind: str, **fields: Any) -> Any:
-    return _TYPES.types[kind](**fields)
+    return ROS_TYPES.types[kind](**fields)
 
 
 def _image(of: latents.Latents) -> Any:

@@ -24,6 +24,7 @@ from vjepa_ros.ros.candidates import CandidateTopics
 from vjepa_ros.ros.diagnostics import Warnings
 from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.graph import setting_of
+from vjepa_ros.ros.inputs import require_messages
 from vjepa_ros.ros.messages import info_message, latents_message, window_message
 from vjepa_ros.stream.intake import build_intake
 from vjepa_ros.stream.window import Window
@@ -60,7 +61,8 @@ class Configured:
         candidates: takes questions in and answers them.
 
     Raises:
-        ConfigError: naming the parameter that the model cannot be built of, loaded from or run on.
+        ConfigError: naming the parameter that asks for messages which are not installed, or that the model cannot be
+            built of, loaded from or run on.
     """
 
     def __init__(self, node: LifecycleNode, config: NodeConfig, endpoints: Endpoints, warn: Warnings) -> None:
@@ -68,6 +70,7 @@ class Configured:
         self._endpoints = endpoints
         self.warn = warn
         self.config = config
+        require_messages(config.stream)  # before a model is loaded
         self.model = load_model(config)
         self.info = info.latent_info(config, self.model)
         self.notices = notices(config, self.model)

@@ -14,6 +14,7 @@ from rclpy.qos import QoSProfile
 
 from vjepa_ros.config.inputs import CAMERAS, INPUTS
 from vjepa_ros.config.stream import StreamConfig
+from vjepa_ros.errors import ConfigError
 from vjepa_ros.ros import qos
 
 
@@ -40,6 +41,25 @@ def message_class(ros_type: str) -> Any:
     """
     package, folder, name = ros_type.split("/")
     return resolve_name(f"{package}.{folder}:{name}")
+
+
+def require_messages(config: StreamConfig) -> None:
+    """Refuse types of messages that are not installed here.
+
+    Raises:
+        ConfigError: naming the parameter that asks for one.
+    """
+    for name in config.inputs:
+        ros_type = config.ros_type(name)
+        try:
+            message_class(ros_type)
+        except (ImportError, AttributeError) as error:
+            package = ros_type.split("/")[0]
+            raise ConfigError(
+                INPUTS[name].typed_by or name,
+                f"{ros_type} is not installed here ({error}): install the package {package} of your ROS distribution, "
+                f"for example ros-jazzy-{package.replace('_', '-')}",
+            ) from error
 
 
 def subscribed(config: StreamConfig, transport: str) -> Iterator[Subscribed]:
