@@ -7,7 +7,6 @@ look like is :mod:`vjepa_ros.weights.file`; what may stand next to a ``.safetens
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -143,9 +142,6 @@ def _take(
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, str]]:
     """The tensors, and the hash of each part as it stands in the file."""
     total = sum(tensor.nbytes for tensors in fitting.values() for tensor in tensors.values())
-    most = max((tensor.reach_bytes for tensors in fitting.values() for tensor in tensors.values()), default=0)
-    # One for all, of pages of its own: what is taken from the heap and given back leaves holes in it.
-    buffer = torch.frombuffer(mmap.mmap(-1, max(most, 1)), dtype=torch.uint8)
     done = told = 0
     taken: dict[str, dict[str, Tensor]] = {}
     hashes: dict[str, str] = {}
@@ -153,12 +149,17 @@ def _take(
         digest = PartHash()
         taken[part] = {}
         for name in sorted(tensors):
-            read = source.opened.read(tensors[name], buffer)
-            digest.add(name, read)
-            # contiguous_format: a transposed view would keep its strides, and with them another order of summation
-            dtype = dtype_of(part, name) or read.dtype
-            taken[part][name] = read.to(device, dtype, copy=True, memory_format=torch.contiguous_format)
-            done += read.nbytes
+            stored = tensors[name]
+            # Contiguous, however it stands in the file: other strides would be another order of summation.
+            target = torch.empty(stored.shape, dtype=dtype_of(part, name) or stored.dtype, device=device)
+            digest.begin(name, stored.dtype, stored.shape)
+            place = 0
+            for piece in source.opened.pieces(stored):
+                digest.update(piece)
+                target.view(-1)[place : place + len(piece)].copy_(piece)
+                place += len(piece)
+            taken[part][name] = target
+            done += stored.nbytes
             if on_bytes is not None and (done - told) * _TELLS >= total:
                 on_bytes(done, total)
                 told = done

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +19,7 @@ from torch import Tensor
 from vjepa_ros.documents import Unreadable, open_regular
 from vjepa_ros.errors import CheckpointError, place
 
+_PIECE_BYTES = 4 * 2**20  # that are read at once: a multiple of every element's size
 _SETTLED_NS = 50_000_000  # longer than the tick of the clock that a change of a file is stamped by
 
 
@@ -39,6 +42,13 @@ class StoredTensor:
     def nbytes(self) -> int:
         """Bytes of its elements, wherever they stand."""
         return torch.Size(self.shape).numel() * self.dtype.itemsize
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether its elements follow each other in the order of its indices."""
+        steps = accumulate(self.shape[:0:-1], int.__mul__, initial=1)
+        pairs = zip(self.shape[::-1], self.stride[::-1], steps, strict=True) if self.shape else ()
+        return all(size == 1 or step == wanted for size, step, wanted in pairs)
 
     @property
     def reach_bytes(self) -> int:
@@ -70,6 +80,7 @@ class OpenedFile:
         except Unreadable as error:
             raise CheckpointError(f"{place(self.path)}: {error}{self._advice()}") from error
         self._descriptor = self.file.fileno()
+        self._buffer = torch.empty(_PIECE_BYTES, dtype=torch.uint8)
         # A change within the same tick as the last one would not show.
         if abs(time.time_ns() - os.fstat(self._descriptor).st_mtime_ns) < _SETTLED_NS:
             time.sleep(_SETTLED_NS / 1e9)
@@ -95,16 +106,25 @@ class OpenedFile:
         self._read_into(memoryview(content), start)
         return bytes(content)
 
-    def read(self, tensor: StoredTensor, buffer: Tensor) -> Tensor:
-        """A tensor of the file on the CPU: a view of a buffer of bytes, good until the next one is read into it."""
-        elements = buffer[: tensor.reach_bytes]
-        self._read_into(memoryview(elements.numpy()), tensor.start)  # type: ignore[arg-type]
-        return elements.view(tensor.dtype).as_strided(tensor.shape, tensor.stride)
+    def pieces(self, tensor: StoredTensor) -> Iterator[Tensor]:
+        """The elements of a tensor in the order of its indices: 1-D pieces on the CPU, each good until the next."""
+        if not tensor.is_contiguous:
+            elements = torch.empty(tensor.reach_bytes, dtype=torch.uint8)
+            self._fill(elements, tensor.start)
+            yield elements.view(tensor.dtype).as_strided(tensor.shape, tensor.stride).reshape(-1)
+            return
+        for first in range(0, tensor.nbytes, _PIECE_BYTES):
+            piece = self._buffer[: min(_PIECE_BYTES, tensor.nbytes - first)]
+            self._fill(piece, tensor.start + first)
+            yield piece.view(tensor.dtype)
 
     def require_unchanged(self) -> None:
         """Refuse a file that is no longer what was opened: what was read of it may be half the one, half the other."""
         if self._identity() != self._status:
             raise self.refusal("was changed while it was read: load it again once it is whole")
+
+    def _fill(self, elements: Tensor, start: int) -> None:
+        self._read_into(memoryview(elements.numpy()), start)  # type: ignore[arg-type]
 
     def _read_into(self, target: memoryview, start: int) -> None:
         try:

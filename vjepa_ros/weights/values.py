@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,9 +24,16 @@ class PartHash:
 
     def add(self, name: str, tensor: Tensor) -> None:
         """Add one tensor, on the CPU."""
-        tensor = tensor.contiguous()
-        self._digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        self._digest.update(tensor.view(-1).view(torch.uint8).numpy().data)
+        self.begin(name, tensor.dtype, tensor.shape)
+        self.update(tensor.contiguous().view(-1))
+
+    def begin(self, name: str, dtype: torch.dtype, shape: Sequence[int]) -> None:
+        """Begin a tensor, whose elements follow by :meth:`update`."""
+        self._digest.update(f"{name} {dtype} {tuple(shape)}\n".encode())
+
+    def update(self, elements: Tensor) -> None:
+        """Add further elements of the tensor that was begun: 1-D, on the CPU."""
+        self._digest.update(elements.view(torch.uint8).numpy().data)
 
     def hexdigest(self) -> str:
         """64 hex digits."""
