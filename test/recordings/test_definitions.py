@@ -44,7 +44,7 @@ def test_constants_are_not_needed() -> None:
         (Definition("/x", "other_msgs/msg/Thing", "uint8 x\n", False), "which is no type of ROS 2's own"),
         (Definition("/x", DYNAMIC, "", False), "the recording does not define control_msgs/msg/DynamicJointState"),
         (Definition("/x", DYNAMIC, " " * 100_001, False), "has more than 100,000 characters"),
-        (Definition("/x", DYNAMIC, "this is ] no definition [", False), "cannot be used: "),
+        (Definition("/x", DYNAMIC, "= this is no definition\n", False), "cannot be used: "),
         (Definition("/x", DYNAMIC, "module x {", True), "cannot be used: "),
         (Definition("/x", DYNAMIC, "uint8 " + "x" * 200 + "\n", False), "cannot be used: "),
         (whole(DYNAMIC, "std_msgs/Header header\nstring[] joint_names\n"), "without what is read of it"),
