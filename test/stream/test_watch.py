@@ -247,3 +247,22 @@ def test_two_commanders_of_the_same_joints_are_noticed_by_what_they_send() -> No
         told.watch.joints("/joint_commands", "joint_commands", joints("a b", "teleop"))
     assert "newest command of any sender counts" in told.of("senders_alternate")[0]
     assert not told.watch.complete_each_other("/joint_commands")
+
+
+def test_no_stamp_is_too_odd_to_be_worded() -> None:
+    rng = random.Random(1)
+    odd = [0, 1, -1, -(2**31) * S, (2**31 - 1) * S + 2**32 - 1, 2**63, -(2**63), NOW_NS, NOW_NS + 1]
+    for setting in (WALL, SIM, Setting(recorded=True), Setting(clock_published=True), Setting(boot_ns=0)):
+        for _ in range(40):
+            told = Told(setting)
+            stamp_ns, received_ns = rng.choice(odd), rng.choice(odd)
+            for index in range(70):
+                shift_ns = rng.choice([0, index * 50 * MS, -index * S])
+                for stream in ("image", "joint_states", "joint_commands"):
+                    own = rng.random() > 0.1
+                    arguments = (f"/{stream}", stream, stamp_ns + shift_ns, 0, received_ns + index, rng.randrange(2))
+                    told.watch.stamped(*arguments, own=own)
+                told.watch.dropped("/image")
+            assert told.watch.values and told.watch.losses
+            said = [detail for _, _, detail in told.reports] + [*told.watch.problems.values()]
+            assert all(detail and len(detail) < 800 for detail in said)

@@ -118,8 +118,7 @@ class Graph:
             return
         who = "nothing has come from those that publish it" if senders else "nobody publishes it"
         stands = f"use_sim_time is true and {who}, so that this node's clock stands at {time_s:.3f} s"
-        start = "start the simulation, or let the player publish it (`ros2 bag play` can)"
-        what = f"{start}; for a real robot set use_sim_time: false"
+        what = "start the simulation, or let the player of a bag publish it; for a real robot set use_sim_time: false"
         yield Finding(CLOCK, "no_clock", f"{stands}: {what}")
 
     def _nobody(self, topic: str, row: Input, ros_type: str) -> str:
