@@ -22,7 +22,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "worker": ({"errors"}, set()),
     "latents": ({"errors", "units"}, {"numpy"}),
     "kinematics": ({"errors", "geometry"}, {"numpy", "pinocchio"}),
-    "images": ({"errors", "config"}, {"numpy", "cv2", "PIL", "cv_bridge"}),
+    "images": ({"errors", "config"}, {"numpy", "cv2", "cv_bridge"}),
     "stream": ({"errors", "units", "geometry", "config", "kinematics", "images"}, {"numpy", "cv2"}),
     "model": ({"errors", "geometry", "config", "devices"}, {"torch", "numpy"}),
     "weights": ({"errors", "config", "model"}, {"torch", "safetensors"}),

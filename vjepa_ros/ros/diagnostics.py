@@ -149,7 +149,7 @@ class Health:
             parts["model"] = self._model_problems(now.model), {"state": now.state, **now.model}
             parts["prediction"] = {}, {"state": now.state, **_prediction_values(now.prediction)}
             parts["questions"] = self._question_problems(now.questions), now.questions
-        parts["topics"] = _topic_problems(now), now.topics
+        parts["topics"] = self._own_problems(now.topics) | _topic_problems(now), now.topics
         statuses: list[DiagnosticStatus] = []
         problems: dict[str, str] = {}
         for part, (found, values) in parts.items():
@@ -191,6 +191,9 @@ class Health:
             questions_refused=("questions refused", values["refused"]),
             goals_refused=("goal images refused", values["goals_refused"]),
         )
+
+    def _own_problems(self, values: Mapping[str, Any]) -> dict[str, str]:
+        return self._new(internal=("mistakes of the node itself: see its log", values["internal_errors"]))
 
     def _new(self, **totals: tuple[str, int]) -> dict[str, str]:
         """What has risen since the last report, in words; counters that started anew count from 0."""
