@@ -57,7 +57,6 @@ setup(
         "standalone": [
             "numpy>=1.26",
             "opencv-python-headless>=4.6,<5",
-            "pillow",
             "pyyaml",
             "rich",
             # Cut files are read by parts of it that are nobody's interface: these versions were tried. The first one
@@ -66,7 +65,7 @@ setup(
             "safetensors",
             "torch>=2.1",
         ],
-        "pictures": ["matplotlib"],  # for that of vjepa_probe
-        "test": ["hypothesis", "pytest<9", "pytest-timeout"],
+        "pictures": ["matplotlib", "pillow"],  # for that of vjepa_probe, and of the examples
+        "test": ["hypothesis", "pillow", "pytest<9", "pytest-timeout"],
     },
 )

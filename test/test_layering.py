@@ -24,7 +24,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "worker": ({"errors"}, set()),
     "latents": ({"errors", "units", "documents"}, {"numpy"}),
     "kinematics": ({"errors", "geometry"}, {"numpy"}),
-    "images": ({"errors", "config"}, {"numpy", "cv2", "PIL", "cv_bridge"}),
+    "images": ({"errors", "config"}, {"numpy", "cv2", "cv_bridge"}),
     "stream": ({"errors", "units", "geometry", "config", "kinematics", "images"}, {"numpy", "cv2"}),
     "model": ({"errors", "geometry", "config", "devices"}, {"torch", "numpy"}),
     "weights": ({"errors", "documents", "config", "model"}, {"torch", "safetensors"}),

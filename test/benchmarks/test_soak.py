@@ -45,12 +45,19 @@ GOOD = {
     "seconds": 600.0, "hz": 30.0, "command_hz": 500.0, "images_sent": 18_000, "images_share": 0.98,
     "commands_sent": 300_000, "commands_share": 0.995, "computed": 4_000, "memory_growth_mb": 1.0,
     "callback_p99_ms": {"/image": 9.0, "/joint_commands": 0.2},
+    "callback_max_ms": {"/image": 120.0, "/joint_commands": 1.0}, "rejected": 0,
 }  # fmt: skip
 
 
 def test_figures_that_are_as_they_should_be() -> None:
     assert soak.failures(GOOD) == []
     assert soak.failures({"lost": 0}) == []
+
+
+def test_the_longest_callback_is_judged_where_hostile_images_came() -> None:
+    hostile = {**GOOD, "rejected": 100, "callback_max_ms": {"/image/compressed": 99.0, "/joint_commands": 1.0}}
+    assert soak.failures(hostile) == []
+    assert soak.failures({**hostile, "callback_max_ms": GOOD["callback_max_ms"]}) == ["callback_max_ms"]
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,7 @@ def test_messages_up_to_the_limits_pass_and_one_more_does_not() -> None:
     interfaces = SimpleNamespace(interface_names=["x"] * 3)
     for good in (
         message(name=names), message(joint_names=names, points=[point] * 2), message(name=[]),
-        SimpleNamespace(data=[1.0]),
-        message(joint_names=names, interface_values=[interfaces]),
+        SimpleNamespace(data=[1.0]), message(joint_names=names, interface_values=[interfaces]),
     ):  # fmt: skip
         check_size(good, limits)
     for bad in (

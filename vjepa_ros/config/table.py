@@ -149,7 +149,7 @@ TABLE: tuple[Parameter, ...] = (
     _P("images.max_file_bytes", "int", 32_000_000, "A compressed image of more bytes is refused.", "bytes", minimum=1),
     _P("images.max_scans", "int", 20, "A JPEG of more scans is refused, and one whose scans go over more than 6 times "
        "images.max_pixels; a progressive one has about ten.", minimum=1),
-    _P("images.max_segments", "int", 10_000, "A JPEG of more segments, or a PNG of more chunks, is refused; bytes of "
+    _P("images.max_segments", "int", 5_000, "A JPEG of more segments, or a PNG of more chunks, is refused; bytes of "
        "filling count.", minimum=1),
     _P("messages.max_joints", "int", 1000, "A message of joints with more names is refused.", minimum=1),
     _P("messages.max_name_length", "int", 256, "A message with a longer name of a joint or a frame is refused.",

@@ -176,7 +176,7 @@ class Health:
             found = self._new(time_jumps=("jumps of time back, which reset everything", jumps))
             parts["clocks"] = {**now.clock_problems, **found}, {"state": now.state, **(now.clocks or {})}
             parts["questions"] = self._question_problems(now.questions), now.questions
-        parts["topics"] = _topic_problems(now), now.topics
+        parts["topics"] = self._own_problems(now.topics) | _topic_problems(now), now.topics
         statuses: list[DiagnosticStatus] = []
         problems: dict[str, str] = {}
         for part, (found, values) in parts.items():
@@ -223,6 +223,9 @@ class Health:
             questions_refused=("questions refused", values["refused"]),
             goals_refused=("goal images refused", values["goals_refused"]),
         )
+
+    def _own_problems(self, values: Mapping[str, Any]) -> dict[str, str]:
+        return self._new(internal=("mistakes of the node itself: see its log", values["internal_errors"]))
 
     def _new(self, **totals: tuple[str, int]) -> dict[str, str]:
         """What has risen since the last report, in words; counters that started anew count from 0."""
