@@ -124,7 +124,7 @@ def add_recording(parser: Parser) -> None:
     parser.add_argument("--urdf", type=Path, metavar="FILE",
                         help="robot description, where the recording has no topic with one")  # fmt: skip
     parser.add_argument("--allow-incomplete", action="store_true",
-                        help="take for done what could not be read to its end: exit status 0 in place of 3")  # fmt: skip
+                        help="take for done what could not all be read: exit status 0 in place of 3")  # fmt: skip
     parser.add_argument("--node-name", default=Plan.node_name, metavar="NAME",
                         help="full name of the node (default: %(default)s)")  # fmt: skip
 

@@ -33,8 +33,9 @@ _LOG_HEAD = struct.Struct(">IIII8s8s")  # magic, version, bytes of a page, check
 _FRAME_HEAD = struct.Struct(">II8s8s")  # page, pages after a commit (else 0), salts, checksum
 _COLUMNS = {
     "topics": {"id", "name", "type", "serialization_format"},
-    "messages": {"id", "topic_id", "timestamp", "data"},
+    "messages": {"topic_id", "timestamp", "data"},
 }
+_ROW = "topic_id, timestamp, data"
 # Of sqlite3's machine, for one query: a row takes some 25 of them and at least 10 bytes.
 _STEPS, _STEPS_PER_BYTE = 10**6, 40
 
@@ -137,7 +138,7 @@ class SqliteFile(Storage):
             channel = named(
                 str(topic), str(kind), str(encoding), digest=str(hashed), definition=text, definition_format=language
             )
-            if channel is None:
+            if channel is None or type(number) is not int:
                 strange += 1
             else:
                 self._by_number[number] = channel
@@ -193,44 +194,45 @@ class SqliteFile(Storage):
     # -- messages
 
     def messages(self, topics: Collection[str]) -> Iterator[Stored]:
-        wanted = {n for n, c in self._by_number.items() if c.topic in topics and c.encoding == CDR and c.kind}
-        strange: Counter[str] = Counter()
-        for number, received_ns, data in self._rows(wanted):
-            if not (isinstance(received_ns, int) and isinstance(data, bytes)):
-                strange["are no bytes, or have no time"] += 1
-            elif not 0 <= received_ns <= MOST_RECEIVED_NS:
-                strange["were recorded before all time"] += 1
-            else:
-                yield Stored(received_ns, self._by_number[number], data)
-        for what, count in strange.items():
-            self.flaw(Flaw(f"{count:,} messages {what}, and are left out", announced=count, read=0))
-
-    def _rows(self, wanted: Collection[int]) -> Iterator[tuple[int, Any, Any]]:
-        """(topic, time, data) in the order of time; behind a page that is damaged, row by row."""
+        channels = self._by_number
+        wanted = {n for n, c in channels.items() if c.topic in topics and c.encoding == CDR and c.kind}
         numbers = ", ".join(map(str, sorted(wanted)))
-        given, self._steps = 0, 0
+        given = strange = self._steps = 0
+        rows: Iterator[Any] = iter(())
         try:
-            for row in self._connection.execute(
-                f"SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({numbers}) ORDER BY timestamp, id"
+            for number, received_ns, data in self._connection.execute(
+                f"SELECT {_ROW} FROM messages WHERE topic_id IN ({numbers}) ORDER BY timestamp, rowid"
             ):
                 given += 1
-                yield row
-            return
+                if type(data) is bytes and type(received_ns) is int and 0 <= received_ns <= MOST_RECEIVED_NS:
+                    yield received_ns, channels[number], data
+                else:
+                    strange += 1
         except sqlite3.Error as error:
             self.flaw(Flaw(f"its table of messages is damaged: {reason(error)}"))
-        for row in self._one_by_one("topic_id, timestamp, data"):
-            if row[0] in wanted:
-                given -= 1
-                if given < 0:
-                    yield row
+            rows = self._one_by_one(_ROW)
+        for number, received_ns, data in rows:  # behind a page that is damaged
+            if number not in wanted:
+                continue
+            given -= 1
+            if given >= 0:  # was given before
+                continue
+            if type(data) is bytes and type(received_ns) is int and 0 <= received_ns <= MOST_RECEIVED_NS:
+                yield received_ns, channels[number], data
+            else:
+                strange += 1
+        if strange:
+            said = f"{strange:,} messages have no bytes, or a time of recording before or beyond all time"
+            self.flaw(Flaw(f"{said}, and are left out", announced=strange, read=0))
 
     def _one_by_one(self, columns: str) -> Iterator[Any]:
         """The rows that can be read, in the order of time, as the index of times has them."""
         lost, self._steps = 0, 0
         try:
-            for (number,) in self._connection.execute("SELECT id FROM messages ORDER BY timestamp, id"):
+            for (number,) in self._connection.execute("SELECT rowid FROM messages ORDER BY timestamp, rowid"):
                 try:
-                    row = self._connection.execute(f"SELECT {columns} FROM messages WHERE id = ?", (number,)).fetchone()
+                    query = f"SELECT {columns} FROM messages WHERE rowid = ?"
+                    row = self._connection.execute(query, (number,)).fetchone()
                 except sqlite3.Error:
                     lost += 1
                     continue
