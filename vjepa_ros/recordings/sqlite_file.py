@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import struct
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from vjepa_ros.recordings import sqlite_log
 from vjepa_ros.recordings.storage import (
     CDR,
     MOST_RECEIVED_NS,
@@ -28,9 +28,6 @@ from vjepa_ros.recordings.storage import (
 
 MAGIC = b"SQLite format 3\0"
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
-_LOG_MAGIC = (0x377F0682, 0x377F0683)
-_LOG_HEAD = struct.Struct(">IIII8s8s")  # magic, version, bytes of a page, checkpoints, salts, checksum
-_FRAME_HEAD = struct.Struct(">II8s8s")  # page, pages after a commit (else 0), salts, checksum
 _COLUMNS = {
     "topics": {"id", "name", "type", "serialization_format"},
     "messages": {"topic_id", "timestamp", "data"},
@@ -81,7 +78,12 @@ class SqliteFile(Storage):
             )
         if log is None and "-shm" in companions:  # which is deleted last, and is never alone where all went well
             alone = companions["-shm"].name
-            self.flaw(Flaw(f"{alone} lies beside it without the -wal that belongs to it: what that held is missing"))
+            self.flaw(
+                Flaw(
+                    f"{alone} lies beside it without the -wal that belongs to it: what that held is missing",
+                    whatever=True,
+                )
+            )
         if log is not None and (log.parent != path.parent or log.name != f"{path.name}-wal"):
             raise Unreadable(f"{log.name} beside it cannot be read together with a compressed file: decompress it")
         # Without locks, and with its index in memory, a log is read where nothing may be written, and leaves no trace.
@@ -96,20 +98,17 @@ class SqliteFile(Storage):
             connection.execute("PRAGMA trusted_schema = OFF")
             if log is not None:
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-                self._compare_log(connection, log)
+                connection.execute("PRAGMA page_count").fetchone()  # reads the log, or fails
+                self._compare_log(log)
         except sqlite3.Error as error:
             connection.close()
             raise Unreadable(reason(error)) from error
         return connection
 
-    def _compare_log(self, connection: sqlite3.Connection, log: Path) -> None:
-        """Whether all that was finished in the log was taken in: sqlite3 stops without a word where it is damaged."""
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        announced = _pages_after(log)
-        if announced is None:
-            self.flaw(Flaw(f"{log.name} beside it is damaged: what it held is missing"))
-        elif announced not in (0, pages):
-            self.flaw(Flaw(f"{log.name} beside it is damaged: {pages:,} of {announced:,} pages are used"))
+    def _compare_log(self, log: Path) -> None:
+        what = sqlite_log.trouble(log)
+        if what:
+            self.flaw(Flaw(f"{log.name} beside it {what}", whatever=True))
         else:
             self.notes.append(f"is read together with {log.name}")
 
@@ -257,22 +256,3 @@ def _companions(path: Path) -> dict[str, Path]:
 def _begins_with(path: Path, magic: bytes) -> bool:
     with path.open("rb") as file:
         return file.read(len(magic)) == magic
-
-
-def _pages_after(log: Path) -> int | None:
-    """How many pages the database has after the last change in a write-ahead log that was finished, 0 for a log without
-    one; None for a log that is none."""
-    with log.open("rb") as file:
-        head = file.read(_LOG_HEAD.size)
-        if len(head) < _LOG_HEAD.size:
-            return None
-        magic, _, page_bytes, _, salts, _ = _LOG_HEAD.unpack(head)
-        if magic not in _LOG_MAGIC or not 512 <= page_bytes <= 65536:
-            return None
-        pages, position = 0, _LOG_HEAD.size
-        while len(head := os.pread(file.fileno(), _FRAME_HEAD.size, position)) == _FRAME_HEAD.size:
-            _, after, its_salts, _ = _FRAME_HEAD.unpack(head)
-            if its_salts == salts and after and position + _FRAME_HEAD.size + page_bytes <= log.stat().st_size:
-                pages = after
-            position += _FRAME_HEAD.size + page_bytes
-        return pages
