@@ -1,7 +1,4 @@
-"""The version of rosbags: in the range that the metadata declares, which was tried, and with what is used of it.
-
-Cut files are read by parts of it that are nobody's interface: another version may do without them.
-"""
+"""The version of rosbags: in the range that the metadata declares, which was tried, and with what it brings."""
 
 from __future__ import annotations
 
@@ -13,10 +10,6 @@ import pytest
 from catkin_pkg.package import parse_package
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from rosbags.rosbag2.storage_mcap import McapReader
-from support.recorded import BAG
-
-from vjepa_ros.recordings import cut_mcap
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,20 +45,22 @@ def test_every_file_that_names_it_says_the_same() -> None:
     assert SpecifierSet(f">={depend.version_gte},<{depend.version_lt}") == declared()
 
 
-def test_it_brings_the_decompressor_that_is_imported_beside_it() -> None:
+def test_it_brings_the_decompressors_that_are_imported_beside_it() -> None:
     """``backports.zstd``, or from Python 3.14 on the standard library: older versions had another package."""
     names = {Requirement(entry).name for entry in requires("rosbags") or []}
-    assert "backports.zstd" in names
+    assert {"backports.zstd", "lz4"} <= names
 
 
-def test_what_is_used_of_its_reader_is_there() -> None:
-    tree = ast.parse(Path(cut_mcap.__file__).read_text(encoding="utf-8"))
+def test_nothing_of_it_reads_bags_and_only_what_is_public_is_used() -> None:
+    """A format is read in one place; and its readers refuse what other recorders write."""
     used = {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "_reader"
+        (node.module, alias.name)
+        for file in (ROOT / "vjepa_ros").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rosbags")
+        for alias in node.names
     }
-    assert {"bio", "data_start", "data_end", "meta_scan", "messages_scan", "statistics"} <= used
-    (file,) = BAG.glob("*.mcap")
-    reader = McapReader(file)
-    assert {name for name in used if not hasattr(reader, name)} == set()
+    assert {module for module, _ in used} <= {
+        "rosbags.interfaces", "rosbags.rosbag2", "rosbags.serde", "rosbags.typesys"
+    }  # fmt: skip
+    assert {name for module, name in used if module == "rosbags.rosbag2"} == {"StoragePlugin", "Writer"}

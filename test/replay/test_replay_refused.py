@@ -76,11 +76,13 @@ def test_a_cut_bag_is_used_and_said(tmp_path: Path, capsys: pytest.CaptureFixtur
     bag = bags.write(tmp_path / "bag", SAMPLE)
     data = (bag / "bag.mcap").read_bytes()
     (bag / "bag.mcap").write_bytes(data[: len(data) // 2])
-    assert replays.run(bag, "-o", tmp_path / "out", "--windows-only") == 0
+    assert replays.run(bag, "-o", tmp_path / "out", "--windows-only") == 3
     assert "bag.mcap: was cut off; the first" in capsys.readouterr().err
     report = replays.report(tmp_path / "out")
     assert any("was cut off" in note for note in report["notes"])
     assert 40 < report["counts"]["windows"] < 70
+    assert any("was cut off" in found["what"] for found in report["incomplete"])
+    assert replays.run(bag, "-o", tmp_path / "out", "--windows-only", "--force", "--allow-incomplete") == 0
 
 
 def test_where_the_cut_took_a_topic_with_it_the_cut_is_said_too(

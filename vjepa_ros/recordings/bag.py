@@ -188,7 +188,10 @@ class Recording:
                 counts = read[storage] = Counter()
                 if any(channel.topic in topics for channel in storage.channels):
                     streams.append(_messages(storage, topics, counts, _types(storage, topics)))
-        yield from heapq.merge(*streams, key=lambda recorded: recorded.received_ns)
+        if len(streams) == 1:  # as nearly always
+            yield from streams[0]
+        else:
+            yield from heapq.merge(*streams, key=lambda recorded: recorded.received_ns)
         self._compare(topics, read)
 
     def _compare(self, topics: Collection[str], read: dict[Storage, Counter[str]]) -> None:

@@ -240,7 +240,7 @@ class McapFile(Storage):
             self._stretch(position, stop, time_ns, channel)
         elif operation in (mcap.SCHEMA, mcap.CHANNEL):
             start = position + mcap.RECORD.size
-            self._definitions.add(operation, file.read(start, min(stop - start, _MOST_DEFINITION_BYTES)))
+            self._define(operation, file.read(start, min(stop - start, _MOST_DEFINITION_BYTES)))
         elif operation == mcap.CHUNK:
             head = mcap.chunk_head(file, position)
             if head is None:
@@ -255,6 +255,12 @@ class McapFile(Storage):
                 piece.counts[channel] = piece.counts.get(channel, 0) + count
                 self._indexed += 1
         return True
+
+    def _define(self, operation: int, content: bytes) -> None:
+        twofold = self._definitions.add(operation, content)
+        if twofold:
+            topics = self._topics(twofold)
+            self.flaw(Flaw("one number stands for two channels or types in it", topics, whatever=True))
 
     def _add(self, piece: _Piece) -> None:
         if len(self._pieces) + self._indexed > MOST_PIECES:
@@ -316,8 +322,9 @@ class McapFile(Storage):
             for piece in self._pieces
             if not self._index_is_whole or piece.counts is None or not wanted.isdisjoint(piece.counts)
         ]
+        channels = self._by_number
         for time_ns, number, data in in_order(pieces, lambda piece: self._load(piece, wanted)):
-            yield Stored(time_ns, self._by_number[number], data)
+            yield time_ns, channels[number], data
 
     def _load(self, piece: _Piece, wanted: frozenset[int]) -> Run:
         """The messages of these channels in a piece."""
@@ -381,10 +388,7 @@ class McapFile(Storage):
                 position = start - head_bytes
                 break
             if operation in (mcap.SCHEMA, mcap.CHANNEL):
-                before = len(self._definitions.twofold)
-                self._definitions.add(operation, content[start:position])
-                if len(self._definitions.twofold) > before:
-                    self.flaw(Flaw("a number stands for two channels or types in it", whatever=True))
+                self._define(operation, content[start:position])
             yield operation, start, position
         if position != size:
             where = f"{'the chunk' if piece.is_chunk else 'what lies'} at byte {piece.position:,}"

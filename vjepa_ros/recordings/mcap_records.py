@@ -204,8 +204,13 @@ class Definitions:
     channels: dict[int, ChannelRecord] = field(default_factory=dict)
     twofold: set[int] = field(default_factory=set)
 
-    def add(self, operation: int, content: bytes) -> None:
-        """Take in a schema or a channel; one that is damaged defines nothing."""
+    def add(self, operation: int, content: bytes) -> set[int]:
+        """Take in a schema or a channel; one that is damaged defines nothing.
+
+        Returns:
+            The channels that mean two things since then, and did not before.
+        """
+        before = set(self.twofold)
         try:
             reader = _Reader(content)
             number = reader.number(2)
@@ -218,7 +223,8 @@ class Definitions:
                 if self.channels.setdefault(number, channel) != channel:
                     self.twofold.add(number)
         except _Cut:
-            return
+            pass
+        return self.twofold - before
 
 
 @dataclass

@@ -18,6 +18,7 @@ from vjepa_ros.recordings.storage import Unreadable, reason
 
 NAME = "metadata.yaml"
 MOST_BYTES = 2**20
+_DEEPEST = 50
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
 
 
@@ -57,6 +58,7 @@ def read(path: Path) -> Metadata:
     if len(data) > MOST_BYTES:
         raise Unreadable(f"it is larger than {MOST_BYTES:,} bytes")
     try:
+        _require_shallow(data)
         content = yaml.load(data, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError, TypeError) as error:
         raise Unreadable(f"it is not YAML: {' '.join(reason(error).split())}") from error
@@ -83,6 +85,21 @@ def read(path: Path) -> Metadata:
         if isinstance(entry.get("path"), str) and isinstance(entry.get("message_count"), int)
     }
     return Metadata(tuple(dict.fromkeys(named)), counts, file_counts, digests)
+
+
+def _require_shallow(data: bytes) -> None:
+    """Refuse what is nested so deep that building it would be the end of the process.
+
+    Raises:
+        Unreadable: for that.
+        yaml.YAMLError: for what is not YAML.
+    """
+    depth = 0
+    for event in yaml.parse(data, _BASE):
+        depth += isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent))
+        depth -= isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent))
+        if depth > _DEEPEST:
+            raise Unreadable(f"it is nested deeper than {_DEEPEST} times")
 
 
 def _dictionaries(value: Any) -> list[dict[Any, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -132,6 +132,8 @@ def _open_file(bag: Bag, path: Path, stack: ExitStack, known: Collection[Identit
     identity = (status.st_dev, status.st_ino)
     if identity in known or identity in bag.identities:
         bag.notes.append(f"{path}: was given twice, and is read once")
+        if bag.metadata is not None:  # which counts it
+            bag.metadata = replace(bag.metadata, counts={})
         return
     bag.identities.append(identity)
     try:

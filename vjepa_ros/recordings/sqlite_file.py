@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import struct
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from vjepa_ros.recordings import sqlite_log
 from vjepa_ros.recordings.storage import (
     CDR,
     MOST_RECEIVED_NS,
@@ -28,13 +28,11 @@ from vjepa_ros.recordings.storage import (
 
 MAGIC = b"SQLite format 3\0"
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
-_LOG_MAGIC = (0x377F0682, 0x377F0683)
-_LOG_HEAD = struct.Struct(">IIII8s8s")  # magic, version, bytes of a page, checkpoints, salts, checksum
-_FRAME_HEAD = struct.Struct(">II8s8s")  # page, pages after a commit (else 0), salts, checksum
 _COLUMNS = {
     "topics": {"id", "name", "type", "serialization_format"},
-    "messages": {"id", "topic_id", "timestamp", "data"},
+    "messages": {"topic_id", "timestamp", "data"},
 }
+_ROW = "topic_id, timestamp, data"
 # Of sqlite3's machine, for one query: a row takes some 25 of them and at least 10 bytes.
 _STEPS, _STEPS_PER_BYTE = 10**6, 40
 
@@ -80,7 +78,12 @@ class SqliteFile(Storage):
             )
         if log is None and "-shm" in companions:  # which is deleted last, and is never alone where all went well
             alone = companions["-shm"].name
-            self.flaw(Flaw(f"{alone} lies beside it without the -wal that belongs to it: what that held is missing"))
+            self.flaw(
+                Flaw(
+                    f"{alone} lies beside it without the -wal that belongs to it: what that held is missing",
+                    whatever=True,
+                )
+            )
         if log is not None and (log.parent != path.parent or log.name != f"{path.name}-wal"):
             raise Unreadable(f"{log.name} beside it cannot be read together with a compressed file: decompress it")
         # Without locks, and with its index in memory, a log is read where nothing may be written, and leaves no trace.
@@ -95,20 +98,17 @@ class SqliteFile(Storage):
             connection.execute("PRAGMA trusted_schema = OFF")
             if log is not None:
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-                self._compare_log(connection, log)
+                connection.execute("PRAGMA page_count").fetchone()  # reads the log, or fails
+                self._compare_log(log)
         except sqlite3.Error as error:
             connection.close()
             raise Unreadable(reason(error)) from error
         return connection
 
-    def _compare_log(self, connection: sqlite3.Connection, log: Path) -> None:
-        """Whether all that was finished in the log was taken in: sqlite3 stops without a word where it is damaged."""
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        announced = _pages_after(log)
-        if announced is None:
-            self.flaw(Flaw(f"{log.name} beside it is damaged: what it held is missing"))
-        elif announced not in (0, pages):
-            self.flaw(Flaw(f"{log.name} beside it is damaged: {pages:,} of {announced:,} pages are used"))
+    def _compare_log(self, log: Path) -> None:
+        what = sqlite_log.trouble(log)
+        if what:
+            self.flaw(Flaw(f"{log.name} beside it {what}", whatever=True))
         else:
             self.notes.append(f"is read together with {log.name}")
 
@@ -137,7 +137,7 @@ class SqliteFile(Storage):
             channel = named(
                 str(topic), str(kind), str(encoding), digest=str(hashed), definition=text, definition_format=language
             )
-            if channel is None:
+            if channel is None or type(number) is not int:
                 strange += 1
             else:
                 self._by_number[number] = channel
@@ -193,44 +193,45 @@ class SqliteFile(Storage):
     # -- messages
 
     def messages(self, topics: Collection[str]) -> Iterator[Stored]:
-        wanted = {n for n, c in self._by_number.items() if c.topic in topics and c.encoding == CDR and c.kind}
-        strange: Counter[str] = Counter()
-        for number, received_ns, data in self._rows(wanted):
-            if not (isinstance(received_ns, int) and isinstance(data, bytes)):
-                strange["are no bytes, or have no time"] += 1
-            elif not 0 <= received_ns <= MOST_RECEIVED_NS:
-                strange["were recorded before all time"] += 1
-            else:
-                yield Stored(received_ns, self._by_number[number], data)
-        for what, count in strange.items():
-            self.flaw(Flaw(f"{count:,} messages {what}, and are left out", announced=count, read=0))
-
-    def _rows(self, wanted: Collection[int]) -> Iterator[tuple[int, Any, Any]]:
-        """(topic, time, data) in the order of time; behind a page that is damaged, row by row."""
+        channels = self._by_number
+        wanted = {n for n, c in channels.items() if c.topic in topics and c.encoding == CDR and c.kind}
         numbers = ", ".join(map(str, sorted(wanted)))
-        given, self._steps = 0, 0
+        given = strange = self._steps = 0
+        rows: Iterator[Any] = iter(())
         try:
-            for row in self._connection.execute(
-                f"SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({numbers}) ORDER BY timestamp, id"
+            for number, received_ns, data in self._connection.execute(
+                f"SELECT {_ROW} FROM messages WHERE topic_id IN ({numbers}) ORDER BY timestamp, rowid"
             ):
                 given += 1
-                yield row
-            return
+                if type(data) is bytes and type(received_ns) is int and 0 <= received_ns <= MOST_RECEIVED_NS:
+                    yield received_ns, channels[number], data
+                else:
+                    strange += 1
         except sqlite3.Error as error:
             self.flaw(Flaw(f"its table of messages is damaged: {reason(error)}"))
-        for row in self._one_by_one("topic_id, timestamp, data"):
-            if row[0] in wanted:
-                given -= 1
-                if given < 0:
-                    yield row
+            rows = self._one_by_one(_ROW)
+        for number, received_ns, data in rows:  # behind a page that is damaged
+            if number not in wanted:
+                continue
+            given -= 1
+            if given >= 0:  # was given before
+                continue
+            if type(data) is bytes and type(received_ns) is int and 0 <= received_ns <= MOST_RECEIVED_NS:
+                yield received_ns, channels[number], data
+            else:
+                strange += 1
+        if strange:
+            said = f"{strange:,} messages have no bytes, or a time of recording before or beyond all time"
+            self.flaw(Flaw(f"{said}, and are left out", announced=strange, read=0))
 
     def _one_by_one(self, columns: str) -> Iterator[Any]:
         """The rows that can be read, in the order of time, as the index of times has them."""
         lost, self._steps = 0, 0
         try:
-            for (number,) in self._connection.execute("SELECT id FROM messages ORDER BY timestamp, id"):
+            for (number,) in self._connection.execute("SELECT rowid FROM messages ORDER BY timestamp, rowid"):
                 try:
-                    row = self._connection.execute(f"SELECT {columns} FROM messages WHERE id = ?", (number,)).fetchone()
+                    query = f"SELECT {columns} FROM messages WHERE rowid = ?"
+                    row = self._connection.execute(query, (number,)).fetchone()
                 except sqlite3.Error:
                     lost += 1
                     continue
@@ -255,22 +256,3 @@ def _companions(path: Path) -> dict[str, Path]:
 def _begins_with(path: Path, magic: bytes) -> bool:
     with path.open("rb") as file:
         return file.read(len(magic)) == magic
-
-
-def _pages_after(log: Path) -> int | None:
-    """How many pages the database has after the last change in a write-ahead log that was finished, 0 for a log without
-    one; None for a log that is none."""
-    with log.open("rb") as file:
-        head = file.read(_LOG_HEAD.size)
-        if len(head) < _LOG_HEAD.size:
-            return None
-        magic, _, page_bytes, _, salts, _ = _LOG_HEAD.unpack(head)
-        if magic not in _LOG_MAGIC or not 512 <= page_bytes <= 65536:
-            return None
-        pages, position = 0, _LOG_HEAD.size
-        while len(head := os.pread(file.fileno(), _FRAME_HEAD.size, position)) == _FRAME_HEAD.size:
-            _, after, its_salts, _ = _FRAME_HEAD.unpack(head)
-            if its_salts == salts and after and position + _FRAME_HEAD.size + page_bytes <= log.stat().st_size:
-                pages = after
-            position += _FRAME_HEAD.size + page_bytes
-        return pages

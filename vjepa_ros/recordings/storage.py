@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 CDR = "cdr"
 """The serialisation of ROS 2, and the only one that is read."""
@@ -62,12 +61,8 @@ MOST_FLAWS = 20
 MORE_FLAWS = Flaw("more of it cannot be read further on")
 
 
-class Stored(NamedTuple):
-    """A message as it lies in a file: its time of recording in ns, where it came through, and its bytes."""
-
-    received_ns: int
-    channel: Channel
-    data: bytes
+Stored = tuple[int, Channel, bytes]
+"""A message as it lies in a file: its time of recording in ns, where it came through, and its bytes."""
 
 
 class Unreadable(Exception):
