@@ -9,6 +9,7 @@ from typing import Any
 
 from vjepa_ros.config import ros_file
 from vjepa_ros.config.node import resolve
+from vjepa_ros.errors import listed, named, place
 from vjepa_ros.recordings.feed import Feed, open_source
 from vjepa_ros.recordings.reading import Say
 from vjepa_ros.stream.window import Window
@@ -54,7 +55,8 @@ def read_windows(
     if params is not None:
         values, unknown = ros_file.read(Path(params), node_name)
         if unknown:
-            say(f"{params}: not parameters of this node, ignored as the node does: {', '.join(unknown)}")
+            ignored = listed(unknown, show=named)
+            say(f"{place(params)}: not parameters of this node, ignored as the node does: {ignored}")
     config = resolve({**values, **(settings or {})})
     with ExitStack() as stack:
         description = None if urdf is None else Path(urdf)

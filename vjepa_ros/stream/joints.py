@@ -7,6 +7,7 @@ ROS messages, whoever made them, and knows no stamps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from vjepa_ros.errors import InputError, listed, quoted
 from vjepa_ros.geometry import Vector
 from vjepa_ros.units import S_TO_NS, stamp_to_ns
 
+_MOST = 1e24  # of a value: what is normalised by the least standard deviation and summed must still be a float32
 _MOST_SHOWN = 10  # numbers or joints in a message that says what is wrong
 _POINT_FIELDS = {"position": "positions", "velocity": "velocities", "effort": "effort"}  # as trajectories call them
 
@@ -107,13 +109,19 @@ class FloatArrays:
 
 
 def _finished(values: Vector, config: SignalConfig) -> Vector:
-    """The values, checked and scaled."""
-    if not np.isfinite(values).all():
-        columns = np.atleast_2d(values).T  # a row per joint
-        broken = [index for index, column in enumerate(columns) if not np.isfinite(column).all()]
-        shown = (
-            f"{quoted(config.joint_names[index])}: {columns[index][~np.isfinite(columns[index])][0]}"
-            for index in broken[:_MOST_SHOWN]
+    """The values, scaled, and checked afterwards: what is finite as it came need not be so any more."""
+    came = values
+    if config.is_scaled:
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = values * config.scale + config.offset
+    fits = np.abs(values) <= _MOST  # false for what is no number
+    if not fits.all():
+        columns, read = np.atleast_2d(fits).T, np.atleast_2d(came).T  # a row per joint
+        broken = [index for index, column in enumerate(columns) if not column.all()]
+        shown = (f"{quoted(config.joint_names[index])}: {read[index][~columns[index]][0]}" for index in broken)
+        why = (
+            f", too large once scaled by {config.prefix}.scale" if np.isfinite(came).all() and config.is_scaled else ""
         )
-        raise InputError("not_finite", f"{len(broken)} of {len(columns)} joints: {', '.join(shown)}")
-    return values * config.scale + config.offset if config.is_scaled else values
+        listing = ", ".join(islice(shown, _MOST_SHOWN))
+        raise InputError("not_finite", f"{len(broken)} of {len(columns)} joints{why}: {listing}")
+    return values
