@@ -33,19 +33,19 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "forecast": ({"errors", "config", "devices", "latents", "stream", "model", "engine"}, {"torch", "numpy"}),
     "planning": ({"errors", "units", "config", "devices", "model", "engine", "forecast"}, {"torch", "numpy"}),
     "recordings": (
-        {"errors", "config", "files", "latents", "kinematics", "stream"},
-        {"numpy", "yaml", "rosbags", "lz4", "backports", "compression"},
+        {"errors", "documents", "config", "files", "latents", "kinematics", "stream"},
+        {"numpy", "rosbags", "lz4", "backports", "compression"},
     ),
     "replay": (
-        {"errors", "units", "config", "files", "worker", "latents", "stream", "forecast", "recordings"},
+        {"errors", "documents", "units", "config", "files", "worker", "latents", "stream", "forecast", "recordings"},
         {"numpy", "safetensors"},
     ),
     "probe": (
-        {"errors", "config", "files", "devices", "stream", "engine", "forecast", "planning", "recordings"},
+        {"errors", "documents", "config", "files", "devices", "stream", "engine", "forecast", "planning", "recordings"},
         {"numpy", "matplotlib"},
     ),
     "commands": (
-        {"errors", "units", "config", "images", "conversion", "recordings", "replay", "probe"}, {"rich", "yaml"}
+        {"errors", "documents", "units", "config", "images", "conversion", "recordings", "replay", "probe"}, {"rich"}
     ),
     # What is public; each name is imported when it is asked for.
     "__init__": ({"errors", "config", "latents", "engine", "recordings"}, set()),
@@ -56,7 +56,20 @@ ROS = {
     "rcl_interfaces", "rclpy", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs",
 }  # fmt: skip
 ALLOWED["ros"] = (
-    {"errors", "units", "config", "images", "stream", "devices", "latents", "engine", "worker", "forecast", "planning"},
+    {
+        "errors",
+        "documents",
+        "units",
+        "config",
+        "images",
+        "stream",
+        "devices",
+        "latents",
+        "engine",
+        "worker",
+        "forecast",
+        "planning",
+    },
     {"numpy"} | ROS,
 )
 

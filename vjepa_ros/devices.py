@@ -28,7 +28,7 @@ def find_device(name: str) -> torch.device:
     Raises:
         ConfigError: where it does not.
     """
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
@@ -45,7 +45,7 @@ def find_dtype(name: str, device: torch.device) -> torch.dtype:
     Raises:
         ConfigError: where there is none.
     """
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         name = "float32" if device.type == "cpu" else "bfloat16"
     if not isinstance(name, str) or name not in DTYPES:
         raise ConfigError("dtype", f"{brief(name)} is not one of {', '.join(DTYPES)}")

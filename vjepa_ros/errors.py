@@ -56,7 +56,7 @@ def place(path: str | os.PathLike[str]) -> str:
 def brief(value: Any, most: int = 200) -> str:
     """Any value as Python writes it, cut to about so many characters: what strangers set in place of a number."""
     try:
-        shown = _REPR.repr(value)
+        shown = " ".join(_REPR.repr(value).split())
     except (ValueError, RecursionError):  # a number of thousands of digits, for one
         return f"a {type(value).__name__} that is too long to be shown"
     return shown if len(shown) <= most else shown[:most] + "..."

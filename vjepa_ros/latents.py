@@ -17,7 +17,6 @@ object with the fields of a sensor_msgs/Image and knows neither ROS nor the mode
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.errors import InputError, ShapeError, quoted
-from vjepa_ros.units import set_stamp, stamp_to_ns
+from vjepa_ros.documents import Unreadable, from_json, to_json
+from vjepa_ros.errors import InputError, ShapeError, brief, quoted
+from vjepa_ros.units import S_TO_NS, is_stamp, set_stamp, stamp_to_ns
 
 DTYPES: dict[str, np.dtype[Any]] = {"32FC1": np.dtype(np.float32), "16FC1": np.dtype(np.float16)}
 
@@ -55,9 +55,10 @@ def read(message: Any, info: Mapping[str, Any] | tuple[int, int]) -> Latents:
         info: the parsed ``latent_info`` (see :func:`read_info`), or the grid's (rows, columns).
 
     Raises:
-        InputError: ``unknown_encoding`` for anything but 32FC1 and 16FC1, ``bad_layout`` where the size does not fit.
+        InputError: ``unknown_encoding`` for anything but 32FC1 and 16FC1, ``bad_layout`` where the size does not fit,
+            ``bad_info`` where the grid is none, ``bad_stamp`` for a stamp with a second or more of nanoseconds.
     """
-    _, rows, cols = info["grid"] if isinstance(info, Mapping) else (0, *info)
+    rows, cols = _grid(info)
     if message.encoding not in DTYPES:
         raise InputError("unknown_encoding", f"{quoted(message.encoding)}; latents are {' or '.join(DTYPES)}")
     dtype = DTYPES[message.encoding].newbyteorder(">" if message.is_bigendian else "<")
@@ -69,6 +70,8 @@ def read(message: Any, info: Mapping[str, Any] | tuple[int, int]) -> Latents:
             "bad_layout", f"{height} x {width} {message.encoding} with step {message.step} on a grid of {rows} x {cols}"
         )
     stamp = message.header.stamp
+    if not 0 <= stamp.nanosec < S_TO_NS:
+        raise InputError("bad_stamp", f"{stamp.nanosec} ns is a second or more")
     return Latents(
         data.view(dtype).reshape(height // (rows * cols), rows, cols, width),
         stamp_to_ns(stamp),
@@ -89,11 +92,14 @@ def write(message: Any, latents: Latents) -> Any:
 
     Raises:
         ShapeError: if the array is not (steps, H', W', D) of float32 or float16.
+        InputError: ``bad_stamp`` for one that does not fit into a message: beyond 32 bits of seconds.
     """
-    array = latents.array
+    array = np.asarray(latents.array)
     encoding = next((name for name, dtype in DTYPES.items() if dtype == array.dtype), None)
     if array.ndim != 4 or encoding is None:
         raise ShapeError(f"latents must be (steps, H', W', D) float32 or float16, not {array.shape} {array.dtype}")
+    if not is_stamp(latents.stamp_ns):
+        raise InputError("bad_stamp", f"{brief(latents.stamp_ns)} ns do not fit into the 32 bits of a stamp's seconds")
     rows = np.ascontiguousarray(array).reshape(-1, array.shape[-1])  # (steps*H'*W', D)
     set_stamp(message.header.stamp, latents.stamp_ns)
     message.header.frame_id = latents.frame_id
@@ -109,16 +115,43 @@ def write(message: Any, latents: Latents) -> Any:
     return message
 
 
+def _grid(info: Mapping[str, Any] | tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns, of the parsed ``latent_info`` or as they are."""
+    grid = info.get("grid") if isinstance(info, Mapping) else info
+    numbers = list(grid)[-2:] if isinstance(grid, (list, tuple)) and len(grid) in (2, 3) else []
+    if len(numbers) != 2 or not all(isinstance(number, int) and number >= 1 for number in numbers):
+        raise InputError("bad_info", f"{brief(grid)} is not the grid's rows and columns")
+    return numbers[0], numbers[1]
+
+
 def read_info(message: Any) -> dict[str, Any]:
-    """The parsed ``~/latent_info``: a std_msgs/String, or anything with ``data``."""
-    return dict(json.loads(message.data))
+    """The parsed ``~/latent_info``: a std_msgs/String, or anything with ``data``.
+
+    Raises:
+        InputError: ``bad_info`` for what is not an object of JSON.
+    """
+    info = _parsed(message.data)
+    if not isinstance(info, dict):
+        raise InputError("bad_info", f"{brief(info)} is not an object of JSON")
+    return info
 
 
 def window_values(values: Mapping[str, Any]) -> dict[str, str]:
     """What belongs to a window as the keys and values of a diagnostic_msgs/DiagnosticStatus: every value in JSON."""
-    return {key: json.dumps(value) for key, value in values.items()}
+    return {key: to_json(value) for key, value in values.items()}
 
 
 def read_window_info(message: Any) -> dict[str, Any]:
-    """The parsed ``~/window_info``: a diagnostic_msgs/DiagnosticArray, or anything with its fields."""
-    return {pair.key: json.loads(pair.value) for status in message.status for pair in status.values}
+    """The parsed ``~/window_info``: a diagnostic_msgs/DiagnosticArray, or anything with its fields.
+
+    Raises:
+        InputError: ``bad_info`` for a value that is not JSON.
+    """
+    return {pair.key: _parsed(pair.value) for status in message.status for pair in status.values}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return from_json(text)
+    except Unreadable as error:
+        raise InputError("bad_info", f"a text of {len(text):,} characters {error}") from error

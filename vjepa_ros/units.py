@@ -17,6 +17,11 @@ def stamp_to_ns(stamp: Any) -> int:
     return int(stamp.sec) * S_TO_NS + int(stamp.nanosec)
 
 
+def is_stamp(time_ns: int) -> bool:
+    """Whether nanoseconds fit into a builtin_interfaces/Time, whose seconds have 32 bits."""
+    return -(2**31) <= time_ns // S_TO_NS < 2**31
+
+
 def set_stamp(stamp: Any, time_ns: int) -> None:
     """Write nanoseconds into a builtin_interfaces/Time."""
     stamp.sec, stamp.nanosec = divmod(time_ns, S_TO_NS)

@@ -15,6 +15,7 @@ from typing import Any
 
 from vjepa_ros.commands.terminal import EXIT_STATUS
 from vjepa_ros.config.inputs import INPUTS
+from vjepa_ros.errors import brief, named
 from vjepa_ros.replay.plan import Plan
 
 _SET = "--set"
@@ -100,16 +101,15 @@ def _one_by_one(arguments: Sequence[str]) -> Iterator[str]:
 def _setting(text: str) -> tuple[str, Any]:
     """A parameter and its value, of the type that the table of parameters has for it."""
     if not _SETTING.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not parameter=value")
-    import yaml
-
+        raise argparse.ArgumentTypeError(f"{brief(text)} is not parameter=value")
     from vjepa_ros.config import ros_file
+    from vjepa_ros.documents import Unreadable
 
     name, _, value = text.partition("=")
     try:
         return name, ros_file.parsed(name, value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{value!r} cannot be read as a value of {name}") from error
+    except Unreadable as error:
+        raise argparse.ArgumentTypeError(f"{brief(value)} cannot be read as a value of {named(name)}") from error
 
 
 def add_recording(parser: Parser) -> None:
@@ -130,9 +130,14 @@ def add_recording(parser: Parser) -> None:
 
 
 def full_name(given: argparse.Namespace) -> str:
-    """The node's name, with a slash in front."""
-    name: str = given.node_name
-    return "/" + name.strip("/")
+    """The node's name, with a slash in front.
+
+    Raises:
+        ConfigError: for one that ROS would refuse.
+    """
+    from vjepa_ros.config.ros_names import full_node_name
+
+    return full_node_name(given.node_name)
 
 
 def values_of(given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from vjepa_ros.errors import ConfigError, VjepaError
+from vjepa_ros.errors import ConfigError, VjepaError, place
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
@@ -103,7 +103,7 @@ class Terminal:
             self.say("interrupted; nothing was written")
             return INTERRUPTED, None
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
+            where = f"{place(str(error.filename))}: " if error.filename else ""
             self.say(f"{where}{error.strerror or error}; nothing was written")
         except ConfigError as error:
             self.say(f"{self._options.get(error.parameter, error.parameter)}: {error.reason}")

@@ -33,7 +33,8 @@ def require_finite(parameter: str, value: float, *, above_zero: bool = False) ->
 
 def require_choice(value: str, parameter: str, choices: Collection[str]) -> None:
     """Refuse a value that is not among the choices."""
-    require(value in choices, parameter, f"{brief(value)} is not one of {', '.join(choices)}")
+    fits = isinstance(value, str) and value in choices
+    require(fits, parameter, f"{brief(value)} is not one of {', '.join(choices)}")
 
 
 def is_finite(value: Any) -> bool:

@@ -75,7 +75,8 @@ class ModelConfig:
             self._require_whole(name, 1)
         self._require_whole("context_steps", 0)
         require(
-            is_finite(self.mlp_ratio) and 0 < self.mlp_ratio <= MOST["mlp_ratio"],
+            is_finite(self.mlp_ratio) and 0 < self.mlp_ratio <= MOST["mlp_ratio"]
+            and not isinstance(self.mlp_ratio, bool),
             "mlp_ratio", f"must be a positive number up to {MOST['mlp_ratio']}, not {brief(self.mlp_ratio)}",
         )  # fmt: skip
         require(

@@ -5,11 +5,12 @@ It compares texts and reads the table of parameters; it knows no ROS, no files a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher, get_close_matches
 
 from vjepa_ros.config.table import BY_NAME
-from vjepa_ros.errors import listed, quoted
+from vjepa_ros.errors import listed, named, place, quoted
 
 _MOST_NAMES = 10  # parameters that are spoken of one by one
 _MOST_CHARACTERS = 200  # of a name that others are compared with: a comparison takes the square of it
@@ -41,18 +42,18 @@ def unknown_parameters(names: Iterable[str]) -> Iterator[str]:
         yield f"there are no parameters {listed(unknown[_MOST_NAMES:])}: they are ignored"
 
 
-def ignored(where: object, names: Iterable[str]) -> Iterator[str]:
+def ignored(path: str | os.PathLike[str], names: Iterable[str]) -> Iterator[str]:
     """What is to be said of the parameters of a file that a tool without ROS does not read, a sentence each.
 
     Args:
-        where: the file.
+        path: the file.
         names: those that are not in the table.
     """
     every = list(names)
     for sentence in unknown_parameters(every):
-        yield f"{where}: {sentence}"
+        yield f"{place(path)}: {sentence}"
     if own := [name for name in every if of_ros(name)]:
-        yield f"{where}: parameters of ROS itself, which mean nothing here: {listed(own)}"
+        yield f"{place(path)}: parameters of ROS itself, which mean nothing here: {listed(own, show=named)}"
 
 
 def unknown_arguments(given: Iterable[str], declared: Iterable[str]) -> Iterator[str]:

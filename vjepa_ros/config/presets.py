@@ -119,7 +119,7 @@ def model_of(preset: str, values: Mapping[str, Any]) -> ModelConfig:
 
 
 def _image_size(value: Any) -> tuple[int, int]:
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return value, value
     if isinstance(value, Sequence) and len(value) == 2 and all(isinstance(side, int) for side in value):
         return value[0], value[1]

@@ -73,7 +73,9 @@ class Parameter:
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, (tuple, list)) or hasattr(value, "tolist") else value
+    if isinstance(value, (tuple, list)):
+        return list(value)
+    return value.tolist() if hasattr(value, "tolist") else value  # of numpy, or an array.array
 
 
 _P = Parameter

@@ -5,17 +5,21 @@ Each file is read once: the preset, the weights, their sidecar. It knows no ROS,
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
+from vjepa_ros.config.checks import require
 from vjepa_ros.config.model import ModelConfig, Preprocessing
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.parts import EngineConfig, WeightsConfig
 from vjepa_ros.config.presets import MODEL_PARAMETERS, load_preset, model_of
 from vjepa_ros.config.sidecar import Sidecar, trained_with
 from vjepa_ros.config.state_change import change_of_convention
+from vjepa_ros.config.table import check
 from vjepa_ros.devices import failures, find_device, find_dtype
 from vjepa_ros.engine.world_model import WorldModel
-from vjepa_ros.errors import ConfigError
+from vjepa_ros.errors import ConfigError, brief
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.state_model import StateModel
@@ -24,9 +28,9 @@ from vjepa_ros.weights.values import random_weights
 
 
 def load(
-    preset: str = "tiny",
+    preset: str | Path = "tiny",
     *,
-    checkpoint: str | None = None,
+    checkpoint: str | Path | None = None,
     random_predictor: bool = False,
     seed: int = 0,
     device: str = "cpu",
@@ -88,8 +92,19 @@ def load(
     """
     arguments = locals()
     given = {name: arguments[name] for name in MODEL_PARAMETERS if arguments[name] is not None}
+    for name in ("random_predictor", "seed"):
+        check(name, arguments[name])
+    for name in ("fast", "compile_graphs"):
+        require(isinstance(arguments[name], bool), name, f"must be true or false, not {brief(arguments[name])}")
+    fits = checkpoint is None or isinstance(checkpoint, (str, Path))
+    require(fits, "checkpoint", f"must be the path of a file, not {brief(checkpoint)}")
+    fits = normalization is None or isinstance(normalization, Normalizations)
+    require(fits, "normalization", f"must be Normalizations, not {brief(normalization)}")
     values = load_preset(preset)
-    config = model_of(preset, {**values, **given})
+    for name, value in values.items():
+        if name != "image_size":  # which may be one number in a preset
+            check(name, value)
+    config = model_of(str(preset), {**values, **given})
     sidecar = Sidecar.of_checkpoint(checkpoint)
     trained = trained_with(values, sidecar)
     state_model: StateModel | ConfigError
@@ -99,7 +114,7 @@ def load(
         state_model = error
     return build_world_model(
         config,
-        WeightsConfig(checkpoint or "", random_predictor, seed, sidecar),
+        WeightsConfig(str(checkpoint or ""), random_predictor, seed, sidecar),
         EngineConfig(device, dtype, 0, fast, compile_graphs),
         normalization or Normalizations.of(trained, config.action_dim, config.state_dim),
         state_model,

@@ -6,15 +6,17 @@ nowhere else. No ROS, no threads, no clock, no files.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.view import ViewConfig
 from vjepa_ros.devices import failures, to_device
+from vjepa_ros.engine.arguments import Image, Values, as_frames, as_image, as_tensor, require_view
 from vjepa_ros.errors import ConfigError, ShapeError
 from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.model.blocks import layer_normalize
@@ -26,8 +28,6 @@ from vjepa_ros.model.rollout import Observed, check_future, check_observed, mean
 from vjepa_ros.model.state_model import StateModel
 from vjepa_ros.weights.build import build
 from vjepa_ros.weights.values import Weights
-
-Values = Tensor | NDArray[np.floating]
 
 
 class WorldModel:
@@ -49,7 +49,8 @@ class WorldModel:
     (torch.Size([5, 3, 16, 128]), torch.Size([5, 3]))
 
     Every tensor that it returns is float32 on its device; it computes in its dtype. Calls must not overlap: one thread
-    at a time.
+    at a time. Numbers may come as tensors (on any device), arrays or lists, images as arrays or images of PIL; what is
+    neither is refused as a :class:`~vjepa_ros.errors.ShapeError`.
 
     Attributes:
         config: the configuration.
@@ -99,21 +100,21 @@ class WorldModel:
         with failures("loading the weights"):
             self.encoder, self.predictor, self.kernels = build(encoder, predictor, weights, device, dtype, fast)
 
-    def preprocess(self, frames: NDArray[np.uint8], view: ViewConfig | None = None) -> Tensor:
+    def preprocess(self, frames: Image | Sequence[Image], view: ViewConfig | None = None) -> Tensor:
         """(N, h, w, 3) uint8 RGB -> (1, 3, N, H, W), as the preset says, on the model's device and in its dtype.
 
         Args:
-            frames: whole camera images.
+            frames: whole camera images, or a list of them: arrays or images of PIL, each of its own size if need be.
             view: what of them to look at and how to turn it, before the preset's preprocessing.
 
         Raises:
             ShapeError: for anything else, or no frame at all.
             InputError: for frames that the view's region of interest does not fit in.
         """
-        if frames.ndim != 4 or len(frames) == 0:
-            raise ShapeError(f"frames must be (N, h, w, 3) uint8 with N of at least 1, not {frames.shape}")
+        require_view(view)
+        images = as_frames(frames)
         preprocess = Preprocess(self.config.preprocessing, self.config.image_size, view)
-        clip = np.stack([preprocess(frame) for frame in frames], axis=1)  # (3, N, H, W)
+        clip = np.stack([preprocess(image) for image in images], axis=1)  # (3, N, H, W)
         with failures("preprocessing"):
             return torch.from_numpy(clip)[None].to(self.device, self.dtype)
 
@@ -132,7 +133,7 @@ class WorldModel:
             ShapeError: where the clip does not fit.
             EngineError: where model or device fail.
         """
-        clip = as_tensor(clip)
+        clip = as_tensor(clip, "a clip")
         if not clip.is_floating_point():
             raise ShapeError(f"a clip must hold normalised floats, as preprocess() gives them, not {clip.dtype}")
         with torch.inference_mode(), failures("encoding"):
@@ -162,7 +163,7 @@ class WorldModel:
         """
         with torch.inference_mode(), failures("predicting"):
             normalized = self._normalized("actions", actions), self._normalized("states", states)
-            return predict(self._graphs, self.predictor, self._like, as_tensor(context), *normalized)
+            return predict(self._graphs, self.predictor, self._like, as_tensor(context, "context"), *normalized)
 
     @property
     def state_model(self) -> StateModel:
@@ -225,8 +226,8 @@ class WorldModel:
             EngineError: where model or device fail.
         """
         with torch.inference_mode(), failures("predicting a rollout"):
-            past, read = (as_tensor(value).cpu().double() for value in (actions, states))
-            context = as_tensor(context)
+            past, read = as_tensor(actions, "actions").cpu().double(), as_tensor(states, "states").cpu().double()
+            context = as_tensor(context, "context")
             check_observed(self.config, context, past, read)
             most = self.config.most_context  # older steps are never looked at
             latents = context[:, -most * self.grid.tokens_per_step :].to(self.device).float()
@@ -239,8 +240,10 @@ class WorldModel:
         self, observed: Observed, future_actions: Values, *, state_model: StateModel | None = None
     ) -> Tensor:
         """:meth:`rollout` from steps that :meth:`observe` has prepared; they can be used any number of times."""
+        if state_model is not None and not isinstance(state_model, StateModel):
+            raise ConfigError("state_model", f"must be a StateModel or None, not a {type(state_model).__name__}")
         with torch.inference_mode(), failures("predicting a rollout"):
-            future = as_tensor(future_actions).cpu().double()
+            future = as_tensor(future_actions, "future_actions").cpu().double()
             check_future(self.config, observed.windows, future)
             all_future = future if future.ndim == 4 else future[None]  # (B, K, H, A)
             now = observed.newest_state[:, None].expand(-1, all_future.shape[1], -1)  # (B, K, S)
@@ -256,7 +259,7 @@ class WorldModel:
             forecasts = roll_out(self._graphs, self.predictor, reach, observed, *normalized)
             return forecasts if future.ndim == 4 else forecasts[0]
 
-    def energy(self, latents: Tensor, goal: Tensor) -> Tensor:
+    def energy(self, latents: Values, goal: Values) -> Tensor:
         """How far latents are from a goal: the mean absolute difference over tokens and channels.
 
         Args:
@@ -271,16 +274,17 @@ class WorldModel:
             EngineError: where the device fails.
         """
         with torch.inference_mode(), failures("comparing with the goal"):
-            return mean_distance(self.config, latents.to(self.device), goal.to(self.device))
+            both = (as_tensor(value, name).to(self.device) for value, name in ((latents, "latents"), (goal, "a goal")))
+            return mean_distance(self.config, *both)
 
-    def encode_goal(self, image: NDArray[np.uint8], view: ViewConfig | None = None) -> Tensor:
+    def encode_goal(self, image: Image, view: ViewConfig | None = None) -> Tensor:
         """The latents of one step in which nothing moves: what a goal image looks like to the predictor.
 
         In ``clip``, the last step of a whole window of the image; in ``tubelet``, the tubelet that repeats it; in
         ``frame_repeat``, the frame.
 
         Args:
-            image: (h, w, 3) uint8 RGB, a whole camera image.
+            image: (h, w, 3) uint8 RGB, a whole camera image: an array, or an image of PIL.
             view: what of it to look at and how to turn it, as for :meth:`preprocess`.
 
         Returns:
@@ -291,9 +295,7 @@ class WorldModel:
             InputError: for an image that the view's region of interest does not fit in.
             EngineError: where model or device fail.
         """
-        if image.ndim != 3:
-            raise ShapeError(f"a goal image must be (h, w, 3) uint8, not {image.shape}")
-        return self.encode_still(self.preprocess(image[None], view))
+        return self.encode_still(self.preprocess([as_image(image, "a goal image")], view))
 
     def encode_still(self, frame: Tensor) -> Tensor:
         """What :meth:`encode_goal` gives, for an image that is preprocessed already.
@@ -307,6 +309,9 @@ class WorldModel:
         Raises:
             ShapeError, EngineError: as :meth:`encode` does.
         """
+        frame = as_tensor(frame, "a frame")
+        if frame.ndim != 5 or frame.shape[2] != 1:
+            raise ShapeError(f"a frame of shape {tuple(frame.shape)} where (1, 3, 1, H, W) is needed")
         return self.encode(frame.expand(-1, -1, self.config.frames_at_once, -1, -1))[:, -self.grid.tokens_per_step :]
 
     def warm_up(self) -> None:
@@ -332,7 +337,7 @@ class WorldModel:
 
     def _normalized(self, name: str, values: Values) -> Tensor:
         """``actions`` or ``states`` as the layers want them: (x - mean) / std in float64, or just as they are."""
-        tensor = as_tensor(values)
+        tensor = as_tensor(values, name)
         if getattr(self.normalization, name).changes_nothing:
             return tensor
         mean, std = self._mean_std[name, "cpu" if tensor.device.type == "cpu" else str(self.device)]
@@ -344,8 +349,3 @@ class WorldModel:
     def _on_device(self, value: Tensor) -> Tensor:
         """The value on the device and in the layers' dtype."""
         return to_device(value, self.device, self.dtype)
-
-
-def as_tensor(value: Values) -> Tensor:
-    """The value as a tensor; numpy arrays are copied, since they may be read-only views of a message."""
-    return value if isinstance(value, Tensor) else torch.tensor(value)

@@ -94,6 +94,7 @@ class Grid:
         Raises:
             ShapeError: where the latents do not fit; it names both shapes.
         """
+        _require_array(latents, "latents")
         batch, _, dim = latents.shape if len(latents.shape) == 3 else (0, 0, 0)
         return latents.reshape(batch, *self.of_tokens(latents.shape).shape, dim)
 
@@ -103,7 +104,13 @@ class Grid:
         Raises:
             ShapeError: where the feature maps do not fit; it names both shapes.
         """
+        _require_array(maps, "feature maps")
         shape = tuple(maps.shape)
         if len(shape) != 5 or not 1 <= shape[1] <= self.steps or shape[2:4] != (self.rows, self.cols):
             raise ShapeError(f"feature maps of shape {shape} do not fit (B, t, H', W', D) of the grid {self.shape}")
         return maps.reshape(shape[0], shape[1] * self.tokens_per_step, shape[4])
+
+
+def _require_array(value: Any, name: str) -> None:
+    if not (hasattr(value, "reshape") and isinstance(getattr(value, "shape", None), tuple)):
+        raise ShapeError(f"{name} must be a tensor or an array, not a {type(value).__name__}")

@@ -6,7 +6,6 @@ The landscapes are :mod:`vjepa_ros.probe.landscape`'s; the command line is :mod:
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -18,6 +17,7 @@ import numpy as np
 import vjepa_ros
 from vjepa_ros import files
 from vjepa_ros.config.node import resolve
+from vjepa_ros.documents import to_json
 from vjepa_ros.errors import BagError
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import Forecaster, load_model, notices
@@ -114,7 +114,7 @@ def probe(
         new.mkdir()
         _write_table(new / TABLE, rows, middle)
         with files.naming(new / REPORT):
-            (new / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            (new / REPORT).write_text(to_json(report, indent=2) + "\n", encoding="utf-8")
         if figure is not None:
             with files.naming(new / PICTURE):
                 picture.draw(figure, scan, landscapes, _title(plan, report), new / PICTURE)

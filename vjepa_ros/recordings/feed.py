@@ -14,7 +14,8 @@ from pathlib import Path
 from vjepa_ros.config.inputs import CAMERAS
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.stream import StreamConfig
-from vjepa_ros.errors import ConfigError, InputError
+from vjepa_ros.documents import Unreadable, read_text
+from vjepa_ros.errors import ConfigError, InputError, place
 from vjepa_ros.kinematics.urdf import MOST_CHARACTERS
 from vjepa_ros.recordings import topics
 from vjepa_ros.recordings.bag import Recorded, Recording
@@ -95,12 +96,11 @@ def _require_use(urdf: Path | None, config: StreamConfig, given: Mapping[str, st
 
 
 def _text(urdf: Path) -> str:
-    """What is in the file, no more than is sure to be refused."""
+    """What is in the file."""
     try:
-        with urdf.open(encoding="utf-8") as file:
-            return file.read(MOST_CHARACTERS + 1)
-    except UnicodeDecodeError as error:
-        raise ConfigError("urdf", f"{urdf}: it is not UTF-8: {error}") from error
+        return read_text(urdf, 4 * MOST_CHARACTERS)  # bytes
+    except Unreadable as error:
+        raise ConfigError("urdf", f"{place(urdf)}: {error}") from error
 
 
 class Feed:
@@ -135,7 +135,7 @@ class Feed:
             try:
                 self.intake.describe(_text(source.urdf))  # as if it were latched: before the first message
             except InputError as error:
-                raise ConfigError("urdf", f"{source.urdf}: {error.detail}") from error
+                raise ConfigError("urdf", f"{place(source.urdf)}: {error.detail}") from error
 
     def take(self, recorded: Recorded) -> list[Window]:
         """Take in the next message; the windows that it completed. One that cannot be used is counted and reported."""

@@ -6,7 +6,6 @@ knows windows and arrays; files are written into a folder that is given to it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from vjepa_ros import files
-from vjepa_ros.errors import BagError
+from vjepa_ros.documents import Unreadable, from_json, open_regular, read_text, to_json
+from vjepa_ros.errors import BagError, brief, place
 from vjepa_ros.forecast.forecaster import WindowForecast
 from vjepa_ros.stream.window import Window
 
 INDEX = "index.json"
 FORMAT = 1
 SHARD_BYTES = 256 * 2**20
+
+_MOST_INDEX_BYTES = 10_000_000  # a line or two per shard, of which each has 256 MB
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Exporter:
             "latent_info": self._info,
         }
         with files.naming(self._folder / INDEX):
-            (self._folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+            (self._folder / INDEX).write_text(to_json(index, indent=2) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> Iterator[Example]:
@@ -143,13 +145,17 @@ def load(folder: Path) -> Iterator[Example]:
         BagError: for a folder that is no export of this format, or a shard that is missing or broken.
     """
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        index = from_json(read_text(folder / INDEX, _MOST_INDEX_BYTES))
         if index["format"] != FORMAT:
-            raise BagError(f"{folder}: is an export of format {index['format']}, not {FORMAT}")
+            raise BagError(f"{place(folder)}: is an export of format {brief(index['format'])}, not {FORMAT}")
         for shard in index["shards"]:
+            if Path(shard["file"]).name != shard["file"]:
+                raise Unreadable(f"the shard {brief(shard['file'])} is not in it")
+            open_regular(folder / shard["file"]).close()
             yield from _examples(load_file(folder / shard["file"]))
-    except (OSError, ValueError, LookupError, TypeError, SafetensorError) as error:
-        raise BagError(f"{folder}: is not a whole export ({type(error).__name__}: {error})") from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise BagError(f"{place(folder)}: is not a whole export ({type(error).__name__}: {brief(said)})") from error
 
 
 def _examples(tensors: Mapping[str, NDArray[Any]]) -> Iterator[Example]:

@@ -6,7 +6,6 @@ becomes of them is :mod:`vjepa_ros.replay.run`'s; the command line is :mod:`vjep
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import ExitStack
@@ -17,7 +16,10 @@ from typing import Any
 import vjepa_ros
 from vjepa_ros import files
 from vjepa_ros.config.node import resolve
+from vjepa_ros.config.ros_names import full_node_name
+from vjepa_ros.documents import to_json
 from vjepa_ros.errors import OutputError
+from vjepa_ros.errors import place as shown
 from vjepa_ros.recordings.feed import open_source
 from vjepa_ros.recordings.reading import Progress, Say
 from vjepa_ros.replay.plan import REPORT, TOOL, Plan
@@ -25,6 +27,7 @@ from vjepa_ros.replay.run import Run
 
 _BAG_SUFFIX, _BAG_METADATA = ".mcap", "metadata.yaml"  # of the files that the bag consists of
 _PROGRESS_MESSAGES = 50
+_TOPICS = ("latent_info", "window_info", "predicted_latents", "context_latents")  # below the node's name
 
 
 def replay(
@@ -46,11 +49,12 @@ def replay(
     Raises:
         BagError: for a recording that cannot be used.
         OutputError: for an output that must not be written.
-        ConfigError: naming a parameter that makes no sense.
+        ConfigError: naming a parameter that makes no sense, or a node's name that ROS would refuse.
         EngineError: where the model fails.
         OSError: where the disk is full or fails; it names the file. Whatever is raised, no output is left or changed.
     """
     started_s = time.monotonic()
+    node_name = full_node_name(plan.node_name, () if plan.windows_only else _TOPICS)
     wanted = [place for place in (plan.dump, plan.export) if place is not None]
     inside = {place: _inside(plan.out, place) for place in wanted}
     outside = [place for place in wanted if inside[place] is None]
@@ -66,7 +70,7 @@ def replay(
         export, dump = (None if place is None else new[place] for place in (plan.export, plan.dump))
         if plan.windows_only:
             out.mkdir()
-        run = Run(source, plan.node_name, plan.fallback, say, stack)
+        run = Run(source, node_name, plan.fallback, say, stack)
         run.open(None if plan.windows_only else out, export, dump)
         loaded_s = time.monotonic()
         for done, recorded in enumerate(recording.messages(chosen.all), start=1):
@@ -93,7 +97,7 @@ def replay(
             },
         }
         with files.naming(out / REPORT):
-            (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            (out / REPORT).write_text(to_json(report, indent=2) + "\n", encoding="utf-8")
     return report
 
 
@@ -110,5 +114,5 @@ def _inside(out: Path, place: Path) -> Path | None:
         return None
     within = whole.relative_to(folder)
     if within.parts[0] in (REPORT, _BAG_METADATA) or Path(within.parts[0]).suffix == _BAG_SUFFIX:
-        raise OutputError(f"{place}: would replace {within.parts[0]} of `out`; choose another place")
+        raise OutputError(f"{shown(place)}: would replace {within.parts[0]} of `out`; choose another place")
     return within

@@ -7,7 +7,6 @@ timings.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vjepa_ros import files
+from vjepa_ros.documents import to_json
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import Forecaster, WindowForecast, load_model, notices
 from vjepa_ros.forecast.outcome import Outcome, Outcomes
@@ -57,7 +57,7 @@ class _Dump:
         ahead = _DUMPED_AHEAD if values["future_actions"] else ()
         line = {name: values[name] for name in (*_DUMPED, *ahead)}
         with files.naming(self._path):
-            self._file.write(json.dumps(line) + "\n")
+            self._file.write(to_json(line) + "\n")
 
     def close(self) -> None:
         with files.naming(self._path):
@@ -135,7 +135,7 @@ class Run:
         if self._first_ns is None:
             self._first_ns = recorded.received_ns
             if self._bag is not None:
-                self._bag.info(json.dumps(self._info), recorded.received_ns)
+                self._bag.info(to_json(self._info), recorded.received_ns)
         for window in self._feed.take(recorded):
             self._submit(window, recorded.received_ns)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, MultiArrayDimension, String
 
 from vjepa_ros import latents
+from vjepa_ros.documents import to_json
 from vjepa_ros.units import set_stamp
 
 
@@ -25,7 +25,7 @@ def latents_message(of: latents.Latents) -> Image:
 
 def info_message(info: Mapping[str, Any]) -> String:
     """``latent_info`` as JSON."""
-    return String(data=json.dumps(info))
+    return String(data=to_json(info))
 
 
 def window_message(values: Mapping[str, Any], image: Image, name: str) -> DiagnosticArray:

@@ -20,6 +20,7 @@ from vjepa_ros.geometry import Vector
 from vjepa_ros.stream.joint_signal import Joints, Part
 from vjepa_ros.units import S_TO_NS, stamp_to_ns
 
+_MOST = 1e24  # of a value: what is normalised by the least standard deviation and summed must still be a float32
 _MOST_SHOWN = 10  # numbers or joints in a message that says what is wrong
 _MOST_OF_A_NAME = 200  # characters that are kept of a name that is only shown
 _MOST_SENDERS = 8  # whose lists of names are remembered: senders rarely change their order
@@ -275,19 +276,21 @@ def _wrong_length(config: SignalConfig, names: int, wanted: str, sent: Mapping[s
 
 
 def _finished(values: Vector, found: _Found, config: SignalConfig, times: Vector | None = None) -> Values:
-    """The values, checked and scaled, behind the times of a trajectory; a part where they are not of all joints."""
-    if not np.isfinite(values).all():
-        columns = np.atleast_2d(values).T  # a row per joint
-        joints = range(config.dim) if found.joints is None else found.joints.tolist()
-        broken = [index for index, column in enumerate(columns) if not np.isfinite(column).all()]
-        shown = (
-            f"{quoted(config.joint_names[joints[index]])}: {columns[index][~np.isfinite(columns[index])][0]}"
-            for index in broken[:_MOST_SHOWN]
-        )
-        raise InputError("not_finite", f"{len(broken)} of {len(columns)} joints: {', '.join(shown)}")
+    """The values, scaled, behind the times of a trajectory; a part where they are not of all joints. They are checked
+    once they are scaled: what is finite as it came need not be so any more."""
+    came, which = values, slice(None) if found.joints is None else found.joints
     if config.is_scaled:
-        which = slice(None) if found.joints is None else found.joints
-        values = values * np.array(config.scale)[which] + np.array(config.offset)[which]
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = values * np.array(config.scale)[which] + np.array(config.offset)[which]
+    fits = np.abs(values) <= _MOST  # false for what is no number
+    if not fits.all():
+        columns, read = np.atleast_2d(fits).T, np.atleast_2d(came).T  # a row per joint
+        names = np.array(config.joint_names, dtype=object)[which]
+        broken = [index for index, column in enumerate(columns) if not column.all()]
+        listing = ", ".join(f"{quoted(names[i])}: {read[i][~columns[i]][0]}" for i in broken[:_MOST_SHOWN])
+        scaled = config.is_scaled and np.isfinite(came).all()
+        why = f", too large once scaled by {config.prefix}.scale" if scaled else ""
+        raise InputError("not_finite", f"{len(broken)} of {len(columns)} joints{why}: {listing}")
     if times is not None:
         values = np.column_stack([times, values])
     return values if found.joints is None else Part(values, found.joints, config.dim)

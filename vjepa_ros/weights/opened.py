@@ -142,7 +142,7 @@ class OpenedFile:
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     def _advice(self) -> str:
-        if (self.path / ".metadata").is_file():
+        if os.path.isfile(self.path / ".metadata"):
             return ": a checkpoint in parts, of torch.distributed; make one file of it by its dcp_to_torch_save"
         inside = self.path / "model.safetensors"
-        return f": name the file in it, {place(inside)}" if inside.is_file() else ""
+        return f": name the file in it, {place(inside)}" if os.path.isfile(inside) else ""
