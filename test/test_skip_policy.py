@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -87,6 +88,31 @@ def test_a_failure_stays_a_failure(tmp_path: Path) -> None:
     run = run_pytest(tmp_path, "def test_wrong(): raise AssertionError")
     assert run.returncode == 1
     assert "1 failed, 1 passed" in run.stdout
+
+
+def skips_as_a_file(source: str) -> bool:
+    """Whether a file says, outside of its functions, that it is to be skipped."""
+    statements = list(ast.parse(source).body)
+    while statements:
+        statement = statements.pop()
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        nested = [child for child in ast.iter_child_nodes(statement) if isinstance(child, ast.stmt)]
+        statements += nested
+        calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call) and not nested]
+        if any(ast.unparse(call.func) in ("pytest.importorskip", "pytest.skip") for call in calls):
+            return True
+    return False
+
+
+def test_no_file_is_skipped_as_a_whole() -> None:
+    """launch_testing's plugin imports each file while it collects the folder: one that raises takes all others out."""
+    assert skips_as_a_file("import pytest\npytest.importorskip('cv2')")
+    assert skips_as_a_file("import pytest\nif True:\n    cv2 = pytest.importorskip('cv2')")
+    assert not skips_as_a_file("import pytest\ndef test(): pytest.skip('later')")
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    assert len(files) > 100
+    assert [file.name for file in files if skips_as_a_file(file.read_text(encoding="utf-8"))] == []
 
 
 def test_each_test_process_has_a_ros_domain_of_its_own(tmp_path: Path) -> None:

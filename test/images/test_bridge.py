@@ -95,6 +95,37 @@ def test_one_that_is_broken_takes_nothing_down_and_is_named(stand_in: Path, sour
         assert caught.value.reason == "unknown_encoding"
 
 
+@pytest.mark.parametrize("place", ["", "."])
+def test_a_file_of_that_name_in_the_working_folder_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Neither in the trial nor in this process: whoever may write there could run code in the node."""
+    ran = tmp_path / "ran"
+    (tmp_path / "cv_bridge.py").write_text(f"open({str(ran)!r}, 'w')\nclass CvBridge: pass\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(place and str(tmp_path))  # as python -c and python -m have it
+    monkeypatch.delitem(sys.modules, "cv_bridge", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    bridge._bridge.cache_clear()
+    try:
+        with pytest.raises(InputError, match="cv_bridge cannot be used"):
+            bridge.decode(image("yuv_of_mars", np.zeros((2, 2), np.uint8)))
+    finally:
+        bridge._bridge.cache_clear()
+    assert not ran.exists()
+
+
+def test_one_before_the_real_one_is_not_used(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (stand_in / "__init__.py").write_text(WORKING, encoding="utf-8")
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "cv_bridge.py").write_text("raise SystemExit", encoding="utf-8")
+    monkeypatch.chdir(here)
+    monkeypatch.syspath_prepend(str(here))
+    with pytest.raises(InputError, match=f"{here}/cv_bridge.py stands before {stand_in}"):
+        bridge.decode(image("wide16", np.zeros((2, 3, 2), np.uint16)))
+
+
 def test_the_port_to_plain_python_is_not_used(stand_in: Path) -> None:
     (stand_in / "__init__.py").write_text("class CvBridge: pass", encoding="utf-8")
     (stand_in / "boost" / "cv_bridge_boost.py").write_text("", encoding="utf-8")
