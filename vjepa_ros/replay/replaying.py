@@ -27,11 +27,6 @@ from vjepa_ros.replay.run import Run
 _BAG_SUFFIX, _BAG_METADATA = ".mcap", "metadata.yaml"  # of the files that the bag consists of
 _PROGRESS_MESSAGES = 50
 _TOPICS = ("latent_info", "window_info", "predicted_latents", "context_latents")  # below the node's name
-    "latent_info",
-    "window_info",
-    "predicted_latents",
-    "context_latents",
-)  # that are written below the node's name
 
 
 def replay(

@@ -119,9 +119,8 @@ def _finished(values: Vector, config: SignalConfig) -> Vector:
         columns, read = np.atleast_2d(fits).T, np.atleast_2d(came).T  # a row per joint
         broken = [index for index, column in enumerate(columns) if not column.all()]
         shown = (f"{quoted(config.joint_names[index])}: {read[index][~columns[index]][0]}" for index in broken)
-        why = (
-            f", too large once scaled by {config.prefix}.scale" if np.isfinite(came).all() and config.is_scaled else ""
-        )
+        is_own_fault = config.is_scaled and bool(np.isfinite(came).all())
+        why = f", too large once scaled by {config.prefix}.scale" if is_own_fault else ""
         listing = ", ".join(islice(shown, _MOST_SHOWN))
         raise InputError("not_finite", f"{len(broken)} of {len(columns)} joints{why}: {listing}")
     return values
