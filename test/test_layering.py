@@ -34,7 +34,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "planning": ({"errors", "units", "config", "devices", "model", "engine", "forecast"}, {"torch", "numpy"}),
     "recordings": (
         {"errors", "documents", "config", "files", "latents", "kinematics", "stream"},
-        {"numpy", "rosbags", "lz4", "backports", "compression"},
+        {"numpy", "yaml", "rosbags", "lz4", "backports", "compression"},
     ),
     "replay": (
         {"errors", "documents", "units", "config", "files", "worker", "latents", "stream", "forecast", "recordings"},

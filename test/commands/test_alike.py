@@ -259,7 +259,7 @@ def test_the_library_knows_no_options() -> None:
     package = ROOT / "vjepa_ros"
     options = []
     for file in package.rglob("*.py"):
-        if file.parent.name != "commands":
+        if file.parent.name != "commands" and file != package / "ros" / "main.py":  # that of the node is one too
             texts = [node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
             options += [(file.name, text) for text in texts if isinstance(text, str) and re.search(r"--[a-z]", text)]
     assert options == []

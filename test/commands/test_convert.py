@@ -235,11 +235,14 @@ def test_a_disk_that_is_too_full_is_noticed_at_once(folder, preset, capsys, monk
 
 
 def test_a_failing_disk(folder, preset):
-    """A file may not grow past 100 kB here: a real failure of writing, as on a disk that fills up meanwhile."""
+    """From when the weights are written no file may grow past 100 kB: a real failure, as on a disk that fills up."""
     out = folder / "small.safetensors"
     code = (
-        "import resource, sys; from vjepa_ros.commands import convert;"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); sys.exit(convert.main())"
+        "import resource, sys; from vjepa_ros import conversion; from vjepa_ros.commands import convert;"
+        "limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        "write = conversion.write_safetensors;"
+        "conversion.write_safetensors = lambda *given: (limit(), write(*given));"
+        "sys.exit(convert.main())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, CHECKPOINT, out, "--preset", preset], capture_output=True, text=True, timeout=60

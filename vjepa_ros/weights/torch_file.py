@@ -37,8 +37,11 @@ def read_content(opened: OpenedFile) -> Any:
     """
     if opened.read_at(0, min(4, opened.size)) != _START:
         raise opened.refusal("is not a checkpoint (torch.save writes a zip archive; this is none)")
-    if not zipfile.is_zipfile(opened.file):  # the table of contents stands at the end of a zip
-        opened.require_unchanged()
+    try:
+        has_end = zipfile.is_zipfile(opened.file)  # the table of contents stands at the end of a zip
+    except Exception as error:  # a damaged one is read as if it were whole
+        raise opened.refusal(f"is a damaged checkpoint ({_first_line(error)})") from error
+    if not has_end:
         raise opened.refusal("is truncated (it begins as a checkpoint, but its end is missing)")
     copy = os.memfd_create("vjepa_ros", os.MFD_CLOEXEC)
     try:
