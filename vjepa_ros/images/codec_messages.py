@@ -6,13 +6,15 @@ meanwhile. Whatever another thread writes there at the same moment is handed on.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _STDERR = 2
-_MOST_READ = 100_000  # bytes of what was printed during one image
+_MOST_SAID = 10  # lines about one image
+_LARGEST = 1_000_000  # bytes of the file in memory: then it is emptied
 _ONE_AT_A_TIME = threading.Lock()
 # How the messages begin that libjpeg prints (its jerror.h), libpng and OpenCV.
 _OURS = (
@@ -50,24 +52,29 @@ def caught(said: list[str]) -> Iterator[None]:
 
 
 _open: list[int] = []  # the file in memory, once it is needed
+_read = 0  # bytes of it that have been dealt with
 
 
 def _memory() -> int:
     if not _open:
         _open.append(os.memfd_create("decoder_messages", os.MFD_CLOEXEC))
+        fcntl.fcntl(_open[0], fcntl.F_SETFL, os.O_APPEND)  # several threads may write
     return _open[0]
 
 
 def _sort(behind: int, real: int, said: list[str]) -> None:
-    """Empty the file: decoders' lines go to the list, others' to where they were meant to go."""
-    size = os.lseek(behind, 0, os.SEEK_END)
-    if not size:
+    """Take what is new in the file: decoders' lines go to the list, others' to where they were meant to go."""
+    global _read
+    size = os.fstat(behind).st_size
+    if size == _read:
         return
-    text = os.pread(behind, min(size, _MOST_READ), 0)
-    os.ftruncate(behind, 0)
-    os.lseek(behind, 0, os.SEEK_SET)
+    text = os.pread(behind, size - _read, _read)
+    _read += len(text)
     for line in text.splitlines(keepends=True):
         if not line.startswith(_OURS):
             os.write(real, line)
-        elif _HARMLESS not in line:
+        elif _HARMLESS not in line and len(said) < _MOST_SAID:
             said.append(line.decode("utf-8", "replace").strip())
+    if _read > _LARGEST:
+        os.ftruncate(behind, 0)
+        _read = 0
