@@ -59,7 +59,7 @@ setup(
             "opencv-python-headless>=4.6,<5",
             "pyyaml",
             "rich",
-            # Cut files are read by parts of it that are nobody's interface: these versions were tried. The first one
+            # It writes bags and decodes messages, and brings the decompressors: these versions were tried. The first one
             # is the first that brings backports.zstd.
             "rosbags>=0.11.7,<0.12",
             "safetensors",

@@ -14,7 +14,7 @@ from support import bags, mcaps
 from support.mcaps import Form, Raw
 
 from vjepa_ros.errors import BagError
-from vjepa_ros.recordings import mcap_file, merging
+from vjepa_ros.recordings import mcap_walk, merging
 from vjepa_ros.recordings.bag import Recording
 from vjepa_ros.recordings.missing import Missing
 
@@ -330,7 +330,7 @@ def test_a_chunk_that_begins_before_it_says_so_is_said(tmp_path: Path) -> None:
 
 def test_there_is_an_end_to_the_number_of_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = Form(chunk_messages=1).write(tmp_path / "bag.mcap", SHORT)
-    monkeypatch.setattr(mcap_file, "MOST_PIECES", 100)
+    monkeypatch.setattr(mcap_walk, "MOST_PIECES", 100)
     with pytest.raises(
         BagError, match=r"bag\.mcap: cannot be read: it has more than 100 chunks and entries of indexes"
     ):

@@ -59,8 +59,8 @@ def trouble(log: Path) -> str:
 def _sum(before: bytes, data: bytes, words: str) -> bytes:
     """The checksum over data, continued; as sqlite3 writes it.
 
-    For every two words x, y it is s += x + t; t += y + s, that is (s, t) = A (s, t) + B (x, y): the powers of A do it
-    at once.
+    For every two words x, y it is s += x + t; t += y + s, that is (s, t) = A (s, t) + B (x, y): with powers of A all of
+    it is done at once.
     """
     first, second = struct.unpack(">II", before)
     numbers = np.frombuffer(data, words).astype(np.uint32).reshape(-1, 2)
