@@ -59,8 +59,8 @@ setup(
             "opencv-python-headless>=4.6,<5",
             "pyyaml",
             "rich",
-            # It writes bags and decodes messages, and brings the decompressors: these versions were tried. The first one
-            # is the first that brings backports.zstd.
+            # It writes bags and decodes messages, and brings the decompressors: these versions were tried. The first
+            # of them is the first that brings backports.zstd.
             "rosbags>=0.11.7,<0.12",
             "safetensors",
             "torch>=2.1",
