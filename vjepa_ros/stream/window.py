@@ -102,7 +102,7 @@ class WindowStream:
     """
 
     def __init__(
-        self, config: StreamConfig, counters: Counters | None = None, pose: Callable[[Vector], Vector] = _as_it_is
+        self, config: StreamConfig, counters: Counters | None = None, *, pose: Callable[[Vector], Vector] = _as_it_is
     ) -> None:
         self.config = config
         self.counters = counters if counters is not None else Counters()
