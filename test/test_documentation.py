@@ -18,6 +18,7 @@ import yaml
 import vjepa_ros
 from docs import draw_alignment, make_parameters
 from vjepa_ros.config import ros_file
+from vjepa_ros.config.inputs import COMMAND_TYPES, STATE_TYPES
 from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.config.presets import model_config, preset_names
 from vjepa_ros.config.table import BY_NAME
@@ -192,9 +193,12 @@ def test_the_page_of_topics_names_all_that_the_node_has() -> None:
 ALIGNMENT = (ROOT / "docs" / "alignment.md").read_text(encoding="utf-8")
 
 
-def rows_of(title: str) -> list[list[str]]:
+CONTROLLERS = (ROOT / "docs" / "controllers.md").read_text(encoding="utf-8")
+
+
+def rows_of(title: str, page: str = ALIGNMENT) -> list[list[str]]:
     """The cells of the table under a heading, row by row."""
-    section = ALIGNMENT.split(f"## {title}\n")[1].split("\n## ")[0]
+    section = page.split(f"## {title}\n")[1].split("\n## ")[0]
     table = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
@@ -219,6 +223,27 @@ def test_what_the_page_of_alignments_says_to_set_can_be_set(sent: str, cell: str
     assert ("released" in sent) == (config.model.encoding == "frame_repeat")
 
 
+@pytest.mark.parametrize(
+    ("sent", "topic", "cell"),
+    [row for title in ("Commands", "States") for row in rows_of(title, CONTROLLERS)],
+    ids=lambda text: text[:40],
+)
+def test_what_the_page_of_controllers_says_to_set_can_be_set(sent: str, topic: str, cell: str) -> None:
+    stream = resolved(cell).stream
+    if "controller_state" in topic:
+        assert "JointTrajectoryControllerState" in (stream.command_type, stream.state_type)
+    assert (topic.endswith("/commands`")) == (stream.command_type == "Float64MultiArray")
+    assert ("dynamic" in topic) == (stream.state_type == "DynamicJointState")
+    assert sent
+
+
+def test_the_page_of_controllers_names_every_type_and_only_parameters_that_exist() -> None:
+    assert all(f"{name}`" in CONTROLLERS for name in (*COMMAND_TYPES, *STATE_TYPES))
+    spans = {span.split(":")[0].strip() for span in re.findall(r"`([^`\n]+)`", CONTROLLERS)}
+    names = {span for span in spans if re.fullmatch(r"(actions|states|pose)\.\w+", span)}
+    assert len(names) >= 9 and names <= BY_NAME.keys()
+
+
 @pytest.mark.parametrize(("cell", "parameter", "because"), rows_of("What is refused"), ids=lambda text: text[:60])
 def test_what_the_page_of_alignments_says_is_refused_is(cell: str, parameter: str, because: str) -> None:
     with pytest.raises(ConfigError) as refused:
@@ -240,7 +265,9 @@ def test_the_page_of_alignments_names_every_reason_to_drop_a_pose() -> None:
     reasons = {reason for source in sources for reason in re.findall(r'InputError\(\s*"(\w+)"', source)}
     assert len(reasons) == 5, "fewer: the pattern is out of date"
     section = ALIGNMENT.split("| dropped as |")[1].split("\n## ")[0]
-    assert reasons | {"missing_joints"} == set(re.findall(r"`([a-z]+_[a-z_]+)`", section)) - {"joint_states"}
+    assert reasons | {"missing_joints", "length_mismatch"} == set(re.findall(r"`([a-z]+_[a-z_]+)`", section)) - {
+        "joint_states"
+    }
 
 
 def test_the_picture_shows_what_the_page_says() -> None:

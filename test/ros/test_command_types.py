@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,34 @@ def test_arrays_take_the_time_of_receipt(predictor: Predictor, robot: Robot) -> 
     assert all(t0_ns < stamp < t0_ns + 20 * 10**9 for stamp in window["action_stamps"])
     assert "/joint_commands: zero_stamp" in predictor.log
     assert robot.spin(lambda: int(robot.diagnostics.get(STREAM, {}).get("zero_stamps", 0)) == 20)
+
+
+def test_what_a_controller_aims_at(predictor: Predictor, robot: Robot) -> None:
+    """Where control_msgs is installed; arm and gripper have controllers of their own."""
+    control_msgs = pytest.importorskip("control_msgs.msg")
+    kind = control_msgs.JointTrajectoryControllerState
+    start(robot, kind, False, actions__type="JointTrajectoryControllerState", states__source="none")
+    for index in range(17):
+        for names in (JOINTS[:6], ["wheel"], JOINTS[6:]):
+            of = dict(zip(JOINTS, values(float(index)), strict=True)) | {"wheel": 9.0}
+            reference = JointTrajectoryPoint(positions=[of[name] for name in names])
+            robot.commands.publish(
+                stamped(kind(joint_names=names, reference=reference), T0_NS + index * PERIOD_NS, "base")
+            )
+    send_frames(robot, 16)
+    window = only_window(robot)
+    np.testing.assert_array_equal(window["actions"], [values(float(step)) for step in range(0, 16, 2)])
+    assert robot.info["command_type"] == "JointTrajectoryControllerState"
+
+
+def test_a_type_that_is_not_installed_is_refused_at_configure(predictor: Predictor, robot: Robot) -> None:
+    if find_spec("control_msgs") is not None:
+        return  # then test/ros/test_subscribed.py alone says it
+    robot.stop()
+    assert all(ok for ok, _ in robot.set_parameters(states__type="DynamicJointState", actions__type="JointState"))
+    assert not robot.change_state(Transition.TRANSITION_CONFIGURE)
+    said = "states.type: control_msgs/msg/DynamicJointState is not installed here"
+    assert robot.spin(lambda: said in predictor.log), predictor.log
 
 
 @pytest.mark.parametrize("source", ["none", "commands"])

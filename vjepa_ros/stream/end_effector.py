@@ -117,8 +117,8 @@ class EndEffector:
             raise InputError("not_finite", f"forward kinematics give {pose.tolist()}")
         return values
 
-    def of_state(self, message: Any) -> tuple[Values, Vector | None]:
-        """Measured joints -> what is in it of the arm's positions, and (1,) the gripper's closedness.
+    def of_state(self, message: Any) -> tuple[Values, Vector | None] | None:
+        """Measured joints -> what is in it of the arm's positions, and (1,) the gripper's closedness; None for neither.
 
         Arm and gripper may send messages of their own to one topic, and others to the same.
 
@@ -129,6 +129,8 @@ class EndEffector:
         if "joint_states" in (self._stream.action_topic, self._stream.state_topic):
             arm = self._of_joints(self._measured, message)
         gripper = None if self._gripper is None else self._gripper(message)
+        if arm is None and gripper is None:
+            return None
         assert not isinstance(gripper, Part), "it is one joint"
         return arm, None if gripper is None else np.clip(gripper, 0.0, 1.0)
 

@@ -86,8 +86,8 @@ class Intake:
     ) -> None:
         self.counters = Counters()
         self._end_effector = EndEffector(config) if config.pose.is_made_here else None
-        pose = {} if self._end_effector is None else {"pose": self._end_effector.pose}
-        self.stream = WindowStream(config, self.counters, max_signal_bytes=messages.max_stream_bytes, **pose)
+        made = {} if self._end_effector is None else {"pose": self._end_effector.pose}
+        self.stream = WindowStream(config, self.counters, max_signal_bytes=messages.max_stream_bytes, **made)
         self.watch = Watch(report, max_skew_s, config.jump_back_s)
         self._images = images
         self._messages = messages
@@ -163,7 +163,8 @@ class Intake:
             self.watch.dropped(topic)
         if self.stream.epoch != epoch and newest_ns is not None:
             self.watch.jumped(topic, newest_ns - offset_ns, stamp_ns - offset_ns)
-        self._look_for_joints()
+        if self.counters.missing_commands + self.counters.missing_states != self._missing:
+            self._look_for_joints()
         return windows
 
     def _decode_raw(self, message: Any) -> NDArray[np.uint8]:
@@ -206,28 +207,23 @@ class Intake:
     def joint_state(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in what was measured, of the type that the configuration names."""
         self._topics["joint_states"] = topic
-        read: Callable[[Any], tuple[Values, Values]] = self._measured
+        read: Callable[[Any], tuple[Values, Values] | None] = self._measured
         add_other: Callable[[int, Any], list[Window]] = self.stream.add_measured
         if self._end_effector is not None:
             read, add_other = self._end_effector.of_state, self.stream.add_gripper
-
-        def known(message: Any) -> tuple[Values, Values] | None:
-            state, other = read(message)
-            return None if state is None and other is None else (state, other)
 
         def add(stamp_ns: int, values: tuple[Values, Values]) -> list[Window]:
             state, other = values
             windows = [] if other is None else add_other(stamp_ns, other)
             return windows if state is None else windows + self.stream.add_state(stamp_ns, state)
 
-        return self._values("joint_states", topic, message, received_ns, known, add)
+        return self._values("joint_states", topic, message, received_ns, read, add)
 
-    def _measured(self, message: Any) -> tuple[Values, Values]:
-        """The state, and the measured values of the commanded joints, each where it is read."""
-        return (
-            self._state_values(message) if self._config.state_source == "joint_states" else None,
-            self._measured_values(message) if self._config.reads_measured_commands else None,
-        )
+    def _measured(self, message: Any) -> tuple[Values, Values] | None:
+        """The state, and the measured values of the commanded joints, each where it is read; None for neither."""
+        state = self._state_values(message) if self._config.state_source == "joint_states" else None
+        other = self._measured_values(message) if self._config.reads_measured_commands else None
+        return None if state is None and other is None else (state, other)
 
     def end_effector_pose(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a geometry_msgs/PoseStamped with what was measured; its clock is that of the joint states."""
@@ -259,15 +255,13 @@ class Intake:
         except InputError as error:
             return self._reject(topic, error)
         windows = add(stamp_ns, values)
-        self._look_for_joints()
+        if self.counters.missing_commands + self.counters.missing_states != self._missing:
+            self._look_for_joints()
         return windows
 
     def _look_for_joints(self) -> None:
-        """Where steps go without a value: report the wanted joints that nobody sends."""
-        missing = self.counters.missing_commands + self.counters.missing_states
-        if missing == self._missing:
-            return
-        self._missing = missing
+        """Where steps went without a value: report the wanted joints that nobody sends."""
+        self._missing = self.counters.missing_commands + self.counters.missing_states
         readers = [("joint_commands", self._command_values), ("joint_states", self._state_values)]
         readers += [("joint_states", self._measured_values)]
         for name, reader in readers if self._end_effector is None else self._end_effector.watched:

@@ -116,22 +116,36 @@ class JointSignal:
             Whether it is new: a message that repeats the last value with its stamp of each of its joints is not. And
             how many messages are now known to be late.
         """
+        if self.dim is None and not isinstance(value, Part):  # as nearly always: with every message, so it is short
+            signal = self.groups[0].signal
+            if signal.jumps_back(stamp_ns):
+                self._forget_the_old_time(signal, newest_frame_ns)
+            is_new = signal.insert(stamp_ns, value)
+            if is_new and not signal.awaits_reset:
+                signal.forget_before(oldest_needed_ns)
+            return is_new, signal.take_late()
         pieces = self._pieces(value)
         for signal, _ in pieces:
             if signal.jumps_back(stamp_ns):
-                # The sender's time has jumped. If the frames jumped first, what it sent from before the jump in the
-                # meantime lies far ahead of them and would stand in for values that are still to come.
-                if newest_frame_ns is None:
-                    signal.clear()
-                else:
-                    signal.forget_after(newest_frame_ns + self._jump_back_ns)
-        is_new = _insert(stamp_ns, pieces)
-        late = 0
-        for signal, _ in pieces:
+                self._forget_the_old_time(signal, newest_frame_ns)
+        is_new = not all(signal.repeats(stamp_ns, part) for signal, part in pieces)
+        late, is_counted = 0, False
+        for signal, part in pieces:
+            comes_late = signal.comes_late(stamp_ns)
+            signal.insert(stamp_ns, part, is_new=is_new, is_counted=is_counted)
+            is_counted |= comes_late
             if is_new and not signal.awaits_reset:
                 signal.forget_before(oldest_needed_ns)
             late += signal.take_late()
         return is_new, late
+
+    def _forget_the_old_time(self, signal: Signal, newest_frame_ns: int | None) -> None:
+        """The sender's time has jumped. If the frames jumped first, what it sent from before the jump in the meantime
+        lies far ahead of them and would stand in for values that are still to come."""
+        if newest_frame_ns is None:
+            signal.clear()
+        else:
+            signal.forget_after(newest_frame_ns + self._jump_back_ns)
 
     def asked(self, time_ns: int, *, looks_ahead: bool) -> None:
         """As :meth:`Signal.asked`, of every joint."""
@@ -151,8 +165,6 @@ class JointSignal:
     def _pieces(self, value: Vector | Part) -> Sequence[tuple[Signal, Vector]]:
         """Which signals get which values."""
         if not isinstance(value, Part):
-            if len(self.groups) == 1:
-                return ((self.groups[0].signal, value),)
             return [(group.signal, self._taken(value, group.joints)) for group in self.groups]
         key = value.joints.tobytes()
         if key not in self._ways:
@@ -192,16 +204,3 @@ class JointSignal:
         if not self._lead:
             return value[places]
         return np.concatenate([value[:, : self._lead], value[:, self._lead :][:, places]], axis=1)
-
-
-def _insert(stamp_ns: int, pieces: Sequence[tuple[Signal, Vector]]) -> bool:
-    """Put the values of one message into their signals; whether it says anything new, for all or for none of them."""
-    if len(pieces) == 1:
-        return pieces[0][0].insert(stamp_ns, pieces[0][1])
-    is_new = not all(signal.repeats(stamp_ns, value) for signal, value in pieces)
-    is_counted = False
-    for signal, value in pieces:
-        comes_late = signal.comes_late(stamp_ns)
-        signal.insert(stamp_ns, value, is_new=is_new, is_counted=is_counted)
-        is_counted |= comes_late
-    return is_new

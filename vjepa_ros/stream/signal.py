@@ -67,10 +67,8 @@ class Signal:
 
     def repeats(self, stamp_ns: int, value: Vector) -> bool:
         """Whether the last value with this stamp is the same."""
-        return self._repeats(bisect_right(self._stamps_ns, stamp_ns), stamp_ns, value)
-
-    def _repeats(self, index: int, stamp_ns: int, value: Vector) -> bool:
-        return bool(index and self._stamps_ns[index - 1] == stamp_ns and np.array_equal(self._values[index - 1], value))
+        found = self.at(stamp_ns)
+        return found is not None and found[0] == stamp_ns and np.array_equal(found[1], value)
 
     def comes_late(self, stamp_ns: int) -> bool:
         """Whether a value stamped so has been asked for already."""
@@ -93,7 +91,8 @@ class Signal:
         elif stamp_ns > self._jumped_from_ns:
             self._jumped_at = None  # it was one straggler, not time
         self._last_arrived_ns = stamp_ns
-        if not is_new and self._repeats(index, stamp_ns, value):
+        is_same = index and self._stamps_ns[index - 1] == stamp_ns and np.array_equal(self._values[index - 1], value)
+        if is_same and not is_new:
             self._arrivals[index - 1] = self._count  # in a loop the repetition belongs to the new epoch
             return False
         self._stamps_ns.insert(index, stamp_ns)
@@ -102,7 +101,7 @@ class Signal:
         self._bytes += value.nbytes + _VALUE_BYTES
         if len(self) > _MOST or self._bytes > self._max_bytes:
             self._forget_oldest()
-        if self.comes_late(stamp_ns):
+        if stamp_ns <= self._asked_until_ns:
             self._undecided_late += not is_counted
             if self._asked_until_ns == _OPEN:
                 self._asked_until_ns = stamp_ns  # from now on this is the value that followed

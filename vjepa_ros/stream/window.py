@@ -108,6 +108,7 @@ class WindowStream:
         self,
         config: StreamConfig,
         counters: Counters | None = None,
+        *,
         pose: Callable[[Vector], Vector] = _as_it_is,
         max_signal_bytes: float = math.inf,
     ) -> None:
