@@ -23,6 +23,7 @@ KEYS = {
     "compression": "python3-rosbags-pip",
     "cv2": "python3-opencv",
     "hypothesis": "python3-hypothesis",
+    "lz4": "python3-rosbags-pip",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
     "pytest": "python3-pytest",

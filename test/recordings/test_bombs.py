@@ -32,7 +32,7 @@ try:
         print(len(read), len(recording.incomplete), *recording.notes, sep="|")
 except Exception as error:
     print(type(error).__name__, error, sep="|")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(*[line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")])
 """
 
 
