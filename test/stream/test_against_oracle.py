@@ -200,12 +200,12 @@ def patient(config: StreamConfig) -> StreamConfig:
 
 
 # In parts, so that none of them is long; together more than 15,000 sequences, a quarter of them of split messages.
-@pytest.mark.parametrize(("part", "split"), [(part, part >= 6) for part in range(10)])
+@pytest.mark.parametrize(("part", "split"), [(part, part >= 12) for part in range(16)])
 def test_without_late_messages_the_windows_are_the_oracles(part: int, split: bool) -> None:
     compared: list[int] = []
 
     @seed(part)
-    @settings(max_examples=500 if split else 1000, deadline=None, database=None)
+    @settings(max_examples=500, deadline=None, database=None)
     @given(st.data(), configurations())
     def check(data: st.DataObject, config: StreamConfig) -> None:
         most = data.draw(st.sampled_from([0, 2, 6]), "displacement")
@@ -222,15 +222,15 @@ def test_without_late_messages_the_windows_are_the_oracles(part: int, split: boo
             compared.append(len(expected))
 
     check()
-    assert sum(number > 0 for number in compared) >= 50, "too few examples with windows to mean anything"
+    assert sum(number > 0 for number in compared) >= 25, "too few examples with windows to mean anything"
 
 
-@pytest.mark.parametrize(("part", "split"), [(part, part >= 5) for part in range(9)])
+@pytest.mark.parametrize(("part", "split"), [(part, part >= 9) for part in range(13)])
 def test_any_interleaving_of_ordered_senders_is_never_late_and_equals_the_oracle(part: int, split: bool) -> None:
     compared: list[int] = []
 
     @seed(part)
-    @settings(max_examples=500 if split else 900, deadline=None, database=None)
+    @settings(max_examples=500, deadline=None, database=None)
     @given(st.data(), configurations().map(patient))
     def check(data: st.DataObject, config: StreamConfig) -> None:
         parts = in_order([*data.draw(joints(config, split=split), "joints"), data.draw(frames(), "frames")])
@@ -244,9 +244,7 @@ def test_any_interleaving_of_ordered_senders_is_never_late_and_equals_the_oracle
         compared.append(len(expected))
 
     check()
-    assert sum(number > 0 for number in compared) >= (100 if split else 200), (
-        "too few examples with windows to mean anything"
-    )
+    assert sum(number > 0 for number in compared) >= 111, "too few examples with windows to mean anything"
 
 
 @pytest.mark.parametrize("split", [False, True])
