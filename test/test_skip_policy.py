@@ -75,9 +75,10 @@ def test_every_other_skip_fails_the_run_by_name(tmp_path: Path, source: str, nam
 
 def test_an_installed_but_broken_module_is_no_reason(tmp_path: Path) -> None:
     (tmp_path / "broken_bridge.py").write_text("raise ImportError('compiled against another numpy')", encoding="utf-8")
+    anything = ", exc_type=ImportError" if pytest.version_tuple >= (8, 2) else ""  # it was the default before
     run = run_pytest(
         tmp_path,
-        "def test_it(): pytest.importorskip('broken_bridge', exc_type=ImportError)",
+        f"def test_it(): pytest.importorskip('broken_bridge'{anything})",
         skippable="broken_bridge",
     )
     assert run.returncode == 1, run.stdout + run.stderr

@@ -70,7 +70,9 @@ def test_the_start_of_a_bag_is_not_lost(
 ) -> None:
     robot.start(image_transport="compressed", actions__max_wait_s=MAX_WAIT_S)
     resets = predictor.log.count(RESET)
-    command = ["bag", "play", str(bag), "--clock", "--rate", str(RATE), "--disable-keyboard-controls", *options]
+    command = ["bag", "play", str(bag), "--clock", "--rate", str(RATE), *options]
+    if "--delay" in options:
+        command.append("--until-heard")
     player = subprocess.Popen([sys.executable, str(Path(bag_play.__file__)), *command])
     try:
         if "--start-paused" in options:

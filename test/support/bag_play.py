@@ -3,7 +3,8 @@
 It does what rosbag2's player does with its clock, wanted or not. The clock runs from the start of the bag, 40 times a
 second, unless paused. After ``--delay`` it jumps back to that start, and the first message follows at once, before the
 next /clock. With ``--start-paused`` it stands at the start until ``/rosbag2_player/resume`` is called. Topics are
-reliable, as deep as anybody needs.
+reliable, as deep as anybody needs. ``--until-heard`` is its own: the delay begins when somebody listens to every topic,
+where rosbag2's player loses what it sends before.
 """
 
 from __future__ import annotations
@@ -79,11 +80,14 @@ def arguments_of(command: list[str]) -> argparse.Namespace:
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--start-paused", action="store_true")
     parser.add_argument("--disable-keyboard-controls", action="store_true")
+    parser.add_argument("--until-heard", action="store_true")
     return parser.parse_args(command)
 
 
-def publish(reader: Any, clock: PlayerClock, publishers: dict[str, Any], delay_s: float) -> None:
+def publish(reader: Any, clock: PlayerClock, publishers: dict[str, Any], delay_s: float, *, until_heard: bool) -> None:
     """Publish every message when its time has come, the first ones after the delay."""
+    while until_heard and rclpy.ok() and not all(p.get_subscription_count() for p in publishers.values()):
+        time.sleep(0.01)
     time.sleep(delay_s)
     clock.jump(reader.start_time)
     for connection, recorded_ns, data in reader.messages():
@@ -120,7 +124,10 @@ def main(command: list[str]) -> None:
         node.create_service(Resume, "~/resume", on_resume)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        playing = threading.Thread(target=publish, args=(reader, clock, publishers, arguments.delay))
+        playing = threading.Thread(
+            target=publish, args=(reader, clock, publishers, arguments.delay),
+            kwargs={"until_heard": arguments.until_heard},
+        )  # fmt: skip
         playing.start()
         try:
             while playing.is_alive():
