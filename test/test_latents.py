@@ -153,3 +153,54 @@ def test_window_info_keeps_types() -> None:
     assert all(isinstance(value, str) for value in pairs.values())
     keyed = [SimpleNamespace(key=key, value=value) for key, value in pairs.items()]
     assert latents.read_window_info(SimpleNamespace(status=[SimpleNamespace(values=keyed)])) == values
+
+
+# -- what must not be written, and what strangers write
+
+
+@pytest.mark.parametrize("stamp_ns", [2**31 * 10**9, -(2**31) * 10**9 - 1, 10**30, -(10**30), 2**63])
+def test_a_stamp_that_does_not_fit_is_not_written(stamp_ns: int) -> None:
+    message = empty_image()
+    with pytest.raises(InputError) as caught:
+        latents.write(message, Latents(numbered(), stamp_ns, "camera"))
+    assert caught.value.reason == "bad_stamp" and message.height == 0 and message.header.stamp.sec == 0
+
+
+@pytest.mark.parametrize("stamp_ns", [2**31 * 10**9 - 1, -(2**31) * 10**9, -1, 0])
+def test_the_first_and_the_last_stamp_are_written(stamp_ns: int) -> None:
+    message = latents.write(empty_image(), Latents(numbered(), stamp_ns, "camera"))
+    stamp = message.header.stamp
+    assert -(2**31) <= stamp.sec < 2**31 and 0 <= stamp.nanosec < 10**9
+    assert latents.read(message, INFO).stamp_ns == stamp_ns
+
+
+@pytest.mark.parametrize("nanosec", [10**9, 2**32 - 1])
+def test_a_second_of_nanoseconds_is_refused(nanosec: int) -> None:
+    message = message_of(numbered())
+    message.header.stamp.nanosec = nanosec
+    with pytest.raises(InputError, match="bad_stamp"):
+        latents.read(message, INFO)
+
+
+@pytest.mark.parametrize("info", [{}, {"grid": None}, {"grid": [8, 0, 2]}, {"grid": [8, -2, 2]}, {"grid": "842"},
+    {"grid": [2.0, 2]},
+                                  {"grid": [1, 2, 3, 4]}, (0, 2), (2,), None, 5, "22", {"grid": [[2],
+                                  [2]]}])  # fmt: skip
+def test_a_grid_that_is_none(info: Any) -> None:
+    with pytest.raises(InputError, match="bad_info"):
+        latents.read(message_of(numbered()), info)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "5", "{", "[" * 100_000, '{"a": ' + "9" * 5000 + "}", '{"a": "\\ud800"}'])
+def test_information_of_strangers(text: str) -> None:
+    with pytest.raises(InputError, match="bad_info"):
+        latents.read_info(SimpleNamespace(data=text))
+    if text not in ("[1]", "5"):
+        pair = SimpleNamespace(key="window", value=text)
+        with pytest.raises(InputError, match="bad_info"):
+            latents.read_window_info(SimpleNamespace(status=[SimpleNamespace(values=[pair])]))
+
+
+def test_window_values_are_json_whatever_the_numbers() -> None:
+    values = latents.window_values({"actions": [[1.0, float("nan")], [float("inf"), 2.0]]})
+    assert values == {"actions": "[[1.0, null], [null, 2.0]]"}

@@ -264,3 +264,27 @@ def test_of_arrays_within_one_tick_of_a_slow_clock_none_is_lost() -> None:
             recorder.intake.joint_command("/commands", SimpleNamespace(data=[0.01, 0.02]), tick_ns)
     assert recorder.intake.counters.duplicates == 0
     assert len(recorder.intake.stream._commands.groups[0].signal.between(0, 10**18)) == 20
+
+
+# -- numbers that are finite only as they come
+
+
+@pytest.mark.parametrize(("scale", "offset", "value"), [
+    (1e300, 0.0, 1e10), (1e300, 0.0, -1e10), (1.0, 1e308, 1.7e308), (1.0, 0.0, 1e25), (1.0, 0.0, 1.7e308), (1e20, 1e20,
+    1e5),
+    (1e-3, 1e25, 0.0),
+])  # fmt: skip
+def test_what_is_too_large_once_it_is_scaled_is_refused(scale: float, offset: float, value: float) -> None:
+    config = signal_config(scale=(scale, 1.0), offset=(offset, 0.0))
+    first = ("not_finite", f"1 of 2 joints, too large once scaled by {config.prefix}.scale: 'joint_a': {value!r}")
+    plain = ("not_finite", f"1 of 2 joints: 'joint_a': {value!r}")
+    expected = plain if (scale, offset) == (1.0, 0.0) else first
+    assert refusal(JointStates(config), joint_state(position=[2.0, 7.0, value])) == expected
+    assert refusal(FloatArrays(config), SimpleNamespace(data=array.array("d", [value, 2.0]))) == expected
+    points = point(0, [2.0, 0.0]), point(10, [2.0, value])
+    if (scale, offset) in ((1e300, 0.0), (1.0, 0.0)):
+        assert refusal(JointTrajectories(config), trajectory(*points)) == expected
+
+
+def test_large_values_that_robots_may_have_are_read() -> None:
+    assert JointStates(signal_config())(joint_state(position=[1e9, 7.0, -1e9])).tolist() == [-1e9, 1e9]

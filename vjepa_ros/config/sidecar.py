@@ -115,7 +115,7 @@ class Sidecar:
         try:
             content = from_json(read_text(path))
         except Unreadable as error:
-            leads = f", it is a link to {place(os.readlink(path))}" if path.is_symlink() else ""
+            leads = f", it is a link to {place(os.readlink(path))}" if os.path.islink(path) else ""
             raise CheckpointError(f"{place(path)}: cannot be read as a sidecar ({error}{leads})") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             found = content.get("format") if isinstance(content, dict) else None

@@ -75,7 +75,7 @@ class Parameter:
 def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return list(value)
-    return value.tolist() if hasattr(value, "tolist") else value  # of numpy, or an array.array
+    return value.tolist() if type(value).__module__ in ("numpy", "array") else value
 
 
 _P = Parameter
