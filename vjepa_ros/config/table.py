@@ -146,21 +146,25 @@ TABLE: tuple[Parameter, ...] = (
        "judged by how long their messages take to arrive.", "s", minimum=1e-3, maximum=_LONGEST_S),
     # what one message may cost
     _P("images.max_pixels", "int", 16_800_000, "An image of more pixels is refused before it is decoded; goal images "
-       "too.", "px", minimum=1),
-    _P("images.max_bytes", "int", 128_000_000, "A raw image of more data is refused.", "bytes", minimum=1),
-    _P("images.max_file_bytes", "int", 32_000_000, "A compressed image of more bytes is refused.", "bytes", minimum=1),
+       "too.", "px", minimum=1, maximum=200_000_000),
+    _P("images.max_bytes", "int", 128_000_000, "A raw image of more data is refused.", "bytes", minimum=1,
+       maximum=2_000_000_000),
+    _P("images.max_file_bytes", "int", 32_000_000, "A compressed image of more bytes is refused.", "bytes", minimum=1,
+       maximum=2_000_000_000),
     _P("images.max_scans", "int", 20, "A JPEG of more scans is refused, and one whose scans go over more than 6 times "
-       "images.max_pixels; a progressive one has about ten.", minimum=1),
+       "images.max_pixels; a progressive one has about ten.", minimum=1, maximum=1_000),
     _P("images.max_segments", "int", 5_000, "A JPEG of more segments, or a PNG of more chunks, is refused; bytes of "
-       "filling count.", minimum=1),
-    _P("messages.max_joints", "int", 1000, "A message of joints with more names is refused.", minimum=1),
+       "filling count.", minimum=1, maximum=1_000_000),
+    _P("messages.max_joints", "int", 1000, "A message of joints with more names is refused.", minimum=1,
+       maximum=100_000),
     _P("messages.max_name_length", "int", 256, "A message with a longer name of a joint or a frame is refused.",
-       "characters", minimum=1),
-    _P("messages.max_points", "int", 5000, "A trajectory of more points is refused.", minimum=1),
+       "characters", minimum=1, maximum=100_000),
+    _P("messages.max_points", "int", 5000, "A trajectory of more points is refused.", minimum=1, maximum=1_000_000),
     _P("messages.max_stream_bytes", "int", 32_000_000, "Commands or states that are kept at most, for a camera that "
-       "lags or stalls; the oldest go first. 50,000 values are the other limit.", "bytes", minimum=1_000),
+       "lags or stalls; the oldest go first. 50,000 values are the other limit.", "bytes", minimum=1_000,
+       maximum=2_000_000_000),
     _P("messages.max_description_length", "int", 2_000_000, "A robot description that is longer is refused.",
-       "characters", minimum=1),
+       "characters", minimum=1, maximum=5_000_000),
     # actions
     _P("joint_names", "str[]", [], "The commanded joints, in the order of the model's action dimensions."),
     _P("actions.type", "str", "JointState", "Type of the messages on joint_commands.", choices=COMMAND_TYPES),
