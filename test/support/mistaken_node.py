@@ -49,8 +49,8 @@ joints.JointStates.__call__ = mistaken("joints", joints.JointStates.__call__)  #
 active.Active.reset = mistaken("reset", active.Active.reset)  # type: ignore[method-assign]
 node.check = mistaken("parameter", node.check)
 diagnostics.Health.report = mistaken("timer", diagnostics.Health.report)  # type: ignore[method-assign]
-window.WindowStream.time_jumped_back = mistaken(  # type: ignore[method-assign]
-    "jump", window.WindowStream.time_jumped_back
+window.WindowStream.has_overtaken = mistaken(  # type: ignore[method-assign]
+    "jump", window.WindowStream.has_overtaken
 )
 node.Endpoints.__init__.__globals__["Connections"] = make_connections
 main()
