@@ -33,8 +33,10 @@ _COLUMNS = {
     "messages": {"topic_id", "timestamp", "data"},
 }
 _ROW = "topic_id, timestamp, data"
-# Of sqlite3's machine, for one query: a row takes some 25 of them and at least 10 bytes.
-_STEPS, _STEPS_PER_BYTE = 10**6, 40
+# Of sqlite3's machine, for one query: a row takes some 25 of them and at least 20 bytes.
+_STEPS, _STEPS_PER_BYTE = 10**6, 10
+_LEAST_ROW_BYTES = 12
+_ERRORS = (sqlite3.Error, UnicodeDecodeError)  # that of a message that quotes what is damaged
 
 
 class SqliteFile(Storage):
@@ -55,13 +57,14 @@ class SqliteFile(Storage):
             if file.read(len(MAGIC)) != MAGIC:
                 raise Unreadable("it is not a database of sqlite3")
         companions = _companions(self.path)
-        self._most_steps = _STEPS + _STEPS_PER_BYTE * sum(file.stat().st_size for file in (path, *companions.values()))
+        self._bytes = sum(file.stat().st_size for file in (path, *companions.values()))
+        self._most_steps = _STEPS + _STEPS_PER_BYTE * self._bytes
         self._steps = 0
         self._connection = self._connect(path, companions)
         self._connection.set_progress_handler(self._is_too_much, _STEPS // 10)
         try:
             self._open()
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             self.close()
             raise Unreadable(reason(error)) from error
         except BaseException:
@@ -91,7 +94,7 @@ class SqliteFile(Storage):
         uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro&{how}"
         try:
             connection = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise Unreadable(reason(error)) from error
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
         try:
@@ -100,7 +103,7 @@ class SqliteFile(Storage):
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
                 connection.execute("PRAGMA page_count").fetchone()  # reads the log, or fails
                 self._compare_log(log)
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             connection.close()
             raise Unreadable(reason(error)) from error
         return connection
@@ -165,7 +168,7 @@ class SqliteFile(Storage):
         """(language, text) by type, of files that have them."""
         try:
             rows = self._all("SELECT topic_type, encoding, encoded_message_definition FROM message_definitions")
-        except sqlite3.Error:  # older files have no such table
+        except _ERRORS:  # older files have no such table
             return {}
         return {str(kind): (str(language), str(text)) for kind, language, text in rows}
 
@@ -174,7 +177,7 @@ class SqliteFile(Storage):
         is_whole = True
         try:
             rows = self._all("SELECT topic_id, COUNT(*) FROM messages GROUP BY topic_id")
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             self.flaw(Flaw(f"its table of messages is damaged: {reason(error)}"))
             rows, is_whole = list(Counter(number for (number,) in self._one_by_one("topic_id")).items()), False
         found: Counter[str] = Counter()
@@ -197,6 +200,7 @@ class SqliteFile(Storage):
         wanted = {n for n, c in channels.items() if c.topic in topics and c.encoding == CDR and c.kind}
         numbers = ", ".join(map(str, sorted(wanted)))
         given = strange = self._steps = 0
+        left = self._bytes  # no more can come of a file than is in it, unless its pages stand in each other
         rows: Iterator[Any] = iter(())
         try:
             for number, received_ns, data in self._connection.execute(
@@ -204,10 +208,13 @@ class SqliteFile(Storage):
             ):
                 given += 1
                 if type(data) is bytes and type(received_ns) is int and 0 <= received_ns <= MOST_RECEIVED_NS:
+                    left -= len(data) + _LEAST_ROW_BYTES
+                    if left < 0:
+                        break
                     yield received_ns, channels[number], data
                 else:
                     strange += 1
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             self.flaw(Flaw(f"its table of messages is damaged: {reason(error)}"))
             rows = self._one_by_one(_ROW)
         for number, received_ns, data in rows:  # behind a page that is damaged
@@ -217,9 +224,14 @@ class SqliteFile(Storage):
             if given >= 0:  # was given before
                 continue
             if type(data) is bytes and type(received_ns) is int and 0 <= received_ns <= MOST_RECEIVED_NS:
+                left -= len(data) + _LEAST_ROW_BYTES
+                if left < 0:
+                    break
                 yield received_ns, channels[number], data
             else:
                 strange += 1
+        if left < 0:
+            self.flaw(Flaw("its pages stand in each other: more would come of it than is in it", whatever=True))
         if strange:
             said = f"{strange:,} messages have no bytes, or a time of recording before or beyond all time"
             self.flaw(Flaw(f"{said}, and are left out", announced=strange, read=0))
@@ -227,17 +239,20 @@ class SqliteFile(Storage):
     def _one_by_one(self, columns: str) -> Iterator[Any]:
         """The rows that can be read, in the order of time, as the index of times has them."""
         lost, self._steps = 0, 0
+        most = self._bytes // _LEAST_ROW_BYTES
         try:
-            for (number,) in self._connection.execute("SELECT rowid FROM messages ORDER BY timestamp, rowid"):
+            for (number,) in self._connection.execute(
+                f"SELECT rowid FROM messages ORDER BY timestamp, rowid LIMIT {most}"
+            ):
                 try:
                     query = f"SELECT {columns} FROM messages WHERE rowid = ?"
                     row = self._connection.execute(query, (number,)).fetchone()
-                except sqlite3.Error:
+                except _ERRORS:
                     lost += 1
                     continue
                 if row is not None:
                     yield row
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             self.flaw(Flaw(f"its index of times is damaged: {reason(error)}"))
         if lost:
             self.flaw(Flaw(f"{lost:,} messages lie on pages that are damaged", announced=lost, read=0))
