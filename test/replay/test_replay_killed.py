@@ -95,7 +95,8 @@ def test_a_disk_that_fails_between_the_moves_leaves_all_as_it_was(
 KILLED = """
 import json, os, shutil, signal, sys, torch
 from pathlib import Path
-from vjepa_ros.recordings.bag import LatentBag, Recording
+from vjepa_ros.recordings.bag import Recording
+from vjepa_ros.recordings.latent_bag import LatentBag
 from vjepa_ros.commands import replay
 from vjepa_ros.replay import replaying  # once, not in every fork
 torch.set_num_threads(1)
