@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_sentence(
         (b"<!DOCTYPE robot>", f"--urdf: {file}: it has a DOCTYPE or entities, which a robot description does not need"),
         (b"<robot/>", f"--urdf: {file}: pose.tip_link: there is no link 'panda_hand', only none"),
         (b" " * 6_000_000, f"--urdf: {file}: 6,000,000 characters, at most 2,000,000 (messages."),
-        (b"<robot>\xff", f"--urdf: {file}: it is not UTF-8: "),
+        (b"<robot>\xff", f"--urdf: {file}: is not UTF-8 ("),
     ):
         file.write_bytes(content)
         assert refused(capsys, *options, "--urdf", file).startswith(why)
