@@ -26,6 +26,7 @@ KEYS = {
     "lz4": "python3-rosbags-pip",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
+    "_pytest": "python3-pytest",
     "pytest": "python3-pytest",
     "rich": "python3-rich",
     "rosbags": "python3-rosbags-pip",
