@@ -68,7 +68,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_sentence(
         assert refused(capsys, *options, "--urdf", file).startswith(why)
     assert "would replace, or lie in," in refused(capsys, bag, "-o", tmp_path, *options[3:], "--urdf", file, "--force")
     missing = tmp_path / "no.urdf"
-    assert refused(capsys, *options, "--urdf", missing).startswith(f"{missing}: No such file")
+    assert refused(capsys, *options, "--urdf", missing).startswith(f"--urdf: {missing}: there is no such file")
     both = ("--urdf", URDF, "--robot-description", "/robot_description")
     said = refused(capsys, *options, *both)
     assert said == "--urdf: the robot description comes from a file or a topic (--robot-description)"
