@@ -34,7 +34,7 @@ def info_of(model: WorldModel | None = None, **values: Any) -> dict[str, Any]:
             "preprocessing": m.preprocessing,
             "num_frames": m.num_frames,
         }
-        model = vjepa_ros.load("tiny", seed=config.seed, image_size=m.image_size, **SMALL, **overrides)
+        model = vjepa_ros.load("tiny", seed=config.weights.seed, image_size=m.image_size, **SMALL, **overrides)
     return latent_info(config, model)
 
 
