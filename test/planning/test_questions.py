@@ -192,7 +192,7 @@ GIVEN: list[np.ndarray] = []
 
 
 def mock_state_model(states: np.ndarray) -> StateModel:
-    GIVEN.append(states)
+    GIVEN.append(states[None])  # of one window
     return Given("target", 7, 7)
 
 
