@@ -13,6 +13,7 @@ from PIL import Image
 
 import vjepa_ros
 from vjepa_ros.config.view import ViewConfig
+from vjepa_ros.engine.arguments import as_tensor
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ConfigError, ShapeError, VjepaError
 
@@ -142,3 +143,8 @@ def test_paths_may_be_paths(tmp_path: Path) -> None:
 
 def test_a_view_is_a_view(wm: WorldModel) -> None:
     assert wm.preprocess([PICTURE], ViewConfig((), 90, "none")).shape == (1, 3, 1, 64, 64)
+
+
+def test_arrays_that_run_backwards_are_taken() -> None:
+    assert as_tensor(np.arange(6.0).reshape(2, 3)[::-1, ::-1], "x").tolist() == [[5, 4, 3], [2, 1, 0]]
+    assert as_tensor(np.float32(2), "x").tolist() == 2

@@ -46,7 +46,8 @@ def as_tensor(value: Any, name: str) -> Tensor:
         array = _array(value, name)
         if array.dtype.kind not in "fiu":
             raise ShapeError(f"{name} must be numbers in an array, a tensor or lists, not {_what(value, array)}")
-        tensor = torch.tensor(array.astype(_TAKEN.get(array.dtype.name, array.dtype.newbyteorder("=")), copy=False))
+        dtype = _TAKEN.get(array.dtype.name, array.dtype.newbyteorder("="))
+        tensor = torch.from_numpy(array.astype(dtype, order="C"))  # a copy, forward through memory as torch wants it
     if tensor.device.type == "meta":
         raise ShapeError(f"{name} must be numbers, not a tensor without any (on the device meta)")
     if tensor.layout != torch.strided or tensor.is_complex() or tensor.dtype == torch.bool or tensor.is_quantized:
