@@ -177,6 +177,9 @@ def test_what_others_print_meanwhile_is_printed() -> None:
             decode_compressed("jpeg", GOOD["pillow jpeg 95"])
         stop.set()
         thread.join()
+        decode_compressed(
+            "jpeg", GOOD["pillow jpeg 95"]
+        )  # a line that was being written is handed on with the next image
         assert printed.read_bytes().count(b"a line of somebody else\n") == lines > 0
 
 

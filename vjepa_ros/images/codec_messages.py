@@ -1,7 +1,8 @@
 """What libjpeg, libpng and OpenCV print while they decode: taken off stderr, one line per damaged image else.
 
 They write to the process's file descriptor 2, which no Python object stands for, so that is led into a file in memory
-meanwhile. Whatever another thread writes there at the same moment is handed on. It knows no images and no log.
+meanwhile. Whatever another thread writes there at the same moment is handed on, the last of it with the next image. It
+knows no images and no log.
 """
 
 from __future__ import annotations
