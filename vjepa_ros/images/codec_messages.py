@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 _STDERR = 2
 _MOST_SAID = 10  # lines about one image
+_LONGEST = 100_000  # bytes that wait for the end of their line
 _LARGEST = 1_000_000  # bytes of the file in memory: then it is emptied
 _ONE_AT_A_TIME = threading.Lock()
 # How the messages begin that libjpeg prints (its jerror.h), libpng and OpenCV.
@@ -70,12 +71,14 @@ def _sort(behind: int, real: int, said: list[str]) -> None:
     if size == _read:
         return
     text = os.pread(behind, size - _read, _read)
+    if len(text) < _LONGEST:
+        text = text[: text.rfind(b"\n") + 1]  # the rest may be half a line that somebody is just writing
     _read += len(text)
     for line in text.splitlines(keepends=True):
         if not line.startswith(_OURS):
             os.write(real, line)
         elif _HARMLESS not in line and len(said) < _MOST_SAID:
             said.append(line.decode("utf-8", "replace").strip())
-    if _read > _LARGEST:
+    if _read == size > _LARGEST:
         os.ftruncate(behind, 0)
         _read = 0
