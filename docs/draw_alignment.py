@@ -18,7 +18,7 @@ from vjepa_ros.config.pose import PoseConfig
 from vjepa_ros.config.stream import SignalConfig, StreamConfig
 from vjepa_ros.stream.actions import StepTimes
 from vjepa_ros.stream.frame import Frame
-from vjepa_ros.stream.window import WindowStream
+from vjepa_ros.stream.window_stream import WindowStream
 
 PICTURE = Path(__file__).with_name("alignment.png")
 MS = 1_000_000

@@ -11,7 +11,7 @@ from support import builders
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.probe.pairs import Pair, pairs, require_pairs, spread
-from vjepa_ros.stream.window import WindowStream
+from vjepa_ros.stream.window_stream import WindowStream
 
 
 def found(config: StreamConfig, messages: list[tuple[Any, ...]]) -> list[Pair]:

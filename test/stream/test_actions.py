@@ -12,7 +12,8 @@ from support.builders import MS, feed, signal_config, stream_config
 
 from vjepa_ros.geometry import pose_delta
 from vjepa_ros.stream.actions import StepTimes
-from vjepa_ros.stream.window import Window, WindowStream
+from vjepa_ros.stream.window import Window
+from vjepa_ros.stream.window_stream import WindowStream
 
 GOLDEN = Path(__file__).parents[1] / "data" / "reference" / "golden.npz"
 ONE = ("joint_a",)

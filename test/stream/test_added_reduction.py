@@ -18,7 +18,8 @@ from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.config.table import check
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.probe.pairs import pairs
-from vjepa_ros.stream.window import Window, WindowStream
+from vjepa_ros.stream.window import Window
+from vjepa_ros.stream.window_stream import WindowStream
 
 ADDED = (added.MEDIAN, added.LAST_MINUS_MEAN, added.AHEAD, added.LARGEST)
 PERIOD_MS = 50

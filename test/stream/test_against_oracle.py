@@ -31,7 +31,7 @@ from vjepa_ros.config.reductions import REDUCTIONS
 from vjepa_ros.config.stream import SignalConfig, StreamConfig
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.geometry import Vector
-from vjepa_ros.stream.window import WindowStream
+from vjepa_ros.stream.window_stream import WindowStream
 
 Message = tuple[Any, ...]
 Mask = NDArray[np.bool_]

@@ -10,7 +10,8 @@ from support.builders import MS, feed, signal_config, stream_config
 
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.stream.future import Future
-from vjepa_ros.stream.window import Window, WindowStream
+from vjepa_ros.stream.window import Window
+from vjepa_ros.stream.window_stream import WindowStream
 
 ONE = ("joint_a",)
 POSE = tuple("xyzabcg")

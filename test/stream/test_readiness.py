@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.builders import MS, feed, stream_config, vector
 
-from vjepa_ros.stream.window import WindowStream
+from vjepa_ros.stream.window_stream import WindowStream
 
 OFFSETS_MS = [0.0, 0.1, 3.7, 9.9]  # of the first command after the first frame
 

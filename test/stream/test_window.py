@@ -20,7 +20,7 @@ from support.builders import (
 )
 
 from vjepa_ros.stream.frame import Frame
-from vjepa_ros.stream.window import WindowStream
+from vjepa_ros.stream.window_stream import WindowStream
 
 S = 1000 * MS
 FOREVER_S = 1e6

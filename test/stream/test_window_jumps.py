@@ -10,7 +10,7 @@ import pytest
 from support.builders import MS, PERIOD_MS, every, feed, firsts_ms, frame, joints, numbers, stream_config, vector
 
 from vjepa_ros.stream.frame import Frame
-from vjepa_ros.stream.window import WindowStream
+from vjepa_ros.stream.window_stream import WindowStream
 
 S = 1000 * MS
 FOREVER_S = 1e6

@@ -16,7 +16,8 @@ from vjepa_ros.stream.actions import Steps
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.future import Future
 from vjepa_ros.stream.joint_signal import Part
-from vjepa_ros.stream.window import Window, WindowStream
+from vjepa_ros.stream.window import Window
+from vjepa_ros.stream.window_stream import WindowStream
 
 MS = 1_000_000
 PERIOD_MS = 50.0  # of frames, where nothing else is said

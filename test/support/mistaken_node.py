@@ -14,7 +14,7 @@ from typing import Any
 
 from vjepa_ros.ros import active, connections, diagnostics, node
 from vjepa_ros.ros.main import main
-from vjepa_ros.stream import intake, joints, window
+from vjepa_ros.stream import intake, joints, window_stream
 
 MISTAKE = Path(sys.argv.pop(1))
 
@@ -49,8 +49,8 @@ joints.JointStates.__call__ = mistaken("joints", joints.JointStates.__call__)  #
 active.Active.reset = mistaken("reset", active.Active.reset)  # type: ignore[method-assign]
 node.check = mistaken("parameter", node.check)
 diagnostics.Health.report = mistaken("timer", diagnostics.Health.report)  # type: ignore[method-assign]
-window.WindowStream.has_overtaken = mistaken(  # type: ignore[method-assign]
-    "jump", window.WindowStream.has_overtaken
+window_stream.WindowStream.has_overtaken = mistaken(  # type: ignore[method-assign]
+    "jump", window_stream.WindowStream.has_overtaken
 )
 node.Endpoints.__init__.__globals__["Connections"] = make_connections
 main()

@@ -32,7 +32,8 @@ from vjepa_ros.stream.end_effector import EndEffector
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.joints import Values, Watched
 from vjepa_ros.stream.watch import Watch
-from vjepa_ros.stream.window import EpochCause, Window, WindowStream
+from vjepa_ros.stream.window import EpochCause, Window
+from vjepa_ros.stream.window_stream import WindowStream
 from vjepa_ros.units import to_ns
 
 NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
