@@ -228,14 +228,17 @@ def joints(names: str, frame_id: str = "") -> Any:
     return SimpleNamespace(name=names.split(), header=SimpleNamespace(frame_id=frame_id))
 
 
+WANTED = frozenset(["a", "b", "c", "finger"])
+
+
 def test_senders_of_other_joints_complete_each_other() -> None:
     told = Told()
     for _ in range(10):
         for message in (joints("a b c", "arm"), joints("finger", "hand")):
-            told.watch.joints("/joint_states", "joint_states", message)
+            told.watch.joints("/joint_states", "joint_states", message, WANTED)
     assert told.reports == [] and told.watch.complete_each_other("/joint_states")
     for _ in range(10):
-        told.watch.joints("/joint_states", "joint_states", joints("c b a", "arm"))  # in any order
+        told.watch.joints("/joint_states", "joint_states", joints("c b a", "arm"), WANTED)  # in any order
     assert told.watch.complete_each_other("/joint_states")
     assert not are_disjoint([["a"], ["a", "b"]]) and not are_disjoint([["a"]]) and not are_disjoint([])
 
@@ -243,10 +246,26 @@ def test_senders_of_other_joints_complete_each_other() -> None:
 def test_two_commanders_of_the_same_joints_are_noticed_by_what_they_send() -> None:
     told = Told()
     for _ in range(5):
-        told.watch.joints("/joint_commands", "joint_commands", joints("a b", "planner"))
-        told.watch.joints("/joint_commands", "joint_commands", joints("a b", "teleop"))
+        told.watch.joints("/joint_commands", "joint_commands", joints("a b", "planner"), WANTED)
+        told.watch.joints("/joint_commands", "joint_commands", joints("a b", "teleop"), WANTED)
     assert "newest command of any sender counts" in told.of("senders_alternate")[0]
     assert not told.watch.complete_each_other("/joint_commands")
+
+
+def test_joints_that_are_not_read_say_nothing_about_senders() -> None:
+    told = Told()
+    for _ in range(10):
+        for names in ("a b wheel", "c wheel", "wheel", "left right wheel"):
+            told.watch.joints("/joint_states", "joint_states", joints(names, "base"), WANTED)
+    assert told.reports == [] and told.watch.complete_each_other("/joint_states")
+
+
+def test_a_third_sender_of_other_joints_hides_no_second_one_of_the_same() -> None:
+    told = Told()
+    for _ in range(5):
+        for names, sender in (("a b", "planner"), ("finger", "hand"), ("a b", "teleop")):
+            told.watch.joints("/joint_commands", "joint_commands", joints(names, sender), WANTED)
+    assert told.of("senders_alternate") and not told.watch.complete_each_other("/joint_commands")
 
 
 def test_no_stamp_is_too_odd_to_be_worded() -> None:

@@ -7,7 +7,7 @@ cannot be used is dropped, counted by topic and reason and reported; it changes 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pkgutil import resolve_name
 from types import MethodType
 from typing import Any, TypeVar
@@ -26,7 +26,8 @@ from vjepa_ros.images.compressed import decode_compressed
 from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.images.raw import decode_raw
 from vjepa_ros.images.sizes import require_bytes, require_pixels
-from vjepa_ros.stream.bounds import check_description, check_frame_id, check_size, checked_stamp_ns
+from vjepa_ros.stream.bounds import check_description, check_frame_id, check_size
+from vjepa_ros.stream.common_clock import NO_OFFSETS, CommonClock
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.end_effector import EndEffector
 from vjepa_ros.stream.frame import Frame
@@ -34,10 +35,7 @@ from vjepa_ros.stream.joints import Values, Watched
 from vjepa_ros.stream.watch import Watch
 from vjepa_ros.stream.window import EpochCause, Window
 from vjepa_ros.stream.window_stream import WindowStream
-from vjepa_ros.units import to_ns
 
-NO_OFFSETS = {"image": 0.0, "joint_commands": 0.0, "joint_states": 0.0}
-_SAME_TICK_NS = 1_000_000  # this many messages without a stamp, 1 ns apart, may come within one tick of a clock
 T = TypeVar("T")
 Report = Callable[[str, str, str], None]  # (topic, reason, detail)
 Take = Callable[[str, Any, int], list[Window]]  # (topic, message, time of receipt in ns)
@@ -95,16 +93,15 @@ class Intake:
         self._config = config
         self._preprocess = preprocess
         self._report = report
-        self._offsets_ns = {stream: to_ns(offset_s) for stream, offset_s in offsets_s.items()}
+        self._clock = CommonClock(offsets_s, self.watch, self.counters, report)
         self._fallback = fallback
         commands, states = config.command_kind.decoder, config.state_kind.decoder
         self._command_values = _watched(commands, config.commands, "joint_names")
         self._state_values = _watched(states, config.states, "state_names, or joint_names where that is empty")
         self._measured_values = _watched(states, config.commands, "joint_names")
+        self._wanted = self._wanted_joints()
         self._topics: dict[str, str] = {}  # where the messages of an input come from
         self._missing = 0  # steps so far
-        self._told_zero_stamp: set[str] = set()
-        self._last_received_ns: dict[str, int] = {}  # of the messages without a stamp
 
     @property
     def take(self) -> dict[str, Take]:
@@ -147,7 +144,7 @@ class Intake:
     ) -> list[Window]:
         try:
             check_frame_id(message, self._messages)
-            stamp_ns, offset_ns = self._stamp_ns("image", topic, message, received_ns)
+            stamp_ns, offset_ns = self._clock.stamp_ns("image", topic, message, received_ns, self.stream.epoch)
         except InputError as error:
             return self._reject(topic, error)
         self.watch.frame(topic, message.header.frame_id)
@@ -164,8 +161,7 @@ class Intake:
             self.watch.dropped(topic)
         if self.stream.epoch != epoch and newest_ns is not None:
             self.watch.jumped(topic, newest_ns - offset_ns, stamp_ns - offset_ns)
-        if self.counters.missing_commands + self.counters.missing_states != self._missing:
-            self._look_for_joints()
+        self._look_for_joints()
         return windows
 
     def _decode_raw(self, message: Any) -> NDArray[np.uint8]:
@@ -247,25 +243,39 @@ class Intake:
         joints is counted and no fault."""
         try:
             check_size(message, self._messages)
-            self.watch.joints(topic, clock, message)
             values = read(message)
+            self.watch.joints(topic, clock, message, self._wanted.get(clock, frozenset()))
             if values is None:
                 self.counters.foreign += 1
                 return []
-            stamp_ns, _ = self._stamp_ns(clock, topic, message, received_ns)
+            stamp_ns, _ = self._clock.stamp_ns(clock, topic, message, received_ns, self.stream.epoch)
         except InputError as error:
             return self._reject(topic, error)
         windows = add(stamp_ns, values)
-        if self.counters.missing_commands + self.counters.missing_states != self._missing:
-            self._look_for_joints()
+        self._look_for_joints()
         return windows
+
+    def _readers(self) -> Iterable[tuple[str, Watched]]:
+        """What reads joints by name, with the input that it reads."""
+        if self._end_effector is not None:
+            return self._end_effector.watched
+        states = (self._state_values, self._measured_values)
+        return [("joint_commands", self._command_values), *(("joint_states", reader) for reader in states)]
+
+    def _wanted_joints(self) -> dict[str, frozenset[str]]:
+        """The joints that are read, by input."""
+        wanted: dict[str, frozenset[str]] = {}
+        for name, reader in self._readers():
+            wanted[name] = wanted.get(name, frozenset()).union(reader.wanted)
+        return wanted
 
     def _look_for_joints(self) -> None:
         """Where steps went without a value: report the wanted joints that nobody sends."""
-        self._missing = self.counters.missing_commands + self.counters.missing_states
-        readers = [("joint_commands", self._command_values), ("joint_states", self._state_values)]
-        readers += [("joint_states", self._measured_values)]
-        for name, reader in readers if self._end_effector is None else self._end_effector.watched:
+        missing = self.counters.missing_commands + self.counters.missing_states
+        if missing == self._missing:
+            return
+        self._missing = missing
+        for name, reader in self._readers():
             if reader.complaint and name in self._topics:
                 self._report(self._topics[name], "missing_joints", reader.complaint)
 
@@ -285,31 +295,10 @@ class Intake:
         """
         assert self._end_effector is not None, "nothing else reads a description"
         check_description(text, self._messages)
-        if self._end_effector.describe(text):
+        is_another = self._end_effector.describe(text)
+        self._wanted = self._wanted_joints()
+        if is_another:
             self.stream.reset(EpochCause.DESCRIPTION)
-
-    def _stamp_ns(self, stream: str, topic: str, message: Any, received_ns: int) -> tuple[int, int]:
-        """The message's time on the common clock (rule 1), and what of it was added to its stamp.
-
-        Raises:
-            InputError: ``bad_stamp``.
-        """
-        header = getattr(message, "header", None)  # a Float64MultiArray has none
-        stamp_ns = 0 if header is None else checked_stamp_ns(header.stamp)
-        if stamp_ns != 0:
-            offset_ns = self._offsets_ns[stream]
-            self.watch.stamped(topic, stream, stamp_ns, offset_ns, received_ns, self.stream.epoch, own=True)
-            return stamp_ns + offset_ns, offset_ns
-        self.watch.stamped(topic, stream, received_ns, 0, received_ns, self.stream.epoch, own=False)
-        self.counters.zero_stamps += 1
-        last_ns = self._last_received_ns.get(stream, -_SAME_TICK_NS)
-        if last_ns - _SAME_TICK_NS < received_ns <= last_ns:
-            received_ns = last_ns + 1  # a clock that ticks slowly must not make one message out of several
-        self._last_received_ns[stream] = received_ns
-        if topic not in self._told_zero_stamp:
-            self._told_zero_stamp.add(topic)
-            self._report(topic, "zero_stamp", "the receive time stands in: replays will not be bit-identical")
-        return received_ns, 0  # the clock here is the common one
 
     def _reject(self, topic: str, error: InputError) -> list[Window]:
         self.counters.rejected[topic, error.reason] += 1

@@ -225,11 +225,14 @@ class Watched:
         read: gives the values of a message.
         wanted: the joints.
         named_by: the parameter that names them.
+
+    Attributes:
+        wanted: as given.
     """
 
     def __init__(self, read: Read, wanted: Sequence[str], named_by: str) -> None:
+        self.wanted = wanted
         self._read = read
-        self._wanted = wanted
         self._named_by = named_by
         self._waiting = set(range(len(wanted)))
         self._others: dict[str, None] = {}  # names that did come, a few more than are shown
@@ -250,7 +253,7 @@ class Watched:
         """Which joints nobody has sent, in words; empty where each has come, or nothing has."""
         if not self._waiting or not self._others:
             return ""
-        names = [self._wanted[joint] for joint in sorted(self._waiting)]
+        names = [self.wanted[joint] for joint in sorted(self._waiting)]
         return (
             f"no message so far has a value of {listed(names)}; those that came are about {listed(self._others)}. "
             f"Without it there is no step: see {self._named_by}"

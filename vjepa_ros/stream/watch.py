@@ -20,7 +20,7 @@ from vjepa_ros.units import S_TO_NS
 CAMERA = "image"
 STREAMS = (CAMERA, "joint_commands", "joint_states")
 """The streams that have clocks of their own."""
-_MOST_CHARACTERS, _MOST_NAMES = 200, 100  # of a name, and in a message, that others are compared with
+_MOST_CHARACTERS = 200  # of a name that others are compared with
 _EVERY = 5  # frames of the camera, between two looks at its clock
 _MIXED = {
     CAMERA: "frames of more than one camera would be mixed into one window: give each a topic of its own",
@@ -104,10 +104,16 @@ class Watch:
         if alternation.add(f"{width}x{height} {encoding[:_MOST_CHARACTERS]}"):
             self._report(topic, "size_alternates", _alternates("the size or encoding", alternation))
 
-    def joints(self, topic: str, stream: str, message: Any) -> None:
-        """A message of joints has come, or something else that one may send of the robot."""
+    def joints(self, topic: str, stream: str, message: Any, wanted: frozenset[str]) -> None:
+        """A message of joints could be read, or something else that one may send of the robot.
+
+        Args:
+            topic, stream: where.
+            message: with the names of joints, or without.
+            wanted: those that are read; what else it names says nothing about who sent it.
+        """
         every = getattr(message, "name", None) or getattr(message, "joint_names", None) or ()
-        names = frozenset(every[:_MOST_NAMES])
+        names = wanted.intersection(every)
         header = getattr(message, "header", None)
         frame_id = "" if header is None else header.frame_id[:_MOST_CHARACTERS]
         alternation = self._joints.setdefault(topic, Alternation())
@@ -135,7 +141,7 @@ class Watch:
     def complete_each_other(self, topic: str) -> bool:
         """Whether messages of different joints come there, none of them in two: an arm's and its gripper's."""
         found = self._joints.get(topic)
-        return found is not None and are_disjoint({kind[1] for kind, _ in found.counts})  # type: ignore[index]
+        return found is not None and are_disjoint(kind[1] for kind, _ in found.counts)  # type: ignore[index]
 
     @property
     def problems(self) -> dict[str, str]:
