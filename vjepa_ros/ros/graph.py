@@ -21,7 +21,7 @@ from vjepa_ros.stream.clocks import Setting
 from vjepa_ros.stream.watch import Watch
 
 CLOCK = "/clock"
-_PATIENCE_S = 4.0  # after activation; until then a sender may not have been discovered
+_PATIENCE_S = 4.0  # until then a sender may not have been discovered, or is just being started again
 _SURE_S = 1.5  # a second sender that is there for so long: one that is replaced by another leaves before
 _MOST_NODES = 5
 _UNKNOWN = "_NODE_NAME_UNKNOWN_"  # rmw's, until a participant has told its nodes
@@ -60,14 +60,12 @@ class Graph:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._since_s: float | None = None
-        self._several_since_s: dict[str, float] = {}
+        self._since_s: dict[tuple[str, str], float] = {}  # when it was first seen, by topic and what
         self.senders: dict[str, int] = {}
 
     def forget(self) -> None:
         """The node is not active: nothing is looked for, and the next look is a first one."""
-        self._since_s = None
-        self._several_since_s.clear()
+        self._since_s.clear()
         self.senders.clear()
 
     def look(self, config: NodeConfig, watch: Watch) -> list[Finding]:
@@ -77,14 +75,10 @@ class Graph:
             config: says what is read.
             watch: has seen the messages: senders that complete each other are not too many.
         """
-        now_s = time.monotonic()
-        if self._since_s is None:
-            self._since_s = now_s
         found: list[Finding] = []
         self.senders.clear()
-        waited = now_s - self._since_s >= _PATIENCE_S
         if _is_simulated(self._node):
-            found += self._clock(now_s, waited)
+            found += self._clock()
         stream = config.stream
         camera = CAMERAS[config.camera.transport]
         rows = [(camera, camera.ros_type), *((INPUTS[name], stream.ros_type(name)) for name in stream.inputs)]
@@ -93,28 +87,30 @@ class Graph:
             senders = self._node.get_publishers_info_by_topic(topic)
             ours = [sender for sender in senders if sender.topic_type == ros_type]
             self.senders[topic] = len(ours)
-            if self._are_several(topic, len(ours), now_s) and not watch.complete_each_other(topic):
+            if self._lasts(topic, "several", len(ours) > 1, _SURE_S) and not watch.complete_each_other(topic):
                 found.append(Finding(topic, "several_senders", _several(row, ours)))
             found += _other_types(topic, row, ros_type, [sender for sender in senders if sender not in ours])
-            if waited and not senders:
+            if self._lasts(topic, "nobody", not senders, _PATIENCE_S):
                 found.append(Finding(topic, "no_sender", self._nobody(topic, row, ros_type)))
         return found
 
-    def _are_several(self, topic: str, count: int, now_s: float) -> bool:
-        if count < 2:
-            self._several_since_s.pop(topic, None)
+    def _lasts(self, topic: str, what: str, is_so: bool, least_s: float) -> bool:
+        """Whether something has been so at every look for this long."""
+        if not is_so:
+            self._since_s.pop((topic, what), None)
             return False
-        return now_s - self._several_since_s.setdefault(topic, now_s) >= _SURE_S
+        now_s = time.monotonic()
+        return now_s - self._since_s.setdefault((topic, what), now_s) >= least_s
 
-    def _clock(self, now_s: float, waited: bool) -> Iterator[Finding]:
+    def _clock(self) -> Iterator[Finding]:
         """Where the time comes from, with ``use_sim_time``."""
         senders = self._node.get_publishers_info_by_topic(CLOCK)
         self.senders[CLOCK] = len(senders)
-        if self._are_several(CLOCK, len(senders), now_s):
+        if self._lasts(CLOCK, "several", len(senders) > 1, _SURE_S):
             text = f"{_nodes(senders)} publish it: time jumps between theirs, and everything is reset each time it does"
             yield Finding(CLOCK, "several_senders", f"{text}; let one of them publish it")
         time_s = self._node.get_clock().now().nanoseconds / 1e9
-        if not waited or (senders and time_s > 0):
+        if not self._lasts(CLOCK, "stands", not (senders and time_s > 0), _PATIENCE_S):
             return
         who = "nothing has come from those that publish it" if senders else "nobody publishes it"
         stands = f"use_sim_time is true and {who}, so that this node's clock stands at {time_s:.3f} s"
