@@ -17,6 +17,7 @@ from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.view import ViewConfig
 from vjepa_ros.devices import failures, to_device
 from vjepa_ros.engine.arguments import Image, Values, as_frames, as_image, as_tensor, require_view
+from vjepa_ros.engine.normalizing import Normalizing
 from vjepa_ros.errors import ConfigError, ShapeError
 from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.model.blocks import layer_normalize
@@ -84,13 +85,8 @@ class WorldModel:
         self.dtype = dtype
         self.normalization = normalization
         self._state_model = state_model
-        self._mean_std = {
-            (name, place): tuple(
-                torch.tensor(numbers, dtype=torch.float64, device=place) for numbers in (of.mean, of.std)
-            )
-            for name, of in (("actions", normalization.actions), ("states", normalization.states))
-            for place in {"cpu", str(device)}
-        }
+        self._actions = Normalizing("actions", normalization.actions, device)
+        self._states = Normalizing("states", normalization.states, device)
         self.checkpoint_key = weights.checkpoint_key
         self.trained = weights.trained
         self.notice = weights.notice
@@ -162,7 +158,7 @@ class WorldModel:
             EngineError: where model or device fail.
         """
         with torch.inference_mode(), failures("predicting"):
-            normalized = self._normalized("actions", actions), self._normalized("states", states)
+            normalized = self._actions(actions), self._states(states)
             return predict(self._graphs, self.predictor, self._like, as_tensor(context, "context"), *normalized)
 
     @property
@@ -232,7 +228,7 @@ class WorldModel:
             most = self.config.most_context  # older steps are never looked at
             latents = context[:, -most * self.grid.tokens_per_step :].to(self.device).float()
             past, read = past[:, max(0, past.shape[1] - most + 1) :], read[:, -most:]
-            past, observed = self._normalized("actions", past), self._normalized("states", read)
+            past, observed = self._actions(past), self._states(read)
             history = self.predictor.observe(*map(self._on_device, (latents, past, observed[:, :-1])))
             return Observed(latents, past, observed, read[:, -1], history)
 
@@ -254,8 +250,8 @@ class WorldModel:
                 # No state depends on a latent: all of them are known before the first forecast.
                 ahead = torch.from_numpy(advance.unroll(now.numpy(), all_future[:, :, :-1].numpy()))
                 states = torch.cat([states, ahead], dim=2)  # (B, K, H, S)
-            normalized = self._normalized("actions", all_future), self._normalized("states", states)
             reach = self.grid.with_steps(self.config.most_context)
+            normalized = self._actions(all_future), self._states(states)
             forecasts = roll_out(self._graphs, self.predictor, reach, observed, *normalized)
             return forecasts if future.ndim == 4 else forecasts[0]
 
@@ -334,17 +330,6 @@ class WorldModel:
         prediction = self.predict(*inputs)
         with failures("warming up"):
             (prediction.sum() + latents.sum()).item()  # waits for the device
-
-    def _normalized(self, name: str, values: Values) -> Tensor:
-        """``actions`` or ``states`` as the layers want them: (x - mean) / std in float64, or just as they are."""
-        tensor = as_tensor(values, name)
-        if getattr(self.normalization, name).changes_nothing:
-            return tensor
-        mean, std = self._mean_std[name, "cpu" if tensor.device.type == "cpu" else str(self.device)]
-        if tensor.shape[-1:] != mean.shape:
-            return tensor  # refused with both shapes by whoever takes it
-        normalized: Tensor = (tensor.double() - mean) / std
-        return normalized
 
     def _on_device(self, value: Tensor) -> Tensor:
         """The value on the device and in the layers' dtype."""
