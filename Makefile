@@ -3,7 +3,7 @@
 # any name.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test parity bench soak clean
+.PHONY: help setup demo lint test parity bench gpu soak clean
 export PYTHON
 
 help:  ## this list
@@ -27,6 +27,9 @@ parity: setup  ## compare every preset at full size with the public code (20 min
 
 bench: setup  ## against the public V-JEPA 2 code and the bare products (20 minutes; ARGS=--quick: 5); ends with JSON
 	@tools/run.sh -m benchmarks $(ARGS)
+
+gpu: setup  ## what only a GPU shows: its tests, full sizes in bfloat16, planning as in the paper; under 8 minutes
+	@PYTHON=.venv/bin/python tools/gpu.sh $(ARGS)
 
 soak: setup  ## ten minutes of load, then 600 large messages; fails where a figure of docs/reliability.md is missed
 	@tools/run.sh -m benchmarks.soak --check --seconds 600 $(ARGS)

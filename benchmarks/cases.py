@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from support import public_code
 from support.agreement import CHAINED_TOLERANCE, FOLDED_TOLERANCE, TOLERANCE
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.setups import (
     TOY_CANDIDATES,
@@ -23,10 +23,12 @@ from benchmarks.setups import (
     drawn_weights,
     noise,
     normal,
+    of_public,
     public_encoder,
     public_predictor,
 )
 from benchmarks.shapes import encoder_shapes, predict_shapes, rollout_shapes
+from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.presets import load_preset
 from vjepa_ros.config.state_change import change_of_convention
 from vjepa_ros.engine.world_model import WorldModel
@@ -36,7 +38,7 @@ from vjepa_ros.model.state_model import StateModel
 RELEASED = "vjepa2_ac_vitg"
 """The preset of the released size."""
 
-TRANSFORMERS, PUBLIC = "transformers", "public code"
+TRANSFORMERS = "transformers"
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,27 @@ class Case:
     worst: float = TOLERANCE
 
 
+def _encoders(
+    config: ModelConfig, settings: Settings, weights: Mapping[str, Tensor], clip: Tensor
+) -> dict[str, Callable[[], Tensor]]:
+    """The public encoders' ways over a clip; transformers counts rows and columns by one number."""
+
+    def way(encoder: nn.Module) -> Callable[[], Tensor]:
+        return lambda: public_code.run(encoder, clip)
+
+    ways = of_public(settings, lambda: public_encoder(config, settings, weights), way)
+    if config.image_size[0] == config.image_size[1]:
+        other = lambda: public_code.transformers_encoder(config, weights).to(settings.device)  # noqa: E731
+        ways |= of_public(settings, other, way, TRANSFORMERS)
+    return ways
+
+
 def window(settings: Settings, folder: Path, **sizes: Any) -> Setup:
     """A whole window through the encoder, as one video."""
     config = settings.config("encoder", encoding="clip", **sizes)
     clip = noise(settings, 1, 3, config.num_frames, *config.image_size)
     drawn = drawn_weights(config)
-    public = public_encoder(config, settings, drawn["encoder"])
-    references = {PUBLIC: lambda: public_code.run(public, clip)}
-    if config.image_size[0] == config.image_size[1]:
-        other = public_code.transformers_encoder(config, drawn["encoder"]).to(settings.device)
-        references[TRANSFORMERS] = lambda: public_code.run(other, clip)
+    references = _encoders(config, settings, drawn["encoder"], clip)
     shapes = encoder_shapes(config, 1, Grid.of(config).tokens)
     return Setup(
         config, settings, folder, lambda wm: lambda: wm.encode(clip, normalize=False), references, shapes, drawn
@@ -79,13 +92,7 @@ def frame(settings: Settings, folder: Path) -> Setup:
     config = settings.config("encoder", encoding="frame_repeat", num_frames=2)
     clip = noise(settings, 1, 3, 1, *config.image_size)
     drawn = drawn_weights(config)
-    public = public_encoder(config, settings, drawn["encoder"])
-    repeated = clip.repeat(1, 1, config.tubelet_size, 1, 1)
-    other = public_code.transformers_encoder(config, drawn["encoder"]).to(settings.device)
-    references = {
-        PUBLIC: lambda: public_code.run(public, repeated),
-        TRANSFORMERS: lambda: public_code.run(other, repeated),
-    }
+    references = _encoders(config, settings, drawn["encoder"], clip.repeat(1, 1, config.tubelet_size, 1, 1))
     shapes = encoder_shapes(config, 1, Grid.of(config).tokens_per_step)
     return Setup(
         config, settings, folder, lambda wm: lambda: wm.encode(clip, normalize=False), references, shapes, drawn
@@ -97,7 +104,6 @@ def next_window(settings: Settings, folder: Path) -> Setup:
     config = settings.config("encoder", encoding="frame_repeat", num_frames=16)
     clip = noise(settings, 1, 3, config.num_frames, *config.image_size)
     drawn = drawn_weights(config)
-    public = public_encoder(config, settings, drawn["encoder"])
     frames = clip[0].transpose(0, 1)[:, :, None]  # (N, 3, 1, H, W)
     repeated = frames.repeat(1, 1, config.tubelet_size, 1, 1)
 
@@ -105,7 +111,11 @@ def next_window(settings: Settings, folder: Path) -> Setup:
         kept = world_model.encode(clip[:, :, :-1])
         return lambda: torch.cat([kept, world_model.encode(clip[:, :, -1:])], dim=1)
 
-    references = {PUBLIC: lambda: normal(public_code.run(public, repeated).flatten(0, 1)[None])}
+    references = of_public(
+        settings,
+        lambda: public_encoder(config, settings, drawn["encoder"]),
+        lambda public: lambda: normal(public_code.run(public, repeated).flatten(0, 1)[None]),
+    )
     shapes = encoder_shapes(config, 1, Grid.of(config).tokens_per_step)
     return Setup(config, settings, folder, ours, references, shapes, drawn)
 
@@ -118,8 +128,11 @@ def predict(settings: Settings, folder: Path, preset: str = "", **sizes: Any) ->
     actions = noise(settings, 1, steps, config.action_dim)
     states = noise(settings, 1, steps, config.state_dim, seed=8)
     drawn = drawn_weights(config)
-    public = public_predictor(config, settings, drawn["predictor"])
-    references = {PUBLIC: lambda: normal(public_code.run(public, context, actions, states))}
+    references = of_public(
+        settings,
+        lambda: public_predictor(config, settings, drawn["predictor"]),
+        lambda public: lambda: normal(public_code.run(public, context, actions, states)),
+    )
     shapes = predict_shapes(config, 1)
     return Setup(
         config, settings, folder, lambda wm: lambda: wm.predict(context, actions, states), references, shapes, drawn
@@ -136,7 +149,6 @@ def rollout(settings: Settings, folder: Path, *, candidates: int, observed: int,
     states = noise(settings, 1, observed, config.state_dim, seed=8)
     future = noise(settings, candidates, horizon, config.action_dim, seed=9)
     drawn = drawn_weights(config)
-    public = public_predictor(config, settings, drawn["predictor"])
     # The states are given to the public way: its own update, a loop in Python over candidates, is not timed.
     advance = StateModel(change_of_convention(load_preset(config.preset)), config.action_dim, config.state_dim)
     ahead = torch.from_numpy(
@@ -145,7 +157,7 @@ def rollout(settings: Settings, folder: Path, *, candidates: int, observed: int,
     all_states = torch.cat([states.expand(candidates, -1, -1), ahead.to(states)], dim=1)  # (K, t+H-1, S)
     all_actions = torch.cat([past.expand(candidates, -1, -1), future], dim=1)  # (K, t+H-1, A)
 
-    def recompute() -> Tensor:
+    def recompute(public: nn.Module) -> Tensor:
         """As the public planner does it: every step predicted from all before it, which are computed again."""
         latents = context.expand(candidates, -1, -1)
         for stop in range(observed, observed + horizon):
@@ -158,10 +170,55 @@ def rollout(settings: Settings, folder: Path, *, candidates: int, observed: int,
         settings,
         folder,
         lambda wm: lambda: wm.rollout(context, past, states, future),
-        {PUBLIC: recompute},
+        of_public(
+            settings,
+            lambda: public_predictor(config, settings, drawn["predictor"]),
+            lambda public: lambda: recompute(public),
+        ),
         rollout_shapes(config, candidates, observed, horizon),
         drawn,
     )
+
+
+def planning(settings: Settings, folder: Path, *, candidates: int = 800, iterations: int = 10) -> Setup:
+    """As in the V-JEPA 2 paper: in each iteration one step ahead for all candidates, and their energies to a goal.
+
+    The candidates of all iterations are drawn beforehand: how they are narrowed down takes no time worth timing, and
+    would turn rounding into other candidates. What is compared are the last iteration's forecasts.
+    """
+    config = settings.config("predictor", RELEASED)
+    candidates = min(candidates, TOY_CANDIDATES) if settings.toy else candidates
+    size = Grid.of(config).tokens_per_step
+    context = normal(noise(settings, 1, size, config.encoder_dim))
+    goal = normal(noise(settings, 1, size, config.encoder_dim, seed=10))
+    past, states = noise(settings, 1, 0, config.action_dim), noise(settings, 1, 1, config.state_dim, seed=8)
+    future = noise(settings, iterations, candidates, 1, config.action_dim, seed=9)
+    drawn = drawn_weights(config)
+
+    def ours(world_model: WorldModel) -> Callable[[], Tensor]:
+        def plan() -> Tensor:
+            observed = world_model.observe(context, past, states)
+            for actions in future:
+                forecasts = world_model.rollout_from(observed, actions)  # (K, 1, H'*W', D)
+                world_model.energy(forecasts, goal)
+            return forecasts[:, 0]
+
+        return plan
+
+    def public_plan(public: nn.Module) -> Tensor:
+        latents, seen = context.expand(candidates, -1, -1), states.expand(candidates, -1, -1)
+        for actions in future:
+            forecasts = normal(public_code.run(public, latents, actions, seen))
+            (forecasts - goal).abs().mean(dim=(1, 2))
+        return forecasts
+
+    references = of_public(
+        settings,
+        lambda: public_predictor(config, settings, drawn["predictor"]),
+        lambda public: lambda: public_plan(public),
+    )
+    shapes = rollout_shapes(config, candidates, 1, 1) * iterations
+    return Setup(config, settings, folder, ours, references, shapes, drawn)
 
 
 CASES = (

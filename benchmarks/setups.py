@@ -5,6 +5,7 @@ Both sides get the same weights: ours by a file, as any user of the engine does.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.presets import MODEL_PARAMETERS, model_config
 from vjepa_ros.engine.loading import load
 from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import ConfigError
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.weights.safetensors_file import write_safetensors
@@ -41,6 +43,9 @@ class Settings:
         layers: of encoder and predictor; None for all that the preset has.
         toy: tiny sizes and few candidates: all is run, and no figure means anything.
         fast: whether the engine packs its layers.
+        compiled: whether the public models are timed as ``torch.compile`` makes them, too.
+        left_out: where the names of references that are not installed go, each with the reason; None refuses to go on
+            without them.
     """
 
     preset: str
@@ -48,6 +53,8 @@ class Settings:
     layers: int | None
     toy: bool = False
     fast: bool = True
+    compiled: bool = False
+    left_out: dict[str, str] | None = None
 
     def config(self, part: str, preset: str = "", **sizes: Any) -> ModelConfig:
         """The sizes of a case that measures ``part``, ``encoder`` or ``predictor``; the other part has one layer."""
@@ -69,8 +76,12 @@ class Setup:
         folder: for the weights' file.
         ours: makes of a world model what is timed.
         references: what it is compared with, by name, in float32; the first one's output is what ours must agree with.
+            Without any, ours is compared with its own layers, not packed.
         shapes: the bare workload.
         weights: by part; both are written for the engine, which always has both.
+
+    Attributes:
+        warm_up_s: how long the engine's first window took, which on a GPU is compiled and recorded.
     """
 
     def __init__(
@@ -85,22 +96,26 @@ class Setup:
     ) -> None:
         self.config, self.references, self.shapes = config, references, shapes
         self._settings, self._make = settings, ours
+        self.warm_up_s = 0.0
         self._file = folder / "weights.safetensors"
         write_safetensors(self._file, weights)
 
-    def ours(self, dtype: str) -> Callable[[], Tensor]:
-        """This package's engine in a dtype, with the references' weights."""
+    def ours(self, dtype: str, fast: bool | None = None) -> Callable[[], Tensor]:
+        """This package's engine in a dtype, with the references' weights; packed as the run says or ``fast``."""
+        fast = self._settings.fast if fast is None else fast
         sizes = {name: getattr(self.config, name) for name in MODEL_PARAMETERS}
         world_model = load(
             self.config.preset,
-            fast=self._settings.fast,
+            fast=fast,
             checkpoint=str(self._file),
             device=str(self._settings.device),
             dtype=dtype,
-            compile_graphs=self._settings.fast,
+            compile_graphs=fast,
             **sizes,
         )
+        began_s = time.perf_counter()
         world_model.warm_up()  # on a GPU, what is asked for in the model's own shapes is recorded
+        self.warm_up_s = time.perf_counter() - began_s
         return self._make(world_model)
 
 
@@ -119,6 +134,36 @@ def noise(settings: Settings, *shape: int, seed: int = 7) -> Tensor:
 def normal(latents: Tensor) -> Tensor:
     """Layer-normalised in float32, as latents are before they go into a predictor and after they come out."""
     return F.layer_norm(latents.float(), latents.shape[-1:])
+
+
+PUBLIC, COMPILED = "public code", "public code, compiled"
+
+
+def of_public(
+    settings: Settings,
+    make: Callable[[], nn.Module],
+    way: Callable[[nn.Module], Callable[[], Tensor]],
+    name: str = PUBLIC,
+) -> dict[str, Callable[[], Tensor]]:
+    """The ways of a public model, by name: as it is, and compiled where that is asked for; none where it is missing.
+
+    Args:
+        settings: of the run.
+        make: makes the model.
+        way: makes of a model what is timed.
+        name: of the model.
+    """
+    try:
+        model = make()
+    except ConfigError as error:
+        if settings.left_out is None or error.parameter != "reference":
+            raise
+        settings.left_out[name] = error.reason
+        return {}
+    ways = {name: way(model)}
+    if settings.compiled and name == PUBLIC:
+        ways[COMPILED] = way(torch.compile(model, dynamic=False))  # type: ignore[arg-type]
+    return ways
 
 
 def public_encoder(config: ModelConfig, settings: Settings, weights: Mapping[str, Tensor]) -> nn.Module:
