@@ -62,8 +62,8 @@ def wrong(case: Case) -> Case:
         setup = case.build(settings, folder)
         ours = setup.ours
 
-        def spoiled(dtype: str) -> Any:
-            work = ours(dtype)
+        def spoiled(dtype: str, fast: bool | None = None) -> Any:
+            work = ours(dtype, fast)
 
             def run() -> torch.Tensor:
                 output = work().clone()
