@@ -13,14 +13,13 @@ from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import InputError
 from vjepa_ros.forecast.forecaster import Forecaster
+from vjepa_ros.planning.question_reading import read_candidates, read_tag
 from vjepa_ros.planning.questions import (
     CandidateQuestion,
     Evaluator,
     Goal,
     Tally,
     answer_info,
-    read_candidates,
-    read_tag,
 )
 from vjepa_ros.ros import qos
 from vjepa_ros.ros.messages import answer_message, energies_message

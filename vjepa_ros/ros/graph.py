@@ -20,6 +20,7 @@ from vjepa_ros.errors import quoted
 from vjepa_ros.ros.inputs import rows_of
 from vjepa_ros.stream.clocks import Setting
 from vjepa_ros.stream.watch import Watch
+from vjepa_ros.units import S_TO_NS
 
 CLOCK = "/clock"
 _PATIENCE_S = 4.0  # until then a sender may not have been discovered, or is just being started again
@@ -107,7 +108,7 @@ class Graph:
         if self._lasts(CLOCK, "several", len(senders) > 1, _SURE_S):
             text = f"{_nodes(senders)} publish it: time jumps between theirs, and everything is reset each time it does"
             yield Finding(CLOCK, "several_senders", f"{text}; let one of them publish it")
-        time_s = self._node.get_clock().now().nanoseconds / 1e9
+        time_s = self._node.get_clock().now().nanoseconds / S_TO_NS
         if not self._lasts(CLOCK, "stands", not (senders and time_s > 0), _PATIENCE_S):
             return
         who = "nothing has come from those that publish it" if senders else "nobody publishes it"
