@@ -206,6 +206,19 @@ def test_what_is_no_folder_is_neither_followed_nor_replaced(tmp_path: Path, kind
     assert os.path.lexists(work)
 
 
+@pytest.mark.parametrize("force", [True, False])
+def test_pipes_and_devices_are_never_replaced(tmp_path: Path, force: bool) -> None:
+    """Once `--dump /dev/null --force` of an administrator made a file of the device."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for place in (tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(OutputError) as caught, files.whole([place], tool=TOOL, force=force):
+            raise AssertionError("not reached")
+        assert str(caught.value) == f"{place}: is a pipe, a socket or a device, which is never replaced; choose another"
+    assert stat.S_ISFIFO(os.lstat(tmp_path / "pipe").st_mode) and os.readlink(tmp_path / "link") == "/dev/null"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
 @pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "folder"])
 def test_a_lock_that_is_none_is_neither_followed_nor_emptied(tmp_path: Path, kind: str) -> None:
     """A link to a file: opened for writing, as it once was, it emptied what it led to."""

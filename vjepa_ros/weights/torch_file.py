@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.errors import named
+from vjepa_ros.weights import pickle_text
 from vjepa_ros.weights.opened import OpenedFile, StoredTensor
 
 MOST_ENTRIES = 100_000
@@ -83,6 +84,11 @@ def _copy_but_tensors(opened: OpenedFile, copy: int) -> None:
         )
     for start, length in pieces:
         os.pwrite(copy, opened.read_at(start, min(length, opened.size - start)), start)
+    for entry, (start, length) in zip(entries, pieces[1:], strict=True):
+        if entry.filename.endswith("data.pkl"):
+            why = pickle_text.trouble(os.pread(copy, entry.file_size, start + length - entry.file_size))
+            if why:
+                raise opened.refusal(f"{why}: refused; save it again with nothing but its weights")
 
 
 def _require_plain(opened: OpenedFile, entries: list[zipfile.ZipInfo]) -> None:
