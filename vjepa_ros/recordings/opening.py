@@ -139,7 +139,7 @@ def _open_file(bag: Bag, path: Path, stack: ExitStack, known: Collection[Identit
     if identity in known or identity in bag.identities:
         bag.notes.append(f"{path}: was given twice, and is read once")
         if bag.metadata is not None:  # which counts it
-            bag.metadata = replace(bag.metadata, counts={})
+            bag.metadata = replace(bag.metadata, counts={}, total=None)
         return
     bag.identities.append(identity)
     try:
