@@ -44,6 +44,10 @@ FAULTS = (
     "another type on an input",
     "frames stamped in whole seconds",
     "use_sim_time without /clock",
+    "recordings that are strange or damaged",
+    "weights, presets and files that cannot be used",
+    "weights that change while they are read",
+    "somebody's things where outputs would be",
 )
 
 

@@ -112,7 +112,8 @@ def _require_one_type(name: str, value: Any) -> None:
         kinds = {float if isinstance(item, str) and _EXPONENT.fullmatch(item) else type(item) for item in value}
         require(
             len(kinds) <= 1, name,
-            f"{brief(value)} has elements of several types, which ROS does not read: write whole numbers with a point, 1.0",
+            f"{brief(value)} has elements of several types, which ROS does not read: write whole numbers with a point, "
+            "1.0",
         )  # fmt: skip
 
 

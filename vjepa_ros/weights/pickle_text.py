@@ -20,33 +20,31 @@ _MARK = -1
 def trouble(content: bytes) -> str:
     """Why a pickle must not be read, as the end of a sentence; empty where nothing speaks against it.
 
-    One that is damaged is left to whoever reads it: it ends there as here.
+    Raises:
+        Exception: of many kinds, where it is damaged.
     """
     stack: list[int] = []  # how many values each is, if it is a tuple; else 1
     remembered: dict[int, int] = {}
-    try:
-        for count, (code, argument, _) in enumerate(pickletools.genops(content)):
-            if count >= MOST_INSTRUCTIONS:
-                return f"has more than {MOST_INSTRUCTIONS:,} instructions beside its tensors"
-            name = code.name
-            if name == "GLOBAL" and argument in _GREEDY:
-                return "wants to make a bytearray of any size when it is read"
-            if name == "MARK":
-                stack.append(_MARK)
-            elif name in _PUTS:
-                remembered[len(remembered) if name == "MEMOIZE" else int(argument)] = stack[-1]
-            elif name in _GETS:
-                stack.append(remembered[int(argument)])
+    for count, (code, argument, _) in enumerate(pickletools.genops(content)):
+        if count >= MOST_INSTRUCTIONS:
+            return f"has more than {MOST_INSTRUCTIONS:,} instructions beside its tensors"
+        name, number = code.name, argument if isinstance(argument, int) else 0
+        if name == "GLOBAL" and argument in _GREEDY:
+            return "wants to make a bytearray of any size when it is read"
+        if name == "MARK":
+            stack.append(_MARK)
+        elif name in _PUTS:
+            remembered[len(remembered) if name == "MEMOIZE" else number] = stack[-1]
+        elif name in _GETS:
+            stack.append(remembered[number])
+        else:
+            size = 1 + sum(_taken(stack, code))
+            if "TUPLE" not in name:
+                stack += [1] * len(code.stack_after)
+            elif size > MOST_IN_A_TUPLE:
+                return f"has tuples in tuples that stand for more than {MOST_IN_A_TUPLE:,} values"
             else:
-                size = 1 + sum(_taken(stack, code))
-                if "TUPLE" not in name:
-                    stack += [1] * len(code.stack_after)
-                elif size > MOST_IN_A_TUPLE:
-                    return f"has tuples in tuples that stand for more than {MOST_IN_A_TUPLE:,} values"
-                else:
-                    stack.append(size)
-    except Exception:  # a damaged one breaks off in any way
-        return ""
+                stack.append(size)
     return ""
 
 
