@@ -56,11 +56,14 @@ def test_a_folder_that_one_may_not_enter(tmp_path: Path) -> None:
     try:
         (folder / "file").write_text("text")
         code = (
-            "import os, sys; from vjepa_ros.documents import read_text, Unreadable; os.seteuid(12345)\n"
-            "try:\n    read_text(sys.argv[1])\nexcept Unreadable as error:\n    print(error)"
+            "import os, sys; from vjepa_ros.documents import read_text, Unreadable\n"
+            "from vjepa_ros.config.presets import load_preset; os.seteuid(12345)\n"
+            "try:\n    read_text(sys.argv[1])\nexcept Unreadable as error:\n    print(error)\n"
+            "try:\n    load_preset(sys.argv[1] + '.yaml')\nexcept ValueError as error:\n    print(error)"
         )
         done = subprocess.run([sys.executable, "-c", code, str(folder / "file")], capture_output=True, text=True)
-        assert (done.stdout, done.stderr) == ("cannot be read (Permission denied)\n", "")
+        preset = f"preset: {folder / 'file.yaml'} cannot be read: cannot be read (Permission denied)"
+        assert (done.stdout.splitlines(), done.stderr) == (["cannot be read (Permission denied)", preset], "")
     finally:
         (folder / "file").unlink()
         folder.rmdir()

@@ -73,3 +73,6 @@ def test_arguments_of_a_launch_file_that_there_are_not() -> None:
     assert sentences[0].startswith("actions.timeout_s is no argument but a parameter")
     assert "'imge_topic'" in sentences[1] and "image_topic?" in sentences[1]
     assert "'param_file'" in sentences[2] and "params_file?" in sentences[2]
+    # As launch_ros's PushRosNamespace, SetRemap and SetParameter have them.
+    own = ["ros_namespace", "ros_remaps", "global_params"]
+    assert list(names.unknown_arguments(own, [*declared, "namespace"])) == []

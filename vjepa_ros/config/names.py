@@ -15,6 +15,9 @@ from vjepa_ros.errors import listed, named, place, quoted
 _MOST_NAMES = 10  # parameters that are spoken of one by one
 _MOST_CHARACTERS = 200  # of a name that others are compared with: a comparison takes the square of it
 _MOST_TOPICS = 3
+_OF_LAUNCH = frozenset(
+    ("ros_namespace", "ros_remaps", "global_params")
+)  # what groups of launch_ros keep like arguments
 _ALIKE = 0.75  # of difflib's ratio; `joint_command` and `joint_commands` have 0.96, `image` and `image_raw` 0.71
 _OF_ROS = ("use_sim_time", "start_type_description_service")
 _OF_ROS_BEGINNINGS = ("qos_overrides.", "ros__")
@@ -64,7 +67,7 @@ def unknown_arguments(given: Iterable[str], declared: Iterable[str]) -> Iterator
         declared: those that it has.
     """
     known = list(declared)
-    for name in sorted(set(given) - set(known)):
+    for name in sorted(set(given) - set(known) - _OF_LAUNCH):
         if name in BY_NAME:
             yield f"{name} is no argument but a parameter, and is ignored: set it in the file that params_file names"
         elif near := get_close_matches(name[:_MOST_CHARACTERS], known, n=1, cutoff=_ALIKE):
