@@ -105,7 +105,7 @@ def soak(arguments: argparse.Namespace) -> dict[str, Any]:
     os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(PROFILE)))
     reliability = "reliable" if arguments.reliable else "best_effort"
     parameters: dict[str, Any] = {"queue": "latest", "threads": 1, "states.source": "commands"}
-    for topic in ("/image", "/image/compressed"):  # a test's node has deep queues, which keep what a slow machine does not take
+    for topic in ("/image", "/image/compressed"):  # a test's node has deep queues, which keep whatever waits there
         parameters[f"qos_overrides.{topic}.subscription.reliability"] = reliability
         parameters[f"qos_overrides.{topic}.subscription.depth"] = 30 if arguments.reliable else 5
     if arguments.costly:
