@@ -40,6 +40,7 @@ FAULTS = (
     "mistakes in callbacks",
     "SIGHUP, and a closed terminal",
     "a second SIGINT within half a second",
+    "signals while a model is loaded",
     "two senders on one topic",
     "another type on an input",
     "frames stamped in whole seconds",
