@@ -15,7 +15,9 @@ import pytest
 
 from vjepa_ros import documents
 from vjepa_ros.config import yaml_text
+from vjepa_ros.config.table import BY_NAME
 from vjepa_ros.documents import Unreadable, from_json, open_regular, read_text, to_json
+from vjepa_ros.kinematics import urdf
 
 
 def refusal(read: Any, *arguments: Any) -> str:
@@ -190,5 +192,9 @@ def test_damaged_texts_are_read_or_refused(kind: str) -> None:
 
 def test_bounds_are_what_the_page_says() -> None:
     page = (Path(__file__).parents[1] / "docs" / "security.md").read_text()
+    limits = [name for name in BY_NAME if name.startswith(("images.", "messages."))]
+    assert len(limits) == 10 and [name for name in limits if f"`{name}`" not in page] == []
+    for bound in (urdf.MOST_ELEMENTS, urdf.MOST_JOINTS, urdf.MOST_MOVING_JOINTS, urdf.MOST_NAME_CHARACTERS):
+        assert f"{bound:,} " in page
     for bound in (documents.MOST_BYTES, documents.MOST_DEPTH, yaml_text.MOST_CHARACTERS, yaml_text.MOST_NODES):
         assert f"{bound:,}" in page
