@@ -27,7 +27,7 @@ from vjepa_ros.documents import Unreadable, from_json, read_text
 from vjepa_ros.errors import CheckpointError, brief, place
 
 __all__ = ["CONVENTION", "DTYPES", "ENCODER_SIZES", "FORMAT", "JOINT_NORMALIZATION", "SIZES", "SUFFIX", "Sidecar",
-           "deciding", "differing_views", "sidecar_path", "trained_with"]  # fmt: skip
+           "differing_views", "sidecar_path", "trained_with"]  # fmt: skip
 
 FORMAT = "vjepa_ros sidecar 1"
 """Its number rises when a reader of the old one would understand a new one wrongly."""
@@ -207,14 +207,6 @@ def trained_with(values: Mapping[str, Any], sidecar: Sidecar | None) -> dict[str
         return dict(values)
     normalization = {name: values.get(name) or sidecar.normalization[name] for name in JOINT_NORMALIZATION}
     return {**values, **normalization, **sidecar.convention}
-
-
-def deciding(encoder: Sidecar | None, predictor: Sidecar | None) -> Sidecar | None:
-    """Of the sidecars of two files, the one whose convention and normalisation count: the predictor's.
-
-    It was trained with them; what the encoder's says was written for another predictor, or for none.
-    """
-    return encoder if predictor is None else predictor
 
 
 def differing_views(encoder: Sidecar | None, predictor: Sidecar | None) -> tuple[str, ...]:
