@@ -251,7 +251,11 @@ def test_a_field_is_not_taken_for_a_parameter() -> None:
     for name in COMMANDS:
         parser = importlib.import_module(f"vjepa_ros.commands.{name}").parser()
         shared[name] = {action.dest for action in parser._actions} & set(BY_NAME)
-    assert shared == {"convert": {"checkpoint", "dtype", "preset"}, "probe": set(), "replay": set()}
+    assert shared == {
+        "convert": {"checkpoint", "dtype", "predictor_checkpoint", "preset"},
+        "probe": set(),
+        "replay": set(),
+    }
 
 
 def test_the_library_knows_no_options() -> None:
