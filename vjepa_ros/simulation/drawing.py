@@ -122,11 +122,14 @@ class Painter:
         return found
 
     def _cells(self, places: Floats, px: int, shift: float = 0.0) -> Any:
-        """(n, 3) in the camera's frame -> (n,) cells of a picture with a border, in which is what lies outside of it."""
-        scale = np.float32(self._focal * px) / np.maximum(places[:, 2], np.float32(1e-3))
+        """(n, 3) in the camera's frame -> (n,) cells of a picture with a border; what is not in it is in the last cell."""
+        depth = places[:, 2]
+        scale = np.float32(self._focal * px) / np.maximum(depth, np.float32(_NEAR_M))
         middle = np.float32(px / 2 + 1 - shift)
-        column, row = (np.clip(places[:, axis] * scale + middle, 0, px + 1).astype(np.intp) for axis in (0, 1))
-        return row * (px + 2) + column
+        column, row = (np.clip(places[:, axis] * scale + middle, -1, px + 1) for axis in (0, 1))
+        inside = (column >= 0) & (column < px + 1) & (row >= 0) & (row < px + 1) & (depth > _NEAR_M)
+        cells = row.astype(np.intp) * (px + 2) + column.astype(np.intp)
+        return np.where(inside, cells, (px + 2) * (px + 2) - 1)
 
 
 def _thrice(values: Floats) -> Floats:

@@ -10,6 +10,8 @@ from typing import Literal, get_args
 from vjepa_ros.config.checks import Refusal, refuse
 
 TOOL = "vjepa_simulate"
+ABOUT = "simulation.json"
+"""In the output: what it was made of."""
 
 Variation = Literal["fixed", "varied", "wide"]
 VARIATIONS: tuple[str, ...] = get_args(Variation)
@@ -19,6 +21,8 @@ STEP_FRAMES = 2
 """Frames of a tubelet: one command is given right after the last of them."""
 SMALLEST_PX, LARGEST_PX = 16, 1024
 MOST_EPISODES, MOST_FRAMES, MOST_BAGS = 1_000_000, 10_000, 1000
+MOST_OF_ALL = 100_000_000
+"""Frames: with more of them stamps, which have 32 bits for seconds, would come to their end."""
 LARGEST_SEED = 2**32 - 1
 
 
@@ -82,6 +86,8 @@ class Plan:
 
     def _refusals(self) -> Iterator[Refusal]:
         yield _outside("episodes", self.episodes, 1, MOST_EPISODES)
+        every = self.episodes * self.world.frames
+        yield every > MOST_OF_ALL, "episodes", f"{self.episodes:,} have {every:,} frames, at most {MOST_OF_ALL:,}"
         yield _outside("bags", self.bags, 1, MOST_BAGS)
         yield self.bags > self.episodes, "bags", f"{self.bags} bags are more than there are episodes, {self.episodes}"
 
