@@ -1,4 +1,4 @@
-"""Makes the files of vjepa_ros/simulation/assets/ from the Panda's description and meshes, once; nothing needs it later.
+"""Makes the files of vjepa_ros/simulation/assets/ from the Panda's description and meshes; nothing needs it later.
 
     pip install --no-deps --target PLACE example-robot-data==6.0.0
     python tools/make_panda_asset.py PLACE/cmeel.prefix/share/example-robot-data/robots/panda_description OUT
@@ -31,13 +31,17 @@ _NAMESPACE = {"c": "http://www.collada.org/2005/11/COLLADASchema"}
 
 
 def floats(text: str | None) -> Any:
+    """The numbers in a text."""
     return np.array((text or "").split(), float)
 
 
 def triangles(path: Path) -> tuple[Any, Any, Any]:
     """A COLLADA file -> (n, 3, 3) corners in m, (n, 3, 3) their normals, (n, 3) colours 0..1, in the link's frame."""
     root = ElementTree.parse(path).getroot()
-    find = lambda element, where: element.findall(where, _NAMESPACE)  # noqa: E731
+
+    def find(element: Any, where: str) -> list[Any]:
+        return list(element.findall(where, _NAMESPACE))
+
     colours = {
         effect.get("id"): floats(find(effect, ".//c:diffuse/c:color")[0].text)[:3]
         for effect in find(root, ".//c:effect")
@@ -61,7 +65,7 @@ def triangles(path: Path) -> tuple[Any, Any, Any]:
             for primitive in find(geometry, ".//c:triangles"):
                 inputs = {row.get("semantic"): row for row in find(primitive, "c:input")}
                 width = 1 + max(int(row.get("offset")) for row in inputs.values())
-                index = np.array(find(primitive, "c:p")[0].text.split(), int).reshape(-1, 3, width)
+                index = floats(find(primitive, "c:p")[0].text).astype(int).reshape(-1, 3, width)
                 corners = positions[index[..., int(inputs["VERTEX"].get("offset"))]] @ matrix[:3, :3].T + matrix[:3, 3]
                 of_normals = arrays[inputs["NORMAL"].get("source")[1:]]
                 normals = of_normals[index[..., int(inputs["NORMAL"].get("offset"))]] @ matrix[:3, :3].T
@@ -118,10 +122,7 @@ class Spread:
                 for cell in ((x + i, y + j, z + k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1))
                 for other in self._cells.get(cell, ())
             ]
-            if any(
-                (d := point - place) @ d < spacing**2 and normal @ direction > 0.3  # noqa: F841
-                for place, direction in near
-            ):
+            if any((d := point - place) @ d < spacing**2 and normal @ direction > 0.3 for place, direction in near):
                 continue
             self._cells.setdefault((x, y, z), []).append((point, normal))
             taken.append(number)
@@ -170,8 +171,8 @@ def description(source: Path) -> str:
     """The URDF with links, joints and their limits alone: nothing that leads to a file."""
     root = ElementTree.parse(source).getroot()
     out = ['<?xml version="1.0" encoding="utf-8"?>',
-           "<!-- The Franka Panda's links, joints and limits: Franka's description (Apache-2.0), changed: without meshes,",
-           "     inertias and controllers. See README.md beside it. -->",
+           "<!-- The Franka Panda's links, joints and limits: Franka's description (Apache-2.0), changed: without",
+           "     meshes, inertias and controllers. See README.md beside it. -->",
            '<robot name="panda">']  # fmt: skip
     out += [f'  <link name="{link.get("name")}"/>' for link in root.findall("link")]
     for joint in root.findall("joint"):
@@ -186,6 +187,7 @@ def description(source: Path) -> str:
 
 
 def main(source: Path, out: Path) -> None:
+    """Write everything."""
     out.mkdir(parents=True, exist_ok=True)
     arrays = surface(source / "meshes" / "visual")
     np.savez_compressed(out / "panda.npz", **arrays)

@@ -1,4 +1,4 @@
-"""Episodes: the same seed gives the same bits, commands and motions are what they are called, and time is as it says."""
+"""Episodes: the same seed gives the same bits, motions are what they are called, and time is as it says."""
 
 from __future__ import annotations
 

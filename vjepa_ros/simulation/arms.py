@@ -1,7 +1,7 @@
 """How arms follow their commands: a lag, a limited speed, joint limits and the workspace. No forces, no contacts.
 
-Joint targets in, joint positions out, any number of arms at once, each on its own. It knows no pictures and no clock but
-the seconds that it is told have passed.
+Joint targets in, joint positions out, any number of arms at once, each on its own. It knows no pictures, and no clock
+but the seconds that it is told have passed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Arms:
 
 
 def within_limits(targets: Vector) -> Vector:
-    """(..., 7) joint targets in rad -> those that an arm accepts: within its joints' limits, the tip in the workspace."""
+    """(..., 7) joint targets in rad -> what an arm takes them for: within limits, the tip in the workspace."""
     found = np.clip(targets, panda.LOWER, panda.UPPER)
     tips = panda.tips_of(found)
     outside = ~panda.is_inside(tips, REACH_BEYOND_M)

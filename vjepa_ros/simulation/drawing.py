@@ -122,7 +122,7 @@ class Painter:
         return found
 
     def _cells(self, places: Floats, px: int, shift: float = 0.0) -> Any:
-        """(n, 3) in the camera's frame -> (n,) cells of a picture with a border; what is not in it is in the last cell."""
+        """(n, 3) in the camera's frame -> (n,) cells of a picture with a border, the last one for what is outside."""
         depth = places[:, 2]
         scale = np.float32(self._focal * px) / np.maximum(depth, np.float32(_NEAR_M))
         middle = np.float32(px / 2 + 1 - shift)

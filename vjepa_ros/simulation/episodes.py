@@ -1,7 +1,7 @@
 """Episodes: arms that are commanded, move and are filmed, many in lockstep, each the same whoever else is there.
 
 Time counts in ns from an episode's first frame. A command is stamped like the last frame of the step that it is given
-after: it is in force from then on, as action[k] is from step k to step k+1 (docs/time.md, with ``actions.phase: last``).
+after: it is in force from then on, as action[k] is from step k to step k+1 (docs/time.md; ``actions.phase: last``).
 It knows no messages and no files.
 """
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from vjepa_ros.config.checks import Refusal, refuse
+from vjepa_ros.errors import brief
 
 TOOL = "vjepa_simulate"
 ABOUT = "simulation.json"
@@ -57,7 +58,7 @@ class World:
         yield _outside("size", self.size, SMALLEST_PX, LARGEST_PX)
         yield _outside("drawn", self.drawn, self.size, LARGEST_PX)
         choices = ", ".join(VARIATIONS)
-        yield self.variation not in VARIATIONS, "variation", f"{self.variation!r} is not one of {choices}"
+        yield self.variation not in VARIATIONS, "variation", f"{brief(self.variation)} is not one of {choices}"
 
 
 @dataclass(frozen=True)
@@ -93,4 +94,4 @@ class Plan:
 
 
 def _outside(name: str, value: int, least: int, most: int) -> Refusal:
-    return not least <= value <= most, name, f"must be a whole number from {least:,} to {most:,}, not {value:,}"
+    return not least <= value <= most, name, f"must be a whole number from {least:,} to {most:,}, not {brief(value)}"

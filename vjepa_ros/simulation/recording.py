@@ -73,7 +73,8 @@ def record(plan: Plan, progress: Progress = lambda things, done, total: None) ->
                     motions[episode.motion] += 1
                     done += 1
                     progress("episodes", done, plan.episodes)
-        about = {"episodes": plan.episodes, "bags": plan.bags, **asdict(plan.world), "motions": dict(sorted(motions.items()))}
+        about = {"episodes": plan.episodes, "bags": plan.bags, **asdict(plan.world)}
+        about["motions"] = dict(sorted(motions.items()))
         with files.naming(folder):
             (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     bags = tuple(plan.out / name for name in names)

@@ -72,8 +72,9 @@ def scene(variation: str, rng: np.random.Generator) -> Scene:
     """A scene.
 
     Args:
-        variation: one of :data:`~vjepa_ros.simulation.plan.VARIATIONS`. ``fixed`` is always :data:`FIXED`; ``varied`` has colours and a light of its own, and an eye up to
-            1 cm elsewhere; ``wide`` has any hue, an eye up to 4 cm elsewhere and a field up to 1 degree other.
+        variation: one of :data:`~vjepa_ros.simulation.plan.VARIATIONS`. ``fixed`` is always :data:`FIXED`; ``varied``
+            has colours and a light of its own, and an eye up to 1 cm elsewhere; ``wide`` has any hue, an eye up to 4 cm
+            elsewhere and a field up to 1 degree other.
         rng: what the variation comes from.
     """
     if variation == "fixed":
@@ -82,7 +83,9 @@ def scene(variation: str, rng: np.random.Generator) -> Scene:
     around = rng.uniform(-0.04 if wide else -0.01, 0.04 if wide else 0.01, 3)
     turned, lifted = rng.uniform(-0.6, 0.6, 2) if wide else rng.uniform(-0.35, 0.35, 2)
     c, s = np.cos(turned), np.sin(turned)
-    light = _unit(np.array([c * _LIGHT[0] - s * _LIGHT[1], s * _LIGHT[0] + c * _LIGHT[1], _LIGHT[2] * (1 + lifted / 2)]))
+    light = _unit(
+        np.array([c * _LIGHT[0] - s * _LIGHT[1], s * _LIGHT[0] + c * _LIGHT[1], _LIGHT[2] * (1 + lifted / 2)])
+    )
     table, wall, floor = (_colour(rng, colour, wide) for colour in (_TABLE, _WALL, _FLOOR))
     return Scene(
         eye=EYE + around,

@@ -68,7 +68,9 @@ def surface(fine: bool) -> Surface:
     """
     with np.load(panda.ASSETS / "panda.npz", allow_pickle=False) as file:
         stored: dict[str, Any] = {name: file[name] for name in file.files}
-    parts, colours, first, start, shadow = [], [], 0, 0, 0
+    parts: list[Part] = []
+    colours: list[Floats] = []
+    first = start = shadow = 0
     counts = stored["counts"]
     for coarse, more in [*counts, counts[-1]]:
         if len(parts) == len(counts):
