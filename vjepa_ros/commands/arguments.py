@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
             SystemExit: where it is wrong, or help was asked for.
         """
         given = self.parse_intermixed_args(list(_one_by_one(sys.argv[1:] if arguments is None else arguments)))
-        given.settings = dict(given.settings)
+        given.settings = dict(getattr(given, "settings", ()))  # not every command has them
         return given
 
     def options(self, given: argparse.Namespace) -> dict[str, str]:
