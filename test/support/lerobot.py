@@ -6,6 +6,7 @@ It imports nothing of the package. Videos are lossless unless a codec is named, 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from support import bags
+
 S = 10**9
 LOSSLESS = ("libx264rgb", "rgb24", {"qp": "0", "preset": "ultrafast"})
 JOINTS = tuple(f"panda_joint{number}" for number in range(1, 8))
+IMAGE, JOINT_STATE = "sensor_msgs/msg/Image", "sensor_msgs/msg/JointState"
 CAMERAS = ("observation.images.front", "observation.images.wrist")
 
 
@@ -177,3 +181,30 @@ def encode(place: Path, parts: list[np.ndarray], fps: float, codec: tuple[str, s
 def png(frame: np.ndarray) -> bytes:
     """A PNG file of RGB pixels."""
     return bytes(cv2.imencode(".png", frame[..., ::-1])[1])
+
+
+def starts_ns(episodes: list[Episode], fps: float) -> list[int]:
+    """When each begins: the first after a second, each other on the first whole second 10 s behind the one before."""
+    at_s, found = 1, []
+    for one in episodes:
+        found.append(at_s * S)
+        at_s += -int(-len(one) // fps) + 10
+    return found
+
+
+def bag(folder: Path, one: Episode, start_ns: int, fps: float, camera: str, names: Sequence[str] = JOINTS) -> Path:
+    """A bag of one episode, on the topics that the node has."""
+    types = bags.TYPES.types
+    none = np.zeros(0)
+    messages = []
+    for k in range(len(one)):
+        stamp_ns = start_ns + round(k * S / fps)
+        header = types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](0, 0), camera)
+        rgb = one.frames[camera][k]
+        height, width, _ = rgb.shape
+        image = types[IMAGE](header, height, width, "rgb8", 0, 3 * width, rgb.reshape(-1))
+        messages.append(bags.Message(stamp_ns, "/image", IMAGE, stamp_ns, image))
+        for topic, values in (("/joint_commands", one.action), ("/joint_states", one.state)):
+            joints = types[JOINT_STATE](header, list(names), values[k].astype(np.float64), none, none)
+            messages.append(bags.Message(stamp_ns, topic, JOINT_STATE, stamp_ns, joints))
+    return bags.write(folder, messages)
