@@ -1,4 +1,4 @@
-"""What is no dataset that can be read, and keys that are missing or ambiguous: one sentence, which says what is there."""
+"""What is no dataset that can be read, and keys that are missing or ambiguous: a sentence, which says what is there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("pyarrow")
-pytest.importorskip("av")
 from support import lerobot
 from support.lerobot import CAMERAS, JOINTS, Form
 from support.replays import PARAMS
@@ -185,5 +182,5 @@ def test_a_dataset_without_episodes(dataset: Path) -> None:
 
 def test_parts_of_a_dataset_are_none(written: Path) -> None:
     for part in ("data/chunk-000/file-000.parquet", f"videos/{FRONT}/chunk-000/file-000.mp4", INFO):
-        assert refusal(written / part).endswith("looks like a part of a LeRobotDataset: give the dataset's folder")
+        assert refusal(written / part).endswith(f"is a part of a LeRobotDataset: give its folder, {written}")
     assert refusal(written.parent).endswith("holds datasets and is none: give one of them: 'dataset'")

@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("pyarrow")
-pytest.importorskip("av")
 from support import lerobot
 from support.lerobot import CAMERAS, JOINTS, Form
 from support.replays import PARAMS

@@ -27,7 +27,7 @@ from vjepa_ros.recordings.storage import Flaw, Storage, Unreadable
 
 _SUFFIXES = (".mcap", ".db3")
 _DATASET = Path("meta", "info.json")
-_OF_A_DATASET = (".parquet", ".mp4")
+_OF_A_DATASET = (".json", ".parquet", ".mp4")
 _ROS1_MAGIC = b"#ROSBAG V"
 _ROS1 = "is a ROS 1 bag: convert it with rosbags-convert, which rosbags brings, and give what that writes"
 
@@ -221,8 +221,9 @@ def _refuse_others(path: Path) -> None:
         raise BagError(f"{path}: describes a bag and holds no messages: give its folder, {path.parent}")
     if not stat.S_ISREG(path.stat().st_mode):
         raise BagError(f"{path}: is neither a folder nor a file")
-    if path.suffix in _OF_A_DATASET or path.parts[-2:] == _DATASET.parts:
-        raise BagError(f"{path}: looks like a part of a LeRobotDataset: give the dataset's folder")
+    dataset = next((folder for folder in path.parents if (folder / _DATASET).exists()), None)
+    if dataset is not None and path.suffix in _OF_A_DATASET:
+        raise BagError(f"{path}: is a part of a LeRobotDataset: give its folder, {dataset}")
     if _first_bytes(path).startswith(_ROS1_MAGIC):
         raise BagError(f"{path}: {_ROS1}")
     plain = path.with_suffix("") if path.suffix == zstd_bag.SUFFIX else path
