@@ -79,13 +79,14 @@ class Video:
         if len(streams) != 1:
             raise Unreadable(f"has {len(streams)} pictures side by side, and one is what is read")
         stream = streams[0]
-        codec = stream.codec_context.codec.canonical_name
-        if codec not in CODECS:
+        context = stream.codec_context
+        codec = "" if context is None else context.codec.canonical_name
+        if context is None or codec not in CODECS:
             raise Unreadable(f"is {quoted(codec)}, and {', '.join(CODECS)} are what is read")
-        width, height = stream.codec_context.width, stream.codec_context.height
-        if not 0 < width * height <= MOST_PIXELS:
-            raise Unreadable(f"has {width:,}x{height:,} px, and at most {MOST_PIXELS:,} px are decoded")
-        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # it may also change on the way
+        if not 0 < context.width * context.height <= MOST_PIXELS:
+            shown = f"{context.width:,}x{context.height:,} px"
+            raise Unreadable(f"has {shown}, and at most {MOST_PIXELS:,} px are decoded")
+        context.options = {"max_pixels": str(MOST_PIXELS)}  # it may also change on the way
         return stream
 
     def close(self) -> None:
