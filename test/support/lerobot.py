@@ -6,6 +6,7 @@ It imports nothing of the package. Videos are lossless unless a codec is named, 
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,8 @@ def episode(length: int, seed: int, size: tuple[int, int] = (48, 64), joints: in
     rng = np.random.default_rng(seed)
     tiles = {camera: rng.integers(0, 256, (length, 6, 8, 3), np.uint8) for camera in CAMERAS}
     frames = {c: np.repeat(np.repeat(t, size[0] // 6, 1), size[1] // 8, 2) for c, t in tiles.items()}
-    return Episode(*(rng.normal(size=(length, joints)).astype(np.float32) for _ in range(2)), frames)
+    action, state = rng.normal(size=(2, length, joints)).astype(np.float32)
+    return Episode(action, state, frames)
 
 
 @dataclass
@@ -208,3 +210,33 @@ def bag(folder: Path, one: Episode, start_ns: int, fps: float, camera: str, name
             joints = types[JOINT_STATE](header, list(names), values[k].astype(np.float64), none, none)
             messages.append(bags.Message(stamp_ns, topic, JOINT_STATE, stamp_ns, joints))
     return bags.write(folder, messages)
+
+
+def overlapping(file: bytes, count: int) -> bytes:
+    """An mp4 file that has its first frame so many times, each time at the same place."""
+
+    def made(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + len(content), kind) + content
+
+    def rewritten(content: bytes) -> bytes:
+        out, at = b"", 0
+        while at < len(content):
+            size, kind = struct.unpack_from(">I4s", content, at)
+            inner = content[at + 8 : at + size]
+            if kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+                inner = rewritten(inner)
+            elif kind == b"stsz":  # version, size of all (0: each has its own), count, sizes
+                first = struct.unpack_from(">I", inner, 12)[0]
+                inner = struct.pack(">III", 0, first, count)
+            elif kind == b"stsc":  # one frame in each chunk
+                inner = struct.pack(">IIIII", 0, 1, 1, 1, 1)
+            elif kind == b"stco":
+                inner = struct.pack(">II", 0, count) + inner[8:12] * count
+            elif kind == b"stts":
+                inner = struct.pack(">IIII", 0, 1, count, struct.unpack_from(">I", inner, 12)[0])
+            if kind not in (b"stss", b"ctts", b"edts"):
+                out += made(kind, inner)
+            at += size
+        return out
+
+    return rewritten(file)

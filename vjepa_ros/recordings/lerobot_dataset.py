@@ -29,6 +29,7 @@ INPUTS = {"joint_commands": "action", "joint_states": "observation.state"}
 
 _RAW, _COMPRESSED = CAMERAS["raw"].ros_type, CAMERAS["compressed"].ros_type
 _S_TO_NS = 10**9
+_MOST_MISPLACED = 2**20  # rows of a table
 _COUNTED = ("episode_index", "frame_index")
 
 
@@ -127,6 +128,9 @@ class LerobotDataset(Storage):
                     current, episode = at, self._episodes.episode(at)
                 if at < 0 or not 0 <= index < episode.length or (at, index) <= last:
                     misplaced += 1
+                    if misplaced > _MOST_MISPLACED:
+                        self.flaw(Flaw(f"{place}: more than {_MOST_MISPLACED:,} rows are not where {FOLDER} has them"))
+                        return
                     continue
                 last = (at, index)
                 stamp_ns = self._episodes.stamp_ns(episode, index)

@@ -24,6 +24,8 @@ MOST_COLUMNS = 20_000  # statistics of every feature are columns of the episodes
 _ROWS_AT_ONCE = 1024
 _PICTURES_AT_ONCE = 8
 _BUFFER_BYTES = 2**20
+_PICTURE_BYTES = 32 * 2**20  # of a row, on average; as many as the default of images.max_file_bytes
+_NUMBER_BYTES, _SLACK_BYTES = 24, 2**20  # with what says where lists begin; dictionaries
 _THRIFT_BYTES, _THRIFT_ENTRIES = 64 * 2**20, 2**20
 ERRORS = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, MemoryError, UnicodeDecodeError)
 """What reading a damaged table may raise."""
@@ -84,17 +86,18 @@ class Table:
         self._require_sizes(columns)
 
     def _require_sizes(self, columns: Mapping[str, int | None]) -> None:
-        """Refuse lists that claim more numbers than their rows have room for: a few bytes can stand for billions."""
+        """Refuse more than rows have room for, as far as it is announced: a few bytes can stand for billions."""
         metadata = self._file.metadata
-        lists = {name: width for name, width in columns.items() if width}
         owners = {index: self._owner(metadata.schema.column(index).path) for index in range(metadata.num_columns)}
-        of_lists = [(index, name) for index, name in owners.items() if name in lists]
+        read = [(index, name, columns[name]) for index, name in owners.items() if name in columns]
         for group in range(metadata.num_row_groups):
             part = metadata.row_group(group)
-            for index, name in of_lists:
-                claimed = part.column(index).num_values
-                if claimed > part.num_rows * lists[name]:
-                    raise Unreadable(f"its column {name} claims {claimed:,} values in {part.num_rows:,} rows")
+            for index, name, width in read:
+                values, size = part.column(index).num_values, part.column(index).total_uncompressed_size
+                each = _PICTURE_BYTES if width is None else _NUMBER_BYTES * max(width, 1)
+                if values > part.num_rows * max(width or 1, 1) or size > part.num_rows * each + _SLACK_BYTES:
+                    claimed = f"{values:,} values, {size:,} bytes, in {part.num_rows:,} rows"
+                    raise Unreadable(f"its column {name} claims {claimed}")
 
     def _owner(self, path: str) -> str:
         """The column that a path of the file belongs to; names have dots in them too."""
