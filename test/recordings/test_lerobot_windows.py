@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support import lerobot
 from support.lerobot import CAMERAS, JOINTS, Form
@@ -142,11 +144,21 @@ def test_it_is_read_twice_alike(tmp_path: Path) -> None:
     assert [window.epoch for window in first] == [window.epoch for window in second]
 
 
+def test_tables_as_pandas_writes_them(tmp_path: Path) -> None:
+    """Whole numbers as floats, lists of any length, another column for its index, and rows in one group."""
+    dataset = Form(per_table=5).write(tmp_path / "dataset", EPISODES[:3])
+    place = dataset / "meta/episodes/chunk-000/file-000.parquet"
+    rows = pq.read_table(place).to_pylist()
+    for number, row in enumerate(rows):
+        row |= {name: float(row[name]) for name in row if name.endswith("_index")} | {"__index_level_0__": number}
+    pq.write_table(pa.Table.from_pylist(rows), place)
+    place = dataset / "data/chunk-000/file-000.parquet"
+    pq.write_table(pa.Table.from_pylist(pq.read_table(place).to_pylist()), place)
+    assert_alike(read(dataset), read(Form().write(tmp_path / "plain", EPISODES[:3])))
+
+
 def test_rows_and_parts_in_another_order(tmp_path: Path) -> None:
     """Episodes whose parts of a video lie the other way round: the video is begun anew."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     dataset = Form(per_video=5).write(tmp_path / "dataset", EPISODES[:3])
     place = dataset / "meta/episodes/chunk-000/file-000.parquet"
     rows = pq.read_table(place).to_pylist()

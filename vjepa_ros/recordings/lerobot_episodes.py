@@ -113,7 +113,7 @@ class Episodes:
         for path in files:
             try:
                 with lerobot_tables.opened(path) as table:
-                    table.require(dict.fromkeys(_WHOLE, 0))
+                    table.require(dict.fromkeys(_WHOLE, 1))
                     count += table.rows
                     if count > MOST_EPISODES:
                         raise Unreadable(f"has more than {MOST_EPISODES:,} episodes with those before it")

@@ -27,6 +27,7 @@ _BUFFER_BYTES = 2**20
 _PICTURE_BYTES = 32 * 2**20  # of a row, on average; as many as the default of images.max_file_bytes
 _NUMBER_BYTES, _SLACK_BYTES = 24, 2**20  # with what says where lists begin; dictionaries
 _THRIFT_BYTES, _THRIFT_ENTRIES = 64 * 2**20, 2**20
+_MOST_WHOLE = 2.0**53  # as a float
 ERRORS = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, MemoryError, UnicodeDecodeError)
 """What reading a damaged table may raise."""
 
@@ -66,7 +67,7 @@ class Table:
         """Refuse columns that are not there, or hold something else than is asked for.
 
         Args:
-            columns: how many numbers a row of each has, by name; 0 for whole numbers, None for pictures.
+            columns: how many numbers a row of each has, by name; 0 for one whole number, None for a picture.
 
         Raises:
             Unreadable: naming the column.
@@ -138,11 +139,15 @@ def opened(path: Path) -> Iterator[Table]:
 
 
 def whole_numbers(column: Any) -> NDArray[np.int64]:
-    """A column of whole numbers; -1 where there is none.
+    """A column of whole numbers, also where they are written as floats, as pandas does beside missing ones; -1 where
+    there is none.
 
     Raises:
         Unreadable: where they are no numbers of 64 bits.
     """
+    if pa.types.is_floating(column.type):
+        values = numbers(column)
+        return np.where(np.abs(values) < _MOST_WHOLE, values, -1.0).astype(np.int64)
     return np.asarray(_cast(column, pa.int64(), -1), np.int64)
 
 
