@@ -156,8 +156,8 @@ def test_damage_in_a_video_costs_frames_until_one_that_hangs_on_no_other(dataset
 
 
 def test_another_codec_is_refused_with_those_that_are_read(dataset: Path) -> None:
-    lerobot.encode(dataset / VIDEO, [EPISODES[0].frames[FRONT]], 20, ("ffv1", "bgr0", {}))
-    assert f"{VIDEO}: is 'ffv1', and h264, hevc, av1, vp9 are what is read" in whats(read(dataset)[1])
+    lerobot.encode(dataset / VIDEO, [EPISODES[0].frames[FRONT]], 20, ("mpeg4", "yuv420p", {}))
+    assert f"{VIDEO}: is 'mpeg4', and h264, hevc, av1, vp9 are what is read" in whats(read(dataset)[1])
 
 
 def test_a_playlist_in_place_of_a_video_opens_nothing(dataset: Path) -> None:
