@@ -267,10 +267,10 @@ def test_pictures_that_are_none(pictures: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "column", "why"),
     [
-        ("action", pa.array(["a"] * 38), "its column action is string"),
-        ("action", pa.array([[["a"]]] * 38), "its column action is list"),
+        ("action", pa.array(["a"] * 38), "its column action is of type 'string'"),
+        ("action", pa.array([[["a"]]] * 38), "its column action is of type 'list<"),
         ("action", pa.array([[0.0] * 1000] * 38), "its column action claims 38,000 values, "),
-        ("frame_index", pa.array([0.5] * 38), "its column frame_index is double"),
+        ("frame_index", pa.array([0.5] * 38), "its column frame_index is of type 'double'"),
         ("frame_index", pa.array([2**64 - 1] * 38, pa.uint64()), "has numbers that cannot be used"),
         ("action", None, "has no column action, or two of them"),
     ],

@@ -118,6 +118,16 @@ def test_what_is_not_read_is_said_with_the_reason(dataset: Path, feature: Any, w
         assert f"{dataset}: its features observation.other are not read" in recording.notes
 
 
+def test_features_that_no_topic_can_be_called(dataset: Path) -> None:
+    camera = {"dtype": "video", "shape": [48, 64, 3]}
+    change(dataset, lambda info: info["features"].update({"a\nb": camera, "x" * 300: camera, "two words": {}}))
+    with Recording([dataset]) as recording:
+        assert recording.notes[1:] == [
+            f"{dataset}: 3 of its features have names that ROS does not know, and are left out"
+        ]
+        assert set(recording.topics) == {FRONT, WRIST, "action", "observation.state"} and not recording.unusable
+
+
 @pytest.mark.parametrize("version", ["v2.1", "v2.0", "1.6"])
 def test_older_layouts_are_recognised(dataset: Path, version: str) -> None:
     change(dataset, lambda info: info.update(codebase_version=version))
@@ -147,6 +157,8 @@ def test_older_layouts_are_recognised(dataset: Path, version: str) -> None:
         ({"data_path": "{chunk_index.__class__}"}, "has a data_path with other fields than are known"),
         ({"data_path": "{chunk_index:0999999999d}"}, "has a data_path with other fields than are known"),
         ({"data_path": "{episode_index}.parquet"}, "has a data_path with other fields than are known"),
+        ({"data_path": "data/a\nb"}, "has a data_path that cannot be printed: 'data/a\\nb'"),
+        ({"data_path": "data/a\0b"}, "has a data_path that cannot be printed: 'data/a\\x00b'"),
         ({"data_path": None}, "has no data_path that can be used: None"),
         ({"video_path": "x" * 999}, "has no video_path that can be used: 'xxx"),
     ],

@@ -66,8 +66,8 @@ class LerobotDataset(Storage):
         self.notes.append(f"is a LeRobotDataset: {len(self._episodes):,} episodes at {info.fps:g} Hz")
         if info.unusable:
             self.notes.append(f"its features {listed(info.unusable, show=str)} are not read")
-        if len(self._by_topic) < len(info.rows) + len(info.cameras):
-            self.notes.append("some of its features have names that ROS does not know, and are left out")
+        if info.strange:
+            self.notes.append(f"{info.strange:,} of its features have names that ROS does not know, and are left out")
         made_up = [f"{key} (dim_0 to dim_{len(info.rows[key]) - 1})" for key in info.made_up if len(info.rows[key]) > 1]
         if made_up:
             self.notes.append(f"names are made up for the numbers of {listed(made_up, show=str)}, which have none")

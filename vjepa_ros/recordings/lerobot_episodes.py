@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.errors import listed
+from vjepa_ros.errors import listed, named
 from vjepa_ros.recordings import lerobot_tables
 from vjepa_ros.recordings.lerobot_info import Info, grid_ns, seconds
 from vjepa_ros.recordings.storage import MOST_RECEIVED_NS, Flaw, Unreadable
@@ -119,7 +119,7 @@ class Episodes:
                         raise Unreadable(f"has more than {MOST_EPISODES:,} episodes with those before it")
                     found += self._columns_of(table)
             except Unreadable as error:
-                lost.append(f"{path.relative_to(folder)}: {error}")
+                lost.append(f"{named(str(path.relative_to(folder)), 200)}: {error}")
         self.flaws += [Flaw(what) for what in lost]
         if not found:
             raise Unreadable(listed(lost, 3, str) if lost else f"there are no tables in {FOLDER}")

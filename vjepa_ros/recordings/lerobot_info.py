@@ -15,7 +15,7 @@ from typing import Any
 
 from vjepa_ros import documents
 from vjepa_ros.errors import brief, quoted
-from vjepa_ros.recordings.storage import Unreadable
+from vjepa_ros.recordings.storage import Unreadable, named
 
 NAME = "meta/info.json"
 COUNTED = frozenset({"timestamp", "frame_index", "episode_index", "index", "task_index"})
@@ -40,6 +40,7 @@ class Info:
         made_up: features of ``rows`` whose numbers have no names, and so are called ``dim_0``, ``dim_1``, ...
         cameras: whether the frames are in videos, rather than in the tables, by feature.
         unusable: why a feature is not read, by name, as the rest of a sentence that begins with it.
+        strange: how many features have names that no topic can have.
     """
 
     fps: float
@@ -48,6 +49,7 @@ class Info:
     rows: Mapping[str, tuple[str, ...]]
     cameras: Mapping[str, bool]
     unusable: Mapping[str, str]
+    strange: int = 0
     made_up: tuple[str, ...] = ()
     _templates: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -84,9 +86,12 @@ def read(folder: Path) -> Info:
     rows: dict[str, tuple[str, ...]] = {}
     cameras: dict[str, bool] = {}
     unusable: dict[str, str] = {}
-    made_up = []
+    made_up, strange = [], 0
     for key, feature in content["features"].items():
         if key in COUNTED:
+            continue
+        if named(key, "", "") is None:
+            strange += 1
             continue
         kind, shape = (feature.get("dtype"), feature.get("shape")) if isinstance(feature, dict) else (None, None)
         if kind in ("video", "image"):
@@ -109,7 +114,7 @@ def read(folder: Path) -> Info:
     templates = {name: content.get(name) for name in ("data_path", "video_path")}
     info = Info(
         _rate(content.get("fps")), _count(content, "total_episodes"), _count(content, "total_frames"),
-        rows, cameras, unusable, tuple(made_up), templates,
+        rows, cameras, unusable, strange, tuple(made_up), templates,
     )  # fmt: skip
     info.table(0, 0)
     for camera in (key for key, is_video in cameras.items() if is_video):
@@ -189,7 +194,9 @@ def _filled(what: str, template: str | None, chunk: int, file: int, camera: str 
     if "{" in _FIELD.sub("", template) or "}" in _FIELD.sub("", template):
         raise Unreadable(f"its {NAME} has a {what} with other fields than are known: {quoted(template)}")
     path = PurePosixPath(filled)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in filled:
+    if not filled.isprintable():
+        raise Unreadable(f"its {NAME} has a {what} that cannot be printed: {quoted(filled)}")
+    if path.is_absolute() or ".." in path.parts or not path.parts:
         raise Unreadable(f"its {NAME} has a {what} that leaves the dataset's folder: {quoted(filled)}")
     return str(path)
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vjepa_ros import documents
+from vjepa_ros.errors import quoted
 from vjepa_ros.recordings.storage import Unreadable, reason
 
 MOST_ROWS = 10**8
@@ -83,7 +84,7 @@ class Table:
             else:
                 fits = _is_number(kind) if width == 1 and not _is_list(kind) else _is_list_of_numbers(kind)
             if not fits:
-                raise Unreadable(f"its column {name} is {str(kind)[:80]}")
+                raise Unreadable(f"its column {name} is of type {quoted(str(kind))}")
         self._require_sizes(columns)
 
     def _require_sizes(self, columns: Mapping[str, int | None]) -> None:
