@@ -180,6 +180,27 @@ def encode(place: Path, parts: list[np.ndarray], fps: float, codec: tuple[str, s
         container.mux(stream.encode())
 
 
+def join(place: Path, files: list[Path]) -> list[tuple[float, float]]:
+    """One mp4 file of several, without encoding them again; from when to when each lies in it, by their durations."""
+    (listing := place.with_suffix(".txt")).write_text("".join(f"file '{file}'\n" for file in files))
+    spans, at_s = [], 0.0
+    for file in files:
+        with av.open(str(file)) as container:
+            stream = container.streams.video[0]
+            spans.append((at_s, at_s := at_s + float(stream.duration * stream.time_base)))
+    with (
+        av.open(str(listing), "r", format="concat", options={"safe": "0"}) as source,
+        av.open(str(place), "w", format="mp4") as target,
+    ):
+        stream = source.streams.video[0]
+        copied = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copied
+                target.mux(packet)
+    return spans
+
+
 def png(frame: np.ndarray) -> bytes:
     """A PNG file of RGB pixels."""
     return bytes(cv2.imencode(".png", frame[..., ::-1])[1])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vjepa_ros import documents
 from vjepa_ros.errors import quoted
+from vjepa_ros.recordings import lerobot_footer
 from vjepa_ros.recordings.storage import Unreadable, reason
 
 MOST_ROWS = 10**8
@@ -48,6 +49,8 @@ class Table:
 
     def __init__(self, file: Any) -> None:
         try:
+            self._chunks = lerobot_footer.chunks(file)
+            file.seek(0)
             self._file = pq.ParquetFile(
                 file, buffer_size=_BUFFER_BYTES, pre_buffer=False,
                 thrift_string_size_limit=_THRIFT_BYTES, thrift_container_size_limit=_THRIFT_ENTRIES,
@@ -89,17 +92,18 @@ class Table:
 
     def _require_sizes(self, columns: Mapping[str, int | None]) -> None:
         """Refuse more than rows have room for, as far as it is announced: a few bytes can stand for billions."""
-        metadata = self._file.metadata
-        owners = {index: self._owner(metadata.schema.column(index).path) for index in range(metadata.num_columns)}
-        read = [(index, name, columns[name]) for index, name in owners.items() if name in columns]
-        for group in range(metadata.num_row_groups):
-            part = metadata.row_group(group)
-            for index, name, width in read:
-                values, size = part.column(index).num_values, part.column(index).total_uncompressed_size
-                each = _PICTURE_BYTES if width is None else _NUMBER_BYTES * max(width, 1)
-                if values > part.num_rows * max(width or 1, 1) or size > part.num_rows * each + _SLACK_BYTES:
-                    claimed = f"{values:,} values, {size:,} bytes, in {part.num_rows:,} rows"
-                    raise Unreadable(f"its column {name} claims {claimed}")
+        owners: dict[str, str] = {}
+        for chunk in self._chunks:
+            if chunk.path not in owners:
+                owners[chunk.path] = self._owner(chunk.path)
+            name = owners[chunk.path]
+            if name not in columns:
+                continue
+            width = columns[name]
+            each = _PICTURE_BYTES if width is None else _NUMBER_BYTES * max(width, 1)
+            if chunk.values > chunk.rows * max(width or 1, 1) or chunk.bytes > chunk.rows * each + _SLACK_BYTES:
+                claimed = f"{chunk.values:,} values, {chunk.bytes:,} bytes, in {chunk.rows:,} rows"
+                raise Unreadable(f"its column {name} claims {claimed}")
 
     def _owner(self, path: str) -> str:
         """The column that a path of the file belongs to; names have dots in them too."""
