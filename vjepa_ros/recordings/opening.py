@@ -121,13 +121,13 @@ def _open_dataset(bag: Bag, stack: ExitStack) -> None:
         from vjepa_ros.recordings.lerobot_dataset import LerobotDataset  # here, because an extra brings what it needs
     except ImportError as error:
         raise BagError(
-            f"{bag.path}: is a LeRobotDataset, and these need the packages pyarrow and av ({error}): install them, or "
+            f"{place(bag.path)}: is a LeRobotDataset, and these need the packages pyarrow and av ({error}): install them, or "
             "the package with its extra `lerobot`"
         ) from error
     try:
         storage = LerobotDataset(bag.path)
     except Unreadable as error:
-        raise BagError(f"{bag.path}: {error}") from error
+        raise BagError(f"{place(bag.path)}: {error}") from error
     stack.callback(storage.close)
     bag.storages.append(storage)
 
@@ -223,7 +223,7 @@ def _refuse_others(path: Path) -> None:
         raise BagError(f"{path}: is neither a folder nor a file")
     dataset = next((folder for folder in path.parents if (folder / _DATASET).exists()), None)
     if dataset is not None and path.suffix in _OF_A_DATASET:
-        raise BagError(f"{path}: is a part of a LeRobotDataset: give its folder, {dataset}")
+        raise BagError(f"{place(path)}: is a part of a LeRobotDataset: give its folder, {place(dataset)}")
     if _first_bytes(path).startswith(_ROS1_MAGIC):
         raise BagError(f"{path}: {_ROS1}")
     plain = path.with_suffix("") if path.suffix == zstd_bag.SUFFIX else path
