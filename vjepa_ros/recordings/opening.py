@@ -121,8 +121,8 @@ def _open_dataset(bag: Bag, stack: ExitStack) -> None:
         from vjepa_ros.recordings.lerobot_dataset import LerobotDataset  # here, because an extra brings what it needs
     except ImportError as error:
         raise BagError(
-            f"{place(bag.path)}: is a LeRobotDataset, and these need the packages pyarrow and av ({error}): install them, or "
-            "the package with its extra `lerobot`"
+            f"{place(bag.path)}: is a LeRobotDataset, and these need the packages pyarrow and av ({error}): install "
+            "them, or the package with its extra `lerobot`"
         ) from error
     try:
         storage = LerobotDataset(bag.path)
