@@ -66,6 +66,8 @@ setup(
             "safetensors",
             "torch>=2.1",
         ],
+        # Datasets in the layout of lerobot as recordings; older versions of the two were not tried.
+        "lerobot": ["av>=15", "pyarrow>=21"],
         "pictures": ["matplotlib", "pillow"],  # for that of vjepa_probe, and of the examples
         "test": ["hypothesis", "pillow", "pytest<9", "pytest-timeout"],
     },

@@ -34,7 +34,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "planning": ({"errors", "units", "config", "devices", "model", "engine", "forecast"}, {"torch", "numpy"}),
     "recordings": (
         {"errors", "documents", "units", "config", "files", "latents", "kinematics", "stream"},
-        {"numpy", "yaml", "rosbags", "lz4", "backports", "compression"},
+        {"numpy", "yaml", "rosbags", "lz4", "backports", "compression", "pyarrow", "av"},
     ),
     "simulation": ({"errors", "geometry", "config", "kinematics"}, {"numpy", "cv2"}),
     # It alone knows bags: the node around the simulation needs none.
