@@ -44,6 +44,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "documents", "config", "files", "devices", "stream", "engine", "forecast", "planning", "recordings"},
         {"numpy", "matplotlib"},
     ),
+    "training": (
+        {"errors", "documents", "units", "config", "work_folder", "files", "stream", "engine", "recordings"},
+        {"torch", "numpy"},
+    ),
     "commands": (
         {"errors", "documents", "units", "config", "images", "conversion", "recordings", "replay", "probe"}, {"rich"}
     ),

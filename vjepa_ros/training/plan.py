@@ -42,8 +42,8 @@ class Plan:
         urdf: file with the robot description, where no topic of the recordings is to be read for it.
         fallback: decodes raw images of encodings that the package does not know.
         force: replace a model that is there already.
-        resume: go on with the folder that an earlier run has left; without it, one with other contents than this plan
-            would make is refused.
+        resume: go on from the checkpoints that an earlier run has left. Windows, frames and latents of one are used
+            again anyway, where they were made from the same.
         hold_back: recordings that are never trained on, among the bags or besides them; empty for the last tenth of
             the bags, or the last part of a single one.
         steps: optimizer steps of the predictor.
