@@ -120,7 +120,7 @@ def prepare(
         divided=divided,
         survey=survey(material, divided, config, (train, held), sample),
         cost=cost_of(plan, config.model, material.units(config), sum(run.steps for run in material.runs)),
-        normalizations=normalizations_of(divided.train, config.parameters, config.model),
+        normalizations=normalizations_of(divided.train, config),
         _reader=reader,
     )
 
