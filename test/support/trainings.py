@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,12 @@ def cut(begin_s: float, end_s: float, messages: list[bags.Message] = SAMPLE) -> 
     return [m for m in messages if begin_s <= (m.received_ns - first_ns) / bags.S < end_s]
 
 
+def without(begin_s: float, end_s: float, messages: list[bags.Message]) -> list[bags.Message]:
+    """The messages but those that were recorded between two times after the sample's beginning."""
+    first_ns = SAMPLE[0].received_ns
+    return [m for m in messages if not begin_s <= (m.received_ns - first_ns) / bags.S < end_s]
+
+
 def write(folder: Path, *parts: list[bags.Message]) -> list[Path]:
     """A bag for each part."""
     return [bags.write(folder / f"bag{number}", part) for number, part in enumerate(parts)]
@@ -35,3 +43,21 @@ def prepared(asked: Plan, say: Callable[[str], None] = lambda sentence: None) ->
     """What a plan trains on."""
     with stages.entered(asked.folder, asked.out) as folder:
         return prepare(asked, folder, say=say)
+
+
+SMALL: dict[str, Any] = {
+    "encoder_dim": 32, "encoder_depth": 1, "encoder_heads": 2, "predictor_dim": 24, "predictor_depth": 1,
+    "predictor_heads": 2, "patch_size": 32, "num_frames": 8, "context_steps": 2,
+}  # fmt: skip
+"""Sizes that a CPU computes at once: steps of 4 tokens, 4 of them in a window of tubelets."""
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file may grow beyond this, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support import trainings
 
 from vjepa_ros.errors import OutputError
 from vjepa_ros.training import stages
@@ -36,17 +34,6 @@ with Rows(stage, "units.bin", 4096, stage.begin()) as rows:
 
 def units(count: int) -> bytes:
     return b"".join(bytes([number % 251]) * UNIT for number in range(count))
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file may grow beyond this, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_stage_is_done_with_its_key_and_all_of_its_files(tmp_path: Path) -> None:
@@ -124,7 +111,7 @@ def test_a_full_disk_is_said_with_the_file_and_what_was_committed_stays(tmp_path
     with Rows(stage, "units.bin", UNIT, stage.begin()) as rows:
         rows.append(units(2))
         rows.commit()
-        with largest_file(3 * UNIT + 100), pytest.raises(OSError) as caught:
+        with trainings.largest_file(3 * UNIT + 100), pytest.raises(OSError) as caught:
             rows.append(units(4)[2 * UNIT :])
     assert str(caught.value.filename) == str(stage.path / "units.bin")
     assert stage.result is None and stage.begin() == 2
@@ -138,7 +125,7 @@ def test_a_marker_that_there_is_no_room_for_leaves_the_old_one(tmp_path: Path) -
     stage = Stage(tmp_path, "one", "key")
     stage.begin()
     stage.mark(7)
-    with largest_file(20), pytest.raises(OSError) as caught:
+    with trainings.largest_file(20), pytest.raises(OSError) as caught:
         stage.mark(8)
     assert str(caught.value.filename) == str(stage.path / stages.MARKER)
     assert stage.begin() == 7 and [file.name for file in stage.path.iterdir()] == [stages.MARKER]
