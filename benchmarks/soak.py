@@ -104,11 +104,10 @@ def soak(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run node and robot; the figures."""
     os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(PROFILE)))
     reliability = "reliable" if arguments.reliable else "best_effort"
-    parameters = {
-        "queue": "latest", "threads": 1, "states.source": "commands",
-        "qos_overrides./image.subscription.reliability": reliability,
-        "qos_overrides./image.subscription.depth": 30 if arguments.reliable else 5,
-    }  # fmt: skip
+    parameters: dict[str, Any] = {"queue": "latest", "threads": 1, "states.source": "commands"}
+    for topic in ("/image", "/image/compressed"):  # a test's node has deep queues, which keep whatever waits there
+        parameters[f"qos_overrides.{topic}.subscription.reliability"] = reliability
+        parameters[f"qos_overrides.{topic}.subscription.depth"] = 30 if arguments.reliable else 5
     if arguments.costly:
         parameters |= {"image_transport": "compressed"}
     width, height = map(int, arguments.size.split("x"))

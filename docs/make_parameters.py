@@ -19,7 +19,8 @@ Parameters are validated together when the node is configured: what makes no sen
 and the reason. While the node is configured they cannot be changed (clean up first). Where the default is *the
 preset's*, the value shown after it means "as the preset says", and the second table has what the presets say. Further
 parameters, `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability|durability>`, change the quality
-of service of each topic; they are read once, when the node starts.
+of service of each topic, called as it is remapped; they are read once, when the node starts. What fits no topic is
+named in the log.
 """
 
 

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import pytest
 
 from vjepa_ros import documents
 from vjepa_ros.config import yaml_text
+from vjepa_ros.config.table import BY_NAME
 from vjepa_ros.documents import Unreadable, from_json, open_regular, read_text, to_json
+from vjepa_ros.kinematics import urdf
 
 
 def refusal(read: Any, *arguments: Any) -> str:
@@ -49,19 +52,24 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
     assert read_text(tmp_path / "file") == "text"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
-def test_a_folder_that_one_may_not_enter(tmp_path: Path) -> None:
-    folder = Path("/tmp") / f"closed-{os.getpid()}"
-    folder.mkdir(mode=0o700)
+def test_a_folder_that_one_may_not_enter() -> None:
+    """Root may enter every folder, and is somebody else for this."""
+    folder = Path(tempfile.mkdtemp(prefix="closed-", dir="/tmp"))  # where everybody may come to
     try:
         (folder / "file").write_text("text")
+        folder.chmod(0o000)
         code = (
-            "import os, sys; from vjepa_ros.documents import read_text, Unreadable; os.seteuid(12345)\n"
-            "try:\n    read_text(sys.argv[1])\nexcept Unreadable as error:\n    print(error)"
+            "import os, sys; from vjepa_ros.documents import read_text, Unreadable\n"
+            "from vjepa_ros.config.presets import load_preset\n"
+            "if os.geteuid() == 0: os.seteuid(12345)\n"
+            "try:\n    read_text(sys.argv[1])\nexcept Unreadable as error:\n    print(error)\n"
+            "try:\n    load_preset(sys.argv[1] + '.yaml')\nexcept ValueError as error:\n    print(error)"
         )
         done = subprocess.run([sys.executable, "-c", code, str(folder / "file")], capture_output=True, text=True)
-        assert (done.stdout, done.stderr) == ("cannot be read (Permission denied)\n", "")
+        preset = f"preset: {folder / 'file.yaml'} cannot be read: cannot be read (Permission denied)"
+        assert (done.stdout.splitlines(), done.stderr) == (["cannot be read (Permission denied)", preset], "")
     finally:
+        folder.chmod(0o700)
         (folder / "file").unlink()
         folder.rmdir()
 
@@ -187,5 +195,9 @@ def test_damaged_texts_are_read_or_refused(kind: str) -> None:
 
 def test_bounds_are_what_the_page_says() -> None:
     page = (Path(__file__).parents[1] / "docs" / "security.md").read_text()
+    limits = [name for name in BY_NAME if name.startswith(("images.", "messages."))]
+    assert len(limits) == 10 and [name for name in limits if f"`{name}`" not in page] == []
+    for bound in (urdf.MOST_ELEMENTS, urdf.MOST_JOINTS, urdf.MOST_MOVING_JOINTS, urdf.MOST_NAME_CHARACTERS):
+        assert f"{bound:,} " in page
     for bound in (documents.MOST_BYTES, documents.MOST_DEPTH, yaml_text.MOST_CHARACTERS, yaml_text.MOST_NODES):
         assert f"{bound:,}" in page

@@ -74,6 +74,12 @@ def test_unknown_devices_are_refused(name):
         vjepa_ros.load("tiny", device=name)
 
 
+@pytest.mark.parametrize("name", [None, [], {}, 1e300, b"cpu", object])
+def test_what_is_no_name_of_a_device_is_refused(name):
+    with pytest.raises(ConfigError, match="device: must be a name such as cpu, cuda or cuda:0, not "):
+        vjepa_ros.load("tiny", device=name)
+
+
 @pytest.mark.parametrize("name", ["float64", "int8", "half"])
 def test_unknown_dtypes_are_refused(name):
     with pytest.raises(ConfigError, match=f"dtype: '{name}' is not one of float32, bfloat16, float16"):

@@ -206,6 +206,19 @@ def test_what_is_no_folder_is_neither_followed_nor_replaced(tmp_path: Path, kind
     assert os.path.lexists(work)
 
 
+@pytest.mark.parametrize("force", [True, False])
+def test_pipes_and_devices_are_never_replaced(tmp_path: Path, force: bool) -> None:
+    """Once `--dump /dev/null --force` of an administrator made a file of the device."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for place in (tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(OutputError) as caught, files.whole([place], tool=TOOL, force=force):
+            raise AssertionError("not reached")
+        assert str(caught.value) == f"{place}: is a pipe, a socket or a device, which is never replaced; choose another"
+    assert stat.S_ISFIFO(os.lstat(tmp_path / "pipe").st_mode) and os.readlink(tmp_path / "link") == "/dev/null"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
 @pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "folder"])
 def test_a_lock_that_is_none_is_neither_followed_nor_emptied(tmp_path: Path, kind: str) -> None:
     """A link to a file: opened for writing, as it once was, it emptied what it led to."""
@@ -225,9 +238,13 @@ def test_a_folder_that_others_may_write_in_is_refused(tmp_path: Path, mode: int)
     assert "can be written by other users" in refused(tmp_path / "out")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a folder to somebody")
-def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
-    os.chown(work_folder_of(tmp_path / "out"), 12345, 12345)
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root gives it to somebody; who may not is taken for somebody else."""
+    work = work_folder_of(tmp_path / "out")
+    if os.geteuid() == 0:
+        os.chown(work, 12345, 12345)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert "belongs to another user" in refused(tmp_path / "out")
 
 

@@ -41,7 +41,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "safetensors"},
     ),
     "probe": (
-        {"errors", "documents", "config", "files", "devices", "stream", "engine", "forecast", "planning", "recordings"},
+        {
+            "errors", "documents", "units", "config", "files", "devices", "stream", "engine", "forecast", "planning",
+            "recordings",
+        },
         {"numpy", "matplotlib"},
     ),
     "training": (

@@ -16,7 +16,8 @@ from vjepa_ros import latents
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.table import BY_NAME
 from vjepa_ros.forecast import info
-from vjepa_ros.planning.questions import MAX_TAG, REASONS, answer_info
+from vjepa_ros.planning.question_reading import MAX_TAG
+from vjepa_ros.planning.questions import REASONS, answer_info
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "planners.md").read_text(encoding="utf-8")
 

@@ -22,13 +22,15 @@ _MOST_SAID = 300  # characters of what torch says
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str | int | torch.device) -> torch.device:
     """The device of that name, once it has shown that it works; ``auto`` takes CUDA where there is one.
 
     Raises:
         ConfigError: where it does not.
     """
-    if isinstance(name, str) and name == "auto":
+    if not isinstance(name, (str, int, torch.device)):
+        raise ConfigError("device", f"must be a name such as cpu, cuda or cuda:0, not {brief(name)}")
+    if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
@@ -45,7 +47,9 @@ def find_dtype(name: str, device: torch.device) -> torch.dtype:
     Raises:
         ConfigError: where there is none.
     """
-    if isinstance(name, str) and name == "auto":
+    if not isinstance(name, (str, int, torch.device)):
+        raise ConfigError("device", f"must be a name such as cpu, cuda or cuda:0, not {brief(name)}")
+    if name == "auto":
         name = "float32" if device.type == "cpu" else "bfloat16"
     if not isinstance(name, str) or name not in DTYPES:
         raise ConfigError("dtype", f"{brief(name)} is not one of {', '.join(DTYPES)}")

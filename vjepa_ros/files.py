@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -94,7 +95,8 @@ def whole(*groups: Sequence[Path], tool: str, force: bool) -> Iterator[dict[Path
 
 
 def require_free(place: Path, *, force: bool) -> None:
-    """Refuse a place that has no folder around it, or where something lies that must not be replaced.
+    """Refuse a place that has no folder around it, or where something lies that must not be replaced: a pipe, a socket
+    or a device never, nor a link to one.
 
     Raises:
         OutputError: saying which.
@@ -103,8 +105,19 @@ def require_free(place: Path, *, force: bool) -> None:
     _require_name(place)
     if not place.parent.is_dir():
         raise OutputError(f"{shown(place)}: there is no folder {shown(place.parent)}")
+    if _is_special(place):
+        raise OutputError(f"{shown(place)}: is a pipe, a socket or a device, which is never replaced; choose another")
     if os.path.lexists(place) and not force:
         raise OutputError(f"{shown(place)}: is there already; `force` replaces it")
+
+
+def _is_special(place: Path) -> bool:
+    """Whether something lies there, or where it leads to, that is neither a file nor a folder."""
+    try:
+        mode = os.stat(place).st_mode
+    except OSError:  # nothing is there, or a link that leads nowhere or in a circle
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _require_name(place: Path) -> None:

@@ -41,6 +41,31 @@ def test_many_and_long_names_are_cut() -> None:
     assert "\n" not in "".join(names.unknown_parameters(["a\nb"]))
 
 
+def test_a_quality_of_service_of_no_topic_is_named_with_the_nearest() -> None:
+    known = [
+        f"qos_overrides.{topic}.{policy}"
+        for topic in ("/camera/image_raw.subscription", "/joint_states.subscription", "/n/predicted_latents.publisher")
+        for policy in ("depth", "reliability")
+    ]
+
+    def remapped(topic: str) -> str:
+        return {"/image": "/camera/image_raw"}.get(topic, topic)
+
+    for wrong, meant in (
+        ("/joint_state.subscription.depth", "/joint_states.subscription.depth"),
+        ("/joint_states.publisher.depth", "/joint_states.subscription.depth"),
+        ("/joint_states.subscription.dept", "/joint_states.subscription.depth"),
+        ("/image.subscription.reliability", "/camera/image_raw.subscription.reliability"),  # it is remapped so
+        ("/predicted_latents.publisher.depth", "/n/predicted_latents.publisher.depth"),
+    ):
+        (sentence,) = names.unknown_overrides([f"qos_overrides.{wrong}", "hop", *known], known, remapped)
+        assert f"'qos_overrides.{wrong}'" in sentence and sentence.endswith(f"did you mean qos_overrides.{meant}?")
+    assert list(names.unknown_overrides(["hop", "nope", *known], known, remapped)) == []
+    given = (f"qos_overrides./z{number}" + "x" * 9000 for number in range(5000))
+    many = list(names.unknown_overrides(given, known, remapped))
+    assert len(many) == 11 and all(len(sentence) < 1500 for sentence in many)
+
+
 @pytest.mark.parametrize(
     ("wanted", "name"),
     [
@@ -73,3 +98,6 @@ def test_arguments_of_a_launch_file_that_there_are_not() -> None:
     assert sentences[0].startswith("actions.timeout_s is no argument but a parameter")
     assert "'imge_topic'" in sentences[1] and "image_topic?" in sentences[1]
     assert "'param_file'" in sentences[2] and "params_file?" in sentences[2]
+    # As launch_ros's PushRosNamespace, SetRemap and SetParameter have them.
+    own = ["ros_namespace", "ros_remaps", "global_params"]
+    assert list(names.unknown_arguments(own, [*declared, "namespace"])) == []

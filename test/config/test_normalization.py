@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from vjepa_ros.config.normalization import Normalization, Normalizations
@@ -15,13 +14,6 @@ def test_of_the_parameters() -> None:
     assert found.states == Normalization((0.0,) * 3, (2.0,) * 3)
     assert Normalizations.of({}, 2, 3).states.changes_nothing
     assert not found.actions.changes_nothing and not found.states.changes_nothing
-
-
-def test_it_is_undone() -> None:
-    one = Normalization((1.0, -2.0), (0.5, 3.0))
-    values = np.array([[2.0, 4.0]])
-    np.testing.assert_array_equal(one.apply(values), [[2.0, 2.0]])
-    np.testing.assert_array_equal(one.undo(one.apply(values)), values)
 
 
 @pytest.mark.parametrize(

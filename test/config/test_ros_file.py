@@ -116,3 +116,54 @@ def test_a_list_of_several_types_is_refused_as_ros_refuses_it(tmp_path: Path, va
 @pytest.mark.parametrize("value", ["[1, 1]", "[1.0, 1e1]", "[]", "[1.5]"])
 def test_a_list_of_one_type_is_read(tmp_path: Path, value: str) -> None:
     assert "actions.scale" in read(tmp_path, f"/**: {{ros__parameters: {{actions.scale: {value}}}}}")[0]
+
+
+HEAD = "/**:\n  ros__parameters:\n    "
+BESIDE = f"{HEAD}preset: tiny\n"
+AS_ROS: dict[str, bool] = {  # whether ROS reads the file
+    HEAD + "actions.scale: [1, 1]": True, HEAD + "actions.scale: []": True, HEAD + "preset: ''": True,
+    HEAD + "preset: ~": True, HEAD + "{}": True, HEAD + "preset: &a tiny": True, HEAD + "preset: |\n      tiny": True,
+    HEAD + "anything: [[1]]": True, HEAD + "5: 1": True, f"other: {{}}\n{BESIDE}": True,
+    f"other:\n  ros__parameters: {{a: [1, 2]}}\n{BESIDE}": True,
+    HEAD + "preset:": False, HEAD + "anything: [1, 1.5]": False, HEAD + "anything: [[1], [2]]": False,
+    HEAD + "preset: !!set {a}": False, HEAD + "'': 1": False, HEAD + "joint_names:\n      - a\n      -\n": False,
+    f"other:\n  ros__parameters:\n    a: [1, 1.5]\n{BESIDE}": False, f"other:\n  ros__parameters:\n{BESIDE}": False,
+    f"other:\n  ros__parameters:\n    a:\n{BESIDE}": False, f"vjepa_predictor:\n  a: 1\n{BESIDE}": False,
+    f"{BESIDE}foo: 5\n": False, f"{BESIDE}foo:\n": False, f"foo: [1]\n{BESIDE}": False,
+    "/**:\n  ros__parameters: [1]": False, "- a": False, "/**:\n": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", AS_ROS)
+def test_a_file_that_ros_does_not_read_is_refused(tmp_path: Path, text: str) -> None:
+    """Whichever node it is wrong for: with such a file a node ends before it begins."""
+    if AS_ROS[text]:
+        read(tmp_path, text)
+        return
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("text", AS_ROS)
+def test_ros_reads_it_or_not(tmp_path: Path, text: str) -> None:
+    """The same files, by ROS's own parser."""
+    rclpy = pytest.importorskip("rclpy")
+    from rclpy.context import Context
+
+    (tmp_path / "parameters.yaml").write_text(text, encoding="utf-8")
+    context = Context()
+    try:
+        rclpy.init(args=["--ros-args", "--params-file", str(tmp_path / "parameters.yaml")], context=context)
+        is_read = True
+    except RuntimeError:  # of rclpy's own kinds
+        is_read = False
+    finally:
+        context.try_shutdown()
+    assert is_read == AS_ROS[text]
+
+
+def test_a_list_of_any_length_is_refused_in_a_short_message(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="of several types") as caught:
+        read(tmp_path, f"/**: {{ros__parameters: {{actions.scale: [{', '.join(['1, 1.5'] * 5000)}]}}}}")
+    assert len(str(caught.value)) < 500

@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from support.fault_table import Row
 from support.harness import Predictor, Robot
 
-FAULTY = str(Path(__file__).parents[1] / "support" / "faulty_node.py")
+from vjepa_ros.ros.signals import TOGETHER_S
+
+FAULTY, SLOW_LOADING = (
+    str(Path(__file__).parents[1] / "support" / name) for name in ("faulty_node.py", "slow_loading_node.py")
+)
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -109,6 +115,49 @@ def test_hangup(row: Row, tmp_path: Path) -> None:
         os.close(ours)  # as a closed window does
     assert left_of(made) == []
     row.injected, row.lost = "2 times, and 1 time a terminal", "nothing: ended with 0 each time, no shared memory left"
+
+
+@contextmanager
+def loading(tmp_path: Path, seconds: float) -> Iterator[tuple[Predictor, set[Path]]]:
+    """The node while it configures, and what it has made in shared memory."""
+    before = set(SHARED_MEMORY.iterdir())
+    robot, name = Robot(), f"loading_{seconds:g}"
+    robots = segments(os.getpid())
+    predictor = Predictor(tmp_path / f"{name}.txt", program=[SLOW_LOADING, str(seconds)])
+    try:
+        client = robot.create_client(ChangeState, "/vjepa_predictor/change_state")
+        assert client.wait_for_service(30.0)
+        robot.settle(0.2)
+        request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+        client.call_async(request)
+        assert robot.spin(lambda: "loading begins" in predictor.log), predictor.log
+        yield predictor, segments(predictor.process.pid) - before - robots
+        assert not [word for word in ("Traceback", "terminate called", "cannot configure") if word in predictor.log]
+    finally:
+        predictor.process.kill()
+        robot.close()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.fault("signals while a model is loaded")
+def test_loading(row: Row, tmp_path: Path) -> None:
+    """One signal ends the node when it has loaded; a second interrupt, a good while later, at once."""
+    for signal_ in (signal.SIGINT, signal.SIGHUP):  # which becomes SIGTERM
+        with loading(tmp_path, 2.0) as (predictor, made):
+            predictor.process.send_signal(signal_)
+            assert predictor.process.wait(30.0) == 0, predictor.log
+            assert "loading ends" in predictor.log
+        assert left_of(made) == []
+    with loading(tmp_path, 120.0) as (predictor, made):
+        predictor.process.send_signal(signal.SIGINT)
+        time.sleep(TOGETHER_S + 0.5)
+        assert predictor.process.poll() is None
+        predictor.process.send_signal(signal.SIGINT)
+        assert predictor.process.wait(30.0) == 0, predictor.log
+        assert "loading ends" not in predictor.log
+    assert left_of(made) == []
+    row.injected = "SIGINT, SIGHUP, and two SIGINT 1.5 s apart"
+    row.lost = "nothing: ended with 0, with one when it had loaded, with two at once; no shared memory left"
 
 
 def left_of(made: set[Path]) -> list[str]:

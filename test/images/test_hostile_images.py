@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +19,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support.costly_images import COSTLY, progressive
-from support.hostile_images import good, header, picture, png, png_chunks
+from support.costly_images import COSTLY, END, progressive
+from support.hostile_images import good, header, picture, png, png_chunks, rows
 
 from vjepa_ros.config.limits import IMAGES
 from vjepa_ros.errors import InputError
 from vjepa_ros.images import compressed
 from vjepa_ros.images.compressed import decode_compressed
+from vjepa_ros.images.png import checked
 
 GOOD = good()
 
@@ -73,6 +75,64 @@ def test_the_decoder_gets_pixels_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert handed_on(GOOD["two jpegs"], monkeypatch) == GOOD["pillow jpeg 95"]
 
 
+WIDTH, HEIGHT = 300, 301  # more pixels than are unpacked at a time
+PASSES = ((38, 38), (37, 38), (75, 38), (75, 76), (150, 75), (150, 151), (300, 150))  # (columns, rows), interlaced
+
+
+def filtered(is_interlaced: bool) -> tuple[bytearray, list[int]]:
+    """(the rows with filters of all kinds, where the filters stand)."""
+    chance = np.random.default_rng(1)
+    data, places = bytearray(), []
+    for columns, count in PASSES if is_interlaced else ((WIDTH, HEIGHT),):
+        for _ in range(count):
+            places.append(len(data))
+            data += bytes([len(places) % 5]) + chance.integers(0, 256, 3 * columns, np.uint8).tobytes()
+    return data, places
+
+
+def split_png(data: bytes, is_interlaced: bool, split: int, behind: bytes = b"") -> bytes:
+    """A PNG of such rows, its pixels in chunks of so many bytes."""
+    packed = zlib.compress(data) + behind
+    parts = [(b"IDAT", packed[at : at + split]) for at in range(0, len(packed), split)]
+    return png([header(WIDTH, HEIGHT, rest=(0, 0, int(is_interlaced))), *parts, END])
+
+
+@pytest.mark.parametrize("is_interlaced", [False, True])
+def test_amounts_and_filters_are_looked_at_wherever_they_stand(is_interlaced: bool) -> None:
+    """Also at the borders of chunks, and of what is unpacked at a time."""
+    data, places = filtered(is_interlaced)
+    for split in (100, 16_384, 65_535, 10**9):
+        file = split_png(data, is_interlaced, split)
+        want = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
+        np.testing.assert_array_equal(decode_compressed("png", file), want[..., ::-1])
+    for place in places[:: 7 if is_interlaced else 1]:
+        wrong = data.copy()
+        wrong[place] = 5
+        with pytest.raises(InputError, match="a row filter that does not exist"):
+            decode_compressed("png", split_png(wrong, is_interlaced, 10**9))
+    for file, found in (
+        (split_png(data[:-1], is_interlaced, 16_384), "fewer"),
+        (split_png(data + b"\0", is_interlaced, 16_384), "more"),
+        (split_png(data, is_interlaced, 10**9, b"\0"), "more"),
+        (split_png(data, is_interlaced, 100, bytes(50_000)), "more"),
+    ):
+        with pytest.raises(InputError, match=f"a PNG with {found} pixels than the 300x301"):
+            decode_compressed("png", file)
+
+
+def test_a_large_png_is_in_memory_once() -> None:
+    """48 kB that become 50 MB; counted is what Python has of it, not what the decoder does."""
+    side = 4096
+    file = png([header(side, side), (b"IDAT", rows(side, 3 * side, level=9)), END])
+    tracemalloc.start()
+    try:
+        png_file = checked(memoryview(file), IMAGES)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(png_file) > 3 * side * side and most < 1.3 * len(png_file)
+
+
 def test_an_index_beyond_the_palette_is_black() -> None:
     file = png(
         [header(2, 1, 8, 3), (b"PLTE", b"\x10\x20\x30"), (b"IDAT", zlib.compress(b"\0\0\xff")), (b"IEND", b"")]
@@ -116,7 +176,10 @@ def test_a_4k_camera_fits_the_limits() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2160, 3840, 3), np.uint8)  # as large as files get
     kinds = {".png": (cv2.IMWRITE_PNG_COMPRESSION, 1), ".jpg": (cv2.IMWRITE_JPEG_QUALITY, 100)}
     for kind, options in (*kinds.items(), (".jpg", (cv2.IMWRITE_JPEG_PROGRESSIVE, 1))):
-        assert decode_compressed(kind, cv2.imencode(kind, pixels, options)[1].tobytes()).shape == (2160, 3840, 3)
+        file, said = cv2.imencode(kind, pixels, options)[1], list[str]()
+        want = cv2.imdecode(file, cv2.IMREAD_COLOR)
+        np.testing.assert_array_equal(decode_compressed(kind, file.tobytes(), tell=said.append), want[..., ::-1])
+        assert said == [], "no decoder finds anything odd about what it is handed"
 
 
 def test_damaged_files_by_thousands_end_nothing() -> None:

@@ -12,12 +12,8 @@ from support.questions import some_candidates
 
 from vjepa_ros.config.parts import CandidatesConfig
 from vjepa_ros.errors import InputError
-from vjepa_ros.planning.questions import (
-    MAX_TAG,
-    REASONS,
-    read_candidates,
-    read_tag,
-)
+from vjepa_ros.planning.question_reading import MAX_TAG, read_candidates, read_tag
+from vjepa_ros.planning.questions import REASONS
 
 LIMITS = CandidatesConfig(max_age_s=1.0, max_count=6, max_horizon=4, batch_size=4, queue_size=2)
 
@@ -36,9 +32,6 @@ def message(values: np.ndarray, tag: tuple[float, ...] = (), **changes: Any) -> 
     ]
     layout = SimpleNamespace(dim=dims, data_offset=fields["data_offset"])
     return SimpleNamespace(layout=layout, data=array.array("f", fields["data"]))
-
-
-# -- reading
 
 
 @pytest.mark.parametrize("tag", [(), (5.0,), tuple(range(MAX_TAG))])

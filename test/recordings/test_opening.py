@@ -128,14 +128,40 @@ def test_what_metadata_announces_is_compared(tmp_path: Path, more: int) -> None:
     bag = split(tmp_path / "bag")
     topic = bags.TOPICS[1]
     describe(bag, {**COUNTS, topic: COUNTS[topic] + more, "/unread": 5})
-    found, missing, _ = read(bag)
+    found, missing, notes = read(bag)
     assert found == times(SHORT)
     (said,) = missing
     assert (said.file, said.topic) == (str(bag / "metadata.yaml"), topic)
+    assert f"{bag / 'metadata.yaml'}: /unread (5 announced, 0 there): not read, so nothing of it is missing" in notes
     assert (said.announced, said.read) == (COUNTS[topic] + more, COUNTS[topic])
     with Recording([bag]) as recording:
         list(recording.messages([bags.TOPICS[0]]))
         assert recording.incomplete == []
+
+
+def test_a_sum_that_is_none_is_said(tmp_path: Path) -> None:
+    bag = split(tmp_path / "bag")
+    (bag / "metadata.yaml").write_text((bag / "metadata.yaml").read_text() + f"  message_count: {len(SHORT) + 50}\n")
+    found, missing, notes = read(bag)
+    assert (found, missing) == (times(SHORT), [])
+    assert notes == [f"{bag / 'metadata.yaml'}: 350 messages are announced in all, and 300 by topic"]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.parametrize("name", ["run_1.mcap", "run_1.db3.zstd"])
+def test_a_split_that_is_no_file_is_said(tmp_path: Path, kind: str, name: str) -> None:
+    """Without a metadata.yaml nothing but its name tells of it."""
+    bag = split(tmp_path / "bag", metadata=False)
+    (bag / "run_1.mcap").unlink()
+    if kind == "link":
+        (bag / name).symlink_to("/nowhere/run.mcap")
+    else:
+        os.mkfifo(bag / name)
+    found, missing, notes = read(bag)
+    assert found == times(PARTS[0], PARTS[2])
+    why = "is a link that leads nowhere, to /nowhere/run.mcap" if kind == "link" else "is no file"
+    assert f"{bag / name}: cannot be read: it {why}" in notes
+    assert [said.file for said in missing] == [str(bag / name)]
 
 
 @pytest.mark.parametrize("metadata", [True, False])

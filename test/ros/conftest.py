@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rclpy
@@ -36,8 +37,14 @@ def one_thread(ros: None) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
-    process = Predictor(tmp_path_factory.mktemp("predictor") / "log.txt")
+def parameters() -> dict[str, Any]:
+    """Of the predictor, over those of the harness: a file that wants any has a fixture of this name."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def predictor(parameters: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
+    process = Predictor(tmp_path_factory.mktemp("predictor") / "log.txt", parameters)
     yield process
     assert process.stop() == 0, process.log
 

@@ -149,3 +149,8 @@ def test_another_description_starts_a_new_epoch(predictor: Predictor, robot: Rob
     description.publish(String(data=panda.URDF.replace("0 0 0.107", "0 0 0.207")))
     assert robot.spin(lambda: robot.diagnostics[STREAM].get("epoch") == "1"), predictor.log
     assert "reset (another robot description): epoch 1" in predictor.log
+    description.publish(String(data=panda.URDF + " " * 2_000_000))
+    words = "characters, at most 2,000,000 (messages.max_description_length)"
+    assert robot.spin(lambda: words in predictor.log), predictor.log
+    assert robot.spin(lambda: robot.diagnostics[STREAM].get(f"rejected {DESCRIPTION} bad_description") == "1")
+    assert (robot.diagnostics[STREAM]["epoch"], robot.diagnostics[STREAM]["waits_for"]) == ("1", "")

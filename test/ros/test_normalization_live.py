@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,12 +28,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def predictor(weights: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
+def parameters(weights: tuple[str, Path]) -> dict[str, Any]:
     preset, file = weights
-    parameters = {"preset": preset, "checkpoint": str(file), "frame_rate": 4.0, "latents.horizon": 2}
-    process = Predictor(tmp_path_factory.mktemp("predictor") / "log.txt", parameters)
-    yield process
-    assert process.stop() == 0, process.log
+    return {"preset": preset, "checkpoint": str(file), "frame_rate": 4.0, "latents.horizon": 2}
 
 
 def test_raw_values_give_what_the_node_publishes(weights: tuple[str, Path], predictor: Predictor, robot: Robot) -> None:

@@ -6,17 +6,15 @@ after these; ``--start-paused`` is what replay.launch.py does. Neither is a jump
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import bag_play, bags, recorded, replays
 from support.harness import Predictor, Robot
-from support.playing import IMAGE, MAX_WAIT_S
+from support.playing import IMAGE, MAX_WAIT_S, player
 
 SECONDS = 3.0  # of the sample bag
 RATE = 1.5  # times real time
@@ -24,10 +22,8 @@ RESET = "reset (/clock jumped back)"
 
 
 @pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
-    process = Predictor(tmp_path_factory.mktemp("predictor") / "log.txt", {"use_sim_time": True})
-    yield process
-    assert process.stop() == 0, process.log
+def parameters() -> dict[str, Any]:
+    return {"use_sim_time": True}
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +69,9 @@ def test_the_start_of_a_bag_is_not_lost(
     command = ["bag", "play", str(bag), "--clock", "--rate", str(RATE), *options]
     if "--delay" in options:
         command.append("--until-heard")
-    player = subprocess.Popen([sys.executable, str(Path(bag_play.__file__)), *command])
-    try:
+    with player(robot, [sys.executable, str(Path(bag_play.__file__)), *command], SECONDS / RATE + 20.0):
         if "--start-paused" in options:
             resume(robot)
-        assert robot.spin(lambda: player.poll() is not None, SECONDS / RATE + 20.0)
-        assert player.returncode == 0
-    finally:
-        player.kill()
-        player.wait()
     robot.spin(lambda: len(robot.windows) >= want["counts"]["windows"])
     robot.settle()
     assert len(robot.windows) == want["counts"]["windows"]

@@ -8,111 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Float32MultiArray, MultiArrayDimension
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Float32MultiArray
 from support import recorded
+from support.asking import Asker, candidates_around, question
 from support.harness import Predictor, Robot
 from support.messages import JOINTS, T0_NS, image_message, joint_message, pixels, stamped
 from support.robot import TIMEOUT_S
 
 import vjepa_ros
 from examples.cem_planner import CemPlanner, plan
-from vjepa_ros import latents
 from vjepa_ros.images.compressed import decode_compressed
 
 QUESTIONS = "/vjepa_predictor: questions"
 EVER = 1e9  # s; the recording is old
 TOLERANCE = 2e-6
-
-
-class Asker:
-    """The topics of questions, seen from outside."""
-
-    def __init__(self, robot: Robot) -> None:
-        self.robot = robot
-        self.goals_sent = 0
-        name = robot.predictor
-        self.candidates = robot.create_publisher(Float32MultiArray, f"{name}/candidates", 100)
-        self.goals = robot.create_publisher(Image, f"{name}/goal_image", 10)
-        self.energies: list[Float32MultiArray] = []
-        self.infos: list[dict[str, Any]] = []
-        self.headers: list[Any] = []
-        robot.create_subscription(Float32MultiArray, f"{name}/candidate_energies", self.energies.append, 1000)
-        robot.create_subscription(DiagnosticArray, f"{name}/candidate_info", self._on_info, 1000)
-
-    def _on_info(self, message: DiagnosticArray) -> None:
-        self.infos.append(latents.read_window_info(message))
-        self.headers.append(message.header)
-
-    def start(self, **values: Any) -> None:
-        """A new activation, with these parameters and nothing received."""
-        self.robot.start(**values)
-        self.goals_sent = 0
-        self.connect()
-
-    def connect(self) -> None:
-        """Wait until both sides know each other."""
-        publishers = (self.candidates, self.goals)
-        assert self.robot.spin(lambda: all(p.get_subscription_count() == 1 for p in publishers))
-        topics = [f"{self.robot.predictor}/{topic}" for topic in ("candidate_energies", "candidate_info")]
-        assert self.robot.spin(lambda: all(self.robot.count_publishers(topic) == 1 for topic in topics))
-        self.robot.settle(0.2)
-        self.energies.clear()
-        self.infos.clear()
-
-    def set_goal(self, message: Image) -> None:
-        """Publish a goal, and wait until it has arrived: nothing orders one topic against another."""
-
-        def are_counted() -> bool:
-            status = self.robot.diagnostics.get(f"{self.robot.predictor}: questions", {})
-            return sum(int(status.get(key, -1)) for key in ("goals", "goals_refused")) == self.goals_sent
-
-        assert self.robot.spin(are_counted), "the diagnostics are still those of the configuration before"
-        self.goals.publish(message)
-        self.goals_sent += 1
-        assert self.robot.spin(are_counted)
-
-    def ask(self, values: np.ndarray, tag: tuple[float, ...] = (), **changes: Any) -> dict[str, Any]:
-        """Ask, and wait for what became of it."""
-        known = len(self.infos)
-        self.candidates.publish(question(values, tag, **changes))
-        assert self.robot.spin(lambda: len(self.infos) > known), "no answer"
-        return self.infos[-1]
-
-    def refused(self, *arguments: Any, **changes: Any) -> tuple[str, str]:
-        """Ask; why there is no number."""
-        info = self.ask(*arguments, **changes)
-        assert not info["answered"]
-        return info["reason"], info["detail"]
-
-    def numbers(self, count: int = 1) -> list[np.ndarray]:
-        """The energies of the last answers, without their tags."""
-        answered = sum(info["answered"] for info in self.infos)
-        assert self.robot.spin(lambda: len(self.energies) == answered), "each answer has its numbers"
-        found = []
-        for message in self.energies[-count:]:
-            assert [dim.label for dim in message.layout.dim] == ["candidate", "step"]
-            sizes = [dim.size for dim in message.layout.dim]
-            assert [dim.stride for dim in message.layout.dim] == [sizes[0] * sizes[1], sizes[1]]
-            values = np.array(message.data, np.float32)[message.layout.data_offset :]
-            found.append(values.reshape(sizes))
-        return found
-
-
-def question(values: np.ndarray, tag: tuple[float, ...] = (), **changes: Any) -> Float32MultiArray:
-    """A message with candidates; changes by name."""
-    labels = changes.get("labels", ("candidate", "step", "joint"))
-    sizes = changes.get("sizes", values.shape)
-    message = Float32MultiArray()
-    message.layout.dim = [
-        MultiArrayDimension(label=label, size=size, stride=int(np.prod(sizes[axis:])))
-        for axis, (label, size) in enumerate(zip(labels, sizes, strict=True))
-    ]
-    message.layout.data_offset = len(tag)
-    message.data.frombytes(np.append(np.float32(tag), values).astype(np.float32).tobytes())
-    return message
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +34,6 @@ def asker(robot: Robot) -> Asker:
 @pytest.fixture(scope="module")
 def model() -> Any:
     return vjepa_ros.load("tiny")
-
-
-def some_candidates(around: np.ndarray, candidates: int = 5, steps: int = 3) -> np.ndarray:
-    noise = np.random.default_rng(3).normal(size=(candidates, steps, len(around)))
-    return (around + 10 * noise).astype(np.float32)  # so far apart that random weights tell them apart
 
 
 def send_recording(robot: Robot, frames: int) -> dict[int, np.ndarray]:
@@ -161,7 +67,7 @@ def test_energies_equal_the_engines_offline(predictor: Predictor, asker: Asker, 
     assert robot.spin(lambda: len(robot.windows) == 5 and len(robot.predicted) == 5)
     window, goal = robot.windows[-1], pixels(40)
     asker.set_goal(image_message(T0_NS, 40))
-    values = some_candidates(np.array(window["actions"][-1]))
+    values = candidates_around(np.array(window["actions"][-1]))
     info = asker.ask(values, (42.0, 7.5))
     (got,) = asker.numbers()
     want = offline(model, window, pictures, values, goal)
@@ -202,7 +108,7 @@ def test_a_cross_entropy_planner_gets_its_answers(predictor: Predictor, asker: A
             """Other planners ask first, and count their questions too."""
             *_, number = message.data[: message.layout.data_offset]
             for tag in ((number,), (number, number), (0.5, number)):
-                own.publish(question(some_candidates(start, 2, 1), tag))
+                own.publish(question(candidates_around(start, 2, 1), tag))
             own.publish(message)
 
         planner._candidates = SimpleNamespace(publish=publish_after_others)
@@ -228,7 +134,7 @@ def test_a_cross_entropy_planner_gets_its_answers(predictor: Predictor, asker: A
 def test_every_refusal_is_a_diagnostic_and_never_a_number(predictor: Predictor, asker: Asker) -> None:
     robot = asker.robot
     asker.start(candidates__max_age_s=EVER, candidates__max_count=5, candidates__max_horizon=4)
-    values = some_candidates(np.zeros(7))
+    values = candidates_around(np.zeros(7))
     assert asker.refused(values) == ("no_goal", "publish an image on ~/goal_image first")
     asker.set_goal(image_message(0, 40))
     assert asker.refused(values)[0] == "no_window"
@@ -237,8 +143,8 @@ def test_every_refusal_is_a_diagnostic_and_never_a_number(predictor: Predictor, 
     assert asker.refused(values, labels=("candidate", "joint", "step"))[0] == "bad_layout"
     assert asker.refused(values[..., :6])[0] == "bad_layout"
     assert asker.refused(values, sizes=(5, 2, 7))[0] == "bad_layout"
-    assert asker.refused(some_candidates(np.zeros(7), 6))[0] == "too_large"
-    assert asker.refused(some_candidates(np.zeros(7), 5, 5))[0] == "too_large"
+    assert asker.refused(candidates_around(np.zeros(7), 6))[0] == "too_large"
+    assert asker.refused(candidates_around(np.zeros(7), 5, 5))[0] == "too_large"
     assert asker.refused(np.where(values > 0, np.inf, values))[0] == "bad_values"
     refusals = len(asker.infos)
     assert asker.energies == []
@@ -270,7 +176,7 @@ def test_a_stale_window_and_a_fresh_one(predictor: Predictor, asker: Asker) -> N
     robot = asker.robot
     asker.start(candidates__max_age_s=60.0)
     asker.set_goal(image_message(0, 40))
-    values = some_candidates(np.zeros(7))
+    values = candidates_around(np.zeros(7))
     robot.send_frames(0, 16)  # of the year 2023
     assert robot.spin(lambda: len(robot.predicted) == 1)
     reason, detail = asker.refused(values)
@@ -287,7 +193,7 @@ def test_goals_in_other_encodings_and_goals_that_cannot_be_used(predictor: Predi
     asker.start(candidates__max_age_s=EVER, view__roi=[0, 0, 32, 32])
     robot.send_frames(0, 16)
     assert robot.spin(lambda: len(robot.predicted) == 1)
-    values = some_candidates(np.zeros(7))
+    values = candidates_around(np.zeros(7))
     asker.set_goal(image_message(1, 40))
     asker.ask(values)
     swapped = image_message(2, 40)
@@ -327,7 +233,7 @@ def test_every_question_of_a_burst_is_answered_or_refused(predictor: Predictor, 
     asker.set_goal(image_message(0, 40))
     robot.send_frames(0, 16)
     assert robot.spin(lambda: len(robot.predicted) == 1)
-    values = some_candidates(np.zeros(7), 64, 8)
+    values = candidates_around(np.zeros(7), 64, 8)
     for number in range(6):
         asker.candidates.publish(question(values, (float(number),)))
     robot.send_frames(16, 2)
@@ -344,7 +250,7 @@ def test_a_configuration_that_cannot_be_rolled_out_still_predicts(predictor: Pre
     asker.start(state_names=[*JOINTS[1:], JOINTS[0]])
     robot.send_frames(0, 16)
     assert robot.spin(lambda: len(robot.predicted) == 1)
-    reason, detail = asker.refused(some_candidates(np.zeros(7)))
+    reason, detail = asker.refused(candidates_around(np.zeros(7)))
     assert reason == "no_state_model" and "state_names: " in detail
 
 
@@ -360,7 +266,7 @@ def test_a_model_that_was_given_up_answers_nothing(log_path: Path, tmp_path: Pat
         asker.set_goal(image_message(0, 40))
         robot.send_frames(0, 16)
         assert robot.spin(lambda: "given up" in predictor.log)
-        reason, detail = asker.refused(some_candidates(np.zeros(7)))
+        reason, detail = asker.refused(candidates_around(np.zeros(7)))
         assert reason == "model_failed" and "out of memory" in detail
         assert asker.energies == []
     finally:

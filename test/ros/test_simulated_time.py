@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from rclpy.publisher import Publisher
@@ -16,10 +17,8 @@ STREAM, MODEL = "/vjepa_predictor: stream", "/vjepa_predictor: model"
 
 
 @pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
-    process = Predictor(tmp_path_factory.mktemp("predictor") / "log.txt", {"use_sim_time": True})
-    yield process
-    assert process.stop() == 0, process.log
+def parameters() -> dict[str, Any]:
+    return {"use_sim_time": True}
 
 
 @pytest.fixture(scope="module")

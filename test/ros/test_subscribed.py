@@ -11,10 +11,11 @@ from std_msgs.msg import Float32MultiArray, Float64MultiArray, String
 from support import added
 from support.builders import pose_config, signal_config, stream_config
 
-from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, INPUTS, STATE_TYPES
+from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, DYNAMIC_JOINT_STATE, INPUTS, JOINT_STATE, STATE_TYPES
 from vjepa_ros.config.pose import POSE_NAMES
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.ros import qos
+from vjepa_ros.ros.graph import remedy
 from vjepa_ros.ros.inputs import Subscribed, message_class, require_messages, subscribed
 
 BEST_EFFORT, RELIABLE = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE
@@ -77,6 +78,19 @@ def test_messages_that_are_not_installed_are_refused_by_the_parameter_that_asks_
     with pytest.raises(ConfigError, match="is not installed here .*: install the package control_msgs") as refused:
         require_messages(stream_config(**changes))
     assert refused.value.parameter == parameter
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "advice"),
+    [
+        ("joint_commands", DYNAMIC_JOINT_STATE, "set actions.type: DynamicJointState"),
+        ("joint_states", DYNAMIC_JOINT_STATE, "set states.type: DynamicJointState"),
+        ("joint_states", "std_msgs/msg/Float64MultiArray", "such messages cannot be read"),
+        ("end_effector_pose", "sensor_msgs/msg/JointState", "such messages cannot be read"),
+    ],
+)
+def test_another_type_on_an_input_is_read_by_the_parameter_of_that_input(name: str, kind: str, advice: str) -> None:
+    assert remedy(INPUTS[name], INPUTS[name].ros_type or JOINT_STATE, f"/{name}", kind).startswith(advice)
 
 
 def test_every_word_for_a_quality_has_a_profile_of_its_own() -> None:

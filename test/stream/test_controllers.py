@@ -70,6 +70,27 @@ def test_the_refusal_names_the_parameter_and_what_there_is() -> None:
     assert said == "no position in it, which actions.field asks for; it has 'velocity', 'effort'"
 
 
+def test_a_field_of_nothing_but_nan_is_one_that_is_not_there() -> None:
+    """As drivers fill what they do not have: the parameter is named where another field has all that is wanted."""
+    nan = np.nan
+    message = SimpleNamespace(
+        name=["x", "joint_b", "joint_a"], position=[0.0, nan, nan], velocity=[nan, 1.0, 2.0], effort=[0.0, nan, 3.0]
+    )
+    said = "every position of 2 joints is NaN; it has velocity: actions.field takes position"
+    assert refusal(JointStates(signal_config()), message) == ("not_finite", said)
+    said = "every position of 2 joints is NaN; it has velocity and effort: states.field takes position"
+    message.effort[1] = 4.0
+    assert refusal(JointStates(signal_config("states")), message) == ("not_finite", said)
+    point = SimpleNamespace(positions=[nan, nan], velocities=[1.0, 2.0], effort=[])
+    controller = SimpleNamespace(joint_names=["joint_a", "joint_b"], reference=point)
+    said = "every position of 2 joints is NaN; it has velocity: actions.field takes position"
+    assert refusal(ControllerReferences(signal_config()), controller) == ("not_finite", said)
+    for velocity in ([], [1.0, 2.0], [1.0, 2.0, nan]):  # too few, and not of all that is wanted
+        message.velocity, message.effort = velocity, []
+        reason, said = refusal(JointStates(signal_config()), message)
+        assert (reason, said) == ("not_finite", "2 of 2 joints: 'joint_a': nan, 'joint_b': nan")
+
+
 @pytest.mark.parametrize(("field", "expected"), [("position", [1.0, 2.0]), ("velocity", [10.0, 20.0])])
 def test_interfaces_are_picked_by_name(field: Any, expected: list[float]) -> None:
     message = dynamic(

@@ -13,7 +13,8 @@ from support.builders import MS, NAMES, signal_config, stream_config
 from vjepa_ros.errors import InputError
 from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.stream.intake import Intake
-from vjepa_ros.stream.joints import FloatArrays, JointStates, JointTrajectories, Watched
+from vjepa_ros.stream.joints import FloatArrays, JointStates, JointTrajectories
+from vjepa_ros.stream.watched import Watched
 from vjepa_ros.stream.window import Window
 
 S = 1000 * MS

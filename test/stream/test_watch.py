@@ -166,6 +166,9 @@ def test_stamps_are_counted_and_worded() -> None:
     frozen = camera([NOW_NS + 17] * 40)
     assert frozen.is_frozen and "the last 40 messages have one stamp (1790000000.000000017 s)" in frozen.lost
     assert "whole" not in camera([NOW_NS] * 40).lost, "it stands still: that says it"
+    first = camera([NOW_NS + 7] + [NOW_NS + S + index // 20 * S for index in range(60)])
+    assert "nearly all stamps are whole seconds" in first.lost, "a driver that stamps its first frame rightly"
+    assert "whole" not in camera([NOW_NS + 7] * 5 + [NOW_NS + S + index // 20 * S for index in range(60)]).lost
     back = camera([NOW_NS + (index ^ 1) * 50 * MS for index in range(40)])
     assert (back.behind, back.jumps) == (20, 0) and back.goes_back_and_forth
     assert "20 stamped before the one before, by up to 0.050 s" in back.lost and "back and forth" in back.lost
@@ -236,7 +239,7 @@ def test_senders_of_other_joints_complete_each_other() -> None:
     for _ in range(10):
         for message in (joints("a b c", "arm"), joints("finger", "hand")):
             told.watch.joints("/joint_states", "joint_states", message, WANTED)
-    assert told.reports == [] and told.watch.complete_each_other("/joint_states")
+    assert told.reports == [] and told.watch.complete_each_other("/joint_states") and not told.watch.problems
     for _ in range(10):
         told.watch.joints("/joint_states", "joint_states", joints("c b a", "arm"), WANTED)  # in any order
     assert told.watch.complete_each_other("/joint_states")
@@ -249,6 +252,7 @@ def test_two_commanders_of_the_same_joints_are_noticed_by_what_they_send() -> No
         told.watch.joints("/joint_commands", "joint_commands", joints("a b", "planner"), WANTED)
         told.watch.joints("/joint_commands", "joint_commands", joints("a b", "teleop"), WANTED)
     assert "newest command of any sender counts" in told.of("senders_alternate")[0]
+    assert "'planner'" in told.watch.problems["senders_alternate /joint_commands"]
     assert not told.watch.complete_each_other("/joint_commands")
 
 

@@ -40,10 +40,15 @@ FAULTS = (
     "mistakes in callbacks",
     "SIGHUP, and a closed terminal",
     "a second SIGINT within half a second",
+    "signals while a model is loaded",
     "two senders on one topic",
     "another type on an input",
     "frames stamped in whole seconds",
     "use_sim_time without /clock",
+    "recordings that are strange or damaged",
+    "weights, presets and files that cannot be used",
+    "weights that change while they are read",
+    "somebody's things where outputs would be",
 )
 
 

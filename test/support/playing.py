@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from support import recorded
@@ -16,16 +18,24 @@ MAX_WAIT_S = 30.0
 IMAGE = "/image/compressed"  # where the harness' node listens
 
 
+@contextmanager
+def player(robot: Robot, command: Sequence[str], timeout_s: float | None = None) -> Iterator[None]:
+    """A process that plays; after what is done meanwhile, it must end well in this time."""
+    process = subprocess.Popen(command)
+    try:
+        yield
+        assert robot.spin(lambda: process.poll() is not None, timeout_s)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 def play(robot: Robot, bag: Path, count: int) -> None:
     """Play a bag, and wait for this many windows."""
     topics = [f"{topic}=1" for topic in (IMAGE, recorded.COMMANDS, recorded.STATES)]
     command = [sys.executable, str(PLAYER), str(bag), "--rate", str(RATE), "--wait-for", *topics]
-    player = subprocess.Popen(command)
-    try:
-        assert robot.spin(lambda: player.poll() is not None)
-        assert player.returncode == 0
-    finally:
-        player.kill()
-        player.wait()
+    with player(robot, command):
+        pass
     robot.spin(lambda: len(robot.windows) >= count and len(robot.predicted) >= count)
     robot.settle()

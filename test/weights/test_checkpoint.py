@@ -160,6 +160,17 @@ def test_tensors_that_are_views_of_others_are_copied_as_they_look(tmp_path, cont
     assert weights.hash() == read(SMALL_CHECKPOINT).hash()
 
 
+def test_one_number_that_stands_for_a_whole_tensor(tmp_path, content):
+    """As ``expand`` makes it: every stride is 0, and the file has four bytes of it."""
+    name = f"{ENCODER_PREFIX}blocks.0.mlp.fc1.weight"
+    expanded = torch.tensor(0.25).expand(content["target_encoder"][name].shape)
+    content["target_encoder"][name] = expanded
+    weights = read(saved(tmp_path, content))
+    assert torch.equal(weights.encoder["blocks.0.mlp.fc1.weight"], expanded)
+    content["target_encoder"][name] = expanded.contiguous()
+    assert weights.hash() == read(saved(tmp_path, content)).hash()
+
+
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float64])
 def test_dtypes_of_the_file_and_of_the_model(tmp_path, content, stored):
     for part in ("target_encoder", "predictor"):

@@ -159,6 +159,26 @@ def test_names_that_no_file_can_have(name: str) -> None:
         assert type(caught.value).__name__ == "CheckpointError"
 
 
+# A tuple that holds another one twice, and so on: 2^60 values, of which each is looked at where it is a key.
+DOUBLED = b"](K\1K\2tq\0a" + b"".join(b"h%ch%c\x86q%ca" % (i, i, i + 1) for i in range(60))
+
+
+@pytest.mark.parametrize(("pickled", "why"), [
+    (b"\x80\2}K\5" + DOUBLED + b"sh\x3cK\1s.", "has tuples in tuples that stand for more than 1,000,000 values"),
+    (b"\x80\2}K\1cbuiltins\nbytearray\n\x8a\5\0\0\0\0\x10\x85Rs.", "wants to make a bytearray of any size"),
+    (b"\x80\2" + b"]" * 3_000_000 + b".", "has more than 2,000,000 instructions beside its tensors"),
+], ids=["tuples", "bytearray", "instructions"])  # fmt: skip
+def test_a_pickle_that_would_never_end_or_fill_the_memory(tmp_path: Path, pickled: bytes, why: str) -> None:
+    assert bounded_refusal(repacked(tmp_path, pickle=pickled)).startswith(why)
+
+
+def test_tuples_of_a_training_run_are_read(tmp_path: Path) -> None:
+    """Keys of more than one part, and one tuple that is named often, are nothing special."""
+    shared = tuple(range(1000))
+    more = {"sampler": {(0, (1, "a")): shared, "seen": [shared] * 1000, "pairs": (shared,) * 900}}
+    assert read(saved(tmp_path, {**small_content(), **more})).hash() == read(SMALL_CHECKPOINT).hash()
+
+
 # Damages a file in every way that chance may: bytes flipped, blocks moved, cut, repeated, numbers made large; the parts
 # that say what is where more often than the rest. Each must be read or refused by a sentence.
 FUZZ = """

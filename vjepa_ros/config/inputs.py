@@ -105,6 +105,9 @@ STATE_TYPES: dict[str, StateType] = {
 }
 """Every type of measured joints, by the value of ``states.type``."""
 
+TYPES: dict[str, Mapping[str, CommandType | StateType]] = {"actions.type": COMMAND_TYPES, "states.type": STATE_TYPES}
+"""What an input's type may be, by the parameter that decides it."""
+
 
 def _always(_config: StreamConfig) -> bool:
     return True
@@ -129,7 +132,7 @@ class Input:
         description: of that argument.
         suffix: what is added to that argument's value.
         is_read: whether a configuration reads it at all.
-        typed_by: the parameter that decides, where one does: ``actions.type`` or ``states.type``.
+        typed_by: the parameter that decides, where one does, see :data:`TYPES`.
     """
 
     topic: str

@@ -6,7 +6,7 @@ It compares texts and reads the table of parameters; it knows no ROS, no files a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import SequenceMatcher, get_close_matches
 
 from vjepa_ros.config.table import BY_NAME
@@ -15,9 +15,13 @@ from vjepa_ros.errors import listed, named, place, quoted
 _MOST_NAMES = 10  # parameters that are spoken of one by one
 _MOST_CHARACTERS = 200  # of a name that others are compared with: a comparison takes the square of it
 _MOST_TOPICS = 3
+_OF_LAUNCH = frozenset(
+    ("ros_namespace", "ros_remaps", "global_params")
+)  # what groups of launch_ros keep like arguments
 _ALIKE = 0.75  # of difflib's ratio; `joint_command` and `joint_commands` have 0.96, `image` and `image_raw` 0.71
 _OF_ROS = ("use_sim_time", "start_type_description_service")
-_OF_ROS_BEGINNINGS = ("qos_overrides.", "ros__")
+QOS = "qos_overrides."
+_OF_ROS_BEGINNINGS = (QOS, "ros__")
 
 
 def of_ros(name: str) -> bool:
@@ -42,6 +46,26 @@ def unknown_parameters(names: Iterable[str]) -> Iterator[str]:
         yield f"there are no parameters {listed(unknown[_MOST_NAMES:])}: they are ignored"
 
 
+def unknown_overrides(names: Iterable[str], known: Iterable[str], remapped: Callable[[str], str]) -> Iterator[str]:
+    """What is to be said of qualities of service that somebody has set for topics that there are not.
+
+    Args:
+        names: parameters that were set; of these only such as begin with ``qos_overrides.`` are spoken of.
+        known: those that some topic of the node has.
+        remapped: gives a topic's name after what the node renames.
+    """
+    every = set(known)
+    unknown = sorted(name for name in set(names) - every if name.startswith(QOS))
+    for name in unknown[:_MOST_NAMES]:
+        topic, dot, rest = name.removeprefix(QOS).partition(".")
+        renamed = f"{QOS}{remapped(topic)}{dot}{rest}"
+        near = renamed if renamed in every else nearest(name, every)
+        meant = "" if near is None else f"; did you mean {near}?"
+        yield f"there is no topic or policy for {quoted(name, 200)}: it is ignored; topics are named as remapped{meant}"
+    if len(unknown) > _MOST_NAMES:
+        yield f"there are no topics or policies for {listed(unknown[_MOST_NAMES:])}: they are ignored"
+
+
 def ignored(path: str | os.PathLike[str], names: Iterable[str]) -> Iterator[str]:
     """What is to be said of the parameters of a file that a tool without ROS does not read, a sentence each.
 
@@ -64,7 +88,7 @@ def unknown_arguments(given: Iterable[str], declared: Iterable[str]) -> Iterator
         declared: those that it has.
     """
     known = list(declared)
-    for name in sorted(set(given) - set(known)):
+    for name in sorted(set(given) - set(known) - _OF_LAUNCH):
         if name in BY_NAME:
             yield f"{name} is no argument but a parameter, and is ignored: set it in the file that params_file names"
         elif near := get_close_matches(name[:_MOST_CHARACTERS], known, n=1, cutoff=_ALIKE):

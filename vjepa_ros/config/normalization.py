@@ -1,4 +1,4 @@
-"""What is done to actions and states before the model sees them. Numbers in, numbers out."""
+"""What is done to actions and states before the model sees them; :mod:`vjepa_ros.engine.normalizing` does it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from vjepa_ros.config.checks import require
 from vjepa_ros.errors import brief
-from vjepa_ros.geometry import Vector
 
 LEAST_STD = 1e-6
 """A value that never changed in training has a standard deviation of zero or of rounding errors: divided by it, the
@@ -31,16 +30,6 @@ class Normalization:
     def changes_nothing(self) -> bool:
         """Whether values stay what they are."""
         return not any(self.mean) and all(std == 1 for std in self.std)
-
-    def apply(self, values: Vector) -> Vector:
-        """(..., dims) as read -> (..., dims) as the model sees them."""
-        normalized: Vector = (values - self.mean) / self.std
-        return normalized
-
-    def undo(self, values: Vector) -> Vector:
-        """(..., dims) as the model sees them -> (..., dims) as read."""
-        read: Vector = values * self.std + self.mean
-        return read
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,17 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in (config_folder() / "presets").glob("*.yaml"))
 
 
+def _is_missing(path: Path) -> bool:
+    """Whether nothing lies there; where one may not look, something may."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: no name of a file
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def load_preset(name: str | Path) -> dict[str, Any]:
     """All parameters of a preset.
 
@@ -67,7 +78,7 @@ def load_preset(name: str | Path) -> dict[str, Any]:
     name = str(name)
     if name.endswith((".yaml", ".yml")):
         path = Path(os.path.expanduser(name))
-        if not os.path.lexists(path):
+        if _is_missing(path):
             raise ConfigError("preset", f"there is no file {place(path)}")
     elif name in preset_names():
         path = config_folder() / "presets" / f"{name}.yaml"

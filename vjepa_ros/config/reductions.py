@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from vjepa_ros.config.checks import Refusal
+from vjepa_ros.config.pose import POSE_NAMES
 from vjepa_ros.geometry import Vector, pose_delta
 
 if TYPE_CHECKING:
     from vjepa_ros.config.stream import StreamConfig
-
-POSE_DIM = 7  # x, y, z, extrinsic xyz Euler angles, gripper
 
 Effect = Literal["target", "delta", "pose"]
 """What an action does to the state: it is the next state, it is added, or it is composed with the pose."""
@@ -114,8 +113,8 @@ class Reduction:
     def _of_poses(self, config: StreamConfig) -> Iterator[Refusal]:
         commands = config.commands
         yield (
-            commands.dim != POSE_DIM, "actions.reduction",
-            f"{self.name} needs the {POSE_DIM} values of a pose (x, y, z, three Euler angles, gripper), "
+            commands.dim != len(POSE_NAMES), "actions.reduction",
+            f"{self.name} needs the {len(POSE_NAMES)} values of a pose (x, y, z, three Euler angles, gripper), "
             f"not {commands.dim}",
         )  # fmt: skip
         yield (

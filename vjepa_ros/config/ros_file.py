@@ -14,7 +14,7 @@ from vjepa_ros.config import yaml_text
 from vjepa_ros.config.checks import require
 from vjepa_ros.config.table import BY_NAME
 from vjepa_ros.documents import Unreadable, read_text
-from vjepa_ros.errors import ConfigError, listed, named, place
+from vjepa_ros.errors import ConfigError, brief, listed, named, place
 
 _PARAMETERS = "ros__parameters"
 # A number to ROS and to everybody else; YAML 1.1, which PyYAML reads, wants a point and a sign in it.
@@ -41,10 +41,15 @@ def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
     except Unreadable as error:
         raise ConfigError("params", f"{place(path)} cannot be read: {error}") from error
     try:
-        content = yaml_text.load(text)
+        content = yaml_text.load(text, empty=False)
+        _require_blocks(content)
     except Unreadable as error:
         raise ConfigError("params", f"{place(path)} {error}") from error
     blocks = list(_blocks(content, ())) if isinstance(content, Mapping) else []
+    for _, block in blocks:
+        for name, value in _flat(block, ""):
+            require(name != "", "params", f"{place(path)} has a parameter without a name")
+            _require_one_type(name, value)
     parts = tuple(node_name.strip("/").split("/"))
     fitting = [values for name, values in blocks if _fits(name, parts)]
     if not fitting:
@@ -54,8 +59,6 @@ def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
     for block in fitting:
         values.update(_flat(block, ""))
     known = {name: value for name, value in values.items() if name in BY_NAME}
-    for name, value in known.items():
-        _require_one_type(name, value)
     return {name: typed(name, value) for name, value in known.items()}, sorted(values.keys() - known.keys())
 
 
@@ -80,6 +83,20 @@ def others(path: Path, node_name: str) -> list[str]:
     return [f"{path}: {whose}; this one is {node_name}, and gets nothing of it"]
 
 
+def _require_blocks(content: Any) -> None:
+    """Refuse what ROS's own parser does not read, and with it the whole file, whichever node it is for.
+
+    Raises:
+        Unreadable: for a value that stands outside of the parameters of a node, or none in place of parameters.
+    """
+    for key, value in content.items() if isinstance(content, Mapping) else ():
+        if not isinstance(value, Mapping):
+            where = "no parameters" if key == _PARAMETERS else f"no {_PARAMETERS}"
+            raise Unreadable(f"has {where} under {named(brief(key))}, but {brief(value)}, which ROS does not read")
+        if key != _PARAMETERS:
+            _require_blocks(value)
+
+
 def _require_one_type(name: str, value: Any) -> None:
     """Refuse a list that ROS's own parser does not read, and with it the whole file, so that a node ends with it.
 
@@ -87,11 +104,16 @@ def _require_one_type(name: str, value: Any) -> None:
         ConfigError: naming the parameter.
     """
     if isinstance(value, list):
+        require(
+            len(value) < 2 or not any(isinstance(item, list) for item in value), name,
+            f"{brief(value)} has lists in a list, which ROS does not read",
+        )  # fmt: skip
         # A number by its exponent alone, text to YAML, is one with a point to ROS.
         kinds = {float if isinstance(item, str) and _EXPONENT.fullmatch(item) else type(item) for item in value}
         require(
             len(kinds) <= 1, name,
-            f"{value} has elements of several types, which ROS does not read: write whole numbers with a point, 1.0",
+            f"{brief(value)} has elements of several types, which ROS does not read: write whole numbers with a point, "
+            "1.0",
         )  # fmt: skip
 
 

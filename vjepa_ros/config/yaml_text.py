@@ -21,6 +21,9 @@ _MOST_SAID = 300  # characters of what PyYAML says
 class _Loader(yaml.SafeLoader):
     """PyYAML's own, which ends where a text has more in it than a configuration needs."""
 
+    empty = True
+    """Whether there may be nothing where a value should be."""
+
     _depth = 0
     _nodes = 0
 
@@ -36,6 +39,8 @@ class _Loader(yaml.SafeLoader):
         if self._depth > MOST_DEPTH:
             raise Unreadable(f"has more than {MOST_DEPTH} values inside of each other")
         node = super().compose_node(parent, index)
+        if not self.empty and isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None:
+            raise Unreadable(f"has nothing where a value should be, in line {node.start_mark.line + 1}")
         self._depth -= 1
         return node
 
@@ -56,8 +61,18 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 
-def load(text: str) -> Any:
+class _StrictLoader(_Loader):
+    """The same without values that are not there: ROS reads none."""
+
+    empty = False
+
+
+def load(text: str, *, empty: bool = True) -> Any:
     """The value of a YAML text.
+
+    Args:
+        text: of one document.
+        empty: whether there may be nothing where a value should be.
 
     Raises:
         Unreadable: where it is not YAML, has a value that is none, or is beyond the bounds.
@@ -65,7 +80,7 @@ def load(text: str) -> Any:
     if len(text) > MOST_CHARACTERS:
         raise Unreadable(f"has {len(text):,} characters, more than {MOST_CHARACTERS:,}")
     try:
-        value = yaml.load(text, Loader=_Loader)  # a SafeLoader
+        value = yaml.load(text, Loader=_Loader if empty else _StrictLoader)  # SafeLoaders
     except Unreadable:
         raise
     except yaml.YAMLError as error:

@@ -56,7 +56,7 @@ def decode_compressed(
     return np.asarray(pixels if already_rgb else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _checked(format_: str, file: memoryview, limits: ImageLimits) -> bytes | memoryview:
+def _checked(format_: str, file: memoryview, limits: ImageLimits) -> bytearray | memoryview:
     """What of a file the decoder gets."""
     try:
         if file[: len(png.SIGNATURE)] == png.SIGNATURE:
@@ -71,7 +71,7 @@ def _checked(format_: str, file: memoryview, limits: ImageLimits) -> bytes | mem
     )
 
 
-def _decoded(file: bytes | memoryview, format_: str, tell: Callable[[str], None]) -> NDArray[Any]:
+def _decoded(file: bytearray | memoryview, format_: str, tell: Callable[[str], None]) -> NDArray[Any]:
     """(height, width, 3) uint8, blue first."""
     said: list[str] = []
     try:

@@ -1,8 +1,8 @@
 """PNG files of strangers: read to their last byte here, so that the decoder gets nothing but pixels.
 
-The decoder is handed a file of four chunks at most, made anew: the header, the palette where there is one, the pixels,
-the end. Whatever else a file may carry (text, profiles, physical sizes, transparency) changes no pixel and is left
-behind. The pixels are unpacked here, where their amount and their row filters are checked, and handed on unpacked.
+The decoder is handed a file made anew: the header, the palette where there is one, the pixels, the end. Whatever else a
+file may carry (text, profiles, physical sizes, transparency) changes no pixel and is left behind. The pixels are
+unpacked here, where their amount and their row filters are checked, and handed on unpacked.
 
 Bytes in, bytes out; it knows no messages and decodes no picture.
 """
@@ -31,7 +31,10 @@ _LAST_FILTER = 4
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 # The passes of an interlaced picture: (first column, first row, columns apart, rows apart).
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-_PIECE = 1 << 20  # bytes unpacked at a time: a stream that never ends is noticed early
+_PIECE = 1 << 14  # packed bytes at a time: zlib copies what it has not come to yet whenever it is called
+_BLOCK = 65535  # unpacked bytes at a time: the most that deflate takes as they are
+_CHUNK = 1 << 20  # bytes; OpenCV calls one of more than 8 MB too large
+_DEFLATED, _LAST_BLOCK = b"\x78\x01", b"\x01\0\0\xff\xff"  # how a stream begins; a last block, with nothing in it
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class _Header:
                 yield rows, 1 + (columns * self.bits + 7) // 8
 
 
-def checked(file: memoryview, limits: ImageLimits) -> bytes:
+def checked(file: memoryview, limits: ImageLimits) -> bytearray:
     """The same picture as a file of the chunks that decoding needs, its pixels not compressed.
 
     Args:
@@ -101,17 +104,17 @@ def checked(file: memoryview, limits: ImageLimits) -> bytes:
         raise damaged("a PNG without pixels")
     if header.colour == _PALETTE and palette is None:
         raise damaged("a PNG of indices without their palette")
-    chunks = [(b"IHDR", header.data)]
+    chunks: list[tuple[bytes, bytes | bytearray]] = [(b"IHDR", header.data)]
     if header.colour == _PALETTE and palette is not None:
         # As many entries as a pixel can name; an index beyond the palette is black, as libpng has it.
         chunks.append((b"PLTE", palette[: 3 << header.bits].ljust(3 << header.bits, b"\0")))
-    stored = zlib.compressobj(0)
-    pixels = _unpacked(packed, header)
-    chunks += [(b"IDAT", stored.compress(pixels) + stored.flush()), (b"IEND", b"")]
-    return SIGNATURE + b"".join(map(_chunk, chunks))
+    made = bytearray(SIGNATURE + b"".join(map(_chunk, chunks)))
+    _add_pixels(made, packed, header)
+    made += _chunk((b"IEND", b""))
+    return made
 
 
-def _chunk(chunk: tuple[bytes, bytes]) -> bytes:
+def _chunk(chunk: tuple[bytes, bytes | bytearray]) -> bytes:
     name, data = chunk
     return b"".join((struct.pack(">I", len(data)), name, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))))
 
@@ -149,30 +152,70 @@ def _header(name: bytes, data: memoryview) -> _Header:
     return _Header(bytes(data), width, height, bits * channels, colour, bool(interlace))
 
 
-def _unpacked(packed: list[memoryview], header: _Header) -> bytearray:
-    """The filtered rows: exactly as many bytes as the header asks for, every filter one that exists."""
-    passes = list(header.passes())
-    size = sum(rows * row_bytes for rows, row_bytes in passes)
-    pixels, stream = bytearray(), zlib.decompressobj()
+def _add_pixels(made: bytearray, packed: list[memoryview], header: _Header) -> None:
+    """Put the chunks of pixels behind what is made of a file already: each byte is there once, for they may be many."""
+    done, checksum, chunk = 0, 1, bytearray(_DEFLATED)
+    for block in _blocks(packed, header):
+        _require_filters(block, done, header)
+        chunk += struct.pack("<BHH", 0, len(block), _BLOCK ^ len(block)) + block
+        checksum = zlib.adler32(block, checksum)
+        done += len(block)
+        if len(chunk) > _CHUNK:
+            made += _chunk((b"IDAT", chunk))
+            chunk.clear()
+    made += _chunk((b"IDAT", chunk + _LAST_BLOCK + struct.pack(">I", checksum)))
+
+
+def _blocks(packed: list[memoryview], header: _Header) -> Iterator[bytes]:
+    """The filtered rows, unpacked: as many bytes as the header asks for, or a refusal."""
+    left = sum(rows * row_bytes for rows, row_bytes in header.passes())
+    stream = zlib.decompressobj()
     try:
-        for data in packed:
-            rest: bytes | memoryview = data
-            while len(rest) and not stream.eof and len(pixels) <= size:
-                pixels += stream.decompress(rest, min(_PIECE, size + 1 - len(pixels)))
-                rest = stream.unconsumed_tail
-        while not stream.eof and len(pixels) <= size:  # what it holds back
-            more = stream.decompress(stream.unconsumed_tail, min(_PIECE, size + 1 - len(pixels)))
-            if not more:
-                break
-            pixels += more
+        for piece in _pieces(packed):
+            rest = piece
+            if stream.eof and len(piece):
+                raise _wrong_amount("more", header)
+            while not stream.eof:
+                block = stream.decompress(rest, min(_BLOCK, left + 1))
+                rest = memoryview(stream.unconsumed_tail)
+                if len(block) > left:
+                    raise _wrong_amount("more", header)
+                left -= len(block)
+                if block:
+                    yield block
+                elif not len(rest):
+                    break  # it wants the next piece
     except zlib.error as error:
         raise damaged(f"a PNG whose pixels cannot be unpacked: {error}") from error
-    if len(pixels) != size or not stream.eof or stream.unused_data:
-        found = "more" if len(pixels) > size or stream.unused_data else "fewer"
-        raise damaged(f"a PNG with {found} pixels than the {header.width}x{header.height} that its header tells of")
-    values, at = np.frombuffer(pixels, np.uint8), 0
-    for rows, row_bytes in passes:
-        if values[at : at + rows * row_bytes : row_bytes].max() > _LAST_FILTER:
+    if stream.unused_data:
+        raise _wrong_amount("more", header)
+    if left or not stream.eof:
+        raise _wrong_amount("fewer", header)
+
+
+def _pieces(packed: list[memoryview]) -> Iterator[memoryview]:
+    """The packed pixels; at the end nothing at all, for what the stream holds back."""
+    for data in packed:
+        for at in range(0, len(data), _PIECE):
+            yield data[at : at + _PIECE]
+    yield memoryview(b"")
+
+
+def _wrong_amount(found: str, header: _Header) -> InputError:
+    return damaged(f"a PNG with {found} pixels than the {header.width}x{header.height} that its header tells of")
+
+
+def _require_filters(block: bytes, before: int, header: _Header) -> None:
+    """Refuse a row filter that does not exist.
+
+    Args:
+        block: of the pixels.
+        before: how many bytes of them come before it.
+    """
+    values, at = np.frombuffer(block, np.uint8), -before  # where a pass begins, from the block's first byte on
+    for rows, row_bytes in header.passes():
+        end = at + rows * row_bytes
+        filters = values[at if at >= 0 else at % row_bytes : max(end, 0) : row_bytes]
+        if filters.size and filters.max() > _LAST_FILTER:
             raise damaged("a PNG with a row filter that does not exist")
-        at += rows * row_bytes
-    return pixels
+        at = end

@@ -67,8 +67,12 @@ def roll_out(
     # Once the oldest step is pushed out, every other moves to another place and has to be computed again.
     known = min(horizon, reach.steps - observed.steps + 1)
     place = observed.history.newest
-    inputs = (to_device(value[:, :, :known], place.device, place.dtype) for value in (actions, states))
-    forecasts = predictor.roll_out(observed.history, *inputs)
+
+    def there(value: Tensor) -> Tensor:
+        """The value where the predictor computes, and in what."""
+        return to_device(value, place.device, place.dtype)
+
+    forecasts = predictor.roll_out(observed.history, there(actions[:, :, :known]), there(states[:, :, :known]))
     if known == horizon:
         return forecasts
 
@@ -85,27 +89,24 @@ def roll_out(
     for stop in range(context.shape[1] // size, last + 1):  # the steps before `stop` predict it
         first = max(0, stop - reach.steps)
         steps = context[:, first * size :], actions[:, first:stop], states[:, first:stop]
-        predicted = predict(graphs, predictor, place, *steps)
+        predicted = predict(graphs, predictor, *map(there, steps))
         context = torch.cat([context, predicted[:, -size:]], dim=1)  # (B*K, (stop+1)*H'*W', D)
     whole = context.view(windows, count, -1, size, context.shape[2])  # (B, K, t+H, H'*W', D)
     return whole[:, :, -horizon:]
 
 
-def predict(
-    graphs: Graphs, predictor: Predictor, like: Tensor, context: Tensor, actions: Tensor, states: Tensor
-) -> Tensor:
+def predict(graphs: Graphs, predictor: Predictor, context: Tensor, actions: Tensor, states: Tensor) -> Tensor:
     """Each step's successor.
 
     Args:
         graphs, predictor: as for :func:`roll_out`.
-        like: has the device and the dtype that the predictor's layers compute in.
-        context, actions, states: (n, m*H'*W', D), (n, m, A) and (n, m, S), anywhere, normalised.
+        context, actions, states: (n, m*H'*W', D), (n, m, A) and (n, m, S), normalised; on the predictor's device and
+            in the dtype that its layers compute in.
 
     Returns:
         (n, m*H'*W', D) float32, layer-normalised.
     """
-    inputs = (to_device(value, like.device, like.dtype) for value in (context, actions, states))
-    return layer_normalize(graphs.run(predictor, *inputs).float())
+    return layer_normalize(graphs.run(predictor, context, actions, states).float())
 
 
 def check_observed(config: ModelConfig, context: Tensor, actions: Tensor, states: Tensor) -> None:

@@ -1,13 +1,11 @@
 """Questions from another process: how near do candidate actions come to a goal image, from the newest window on.
 
-A question is untrusted input: nothing is computed, and no memory taken, before its layout and size have been checked,
-and the model rolls out a batch of its candidates at a time. It reads any object with the fields of a
-std_msgs/Float32MultiArray; no ROS, no threads of its own, and the only clock is the one that it is given.
+The model rolls out a batch of a question's candidates at a time. How they are read from a message is
+:mod:`.question_reading`'s. No ROS, no threads of its own, and the only clock is the one that it is given.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -19,15 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.config.parts import CandidatesConfig
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import InputError
 from vjepa_ros.forecast.forecaster import Forecaster, SeenWindow
 from vjepa_ros.planning.energies import Energies
-from vjepa_ros.units import to_ns
-
-LABELS = ("candidate", "step", "joint")
-MAX_TAG = 16  # numbers before the candidates
+from vjepa_ros.units import S_TO_NS, to_ns
 
 REASONS = (
     "bad_layout",  # labels, sizes or strides are not those of candidates
@@ -78,55 +72,6 @@ class Tally:
             self.refused[reason] += 1
 
 
-def read_tag(message: Any) -> tuple[float, ...]:
-    """The asker's own numbers, which come back with the answer: those before ``data_offset``. Empty without any."""
-    offset = int(message.layout.data_offset)
-    tag = tuple(map(float, message.data[: min(offset, MAX_TAG)]))
-    return tag if len(tag) == offset and all(map(math.isfinite, tag)) else ()
-
-
-def read_candidates(message: Any, action_dim: int, limits: CandidatesConfig) -> NDArray[np.float64]:
-    """The candidates of a std_msgs/Float32MultiArray.
-
-    Args:
-        message: dims labelled candidate, step, joint, row-major; ``data_offset`` numbers before them are the tag.
-            Strides are those of an array without gaps (K*H*A, H*A, A), or 0 where nobody filled them in.
-        action_dim: A.
-        limits: the largest K and H.
-
-    Returns:
-        (K, H, A), K sequences of H actions in the units of the commands as they are read: what ``window_info`` calls
-        actions. The first action acts at the last observed step.
-
-    Raises:
-        InputError: ``bad_layout``, ``too_large`` or ``bad_values``.
-    """
-    dims, offset, count = message.layout.dim, int(message.layout.data_offset), len(message.data)
-    labels = tuple(dim.label[:20] for dim in dims[: len(LABELS) + 1])  # cut for the message that says what is wrong
-    if labels != LABELS:
-        raise InputError("bad_layout", f"{len(dims)} dims labelled {labels}; candidates have {LABELS}")
-    sizes = candidates, steps, joints = tuple(int(dim.size) for dim in dims)
-    if joints != action_dim or min(sizes) < 1:
-        raise InputError("bad_layout", f"sizes {sizes}; K candidates of H steps are (K, H, {action_dim})")
-    if candidates > limits.max_count or steps > limits.max_horizon:
-        raise InputError(
-            "too_large", f"{candidates} candidates of {steps} steps; candidates.max_count is {limits.max_count}, "
-            f"candidates.max_horizon {limits.max_horizon}",
-        )  # fmt: skip
-    strides, dense = tuple(int(dim.stride) for dim in dims), (candidates * steps * joints, steps * joints, joints)
-    if any(stride not in (0, wanted) for stride, wanted in zip(strides, dense, strict=True)):
-        raise InputError("bad_layout", f"strides {strides}; sizes {sizes} without gaps have {dense}")
-    if offset > MAX_TAG or count != offset + dense[0]:
-        raise InputError(
-            "bad_layout",
-            f"{count} numbers, data_offset {offset}; needed are {dense[0]} after at most {MAX_TAG} others",
-        )
-    values = np.array(message.data, np.float64)  # a copy: the message is the middleware's
-    if not np.isfinite(values).all():
-        raise InputError("bad_values", f"{np.count_nonzero(~np.isfinite(values))} of {count} numbers are not finite")
-    return values[offset:].reshape(sizes)
-
-
 class Evaluator:
     """Answers questions with the model. All but ``refusal`` is for the one thread that touches the model.
 
@@ -153,7 +98,7 @@ class Evaluator:
 
     def needs_encoding(self, goal: Goal) -> bool:
         """Whether this is another goal than the last one that was encoded."""
-        return self._encoded is None or self._encoded[0] is not goal
+        return self._latents_of(goal) is None
 
     def encode(self, goal: Goal) -> torch.Tensor:
         """The latents of a goal, (1, H'*W', D); computed once.
@@ -161,10 +106,14 @@ class Evaluator:
         Raises:
             EngineError: if the model or its device fails.
         """
-        if self._encoded is None or self._encoded[0] is not goal:
-            frame = torch.from_numpy(goal.image)[None, :, None]  # (1, 3, 1, H, W)
-            self._encoded = goal, self._model.encode_still(frame)
-        return self._encoded[1]
+        latents = self._latents_of(goal)
+        if latents is None:
+            latents = self._model.encode_still(torch.from_numpy(goal.image)[None, :, None])  # of (1, 3, 1, H, W)
+            self._encoded = goal, latents
+        return latents
+
+    def _latents_of(self, goal: Goal) -> torch.Tensor | None:
+        return self._encoded[1] if self._encoded is not None and self._encoded[0] is goal else None
 
     def window(self, epoch: int) -> SeenWindow:
         """The last window, if it may be asked about.
@@ -180,7 +129,7 @@ class Evaluator:
         if abs(age_ns) > to_ns(self._max_age_s):
             raise InputError(
                 "stale_window",
-                f"the newest one's age is {age_ns / 1e9:.3f} s, candidates.max_age_s is {self._max_age_s:g} s",
+                f"the newest one's age is {age_ns / S_TO_NS:.3f} s, candidates.max_age_s is {self._max_age_s:g} s",
             )
         return seen
 

@@ -11,6 +11,7 @@ import numpy as np
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.probe.landscape import Landscape, Scan
 from vjepa_ros.probe.pairs import spread
+from vjepa_ros.units import S_TO_NS
 
 _MOST_WINDOWS = 6
 _COLOURS = "viridis_r"  # dark is high, so that both marks show on the bright ground of a minimum
@@ -53,7 +54,7 @@ def draw(figure: Any, scan: Scan, landscapes: Sequence[Landscape], title: str, p
         panel.set_axis_off()
     for panel, landscape in zip(panels, shown, strict=False):
         panel.set_axis_on()
-        seconds = (landscape.stamp_ns - landscapes[0].stamp_ns) / 1e9
+        seconds = (landscape.stamp_ns - landscapes[0].stamp_ns) / S_TO_NS
         panel.set_title(f"{seconds:+.2f} s: rank {landscape.rank:g} of {scan.points**2}", fontsize=9)
         recorded = [landscape.action[axis.index] for axis in scan.axes]
         x, y = (scan.offsets(place) + recorded[place] for place in (0, 1))

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-import vjepa_ros
 from vjepa_ros import files
 from vjepa_ros.config.node import resolve
 from vjepa_ros.documents import to_json
@@ -28,11 +27,9 @@ from vjepa_ros.probe.pairs import pairs, require_pairs, spread
 from vjepa_ros.probe.plan import PICTURE, REPORT, TABLE, TOOL, Plan
 from vjepa_ros.recordings import feed
 from vjepa_ros.recordings.feed import Feed, Source
-from vjepa_ros.recordings.reading import Progress, Say
+from vjepa_ros.recordings.reading import PROGRESS_MESSAGES, Progress, Say
 from vjepa_ros.stream.intake import Decode
 from vjepa_ros.stream.window import Window
-
-_PROGRESS_MESSAGES = 50
 
 
 def probe(
@@ -94,11 +91,7 @@ def probe(
         rows = [landscape.row(scan) for landscape in landscapes]
         middle = medians(rows)
         report = {
-            "vjepa_ros": vjepa_ros.__version__,
-            "bags": [str(path) for path in plan.bags],
-            "topics": source.named,
-            "notes": source.recording.notes,
-            "incomplete": [asdict(found) for found in source.recording.incomplete],
+            **source.report,
             "parameters": dict(config.parameters),
             "latent_info": info.latent_info(config, model),
             "dims": [asdict(axis) for axis in scan.axes],
@@ -143,7 +136,7 @@ class _Reading:
         for recorded in source.recording.messages(source.chosen.all):
             yield from self._feed.take(recorded)
             self._read += 1
-            if self._read % _PROGRESS_MESSAGES == 0 or self._read == total:
+            if self._read % PROGRESS_MESSAGES == 0 or self._read == total:
                 self._progress("messages", self._read, total)
         self._feed.finish()
 

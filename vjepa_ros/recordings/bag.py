@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from vjepa_ros.errors import BagError, InputError, listed
 from vjepa_ros.recordings import opening, zstd_bag
 from vjepa_ros.recordings.definitions import ROS_TYPES, Definition, Typestore, typestore
 from vjepa_ros.recordings.expanding import ExpandError
-from vjepa_ros.recordings.missing import Missing, missing
+from vjepa_ros.recordings.missing import Missing, missing, unread
 from vjepa_ros.recordings.opening import Bag
 from vjepa_ros.recordings.storage import CDR, Flaw, Storage
 
@@ -119,9 +119,9 @@ class Recording:
         for bag in self._bags:
             yield from bag.storages
 
-    def _note(self) -> None:
+    def _note(self, more: Iterable[str] = ()) -> None:
         """Note what was not known before."""
-        found = []
+        found = [*more]
         for bag in self._bags:
             found += bag.notes
             for path, flaw in bag.every_flaw():
@@ -195,7 +195,7 @@ class Recording:
         self._compare(topics, read)
 
     def _compare(self, topics: Collection[str], read: dict[Storage, Counter[str]]) -> None:
-        self._note()
+        self._note(unread(self._bags, topics))
         for found in missing(self._bags, sorted(set(topics)), read):
             if found not in self.incomplete:
                 self.incomplete.append(found)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import vjepa_ros
 from vjepa_ros.config.inputs import CAMERAS
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.stream import StreamConfig
@@ -33,12 +35,14 @@ class Source:
     """A recording that is open, and how it is read.
 
     Attributes:
-        recording: the bags.
+        bags: where it lies.
+        recording: what is in them.
         chosen: the topics that are read.
         config: the node's; the image transport is that of the chosen topic.
         urdf: file that the robot description comes from, where it is no topic of the recording.
     """
 
+    bags: Sequence[Path]
     recording: Recording
     chosen: topics.Topics
     config: NodeConfig
@@ -54,6 +58,17 @@ class Source:
         """The topics, for a report; and the file that stands for one."""
         file = {} if self.urdf is None else {"urdf": str(self.urdf)}
         return {"image": self.chosen.image, **self.chosen.inputs, "transport": self.chosen.transport, **file}
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What every report begins with: what was read, and what of it could not be, as far as reading has come."""
+        return {
+            "vjepa_ros": vjepa_ros.__version__,
+            "bags": [str(path) for path in self.bags],
+            "topics": self.named,
+            "notes": self.recording.notes,
+            "incomplete": [asdict(found) for found in self.recording.incomplete],
+        }
 
 
 def open_source(
@@ -82,7 +97,7 @@ def open_source(
     recording = stack.enter_context(Recording(bags, say))
     elsewhere = () if urdf is None else (_DESCRIPTION,)
     chosen = topics.choose(recording.topics, config.stream, given, elsewhere, recording.unusable)
-    source = Source(recording, chosen, config.with_transport(chosen.transport), urdf)
+    source = Source(bags, recording, chosen, config.with_transport(chosen.transport), urdf)
     say(f"reads {', '.join(chosen.all)}: {source.count:,} messages")
     return source
 

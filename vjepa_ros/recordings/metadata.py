@@ -31,12 +31,14 @@ class Metadata:
         counts: messages by topic, of all files together.
         file_counts: messages by name of the file, where it has them.
         digests: of the types' definitions, by topic, where it has them.
+        total: messages of all topics, where it says.
     """
 
     files: tuple[str, ...]
     counts: Mapping[str, int]
     file_counts: Mapping[str, int] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+    total: int | None = None
 
 
 class _Loader(_BASE):  # type: ignore[misc]
@@ -84,7 +86,9 @@ def read(path: Path) -> Metadata:
         for entry in _dictionaries(bag.get("files"))
         if isinstance(entry.get("path"), str) and isinstance(entry.get("message_count"), int)
     }
-    return Metadata(tuple(dict.fromkeys(named)), counts, file_counts, digests)
+    total = bag.get("message_count")
+    total = total if isinstance(total, int) and not isinstance(total, bool) else None
+    return Metadata(tuple(dict.fromkeys(named)), counts, file_counts, digests, total)
 
 
 def _require_shallow(data: bytes) -> None:

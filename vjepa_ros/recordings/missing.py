@@ -7,9 +7,10 @@ missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from vjepa_ros.errors import listed, named
 from vjepa_ros.recordings.metadata import NAME
 from vjepa_ros.recordings.opening import Bag
 from vjepa_ros.recordings.storage import Storage
@@ -68,6 +69,22 @@ def missing(bags: Sequence[Bag], topics: Sequence[str], read: Mapping[Storage, M
                 concerned = flaw.topics is None or not flaw.topics.isdisjoint(topics)
                 if concerned and (flaw.whatever or not is_whole):
                     yield Missing(str(storage.path), flaw.what, None, flaw.announced, flaw.read)
+
+
+def unread(bags: Sequence[Bag], topics: Collection[str]) -> Iterator[str]:
+    """What metadata announces beside the topics that are read, and is not there: sentences, and nothing is missing."""
+    for bag in bags:
+        counts = {} if bag.metadata is None else bag.metadata.counts
+        there = {t: sum(storage.counts.get(t, 0) for storage in bag.storages) for t in counts if t not in topics}
+        found = [f"{named(t)} ({counts[t]:,} announced, {number:,} there)" for t, number in there.items()
+                 if number != counts[t]]  # fmt: skip
+        if found:
+            yield f"{bag.path / NAME}: {listed(found, show=str)}: not read, so nothing of it is missing"
+        if bag.metadata is not None and counts and bag.metadata.total not in (None, sum(counts.values())):
+            yield (
+                f"{bag.path / NAME}: {bag.metadata.total:,} messages are announced in all, "
+                f"and {sum(counts.values()):,} by topic"
+            )
 
 
 def _differences(storage: Storage, topics: Sequence[str], read: Mapping[str, int]) -> list[Missing]:

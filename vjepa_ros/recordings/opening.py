@@ -5,6 +5,7 @@ It looks at names and first bytes, and leaves the reading to those that know a f
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vjepa_ros.errors import BagError, listed
+from vjepa_ros.errors import BagError, listed, place
 from vjepa_ros.recordings import metadata as metadata_file
 from vjepa_ros.recordings import zstd_bag
 from vjepa_ros.recordings.expanding import ZSTD_MAGIC
@@ -73,7 +74,7 @@ def open_bag(path: Path, stack: ExitStack, known: Collection[Identity]) -> Bag:
         OSError: where it may not be looked at, or there is no room to decompress it.
     """
     if not path.exists():
-        raise BagError(f"{path}: there is no such bag")
+        raise BagError(f"{place(path)}: there is no such bag")
     bag = Bag(path)
     if path.is_dir():
         _open_folder(bag, stack, known)
@@ -85,7 +86,8 @@ def open_bag(path: Path, stack: ExitStack, known: Collection[Identity]) -> Bag:
 
 def _open_folder(bag: Bag, stack: ExitStack, known: Collection[Identity]) -> None:
     folder = bag.path
-    there = sorted(filter(_is_storage, folder.iterdir()))
+    entries = sorted(folder.iterdir())
+    there = list(filter(_is_storage, entries))
     description = folder / metadata_file.NAME
     why = "it has no metadata.yaml"
     if description.is_file():
@@ -98,6 +100,10 @@ def _open_folder(bag: Bag, stack: ExitStack, known: Collection[Identity]) -> Non
         files = _announced_files(bag, there)
     elif there:
         bag.notes.append(f"{folder}: its files are read one by one, because {why}")
+        for path in entries:
+            if _has_name_of_storage(path) and not path.is_dir() and not path.is_file():
+                said = f"is a link that leads nowhere, to {os.readlink(path)}" if path.is_symlink() else "is no file"
+                bag.flaws.append((path, Flaw(f"cannot be read: it {said}", None, None, 0)))
     if not there:
         raise BagError(f"{folder}: {_what_else(folder, description)}")
     for file in files:
@@ -133,7 +139,7 @@ def _open_file(bag: Bag, path: Path, stack: ExitStack, known: Collection[Identit
     if identity in known or identity in bag.identities:
         bag.notes.append(f"{path}: was given twice, and is read once")
         if bag.metadata is not None:  # which counts it
-            bag.metadata = replace(bag.metadata, counts={})
+            bag.metadata = replace(bag.metadata, counts={}, total=None)
         return
     bag.identities.append(identity)
     try:
@@ -177,11 +183,14 @@ def _first_bytes(path: Path) -> bytes:
 def _is_storage(path: Path) -> bool:
     """Whether it is a file of messages, and none that another system keeps beside one (``._name``); one that lies there
     decompressed too is not counted twice."""
-    if path.name.startswith(".") or not path.is_file():
+    if not _has_name_of_storage(path) or not path.is_file():
         return False
-    if path.suffix == zstd_bag.SUFFIX:
-        return path.with_suffix("").suffix in _SUFFIXES and not path.with_suffix("").exists()
-    return path.suffix in _SUFFIXES
+    return path.suffix != zstd_bag.SUFFIX or not path.with_suffix("").exists()
+
+
+def _has_name_of_storage(path: Path) -> bool:
+    plain = path.with_suffix("") if path.suffix == zstd_bag.SUFFIX else path
+    return plain.suffix in _SUFFIXES and not path.name.startswith(".")
 
 
 def _refuse_others(path: Path) -> None:

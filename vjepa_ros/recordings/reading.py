@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vjepa_ros.stream.intake import Decode
 
+PROGRESS_MESSAGES = 50
+"""Whoever reads a recording says how far it has come after each so many messages."""
 Say = Callable[[str], None]
 """Is told, once each, of what people should know."""
 Progress = Callable[[str, int, int], None]

@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -198,43 +199,36 @@ class SqliteFile(Storage):
     def messages(self, topics: Collection[str]) -> Iterator[Stored]:
         channels = self._by_number
         wanted = {n for n, c in channels.items() if c.topic in topics and c.encoding == CDR and c.kind}
-        numbers = ", ".join(map(str, sorted(wanted)))
-        given = strange = self._steps = 0
+        strange = 0
         left = self._bytes  # no more can come of a file than is in it, unless its pages stand in each other
-        rows: Iterator[Any] = iter(())
-        try:
-            for number, received_ns, data in self._connection.execute(
-                f"SELECT {_ROW} FROM messages WHERE topic_id IN ({numbers}) ORDER BY timestamp, rowid"
-            ):
-                given += 1
-                if type(data) is bytes and type(received_ns) is int and 0 <= received_ns <= MOST_RECEIVED_NS:
-                    left -= len(data) + _LEAST_ROW_BYTES
-                    if left < 0:
-                        break
-                    yield received_ns, channels[number], data
-                else:
-                    strange += 1
-        except _ERRORS as error:
-            self.flaw(Flaw(f"its table of messages is damaged: {reason(error)}"))
-            rows = self._one_by_one(_ROW)
-        for number, received_ns, data in rows:  # behind a page that is damaged
-            if number not in wanted:
-                continue
-            given -= 1
-            if given >= 0:  # was given before
-                continue
-            if type(data) is bytes and type(received_ns) is int and 0 <= received_ns <= MOST_RECEIVED_NS:
-                left -= len(data) + _LEAST_ROW_BYTES
-                if left < 0:
-                    break
-                yield received_ns, channels[number], data
-            else:
+        for number, received_ns, data in self._rows(wanted):
+            if not (type(data) is bytes and type(received_ns) is int and 0 <= received_ns <= MOST_RECEIVED_NS):
                 strange += 1
-        if left < 0:
-            self.flaw(Flaw("its pages stand in each other: more would come of it than is in it", whatever=True))
+                continue
+            left -= len(data) + _LEAST_ROW_BYTES
+            if left < 0:
+                self.flaw(Flaw("its pages stand in each other: more would come of it than is in it", whatever=True))
+                break
+            yield received_ns, channels[number], data
         if strange:
             said = f"{strange:,} messages have no bytes, or a time of recording before or beyond all time"
             self.flaw(Flaw(f"{said}, and are left out", announced=strange, read=0))
+
+    def _rows(self, wanted: Collection[int]) -> Iterator[Any]:
+        """(number of the topic, time, bytes) of these topics' messages, in the order of time; each once."""
+        numbers = ", ".join(map(str, sorted(wanted)))
+        given = self._steps = 0
+        try:
+            for row in self._connection.execute(
+                f"SELECT {_ROW} FROM messages WHERE topic_id IN ({numbers}) ORDER BY timestamp, rowid"
+            ):
+                given += 1
+                yield row
+            return
+        except _ERRORS as error:
+            self.flaw(Flaw(f"its table of messages is damaged: {reason(error)}"))
+        # What lies behind a page that is damaged.
+        yield from islice((row for row in self._one_by_one(_ROW) if row[0] in wanted), given, None)
 
     def _one_by_one(self, columns: str) -> Iterator[Any]:
         """The rows that can be read, in the order of time, as the index of times has them."""

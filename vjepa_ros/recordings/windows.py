@@ -49,6 +49,7 @@ def read_windows(
     Raises:
         BagError: for a recording that cannot be used.
         ConfigError: naming a parameter that makes no sense, or the file that cannot be read.
+        OSError: naming a file or folder that one may not read, or where there is no room to decompress one.
     """
     values: dict[str, Any] = {}
     if params is not None:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import vjepa_ros
 from vjepa_ros import files
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.ros_names import full_node_name
@@ -21,12 +19,11 @@ from vjepa_ros.documents import to_json
 from vjepa_ros.errors import OutputError
 from vjepa_ros.errors import place as shown
 from vjepa_ros.recordings.feed import open_source
-from vjepa_ros.recordings.reading import Progress, Say
+from vjepa_ros.recordings.reading import PROGRESS_MESSAGES, Progress, Say
 from vjepa_ros.replay.plan import REPORT, TOOL, Plan
 from vjepa_ros.replay.run import Run
 
 _BAG_SUFFIX, _BAG_METADATA = ".mcap", "metadata.yaml"  # of the files that the bag consists of
-_PROGRESS_MESSAGES = 50
 _TOPICS = ("latent_info", "window_info", "predicted_latents", "context_latents")  # below the node's name
 
 
@@ -75,17 +72,13 @@ def replay(
         loaded_s = time.monotonic()
         for done, recorded in enumerate(recording.messages(chosen.all), start=1):
             run.take(recorded)
-            if done % _PROGRESS_MESSAGES == 0:
+            if done % PROGRESS_MESSAGES == 0:
                 progress("messages", done, total)
         run.finish()
         progress("messages", total, total)
         ended_s = time.monotonic()
         report = {
-            "vjepa_ros": vjepa_ros.__version__,
-            "bags": [str(path) for path in plan.bags],
-            "topics": source.named,
-            "notes": recording.notes,
-            "incomplete": [asdict(found) for found in recording.incomplete],
+            **source.report,
             "windows_only": plan.windows_only,
             "parameters": dict(source.config.parameters),
             **run.summary(),

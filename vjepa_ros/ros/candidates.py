@@ -13,14 +13,13 @@ from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import InputError
 from vjepa_ros.forecast.forecaster import Forecaster
+from vjepa_ros.planning.question_reading import read_candidates, read_tag
 from vjepa_ros.planning.questions import (
     CandidateQuestion,
     Evaluator,
     Goal,
     Tally,
     answer_info,
-    read_candidates,
-    read_tag,
 )
 from vjepa_ros.ros import qos
 from vjepa_ros.ros.messages import answer_message, energies_message
@@ -28,6 +27,8 @@ from vjepa_ros.stream.bounds import checked_stamp_ns
 from vjepa_ros.stream.intake import Intake, Report
 from vjepa_ros.stream.window import Window
 from vjepa_ros.worker import Worker
+
+CANDIDATES, GOAL_IMAGE = "~/candidates", "~/goal_image"
 
 
 class CandidateTopics:
@@ -68,7 +69,7 @@ class CandidateTopics:
         self._info_id = info_id
         self._report = report
         self._evaluator = Evaluator(model, forecaster, config, self._now_ns)
-        self._topic = node.resolve_topic_name("~/candidates")
+        self._topic = node.resolve_topic_name(CANDIDATES)
         self._worker: Worker[Any, Any] | None = None
         self._goal: Goal | None = None
         self.tally = Tally()
@@ -88,8 +89,8 @@ class CandidateTopics:
             subscribe: makes a subscription, given type, topic, profile and what to do with a message.
         """
         self._worker = worker
-        subscribe(Float32MultiArray, "~/candidates", qos.QUESTIONS(), self.candidates)
-        subscribe(Image, "~/goal_image", qos.GOAL(), self.goal_image)
+        subscribe(Float32MultiArray, CANDIDATES, qos.QUESTIONS(), self.candidates)
+        subscribe(Image, GOAL_IMAGE, qos.GOAL(), self.goal_image)
 
     def close(self) -> None:
         """Forget worker and goal."""
@@ -124,7 +125,7 @@ class CandidateTopics:
         if self._evaluator.refusal:
             raise InputError("no_state_model", self._evaluator.refusal)
         if self._goal is None:
-            raise InputError("no_goal", "publish an image on ~/goal_image first")
+            raise InputError("no_goal", f"publish an image on {GOAL_IMAGE} first")
         assert self._worker is not None
         question = CandidateQuestion(
             number, candidates, tag, self._goal, self._evaluator, limits.batch_size, self._answer_question

@@ -29,7 +29,7 @@ from vjepa_ros.ros.messages import info_message, latents_message, window_message
 from vjepa_ros.stream.intake import build_intake
 from vjepa_ros.stream.window import Window
 
-_PUBLISHERS: dict[str, tuple[type, str, Callable[[], Any]]] = {
+PUBLISHERS: dict[str, tuple[type, str, Callable[[], Any]]] = {
     "predicted": (Image, "~/predicted_latents", qos.LATENTS),
     "context": (Image, "~/context_latents", qos.LATENTS),  # where it is asked for
     "info": (String, "~/latent_info", qos.LATCHED),
@@ -39,6 +39,7 @@ _PUBLISHERS: dict[str, tuple[type, str, Callable[[], Any]]] = {
     "energies": (Float32MultiArray, "~/candidate_energies", qos.QUESTIONS),
     "answers": (DiagnosticArray, "~/candidate_info", qos.QUESTIONS),
 }
+"""What is published, by a word for it: type, topic and quality of service."""
 
 
 class Configured:
@@ -91,7 +92,7 @@ class Configured:
         )
 
     def _make_publishers(self) -> None:
-        for name, (kind, topic, profile) in _PUBLISHERS.items():
+        for name, (kind, topic, profile) in PUBLISHERS.items():
             if name != "context" or self.config.latents.publish_context:
                 self._publishers[name] = self._endpoints.publisher(kind, topic, profile())
 

@@ -13,6 +13,8 @@ from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallba
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 
+from vjepa_ros.units import S_TO_NS
+
 
 @dataclass(frozen=True)
 class Mismatch:
@@ -92,7 +94,7 @@ def describe(profile: QoSProfile) -> str:
     """The policies that decide whether two endpoints match, in words."""
     words = [profile.reliability.name, profile.durability.name, profile.liveliness.name]
     words += [
-        f"{name} {duration.nanoseconds / 1e9:g} s"
+        f"{name} {duration.nanoseconds / S_TO_NS:g} s"
         for name, duration in (("deadline", profile.deadline), ("lease", profile.liveliness_lease_duration))
         if 0 < duration.nanoseconds < 2**62  # 0 and the middleware's infinity: none
     ]

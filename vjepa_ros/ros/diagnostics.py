@@ -107,6 +107,7 @@ class Snapshot:
             endpoints.graph.forget()
         topics |= {f"senders {topic}": count for topic, count in sorted(endpoints.graph.senders.items())}
         topics |= {f"callback_max_ms {topic}": round(ms, 3) for topic, ms in endpoints.times.max_ms().items()}
+        failed = None if worker is None else worker.failed  # before the counts, which then tell of what led to it
         model: dict[str, Any] = {"not_finite": configured.outcomes.not_finite if configured is not None else 0}
         if worker is not None:
             model |= {**asdict(worker.counters), "waiting": worker.waiting, "compute_ms": round(worker.compute_ms, 3)}
@@ -114,7 +115,7 @@ class Snapshot:
             state=state,
             stream=None if configured is None else _stream_values(configured.intake),
             model=model,
-            failed=None if worker is None else worker.failed,
+            failed=failed,
             prediction=None if configured is None else configured.outcomes.errors.summary,
             questions=None if configured is None else _question_values(configured.candidates),
             topics=topics,

@@ -13,12 +13,14 @@ from typing import Any
 
 from rclpy.node import Node
 
-from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, INPUTS, Input
+from vjepa_ros.config.inputs import CAMERAS, TYPES, Input
 from vjepa_ros.config.names import near_topics
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.errors import quoted
+from vjepa_ros.ros.inputs import rows_of
 from vjepa_ros.stream.clocks import Setting
 from vjepa_ros.stream.watch import Watch
+from vjepa_ros.units import S_TO_NS
 
 CLOCK = "/clock"
 _PATIENCE_S = 4.0  # until then a sender may not have been discovered, or is just being started again
@@ -79,10 +81,7 @@ class Graph:
         self.senders.clear()
         if _is_simulated(self._node):
             found += self._clock()
-        stream = config.stream
-        camera = CAMERAS[config.camera.transport]
-        rows = [(camera, camera.ros_type), *((INPUTS[name], stream.ros_type(name)) for name in stream.inputs)]
-        for row, ros_type in rows:
+        for row, ros_type in rows_of(config.stream, config.camera.transport):
             topic = self._node.resolve_topic_name(row.topic)
             senders = self._node.get_publishers_info_by_topic(topic)
             ours = [sender for sender in senders if sender.topic_type == ros_type]
@@ -109,7 +108,7 @@ class Graph:
         if self._lasts(CLOCK, "several", len(senders) > 1, _SURE_S):
             text = f"{_nodes(senders)} publish it: time jumps between theirs, and everything is reset each time it does"
             yield Finding(CLOCK, "several_senders", f"{text}; let one of them publish it")
-        time_s = self._node.get_clock().now().nanoseconds / 1e9
+        time_s = self._node.get_clock().now().nanoseconds / S_TO_NS
         if not self._lasts(CLOCK, "stands", not (senders and time_s > 0), _PATIENCE_S):
             return
         who = "nothing has come from those that publish it" if senders else "nobody publishes it"
@@ -178,9 +177,9 @@ def remedy(row: Input, wanted: str, name: str, kind: str) -> str:
             if other.suffix and not name.endswith(other.suffix):
                 return f"set image_transport: {transport} and remap {other.topic}:={name}"
             return f"set image_transport: {transport}, remap {other.topic}:={name} where that is not its name yet"
-    for command in COMMAND_TYPES.values():
-        if row.ros_type == "" and command.ros_type == kind:
-            return f"set actions.type: {command.name}" + ("" if name.endswith(f"/{row.topic}") else f", and {remap}")
+    for choice in TYPES[row.typed_by].values() if row.typed_by else ():
+        if choice.ros_type == kind:
+            return f"set {row.typed_by}: {choice.name}" + ("" if name.endswith(f"/{row.topic}") else f", and {remap}")
     return f"such messages cannot be read: remap {row.topic} (launch: {row.argument}) to a topic of {wanted}"
 
 

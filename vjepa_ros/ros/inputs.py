@@ -12,7 +12,7 @@ from typing import Any
 
 from rclpy.qos import QoSProfile
 
-from vjepa_ros.config.inputs import CAMERAS, INPUTS
+from vjepa_ros.config.inputs import CAMERAS, INPUTS, Input
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.ros import qos
@@ -62,9 +62,13 @@ def require_messages(config: StreamConfig) -> None:
             ) from error
 
 
-def subscribed(config: StreamConfig, transport: str) -> Iterator[Subscribed]:
-    """The camera's topic, which comes in as ``image_transport`` says, and all others that are read."""
+def rows_of(config: StreamConfig, transport: str) -> list[tuple[Input, str]]:
+    """What is read: the camera, which comes in as ``image_transport`` says, and all else; each with its type."""
     camera = CAMERAS[transport]
-    rows = [(camera, camera.ros_type), *((INPUTS[name], config.ros_type(name)) for name in config.inputs)]
-    for row, ros_type in rows:
+    return [(camera, camera.ros_type), *((INPUTS[name], config.ros_type(name)) for name in config.inputs)]
+
+
+def subscribed(config: StreamConfig, transport: str) -> Iterator[Subscribed]:
+    """The topics of these rows."""
+    for row, ros_type in rows_of(config, transport):
         yield Subscribed(row.topic, message_class(ros_type), qos.OF_INPUTS[row.quality]())

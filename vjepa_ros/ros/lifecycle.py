@@ -107,13 +107,17 @@ class ManagedNode(LifecycleNode):
             result = entities(state)
             afterwards()
         except VjepaError as error:
-            self.get_logger().error(f"cannot {name}: {error}")
+            self._say_failed(f"cannot {name}: {error}")
             self.close()
             return TransitionCallbackReturn.FAILURE if name == "configure" else TransitionCallbackReturn.ERROR
         except Exception:  # noqa: BLE001 - rclpy would turn it into the error state and say nothing
-            self.get_logger().error(f"cannot {name}:\n{traceback.format_exc()}")
+            self._say_failed(f"cannot {name}:\n{traceback.format_exc()}")
             self.close()
             return TransitionCallbackReturn.ERROR
         if result == TransitionCallbackReturn.SUCCESS:
             self.state_label = _STATE_AFTER[name]
         return result
+
+    def _say_failed(self, text: str) -> None:
+        if self.context.ok():  # else a signal has ended everything while a model was loaded: that is no failure
+            self.get_logger().error(text)

@@ -54,7 +54,7 @@ class PredictorNode(ManagedNode):
         self._losses = Lasting(self.get_logger(), again_s=math.inf)
         self._endpoints = Endpoints(self, self.last_line)
         self._diagnostics = self.create_publisher(
-            DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS(), qos_overriding_options=qos.overridable()
+            DiagnosticArray, overrides.DIAGNOSTICS_TOPIC, qos.DIAGNOSTICS(), qos_overriding_options=qos.overridable()
         )
         self._reset_service = self.create_service(Trigger, "~/reset", self._on_reset)
         self.last_line.guard_service(self._reset_service, _not_reset)

@@ -1,4 +1,4 @@
-"""What the node was started with and does not have: parameters that there are not, files for nodes of other names.
+"""What the node was started with and does not have: parameters and topics that there are not, files for other nodes.
 
 It looks at what the command line and its files gave; it declares and sets nothing.
 """
@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
 from vjepa_ros.config import ros_file
-from vjepa_ros.config.names import unknown_parameters
+from vjepa_ros.config.inputs import CAMERAS, INPUTS
+from vjepa_ros.config.names import QOS, unknown_overrides, unknown_parameters
+from vjepa_ros.ros.candidates import CANDIDATES, GOAL_IMAGE
+from vjepa_ros.ros.configured import PUBLISHERS
+from vjepa_ros.ros.qos import OVERRIDABLE
 
 _PARAMS_FILE = "params-file"  # the option of ROS
+DIAGNOSTICS_TOPIC = "/diagnostics"
+# rclpy's own endpoints, whose parameters it declares where it has them.
+_OF_ROS = (("/clock", "subscription"), ("/parameter_events", "publisher"), ("/rosout", "publisher"))
 
 
 def remarks(node: Node, arguments: Sequence[str] | None = None) -> Iterator[str]:
@@ -26,8 +35,27 @@ def remarks(node: Node, arguments: Sequence[str] | None = None) -> Iterator[str]
     """
     # rclpy has no public way to ask for what was given and never declared.
     given = getattr(node, "_parameter_overrides", {})
-    yield from unknown_parameters(name for name in given if not node.has_parameter(name))
+    undeclared = [name for name in given if not node.has_parameter(name)]
+    yield from unknown_parameters(undeclared)
+    yield from unknown_overrides(undeclared, _qualities(node), partial(_remapped, node))
     arguments = sys.argv if arguments is None else arguments
     for option, value in zip(arguments, arguments[1:], strict=False):
         if option.removeprefix("--") == _PARAMS_FILE:
             yield from ros_file.others(Path(value), node.get_fully_qualified_name())
+
+
+def _remapped(node: Node, topic: str) -> str:
+    try:
+        return str(node.resolve_topic_name(topic))
+    except rclpy_implementation.RCLError:  # of no name that a topic can have
+        return topic
+
+
+def _qualities(node: Node) -> Iterator[str]:
+    """The parameters of all qualities of service: of topics that this node may have, whatever it is configured to."""
+    read = [row.topic for row in (*CAMERAS.values(), *INPUTS.values())] + [CANDIDATES, GOAL_IMAGE]
+    sent = [topic for _, topic, _ in PUBLISHERS.values()] + [DIAGNOSTICS_TOPIC]
+    ends = [(node.resolve_topic_name(topic), "subscription") for topic in read]
+    ends += [(node.resolve_topic_name(topic), "publisher") for topic in sent]
+    for topic, end in (*ends, *_OF_ROS):
+        yield from (f"{QOS}{topic}.{end}.{policy.name.lower()}" for policy in OVERRIDABLE)

@@ -63,7 +63,8 @@ def _change_state(node: Node, inner: Callable[..., Any]) -> Callable[..., Any]:
             return inner(request, response)
         except rclpy_implementation.RCLError as error:
             wanted = quoted(request.transition.label) if request.transition.label else request.transition.id
-            node.get_logger().warning(f"transition {wanted} is not possible now: {str(error).splitlines()[0]}")
+            if node.context.ok():  # else a signal has ended everything during the transition
+                node.get_logger().warning(f"transition {wanted} is not possible now: {str(error).splitlines()[0]}")
             response.success = False
             return response
 

@@ -32,13 +32,14 @@ OF_INPUTS: dict[Quality, Callable[[], QoSProfile]] = {
 """The profiles of what the node reads, by the words of :mod:`vjepa_ros.config.inputs`."""
 
 
+OVERRIDABLE = (
+    QoSPolicyKind.HISTORY,
+    QoSPolicyKind.DEPTH,
+    QoSPolicyKind.RELIABILITY,
+    QoSPolicyKind.DURABILITY,
+)
+
+
 def overridable() -> QoSOverridingOptions:
     """Let parameters named ``qos_overrides.<topic>...`` change history, depth, reliability and durability."""
-    return QoSOverridingOptions(
-        policy_kinds=(
-            QoSPolicyKind.HISTORY,
-            QoSPolicyKind.DEPTH,
-            QoSPolicyKind.RELIABILITY,
-            QoSPolicyKind.DURABILITY,
-        )
-    )
+    return QoSOverridingOptions(policy_kinds=OVERRIDABLE)

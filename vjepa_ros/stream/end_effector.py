@@ -21,7 +21,8 @@ from vjepa_ros.geometry import Vector, euler_angles, quaternion_matrix
 from vjepa_ros.kinematics.forward import Kinematics
 from vjepa_ros.kinematics.urdf import read_chain
 from vjepa_ros.stream.joint_signal import Part
-from vjepa_ros.stream.joints import Read, Values, Watched
+from vjepa_ros.stream.joints import Read, Values
+from vjepa_ros.stream.watched import Watched
 
 _POSES_KEPT = 256  # of forward kinematics; a window of 16 frames asks for two dozen
 _NORM_TOLERANCE = 0.01  # of a quaternion: float32 and a few products are far below it, a wrong order of fields above

@@ -31,8 +31,9 @@ from vjepa_ros.stream.common_clock import NO_OFFSETS, CommonClock
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.end_effector import EndEffector
 from vjepa_ros.stream.frame import Frame
-from vjepa_ros.stream.joints import Values, Watched
+from vjepa_ros.stream.joints import Values
 from vjepa_ros.stream.watch import Watch
+from vjepa_ros.stream.watched import Watched
 from vjepa_ros.stream.window import EpochCause, Window
 from vjepa_ros.stream.window_stream import WindowStream
 

@@ -22,7 +22,6 @@ from vjepa_ros.units import S_TO_NS, stamp_to_ns
 
 _MOST = 1e24  # of a value: what is normalised by the least standard deviation and summed must still be a float32
 _MOST_SHOWN = 10  # numbers or joints in a message that says what is wrong
-_MOST_OF_A_NAME = 200  # characters that are kept of a name that is only shown
 _MOST_SENDERS = 8  # whose lists of names are remembered: senders rarely change their order
 _MOST_REMEMBERED = 100_000  # characters of such a list; a longer one is searched every time
 _POINT_FIELDS = {"position": "positions", "velocity": "velocities", "effort": "effort"}  # as trajectories call them
@@ -91,9 +90,15 @@ class JointStates:
         if found is None and (len(names) or not len(values)):
             return None
         if found is None or len(values) != len(names):
-            sent = {other: getattr(message, other, ()) for other in FIELDS}
-            raise _wrong_length(self._config, len(names), f"{field}s", sent)
-        return _finished(np.array([values[index] for index in found.indices], np.float64), found, self._config)
+            raise _wrong_length(self._config, len(names), f"{field}s", self._sent(message))
+        wanted = np.array([values[index] for index in found.indices], np.float64)
+        if np.isnan(wanted).all():
+            _refuse_empty(self._config, found, self._sent(message))
+        return _finished(wanted, found, self._config)
+
+    @staticmethod
+    def _sent(message: Any) -> dict[str, Sequence[float]]:
+        return {field: getattr(message, field, ()) for field in FIELDS}
 
 
 class DynamicJointStates:
@@ -159,7 +164,10 @@ class ControllerReferences:
         if len(values) != len(message.joint_names):
             named = _POINT_FIELDS[self._config.field]
             raise _wrong_length(self._config, len(message.joint_names), named, _fields(point))
-        return _finished(np.array([values[index] for index in found.indices], np.float64), found, self._config)
+        wanted = np.array([values[index] for index in found.indices], np.float64)
+        if np.isnan(wanted).all():
+            _refuse_empty(self._config, found, _fields(point))
+        return _finished(wanted, found, self._config)
 
 
 class ControllerFeedback(ControllerReferences):
@@ -218,52 +226,6 @@ class FloatArrays:
         return _finished(np.array(message.data, np.float64), _Found([], None), self._config)
 
 
-class Watched:
-    """Reads joints, and remembers which of the wanted ones no message has had so far.
-
-    Args:
-        read: gives the values of a message.
-        wanted: the joints.
-        named_by: the parameter that names them.
-
-    Attributes:
-        wanted: as given.
-    """
-
-    def __init__(self, read: Read, wanted: Sequence[str], named_by: str) -> None:
-        self.wanted = wanted
-        self._read = read
-        self._named_by = named_by
-        self._waiting = set(range(len(wanted)))
-        self._others: dict[str, None] = {}  # names that did come, a few more than are shown
-
-    def __call__(self, message: Any) -> Values:
-        """As ``read``."""
-        values = self._read(message)
-        if self._waiting:
-            self._waiting -= self._waiting if isinstance(values, np.ndarray) else set(_joints_of(values))
-            names = getattr(message, "joint_names", None) or getattr(message, "name", [])
-            for name in names[: _MOST_SHOWN + 1]:
-                if len(self._others) <= _MOST_SHOWN:
-                    self._others[name[:_MOST_OF_A_NAME]] = None
-        return values
-
-    @property
-    def complaint(self) -> str:
-        """Which joints nobody has sent, in words; empty where each has come, or nothing has."""
-        if not self._waiting or not self._others:
-            return ""
-        names = [self.wanted[joint] for joint in sorted(self._waiting)]
-        return (
-            f"no message so far has a value of {listed(names)}; those that came are about {listed(self._others)}. "
-            f"Without it there is no step: see {self._named_by}"
-        )
-
-
-def _joints_of(values: Part | Vector | None) -> list[int]:
-    return values.joints.tolist() if isinstance(values, Part) else []
-
-
 def _fields(point: Any) -> dict[str, Sequence[float]]:
     """What a trajectory_msgs/JointTrajectoryPoint has, by the values of ``actions.field``."""
     return {field: getattr(point, name, ()) for field, name in _POINT_FIELDS.items()}
@@ -276,6 +238,23 @@ def _wrong_length(config: SignalConfig, names: int, wanted: str, sent: Mapping[s
     if has and names and not len(sent[config.field]):
         hint = f"; it has {' and '.join(has)}: {config.prefix}.field takes {config.field}"
     return InputError("length_mismatch", f"{names} names but {len(sent[config.field])} {wanted}{hint}")
+
+
+def _refuse_empty(config: SignalConfig, found: _Found, sent: Mapping[str, Sequence[float]]) -> None:
+    """Refuse a message that says NaN for every wanted joint, as some drivers do for what they do not have, where
+    another field says more: it names the parameter that reads that.
+
+    Raises:
+        InputError: ``not_finite``.
+    """
+    most = max(found.indices)
+    has = [
+        field for field, values in sent.items()
+        if field != config.field and len(values) > most and np.isfinite([values[i] for i in found.indices]).all()
+    ]  # fmt: skip
+    if has:
+        what = f"every {config.field} of {len(found.indices)} joints is NaN; it has {' and '.join(has)}"
+        raise InputError("not_finite", f"{what}: {config.prefix}.field takes {config.field}")
 
 
 def _finished(values: Vector, found: _Found, config: SignalConfig, times: Vector | None = None) -> Values:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from vjepa_ros.units import S_TO_NS
 
 _REPEATED = 3  # messages with the stamp of the one before; one at a whole second may be there twice
+_SELDOM = 20  # of so many stamps one may have nanoseconds where a driver stamps in whole seconds: its first one has
 _FROZEN_MESSAGES, _FROZEN_NS = 10, S_TO_NS  # so many with one stamp, over so long: it stands still
 _BACK_AND_FORTH = 3  # times; a frame or two may have been overtaken
 
@@ -31,7 +32,7 @@ class Stamps:
         self.arrived = self.repeated = self.behind = self.jumps = self.dropped = 0
         self._last_ns: int | None = None
         self._furthest_ns = 0  # behind the one before
-        self._whole = True  # every stamp so far is a whole second
+        self._fractions = 0  # stamps that are no whole second
         self._run = 0  # messages with the last stamp
         self._run_since_ns = 0  # when the first of them was received
         self._run_ns = 0  # how long they have come
@@ -39,7 +40,7 @@ class Stamps:
     def add(self, stamp_ns: int, received_ns: int) -> None:
         """Count in a message."""
         self.arrived += 1
-        self._whole = self._whole and stamp_ns % S_TO_NS == 0
+        self._fractions += stamp_ns % S_TO_NS != 0
         last_ns, self._last_ns = self._last_ns, stamp_ns
         if stamp_ns == last_ns:
             self.repeated += 1
@@ -61,8 +62,8 @@ class Stamps:
 
     @property
     def is_whole_seconds(self) -> bool:
-        """Whether the stamps have no nanoseconds, and messages share them for it."""
-        return self._whole and self.repeated >= _REPEATED
+        """Whether the stamps have no nanoseconds, but for a few, and messages share them for it."""
+        return self._fractions * _SELDOM <= self.arrived and self.repeated >= _REPEATED
 
     @property
     def goes_back_and_forth(self) -> bool:
@@ -97,7 +98,10 @@ class Stamps:
     def _causes(self) -> list[str]:
         causes = []
         if self.is_whole_seconds and not self.is_frozen:
-            causes.append("all stamps are whole seconds: the driver must stamp each frame with its nanoseconds too")
+            every = "nearly all" if self._fractions else "all"
+            causes.append(
+                f"{every} stamps are whole seconds: the driver must stamp each frame with its nanoseconds too"
+            )
         if self.is_frozen:
             causes.append(self.frozen)
         if self.goes_back_and_forth:

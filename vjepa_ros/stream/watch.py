@@ -59,6 +59,7 @@ class Watch:
         self._frame_ids: dict[str, Alternation] = {}
         self._sizes: dict[str, Alternation] = {}
         self._joints: dict[str, Alternation] = {}
+        self._streams: dict[str, str] = {}  # of the topics of joints
         self._said: set[tuple[str, str]] = set()
         self._jumps = 0
 
@@ -116,14 +117,10 @@ class Watch:
         names = wanted.intersection(every)
         header = getattr(message, "header", None)
         frame_id = "" if header is None else header.frame_id[:_MOST_CHARACTERS]
+        self._streams[topic] = stream
         alternation = self._joints.setdefault(topic, Alternation())
         if alternation.add((frame_id, names)) and not self.complete_each_other(topic):
-            kinds = "; ".join(
-                f"{count} with frame_id {quoted(kind[0])} and {listed(sorted(kind[1]), 3)}"  # type: ignore[index]
-                for kind, count in alternation.counts
-            )
-            detail = f"messages of different senders alternate ({kinds}): {_MIXED[stream]}"
-            self._report(topic, "senders_alternate", detail)
+            self._report(topic, "senders_alternate", self._different(topic))
 
     def dropped(self, topic: str) -> None:
         """A frame was dropped for its stamp."""
@@ -135,6 +132,14 @@ class Watch:
         often = f", the {self._jumps}th time" if self._jumps > 1 else ""
         by_s = (from_ns - to_ns) / S_TO_NS
         self.last_jump = topic, f"from {seconds(from_ns)} to {seconds(to_ns)}, {by_s:.3f} s back{often}"
+
+    def _different(self, topic: str) -> str:
+        """That messages of joints are of different senders, in words."""
+        kinds = "; ".join(
+            f"{count} with frame_id {quoted(kind[0])} and {listed(sorted(kind[1]), 3)}"  # type: ignore[index]
+            for kind, count in self._joints[topic].counts
+        )
+        return f"messages of different senders alternate ({kinds}): {_MIXED[self._streams[topic]]}"
 
     # -- what is to be said of it
 
@@ -150,6 +155,9 @@ class Watch:
         for topic, stamps in self._stamps.items():
             if stamps.is_frozen:
                 found[f"frozen_stamps {topic}"] = f"{topic}: {stamps.frozen}"
+        for topic, alternation in self._joints.items():
+            if alternation.alternates and not self.complete_each_other(topic):
+                found[f"senders_alternate {topic}"] = f"{topic}: {self._different(topic)}"
         for key, what, alternations in (
             ("frame_id_alternates", "frame_id", self._frame_ids),
             ("size_alternates", "the size or encoding", self._sizes),

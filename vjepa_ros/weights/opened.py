@@ -111,7 +111,8 @@ class OpenedFile:
         if not tensor.is_contiguous:
             elements = torch.empty(tensor.reach_bytes, dtype=torch.uint8)
             self._fill(elements, tensor.start)
-            yield elements.view(tensor.dtype).as_strided(tensor.shape, tensor.stride).reshape(-1)
+            # One element that stands for all of them would stay one with every stride 0.
+            yield elements.view(tensor.dtype).as_strided(tensor.shape, tensor.stride).reshape(-1).contiguous()
             return
         for first in range(0, tensor.nbytes, _PIECE_BYTES):
             piece = self._buffer[: min(_PIECE_BYTES, tensor.nbytes - first)]

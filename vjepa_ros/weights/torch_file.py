@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.errors import named
+from vjepa_ros.weights import pickle_text
 from vjepa_ros.weights.opened import OpenedFile, StoredTensor
 
 MOST_ENTRIES = 100_000
@@ -83,6 +84,19 @@ def _copy_but_tensors(opened: OpenedFile, copy: int) -> None:
         )
     for start, length in pieces:
         os.pwrite(copy, opened.read_at(start, min(length, opened.size - start)), start)
+    for entry, (start, length) in zip(entries, pieces[1:], strict=True):
+        if entry.filename.endswith("data.pkl"):
+            _require_readable(opened, os.pread(copy, entry.file_size, start + length - entry.file_size))
+
+
+def _require_readable(opened: OpenedFile, pickled: bytes) -> None:
+    """Refuse a pickle whose reading would not end, or would fill the memory."""
+    try:
+        why = pickle_text.trouble(pickled)
+    except Exception as error:  # a damaged one breaks off in any way
+        raise opened.refusal(f"is a damaged checkpoint ({_first_line(error)})") from error
+    if why:
+        raise opened.refusal(f"{why}: refused; save it again with nothing but its weights")
 
 
 def _require_plain(opened: OpenedFile, entries: list[zipfile.ZipInfo]) -> None:
