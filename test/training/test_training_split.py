@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def run_begin(data: Data) -> int:
 @pytest.mark.parametrize("spoil", [bags.unchanged, bags.loop, bags.drop_outs], ids=lambda spoil: spoil.__name__)
 @pytest.mark.parametrize("encoding", ["clip", "frame_repeat"])
 def test_the_last_part_of_a_single_recording_shares_no_frame(tmp_path: Path, spoil: Any, encoding: str) -> None:
-    bag = bags.write(tmp_path / "bag", spoil(trainings.cut(0, 8)))
+    bag = bags.write(tmp_path / "bag", spoil(trainings.cut(0, 6)))
     data = trainings.prepared(trainings.plan(tmp_path, [bag], {**trainings.SMALL, "encoding": encoding}))
     train, held = frames_of(data, data.divided.train), frames_of(data, data.divided.held)
     assert train and held and not train & held
@@ -53,6 +54,18 @@ def test_the_last_part_of_a_single_recording_shares_no_frame(tmp_path: Path, spo
     assert 0.05 < steps[1] / steps[2] < 0.4
     assert str(bag) in data.divided.text and not data.divided.held_recordings
     assert not any(row.held for row in data.survey.recordings)
+
+
+def test_of_a_recording_of_many_stretches_only_the_last_ones_are_held_back(tmp_path: Path) -> None:
+    """Forty stretches of 20 steps, a minute apart: 80 steps are the last four, and nothing need lie between."""
+    runs = [replace(made(0, 20), stamps_ns=made(0, 20).stamps_ns + number * 60 * bags.S) for number in range(40)]
+    divided = split(trainings.plan(tmp_path, [tmp_path / "bag"]), runs, 8)
+    assert [len(divided.train), len(divided.held), divided.unused] == [36, 4, 0]
+    assert all(run.steps == 20 for run in (*divided.train, *divided.held))
+    # The cut in the midst of a stretch takes a window from it, and nothing from the others.
+    divided = split(trainings.plan(tmp_path, [tmp_path / "bag"]), [*runs[:-1], part(runs[-1], 0, 15)], 8)
+    assert [run.steps for run in divided.held] == [4, 20, 20, 20, 15] and divided.train[-1].steps == 20 - 4 - 9
+    assert len(divided.train) == 36 and divided.unused == 9
 
 
 @pytest.mark.parametrize(("count", "expected"), [(2, {1}), (5, {4}), (14, {13}), (16, {14, 15}), (30, {27, 28, 29})])
@@ -110,12 +123,8 @@ def test_a_part_of_a_run_has_the_rows_that_its_steps_had(encoding: str) -> None:
     assert cut.actions[:-1].tolist() == whole.actions[6:16].tolist() and not cut.actions[-1].any()
     assert whole.actions[16].any(), "the whole run is as it was"
     rows = torch.zeros(0)
-    one, other = (
-        Dataset(
-            [Run(r.recording, r.first_row * kept, r.stamps_ns, r.actions, r.states)], rows, ENCODINGS[encoding], 4, kept
-        )
-        for r in (whole, cut)
-    )
+    way = ENCODINGS[encoding]
+    one, other = (Dataset([replace(run, first_row=run.first_row * kept)], rows, way, 4, kept) for run in (whole, cut))
     wanted = {sample.newest: sample for sample in one.samples(3, 2)}
     got = other.samples(3, 2)
     assert len(got) == 6 if encoding == "clip" else 7

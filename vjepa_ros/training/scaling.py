@@ -15,7 +15,7 @@ from vjepa_ros.training.runs import Run
 
 
 def normalizations_of(runs: Iterable[Run], config: NodeConfig) -> Normalizations:
-    """What the parameters or the sidecar of the weights say, and where they say nothing, mean and deviation of the runs.
+    """What the parameters or the weights' sidecar say; where they say nothing, mean and deviation of the runs.
 
     A dimension that never changes has its mean taken off, and is left as it is else.
 

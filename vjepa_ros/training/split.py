@@ -97,7 +97,9 @@ def _last_part(path: Path, runs: Sequence[Run], window_steps: int) -> Split:
     train, held = [], []
     for run in runs:
         begin = int(np.searchsorted(run.stamps_ns, held_ns))  # the stamps of a run rise
-        end = min(int(np.searchsorted(run.stamps_ns, until_ns)), max(0, begin - window_steps))
+        end = int(np.searchsorted(run.stamps_ns, until_ns))
+        if begin < run.steps:
+            end = min(end, max(0, begin - window_steps))
         train.append(part(run, 0, end))
         held.append(part(run, begin, run.steps))
     used = sum(run.steps for run in (*train, *held))
