@@ -75,7 +75,7 @@ def require_inside(run: Run, windows: list[Any], reaches_ahead: bool) -> int:
 @pytest.mark.parametrize("name", REDUCTIONS)
 def test_a_step_is_what_the_windows_say_that_have_it_inside(tmp_path: Path, name: str) -> None:
     values = {**trainings.VALUES, **REDUCTIONS[name]}
-    (bag,) = trainings.write(tmp_path, trainings.cut(0, 3))
+    (bag,) = trainings.write(tmp_path, trainings.cut(0, 2))
     windows = window_values(bag, values)
     found = read(trainings.plan(tmp_path, [bag], REDUCTIONS[name]))
     (run,) = found.runs

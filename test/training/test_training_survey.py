@@ -86,6 +86,12 @@ def test_too_few_windows_are_refused(tmp_path: Path, seconds: float) -> None:
     assert "frames made" in str(error) and "skipped" in str(error)
 
 
+def test_a_recording_without_a_stream_is_refused(tmp_path: Path) -> None:
+    (bag,) = trainings.write(tmp_path, [m for m in SHORT if m.topic != recorded.COMMANDS])
+    with pytest.raises(BagError, match="joint_commands"):
+        trainings.prepared(trainings.plan(tmp_path, [bag], trainings.SMALL))
+
+
 def test_what_stands_still_is_refused(tmp_path: Path) -> None:
     still = changed(SHORT, recorded.COMMANDS, set_all(0.25))
     error = unfit(tmp_path, still)

@@ -135,7 +135,8 @@ def survey(
             raise UnfitError(
                 "too_few_windows", f"there are too few windows {where}: {sum(run.steps for run in runs):,} steps in "
                 f"{len(runs):,} stretches without a gap hold {count} samples of {sum(sample)} steps, {divided.text}; "
-                f"{why_so_few(material.tallies)}: record more, or longer stretches",
+                f"{why_so_few(material.tallies)}: record more or longer stretches, or make num_frames, context_steps "
+                "or `rollout` smaller",
             )  # fmt: skip
     moved = [movement(run, stream) for run in runs]
     fast = np.percentile(np.concatenate(moved), _FAST, axis=0)
