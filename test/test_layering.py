@@ -50,6 +50,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         },
         {"numpy", "matplotlib"},
     ),
+    "training": (
+        {"errors", "documents", "units", "config", "work_folder", "files", "stream", "engine", "recordings"},
+        {"torch", "numpy"},
+    ),
     "commands": (
         {"errors", "documents", "units", "config", "images", "conversion", "recordings", "simulation",
          "simulation.recording", "replay", "probe"},

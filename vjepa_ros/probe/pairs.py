@@ -68,11 +68,7 @@ def pairs(windows: Iterable[Window], config: StreamConfig) -> Iterator[Pair]:
     """
     before: Window | None = None
     for window in windows:
-        if (
-            before is not None
-            and (window.epoch, window.number) == (before.epoch, before.number + 1)
-            and window.frames[-1 - config.stride].stamp_ns == before.frames[-1].stamp_ns
-        ):
+        if before is not None and window.follows(before, config.stride):
             yield Pair(before, window)
         before = window
 

@@ -115,6 +115,11 @@ class Intake:
         """What nothing can be done without and has not come yet, in words; empty where nothing is missing."""
         return "" if self._end_effector is None else self._end_effector.waits_for
 
+    @property
+    def complaints(self) -> list[str]:
+        """What is said of wanted joints that no message so far had, though messages came; one text per input."""
+        return [f"{self._topics.get(name, name)}: {r.complaint}" for name, r in self._readers() if r.complaint]
+
     def image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/Image."""
         return self._frame(topic, message, received_ns, lambda: self._decode_raw(message))

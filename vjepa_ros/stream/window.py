@@ -61,3 +61,14 @@ class Window:
     def held(self) -> int:
         """Values that were missing and were held or replaced by zeros."""
         return self.actions.missing + self.states.missing
+
+    def follows(self, before: Window, stride: int) -> bool:
+        """Whether it ends one step after another window, with no gap, no reset and no skipped window in between.
+
+        Args:
+            before: the one that came before it, of a stream whose ``hop`` is a step, with two steps or more.
+            stride: sampled frames per step.
+        """
+        return (self.epoch, self.number) == (before.epoch, before.number + 1) and (
+            self.frames[-1 - stride].stamp_ns == before.frames[-1].stamp_ns
+        )
