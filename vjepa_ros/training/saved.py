@@ -6,6 +6,7 @@ It knows no modules and no data: tensors, numbers and texts by name.
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,13 @@ def load(path: Path) -> tuple[str, dict[str, Any]] | None:
     """
     if not path.exists():
         return None
+    refusal = OutputError(f"{place(path)}: is no state of a training; remove it to begin anew")
+    if not zipfile.is_zipfile(path):  # torch says of a cut one that the system failed
+        raise refusal
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise OutputError(f"{place(path)}: is no state of a training; remove it to begin anew") from error
+        raise refusal from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise OutputError(f"{place(path)}: is no state of this training's version; remove it to begin anew")
     return content["key"], content
