@@ -50,6 +50,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         },
         {"numpy", "matplotlib"},
     ),
+    "training": (
+        {
+            "errors", "documents", "units", "geometry", "config", "work_folder", "files", "devices", "stream", "model",
+            "weights", "engine", "recordings",
+        },
+        {"torch", "numpy", "accelerate", "tensorboardX"},
+    ),
     "commands": (
         {"errors", "documents", "units", "config", "images", "conversion", "recordings", "simulation",
          "simulation.recording", "replay", "probe"},

@@ -31,9 +31,7 @@ def tiny_config(**changes: Any) -> ModelConfig:
     return small_config(**{**sizes, **changes})
 
 
-def walks(
-    config: ModelConfig, recordings: int = 3, steps: int = 24, seed: int = 0, reach: float = 0.6
-) -> Dataset:
+def walks(config: ModelConfig, recordings: int = 3, steps: int = 24, seed: int = 0, reach: float = 0.6) -> Dataset:
     """Runs of so many steps, one a recording, with their latents as the stage of latents lays them out.
 
     Args:

@@ -1,6 +1,6 @@
 """Trains a small predictor in as many processes as torchrun starts, and writes what came of it.
 
-    python -m torch.distributed.run --nproc-per-node 2 test/support/train_in_processes.py FOLDER BATCH ACCUMULATE
+python -m torch.distributed.run --nproc-per-node 2 test/support/train_in_processes.py FOLDER BATCH ACCUMULATE
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from vjepa_ros.config.normalization import Normalization, Normalizations
 from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.model.kernels import choose_kernels
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.training.initial import fresh_predictor, freeze
+from vjepa_ros.training.initial import freeze, fresh_predictor
 from vjepa_ros.training.learning import Learning
 from vjepa_ros.training.loop import Progress
 from vjepa_ros.training.losses import Objective, PredictorLoss
@@ -33,7 +33,9 @@ KINDS = {
 }
 
 
-def trained(config: ModelConfig, data: Dataset, folder: Path, held: Dataset | None = None, **changes: object) -> Trained:
+def trained(
+    config: ModelConfig, data: Dataset, folder: Path, held: Dataset | None = None, **changes: object
+) -> Trained:
     rollout = changes.pop("rollout", 2)
     options = {"steps": 12, "batch": 8, "lr": 5e-3, **CPU_OPTIONS, **changes}
     predictor = fresh_predictor(config, 0).predictor

@@ -35,7 +35,9 @@ def no_warnings() -> Iterator[None]:
 def config_of(encoding: str, **changes: object) -> ModelConfig:
     frames = 8 if encoding == "frame_repeat" else 16
     sizes = {"encoder_dim": 64, "predictor_dim": 64, "predictor_heads": 2, "predictor_depth": 3, "image_size": 64}
-    return tiny_config(**{**sizes, "action_dim": 7, "state_dim": 7, "encoding": encoding, "num_frames": frames, **changes})
+    return tiny_config(
+        **{**sizes, "action_dim": 7, "state_dim": 7, "encoding": encoding, "num_frames": frames, **changes}
+    )
 
 
 def public_loss(predictor: nn.Module, z: Tensor, actions: Tensor, states: Tensor, size: int, auto_steps: int) -> Tensor:

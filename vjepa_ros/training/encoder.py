@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vjepa_ros.config.checks import require
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.reductions import Effect

@@ -12,8 +12,8 @@ video are the motions between any two steps, and four terms use them:
   encoder is made smaller, since latents in which nothing moves are the easiest to predict.
 * covariance: squares of what two channels vary together inside an episode, so that not all of them say the same.
 
-Lengths are in the data's own unit (:mod:`vjepa_ros.training.motion`), and so is tau: 1 is the distance of two steps of a
-run taken at random. Tensors in, tensors out.
+Lengths are in the data's own unit (:mod:`vjepa_ros.training.motion`), and so is tau: 1 is the distance of two steps of
+a run taken at random. Tensors in, tensors out.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class EncoderLoss(nn.Module):
         """
         objective = self.objective
         latents: Tensor = layer_normalize(self.encoder(frames.flatten(0, 1)).float())
-        latents = latents.unflatten(1, (-1, self.size)).unflatten(0, frames.shape[:2])  # (B, 4, T', H'*W', D)
+        latents = latents.view(*frames.shape[:2], -1, self.size, latents.shape[-1])  # (B, 4, T', H'*W', D)
         latents = latents[:, :, -self.context :]
         newest = latents[:, :, -1]  # (B, 4, H'*W', D)
         one, other = (list(side) for side in zip(*PAIRS, strict=True))

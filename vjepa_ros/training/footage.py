@@ -107,8 +107,8 @@ class Footage:
             seen = steps[:, None] - np.arange(self._context - 1, -1, -1)  # (4, c)
             actions.append(run.actions[seen])
             states.append(run.states[seen])
-        frames = self._frames[torch.from_numpy(np.concatenate(units))].float()
-        frames = frames.unflatten(0, (len(units), UNITS))  # (B, 4, 3, frames, H, W)
+        frames = self._frames[torch.from_numpy(np.concatenate(units))].float().contiguous()
+        frames = frames.view(len(units), UNITS, *frames.shape[1:])  # (B, 4, 3, frames, H, W)
         for episode in np.flatnonzero(frozen):
             frames[episode] = frames[episode, :, :, -1:].expand_as(frames[episode]).clone()
         moved = np.stack(motions)

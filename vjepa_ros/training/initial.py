@@ -58,9 +58,7 @@ def fresh_encoder(config: ModelConfig, seed: int) -> Encoder:
     return encoder.requires_grad_(True).eval()
 
 
-def predictor_from(
-    config: ModelConfig, path: str | Path, seed: int, *, new_heads: bool = False
-) -> Start:
+def predictor_from(config: ModelConfig, path: str | Path, seed: int, *, new_heads: bool = False) -> Start:
     """One with the weights of a file's predictor, to be trained further.
 
     Layers for actions and states of other dimensions than the file's are drawn anew. Everything else must fit.
@@ -106,11 +104,9 @@ def read_predictor(path: str | Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: where the file has none, or it is broken.
     """
-    with open_weights(path) as source:
-        if source.predictor is None:
-            raise source.opened.refusal("has no predictor to train further")
+    with open_weights(path, "predictor") as source:
         tensors: dict[str, Tensor] = {}
-        for wrapped, stored in source.predictor.items():
+        for wrapped, stored in (source.predictor or {}).items():
             prefix = _WRAPPED.match(wrapped)
             name = wrapped[prefix.end() :] if prefix else wrapped
             if name.startswith("mask_tokens."):

@@ -16,7 +16,7 @@ Schedule = Literal["public", "cosine"]
 Precision = Literal["float32", "bfloat16"]
 
 PUBLIC_PART = 315 // 15
-"""The part of all steps that warms up in the public training, and that decays: one in so many, 15 of 315 epochs each."""
+"""One step in so many warms up in the public training, and one in so many decays: 15 of 315 epochs each."""
 PUBLIC_RATE, PUBLIC_START = 4.25e-4, 7.5e-5
 
 

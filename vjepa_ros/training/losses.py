@@ -1,6 +1,6 @@
 """What the predictor learns: one step ahead from true latents, and several steps ahead from its own forecasts.
 
-Both parts are the public training's (``app/vjepa_droid`` of the public V-JEPA 2 code), where that has the same encoding.
+Both parts are the public training's (``app/vjepa_droid`` of the public V-JEPA 2 code), where it has the same encoding.
 Only forecasts count (rule 8), and which outputs these are says the encoding. Tensors in, tensors out: it knows no
 datasets, no optimizers and no normalisation of actions.
 """

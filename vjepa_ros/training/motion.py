@@ -8,7 +8,8 @@ say of any two of its steps is one difference of places:
 * ``pose``: the actions composed, as the difference of the poses that they lead to.
 
 Lengths have a unit of the data's own: each dimension counts in units of its own usual motion, so that metres, radians
-and a gripper's share can be added up, and two steps of a run taken at random are about 1 apart. Numbers in, numbers out.
+and a gripper's share can be added up, and two steps of a run taken at random are about 1 apart. Numbers in, numbers
+out.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vjepa_ros.config.reductions import Effect
-from vjepa_ros.geometry import Vector, pose_delta, rotation_matrix, euler_angles
+from vjepa_ros.geometry import Vector, euler_angles, pose_delta, rotation_matrix
 from vjepa_ros.training.runs import Run
 
 LEAST_SHARE = 0.1
@@ -103,8 +103,3 @@ def motion_of(paths: Sequence[Path], effect: Effect, seed: int, pairs: int = 409
 
 def _difference(effect: Effect, start: Vector, end: Vector) -> Vector:
     return pose_delta(start, end) if effect == "pose" else end - start
-
-
-def steps_between(path: Path, low: int, high: int) -> NDArray[np.int64]:
-    """The steps from ``low`` to below ``high`` that have a place."""
-    return np.arange(max(low, path.first), high)

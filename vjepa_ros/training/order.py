@@ -20,7 +20,8 @@ class Order:
     def __init__(self, count: int, seed: int) -> None:
         assert count > 0, "there is nothing to order"
         self.count, self.seed = count, seed
-        self._round, self._shuffled = -1, np.empty(0, np.int64)
+        self._round = -1
+        self._shuffled: NDArray[np.int64] = np.empty(0, np.int64)
 
     def __call__(self, places: range) -> NDArray[np.int64]:
         """What stands at these places, in their order."""

@@ -6,11 +6,11 @@ It knows no recordings and no model files: datasets in, a trained module out.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,7 +27,8 @@ from vjepa_ros.training.runs import Dataset, Sample
 from vjepa_ros.weights.values import part_hash
 
 MOST_HELD_BACK = 256
-"""Held-back samples that are looked at while it goes on, evenly spaced; the evaluation at the end takes all of them."""
+"""At most so many held-back samples, evenly spaced, are looked at while it goes on; the evaluation at the end takes
+all."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def train_predictor(
         bool(samples), "bags", f"have no {shape.context + shape.ahead} steps that follow each other without a gap"
     )  # fmt: skip
     held_samples = [] if held_back is None else held_back.samples(shape.context, shape.ahead)
-    some = [held_samples[int(index)] for index in _spread(len(held_samples), MOST_HELD_BACK)]
+    some = held_samples[:: max(1, math.ceil(len(held_samples) / MOST_HELD_BACK))]
     order, change = Order(len(samples), learning.seed), _Change(normalization)
 
     def next_ones(places: range) -> tuple[Tensor, ...]:
@@ -126,8 +127,3 @@ class _Change:
     def __call__(self, data: Dataset, samples: Sequence[Sample], shape: SampleShape) -> tuple[Tensor, ...]:
         batch = data.batch(samples, shape.context, shape.ahead)
         return batch.context, batch.targets, self._actions(batch.actions).float(), self._states(batch.states).float()
-
-
-def _spread(count: int, most: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """At most so many of ``count`` numbers, evenly spaced."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)) if count else np.empty(0, int)

@@ -5,10 +5,11 @@ It knows no modules and no data: tensors, numbers and texts by name.
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -36,7 +37,7 @@ def save(path: Path, key: str, state: dict[str, Any]) -> None:
         with open(new[path], "wb") as file:
             sink = _Sink(file)
             try:
-                torch.save(content, sink)
+                torch.save(content, cast(IO[bytes], sink))
             except RuntimeError as error:  # torch's words for a disk that is full
                 raise sink.failure or error from error
 
@@ -61,10 +62,11 @@ def load(path: Path) -> tuple[str, dict[str, Any]] | None:
     return content["key"], content
 
 
-class _Sink:
+class _Sink(io.RawIOBase):
     """A file that remembers why writing it failed, which torch says in words of its own."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
         self._file = file
         self.failure: OSError | None = None
 
