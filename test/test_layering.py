@@ -51,12 +51,15 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "matplotlib"},
     ),
     "training": (
-        {"errors", "documents", "units", "config", "work_folder", "files", "stream", "engine", "recordings"},
-        {"torch", "numpy"},
+        {
+            "errors", "documents", "units", "geometry", "config", "work_folder", "files", "devices", "images", "stream",
+            "model", "weights", "engine", "conversion", "forecast", "recordings", "probe",
+        },
+        {"torch", "numpy", "accelerate", "tensorboardX", "matplotlib", "jinja2"},
     ),
     "commands": (
         {"errors", "documents", "units", "config", "images", "conversion", "recordings", "simulation",
-         "simulation.recording", "replay", "probe"},
+         "simulation.recording", "replay", "probe", "training"},
         {"rich"},
     ),
     # What is public; each name is imported when it is asked for.
