@@ -20,6 +20,7 @@ from vjepa_ros.replay.plan import Plan
 
 _SET = "--set"
 _SETTING = re.compile(r"[A-Za-z_][\w.]*=.*", re.DOTALL)
+_BAGS = "bags that are one recording, folders or files; or a LeRobotDataset"
 _TOPICS = tuple(f"topics.{name}" for name in ("image", *INPUTS))
 
 
@@ -112,10 +113,14 @@ def _setting(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"{brief(value)} cannot be read as a value of {named(name)}") from error
 
 
-def add_recording(parser: Parser) -> None:
-    """Add the arguments that say what is read, and with which parameters."""
-    parser.add_argument("bags", type=Path, nargs="+", metavar="BAG",
-                        help="bags that are one recording, folders or files; or a LeRobotDataset")  # fmt: skip
+def add_recording(parser: Parser, bags: str = _BAGS) -> None:
+    """Add the arguments that say what is read, and with which parameters.
+
+    Args:
+        parser: to add them to.
+        bags: what the bags are, for the help.
+    """
+    parser.add_argument("bags", type=Path, nargs="+", metavar="BAG", help=bags)
     parser.add_argument("--params", type=Path, metavar="FILE", help="ROS parameter file of the node")
     parser.add_settings("the file")
     for field in _TOPICS:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from vjepa_ros.errors import ConfigError, VjepaError, place
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
+    from rich.table import Table
 
 DONE = 0
 FAILED = 1
@@ -32,6 +33,13 @@ EXIT_STATUS = (
 )
 
 Result = TypeVar("Result")
+
+
+class Bars(Protocol):
+    """Bars, one for each thing that is counted."""
+
+    def __call__(self, things: str, done: int, total: int, note: str = "") -> None:
+        """So many of the things are done, of all that there are; a note stands behind."""
 
 
 class Terminal:
@@ -53,26 +61,36 @@ class Terminal:
         """Say a sentence of the library's."""
         self._console.print(f"{self._tool}: {self.translated(sentence)}", markup=False, highlight=False)
 
+    def show(self, table: Table) -> None:
+        """Show a table."""
+        self._console.print(table, soft_wrap=False)
+
     def translated(self, sentence: str) -> str:
         """A sentence of the library's with options in place of the fields that stand in backquotes."""
         return re.sub(r"`([\w.]+)`", lambda found: self._options.get(found[1], found[0]), sentence)
 
+    @property
+    def is_seen(self) -> bool:
+        """Whether somebody sees the bars: a log has none."""
+        return self._console.is_terminal
+
     @contextmanager
-    def progress(self, *, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-        """Bars, one for each thing that is counted: called with (things, done, to do)."""
+    def progress(self, *, in_bytes: bool = False) -> Iterator[Bars]:
+        """Bars, one for each thing that is counted."""
         from rich import progress as rich
 
         amount: ProgressColumn = rich.DownloadColumn() if in_bytes else rich.MofNCompleteColumn()
         what = rich.TextColumn("{task.description}")
-        columns = (what, rich.BarColumn(), amount, rich.TimeElapsedColumn(), rich.TimeRemainingColumn())
+        times = (rich.TimeElapsedColumn(), rich.TimeRemainingColumn())
+        columns = (what, rich.BarColumn(), amount, *times, rich.TextColumn("{task.fields[note]}"))
         # A log has no use for them: there they would be lines, and an empty one before a refusal.
         with rich.Progress(*columns, console=self._console, disable=not self._console.is_terminal) as bars:
             tasks: dict[str, TaskID] = {}
 
-            def progress(things: str, done: int, total: int) -> None:
+            def progress(things: str, done: int, total: int, note: str = "") -> None:
                 if things not in tasks:
-                    tasks[things] = bars.add_task(things, total=total)
-                bars.update(tasks[things], completed=done, total=total)
+                    tasks[things] = bars.add_task(things, total=total, note=note)
+                bars.update(tasks[things], completed=done, total=total, note=note)
 
             yield progress
 
@@ -91,8 +109,12 @@ class Terminal:
             return INCOMPLETE
         return DONE
 
-    def attempt(self, work: Callable[[], Result]) -> tuple[int, Result | None]:
+    def attempt(self, work: Callable[[], Result], kept: str = "nothing was written") -> tuple[int, Result | None]:
         """Do a command's work; what stops it is said in one sentence.
+
+        Args:
+            work: it.
+            kept: what is left of work that was interrupted.
 
         Returns:
             The exit status, and what the work gave, if it came to an end.
@@ -100,11 +122,11 @@ class Terminal:
         try:
             return DONE, work()
         except KeyboardInterrupt:
-            self.say("interrupted; nothing was written")
+            self.say(f"interrupted; {kept}")
             return INTERRUPTED, None
         except OSError as error:
             where = f"{place(str(error.filename))}: " if error.filename else ""
-            self.say(f"{where}{error.strerror or error}; nothing was written")
+            self.say(f"{where}{error.strerror or error}; {kept}")
         except ConfigError as error:
             self.say(f"{self._options.get(error.parameter, error.parameter)}: {error.reason}")
         except VjepaError as error:

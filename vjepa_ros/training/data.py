@@ -53,6 +53,11 @@ class Data:
     normalizations: Normalizations
     _reader: Reader
 
+    @property
+    def clips(self) -> RecordedClips:
+        """What goes through the encoder, read from the recordings once more."""
+        return RecordedClips(self._reader, self.material)
+
     def frames(self, folder: Path, progress: Progress = lambda what, done, total: None) -> FrameSet:
         """The frames of all units, kept on disk: for training an encoder. See :func:`keep_frames`."""
         return keep_frames(self._reader, self.material, folder, progress)
@@ -79,7 +84,7 @@ class Data:
             EngineError, OSError: as :func:`keep_latents` does.
             BagError: for a recording that has changed.
         """
-        clips = RecordedClips(self._reader, self.material) if clips is None else clips
+        clips = self.clips if clips is None else clips
         units = self.material.units(self.config)
         latents = keep_latents(clips, self.material, model, encoder_hash, units, folder, progress)
         train, held = (dataset_of(runs, latents, model.config) for runs in (self.divided.train, self.divided.held))

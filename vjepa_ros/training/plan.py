@@ -59,6 +59,7 @@ class Plan:
         seed: of weights and of the samples' order.
         train_encoder: train an encoder too, from scratch, before the predictor.
         encoder_steps, encoder_batch, encoder_lr: as ``steps``, ``batch``, ``lr``, of the encoder's training.
+        with_encoder: write a frozen encoder into the model file too; one that was trained here always is.
         freeze: patterns (as of shell file names) of the predictor's parameters that stay what they are.
         predictor: a weights file whose predictor to start from; None for a fresh one.
         device: as torch names it, or ``auto``.
@@ -92,6 +93,7 @@ class Plan:
     encoder_steps: int = 3000
     encoder_batch: int = 32
     encoder_lr: float = 1.5e-3
+    with_encoder: bool = False
     freeze: Sequence[str] = ()
     predictor: Path | None = None
     device: str = "auto"
