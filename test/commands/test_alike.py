@@ -54,8 +54,8 @@ def test_an_interrupt_leaves_nothing(
     where, name = command.work
     monkeypatch.setattr(where, name, interrupted)
     assert command.run() == terminal.INTERRUPTED == 130
-    assert sentence(command, capsys) == "interrupted; nothing was written"
-    assert command.written == []
+    assert sentence(command, capsys) == f"interrupted; {command.kept}"
+    assert command.written == command.left
 
 
 def test_a_disk_that_fails_is_named(
@@ -67,8 +67,8 @@ def test_a_disk_that_fails_is_named(
     where, name = command.work
     monkeypatch.setattr(where, name, fails)
     assert command.run() == 1
-    assert sentence(command, capsys) == "/the/place: No space left on device; nothing was written"
-    assert command.written == []
+    assert sentence(command, capsys) == f"/the/place: No space left on device; {command.kept}"
+    assert command.written == command.left
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,7 @@ def test_a_field_is_not_taken_for_a_parameter() -> None:
         "probe": set(),
         "replay": set(),
         "simulate": {"seed"},
+        "train": {"device", "seed"},
     }
 
 

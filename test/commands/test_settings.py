@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_refused(tuned: Command, tmp_path: Path, capsys: 
     for path in (missing, broken):
         assert tuned.run(inputs=[str(path), *tuned.inputs[1:]]) == 1
         assert sentence(tuned, capsys).startswith(f"{path}: ")
-    assert tuned.written == []
+        assert tuned.written in ([], tuned.left)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from vjepa_ros.config.sidecar import Sidecar
 from vjepa_ros.probe import probing
 from vjepa_ros.replay.run import Run
 from vjepa_ros.simulation import recording
+from vjepa_ros.training import run
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(
@@ -48,6 +49,8 @@ class Command:
         others: what appears beside ``out``.
         work: what it calls in the middle of its work: an object, and the name of a function of it.
         parameters: those that it worked with, from what it has written.
+        left: what lies beside ``out`` where it did not come to its end.
+        kept: what it says of that.
     """
 
     name: str
@@ -57,6 +60,8 @@ class Command:
     work: tuple[Any, str]
     parameters: Callable[[Path], dict[str, Any]]
     others: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    kept: str = "nothing was written"
 
     @property
     def tool(self) -> str:
@@ -102,6 +107,17 @@ def called(name: str, tmp_path: Path, bag: Path) -> Iterator[Command]:
         out = folder / "out"
         options = ["-o", str(out), "--episodes", "2", "--frames", "2", "--drawn", "64"]
         yield Command("simulate", [], out, options, (recording, "simulate"), no_parameters)
+    elif name == "train":
+        out = folder / "model.safetensors"
+        settings = ("num_frames=4", "encoder_dim=32", "encoder_depth=1", "predictor_dim=24", "predictor_depth=1",
+                    "context_steps=1", "encoding=tubelet")  # fmt: skip
+        few = ("--train-encoder", "--encoder-steps", "1", "--encoder-batch", "2", "--steps", "1", "--batch", "2")
+        options = ["--params", str(replays.PARAMS), "-o", str(out), *few, *replays.ONE_THREAD, *settings]
+        yield Command(
+            "train", [str(bag)], out, options, (run, "evaluate"), lambda path: Sidecar.next_to(path).normalization,
+            ["model.json", "model.train"], ["model.train"], "what was done until then is kept, and --resume goes on from "
+            "the last checkpoint",
+        )  # fmt: skip
     else:
         assert name == "convert", "a new command needs its arguments here"
         out = folder / "small.safetensors"

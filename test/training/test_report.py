@@ -85,7 +85,7 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self.text += f" {data}"
 
 
 def test_the_page_needs_nothing_else() -> None:

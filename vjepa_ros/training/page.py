@@ -52,7 +52,7 @@ all of them.</p>
 <div class="row">
 <div><img src="{{ pictures.distance }}" alt="error by steps ahead">
 <div class="note">The mean absolute difference of layer-normalised latents, the energy that a planner sees.</div></div>
-{% if pictures.grid %}
+{% if 'grid' in pictures %}
 <div><img src="{{ pictures.grid }}" alt="energies around the true action">
 <div class="note">Mean of {{ told.evaluation.grid.energies | length }} windows that move. The minimum belongs on the
 cross; one that is always off it the same way comes from time.offset_s or the reduction.</div></div>
@@ -62,7 +62,7 @@ cross; one that is always off it the same way comes from time.offset_s or the re
 <h2>By joint and by speed</h2>
 <div class="row">
 <div>
-{% if pictures.joint %}<img src="{{ pictures.joint }}" alt="error by joint">{% endif %}
+{% if 'joint' in pictures %}<img src="{{ pictures.joint }}" alt="error by joint">{% endif %}
 <table>
 <tr><th>joint</th><th class="n">from</th><th class="n">to</th><th class="n">moves</th><th class="n">shuffled</th></tr>
 {% for joint in told.evaluation.joints %}

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vjepa_ros import files
+from vjepa_ros import files, work_folder
 from vjepa_ros.config.checks import require
 from vjepa_ros.config.parts import EngineConfig
 from vjepa_ros.config.sidecar import JOINT_NORMALIZATION, Sidecar, sidecar_path
@@ -96,7 +96,15 @@ def train(plan: Plan, watcher: Watcher | None = None) -> Done | None:
     with ExitStack() as stack:
         if team.is_first:
             stack.enter_context(stages.entered(plan.folder, plan.out))
+            stack.callback(_leave_empty, plan.folder)
         return _Training(plan, team, (watcher if team.is_first else None) or Watcher(), checkpoint).run()
+
+
+def _leave_empty(folder: Path) -> None:
+    """Remove a folder that nothing was put into, as where a parameter was refused."""
+    if [path.name for path in folder.iterdir()] == [work_folder.LOCK]:
+        (folder / work_folder.LOCK).unlink()
+        folder.rmdir()
 
 
 def _checkpoint(plan: Plan) -> str:
@@ -104,7 +112,7 @@ def _checkpoint(plan: Plan) -> str:
     path = str(plan.values.get("checkpoint") or "")
     require(
         not (plan.train_encoder and path), "train_encoder",
-        "trains an encoder from scratch, but `checkpoint` names one: leave out one of the two",
+        "trains an encoder from scratch, but the parameter checkpoint names one: leave out one of the two",
     )  # fmt: skip
     require(
         plan.train_encoder or bool(path), "checkpoint",
@@ -180,7 +188,7 @@ class _Training:
         if known is not None and known.encoder_hash != model.encoder_hash:
             raise ConfigError(
                 "predictor", f"{place(str(self.plan.predictor))} was trained with another encoder than that of "
-                f"{place(self.checkpoint)}, and does not understand its latents: name its own encoder as `checkpoint`",
+                f"{place(self.checkpoint)}, and does not understand its latents: name its own encoder by the parameter checkpoint",
             )  # fmt: skip
 
     def _finish(
