@@ -36,6 +36,7 @@ setup(
     license=manifest.findtext("license"),
     python_requires=">=3.10",
     packages=find_packages(include=[name, f"{name}.*"]),
+    package_data={name: ["simulation/assets/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{name}"]),
         (f"share/{name}", ["package.xml"]),
@@ -48,7 +49,7 @@ setup(
             *(f"vjepa_{command} = {name}.commands.{command}:main" for command in commands),
         ],
     },
-    zip_safe=True,
+    zip_safe=False,  # files of the package are read where they lie
     # On a robot numpy, OpenCV and YAML come from apt, which pip does not always see, and torch is the build that fits
     # its GPU: a requirement here could pull a second copy of one of them. package.xml is what rosdep reads; who
     # installs without ROS asks for vjepa_ros[standalone].
@@ -65,6 +66,8 @@ setup(
             "safetensors",
             "torch>=2.1",
         ],
+        # Datasets in the layout of lerobot as recordings; older versions of the two were not tried.
+        "lerobot": ["av>=15", "pyarrow>=21"],
         "pictures": ["matplotlib", "pillow"],  # for that of vjepa_probe, and of the examples
         "test": ["hypothesis", "pillow", "pytest<9", "pytest-timeout"],
     },

@@ -117,7 +117,8 @@ def test_what_to_do_about_other_images(wm: WorldModel, image: Any, advice: str) 
 
 
 LOADED = (
-    "checkpoint", "random_predictor", "seed", "device", "dtype", "fast", "compile_graphs", "normalization",
+    "checkpoint", "predictor_checkpoint",
+    "random_predictor", "seed", "device", "dtype", "fast", "compile_graphs", "normalization",
     "image_size", "patch_size",
     "num_frames", "encoder_dim", "encoder_heads", "mlp_ratio", "encoding", "preprocessing", "context_steps", "preset",
 )  # fmt: skip

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 import yaml
 
 import vjepa_ros
-from docs import draw_alignment, make_parameters
+from docs import draw_alignment, draw_simulation, make_parameters
 from vjepa_ros.config import ros_file
 from vjepa_ros.config.inputs import COMMAND_TYPES, STATE_TYPES
 from vjepa_ros.config.node import NodeConfig, resolve
@@ -294,3 +295,11 @@ def test_the_picture_shows_what_the_page_says() -> None:
 def test_the_picture_can_be_drawn(tmp_path: Path) -> None:
     draw_alignment.draw(tmp_path / "alignment.png")
     assert (tmp_path / "alignment.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_of_the_simulation_is_what_it_draws() -> None:
+    stored = cv2.cvtColor(cv2.imread(str(draw_simulation.PICTURE)), cv2.COLOR_BGR2RGB)
+    drawn = draw_simulation.picture()
+    assert stored.shape == drawn.shape == (768, 1024, 3)
+    # Another processor or version of OpenCV may round elsewhere, and an edge lie a pixel further.
+    assert np.abs(stored.astype(int) - drawn).mean() < 0.5, "python -m docs.draw_simulation"

@@ -29,7 +29,7 @@ SOURCE = (
     "examples",
     "test/support",
 )
-EXECUTABLES = {"predictor_node", "vjepa_convert", "vjepa_probe", "vjepa_replay"}
+EXECUTABLES = {"predictor_node", "vjepa_convert", "vjepa_probe", "vjepa_replay", "vjepa_simulate"}
 
 
 # Waits until the node is seen by another process.
@@ -132,17 +132,17 @@ def test_nothing_else_is_installed(workspace: Path) -> None:
 
 
 def test_no_file_is_left_behind(workspace: Path) -> None:
-    """Subpackages that setup.py forgets, and launch or configuration files in a folder that it does not look into."""
+    """Subpackages and their data that setup.py forgets, and files in a folder that it does not look into."""
     for source, installed in [
         (ROOT / "vjepa_ros", site_packages(workspace) / "vjepa_ros"),
         (ROOT / "launch", workspace / "install/vjepa_ros/share/vjepa_ros/launch"),
         (ROOT / "config", workspace / "install/vjepa_ros/share/vjepa_ros/config"),
     ]:
-        expected = {file.relative_to(source) for file in source.rglob("*") if file.suffix in {".py", ".yaml"}}
-        assert expected
-        assert {
-            file.relative_to(installed) for file in installed.rglob("*") if file.suffix in {".py", ".yaml"}
-        } == expected
+        expected, found = (
+            {file.relative_to(place) for file in place.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+            for place in (source, installed)
+        )
+        assert expected and found == expected
 
 
 def test_presets_are_found_where_they_were_installed(workspace: Path) -> None:

@@ -33,9 +33,12 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "forecast": ({"errors", "config", "devices", "latents", "stream", "model", "engine"}, {"torch", "numpy"}),
     "planning": ({"errors", "units", "config", "devices", "model", "engine", "forecast"}, {"torch", "numpy"}),
     "recordings": (
-        {"errors", "documents", "config", "files", "latents", "kinematics", "stream"},
-        {"numpy", "yaml", "rosbags", "lz4", "backports", "compression"},
+        {"errors", "documents", "units", "config", "files", "latents", "kinematics", "stream"},
+        {"numpy", "yaml", "rosbags", "lz4", "backports", "compression", "pyarrow", "av"},
     ),
+    "simulation": ({"errors", "geometry", "config", "kinematics"}, {"numpy", "cv2"}),
+    # It alone knows bags: the node around the simulation needs none.
+    "simulation.recording": ({"errors", "files", "recordings", "simulation"}, {"numpy"}),
     "replay": (
         {"errors", "documents", "units", "config", "files", "worker", "latents", "stream", "forecast", "recordings"},
         {"numpy", "safetensors"},
@@ -52,7 +55,9 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy"},
     ),
     "commands": (
-        {"errors", "documents", "units", "config", "images", "conversion", "recordings", "replay", "probe"}, {"rich"}
+        {"errors", "documents", "units", "config", "images", "conversion", "recordings", "simulation",
+         "simulation.recording", "replay", "probe"},
+        {"rich"},
     ),
     # What is public; each name is imported when it is asked for.
     "__init__": ({"errors", "config", "latents", "engine", "recordings"}, set()),
@@ -155,6 +160,9 @@ def test_the_table_has_no_circle() -> None:
         ("engine/loading.py", "from vjepa_ros.ros import node"),
         ("replay/replaying.py", "from vjepa_ros.commands import replay"),
         ("replay/run.py", "import rich"),
+        ("simulation/drawing.py", "import torch"),
+        ("simulation/episodes.py", "from vjepa_ros.recordings import robot_bag"),
+        ("simulation/episodes.py", "from vjepa_ros.simulation import recording"),
     ],
 )
 def test_a_wrong_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, source: str) -> None:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 # module -> rosdep key, where they differ; None: no key fits, package.xml says why
 KEYS = {
     "PIL": "python3-pil",
+    "av": None,
     "backports": "python3-rosbags-pip",  # zstd, which rosbags depends on; from Python 3.14 on it is `compression`
     "compression": "python3-rosbags-pip",
     "cv2": "python3-opencv",
@@ -26,6 +27,7 @@ KEYS = {
     "lz4": "python3-rosbags-pip",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
+    "pyarrow": None,
     "_pytest": "python3-pytest",
     "pytest": "python3-pytest",
     "rich": "python3-rich",

@@ -1,5 +1,7 @@
 """From a training checkpoint to what inference needs: a ``.safetensors`` and its sidecar, tried out, all or nothing.
 
+Encoder and predictor of one file, or of two that belong together, or one of the two alone.
+
 The two files are written and tried out beside the output (:mod:`vjepa_ros.files`) and moved to their places at the
 very end, the weights last: however the program ends, weights that lie there are whole and have their sidecar. It knows
 no ROS, no network and no command line (:mod:`vjepa_ros.commands.convert` does).
@@ -8,7 +10,7 @@ no ROS, no network and no command line (:mod:`vjepa_ros.commands.convert` does).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import vjepa_ros
 from vjepa_ros import devices, files
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.node import resolve
@@ -30,6 +31,7 @@ from vjepa_ros.config.sidecar import (
     SUFFIX,
     Sidecar,
     sidecar_path,
+    trained_with,
 )
 from vjepa_ros.config.table import BY_NAME, effective
 from vjepa_ros.engine.loading import build_world_model
@@ -42,7 +44,8 @@ from vjepa_ros.model.state_model import StateModel
 from vjepa_ros.weights.checkpoint import read_checkpoint
 from vjepa_ros.weights.file import PARTS
 from vjepa_ros.weights.safetensors_file import write_safetensors
-from vjepa_ros.weights.values import Weights, model_hash, part_hash
+from vjepa_ros.weights.values import Weights, model_hash
+from vjepa_ros.weights.writing import MadeFor, sidecar_of
 
 TOOL = "vjepa_convert"
 
@@ -55,21 +58,43 @@ class Recorded:
     """What a sidecar records of a preset and the settings that replace some of its values."""
 
     config: ModelConfig
-    sizes: dict[str, Any]
-    convention: dict[str, Any]
-    normalization: dict[str, Any]
+    made_for: MadeFor
+
+    @classmethod
+    def of(cls, config: ModelConfig, values: Mapping[str, Any]) -> Recorded:
+        """What is recorded of parameters that are validated.
+
+        Args:
+            config: the model that they describe.
+            values: every parameter's effective value, by name.
+        """
+        sizes, convention, normalization = (
+            {name: values[name] for name in names} for names in (SIZES, CONVENTION, JOINT_NORMALIZATION)
+        )
+        pixels = {"pixel_mean": _shares(IMAGENET_MEAN), "pixel_std": _shares(IMAGENET_STD)}
+        preset = Path(config.preset).name  # a file of one's own is known by its path
+        return cls(config, MadeFor(preset, sizes, convention, {**pixels, **normalization}))
 
 
-def record(preset: str, settings: dict[str, Any]) -> Recorded:
+def record(preset: str, settings: dict[str, Any], predictor_checkpoint: Path | None = None) -> Recorded:
     """A preset with some parameters replaced, validated as the node would.
 
+    Args:
+        preset: its name, or the path of a file.
+        settings: what replaces its values.
+        predictor_checkpoint: a file whose sidecar replaces them too, by what the predictor was trained with; the
+            settings go before.
+
     Raises:
+        CheckpointError: for a sidecar that makes no sense.
         ConfigError: naming the parameter at fault; also for one that there is not, or that a sidecar does not record.
     """
     recorded = (*SIZES, *CONVENTION, *JOINT_NORMALIZATION)
     for name in settings:
         if name in BY_NAME and name not in recorded:
             raise ConfigError(name, f"is not recorded with weights; these are: {', '.join(recorded)}")
+    trained = trained_with({}, Sidecar.of_checkpoint(predictor_checkpoint))
+    settings = {**{name: value for name, value in trained.items() if value not in (0, [])}, **settings}
     values = effective({"preset": preset, **settings})
     # The node's validation wants joints as well, as many as the model has dimensions; most weights do not know which.
     joints = {
@@ -77,10 +102,7 @@ def record(preset: str, settings: dict[str, Any]) -> Recorded:
         for names, dim in (("joint_names", "action_dim"), ("state_names", "state_dim"))
     }
     config = resolve({"preset": preset, **settings, **joints, "pose.source": "names"}).model  # nor of which robot
-    sizes, convention, normalization = (
-        {name: values[name] for name in names} for names in (SIZES, CONVENTION, JOINT_NORMALIZATION)
-    )
-    return Recorded(config, sizes, convention, normalization)
+    return Recorded.of(config, values)
 
 
 def convert(
@@ -90,6 +112,9 @@ def convert(
     *,
     dtype: str = DTYPES[0],
     encoder_only: bool = False,
+    predictor_only: bool = False,
+    predictor_checkpoint: Path | None = None,
+    trained_with: Path | None = None,
     force: bool = False,
     report: Report = lambda doing, done, total: None,
 ) -> Sidecar:
@@ -101,6 +126,11 @@ def convert(
         recorded: the model, and what the sidecar is to say of it.
         dtype: of the new weights: ``float32`` or ``bfloat16``.
         encoder_only: leave the predictor out, or do without one.
+        predictor_only: leave the encoder out; the sidecar then names its hash.
+        predictor_checkpoint: a file whose predictor is taken, and not that of ``checkpoint``; its sidecar must say that
+            it was trained with the encoder of ``checkpoint``.
+        trained_with: with ``predictor_only``, the file of the encoder that the predictor was trained with, where
+            ``checkpoint`` has none: the caller's word is taken for it.
         force: replace files that are there already.
         report: is told of the progress.
 
@@ -114,20 +144,29 @@ def convert(
         OSError: where the disk fails.
         EngineError: where the memory does not suffice.
     """
-    _check_places(checkpoint, out, force)
+    if trained_with is not None and not predictor_only:
+        raise ConfigError("trained_with", "says something of a predictor alone: it goes with `predictor_only`")
+    inputs = _Inputs(checkpoint, predictor_checkpoint)
+    if trained_with is not None:
+        inputs = _Inputs(trained_with, checkpoint, believed=True)
+    _check_places(inputs.paths, out, force)
     with torch.device("meta"):
         encoder, predictor = Encoder(recorded.config), Predictor(recorded.config)
     torch_dtype = devices.DTYPES[dtype]
-    parts = PARTS[:1] if encoder_only else PARTS
-    size = _check_space(out, [encoder] if encoder_only else [encoder, predictor], torch_dtype)
+    parts = PARTS[:1] if encoder_only else PARTS[1:] if predictor_only else PARTS
+    modules: dict[str, Encoder | Predictor] = {"encoder": encoder, "predictor": predictor}
+    size = _check_space(out, [modules[part] for part in parts], torch_dtype)
     places = (sidecar_path(out), out)  # weights would be taken for whole without their sidecar: they come last
     with devices.failures("converting"), files.whole(places, tool=TOOL, force=force) as new:
         new_sidecar, new_weights = (new[place] for place in places)
         weights = read_checkpoint(
-            checkpoint,
+            inputs.encoder,
             encoder,
             predictor,
-            sidecar=Sidecar.of_checkpoint(checkpoint),
+            sidecar=Sidecar.of_checkpoint(inputs.encoder),
+            predictor_path=inputs.predictor,
+            predictor_sidecar=Sidecar.of_checkpoint(inputs.predictor),
+            believed=inputs.believed,
             dtype=torch_dtype,
             predictor_seed=0 if encoder_only else None,
             on_bytes=lambda done, total: report("reading", done, total),
@@ -137,36 +176,45 @@ def convert(
         write_safetensors(new_weights, tensors)
         report("writing", size, size)
         source = model_hash({part: weights.hashes[part] for part in parts})
-        sidecar = Sidecar(
-            vjepa_ros=vjepa_ros.__version__,
-            preset=Path(recorded.config.preset).name,  # a file of one's own is known by its path
-            sizes=recorded.sizes,
-            convention=recorded.convention,
-            normalization={
-                "pixel_mean": _shares(IMAGENET_MEAN),
-                "pixel_std": _shares(IMAGENET_STD),
-                **recorded.normalization,
-            },
-            dtype=dtype,
-            source={"file": checkpoint.name, "key": str(weights.checkpoint_key), "hash": source},
-            parts={part: {"hash": part_hash(tensors[part]), "source": source} for part in parts},
+        sidecar = sidecar_of(
+            tensors,
+            recorded.made_for,
+            {"file": checkpoint.name, "key": str(weights.checkpoint_key), "hash": source},
+            weights.hashes["encoder"] if predictor_only else None,
         )
         sidecar.write(new_sidecar)
         # safetensors writes files that nobody else may read
         new_weights.chmod(new_sidecar.stat().st_mode)
         report("checking", 0, size)
         expected = _outputs(recorded.config, encoder, predictor, weights)
-        del weights, tensors, encoder, predictor  # room for the result
-        _check_result(new_weights, recorded.config, dtype, encoder_only, expected)
+        del weights, tensors, encoder, predictor, modules  # room for the result
+        result = WeightsConfig(str(new_weights), encoder_only, 0, Sidecar.of_checkpoint(new_weights))
+        if predictor_only:
+            own = Sidecar.of_checkpoint(inputs.encoder)
+            result = WeightsConfig(str(inputs.encoder), False, 0, own, str(new_weights), result.sidecar)
+        _check_result(new_weights, result, recorded.config, dtype, expected)
         report("checking", size, size)
     return sidecar
 
 
-def _check_places(checkpoint: Path, out: Path, force: bool) -> None:
+@dataclass(frozen=True)
+class _Inputs:
+    """The file of the encoder, that of the predictor where it is another one, and whether they are taken for a pair."""
+
+    encoder: Path
+    predictor: Path | None
+    believed: bool = False
+
+    @property
+    def paths(self) -> list[Path]:
+        return [path for path in (self.encoder, self.predictor) if path is not None]
+
+
+def _check_places(inputs: list[Path], out: Path, force: bool) -> None:
     if out.suffix != SUFFIX:
         raise ConfigError("out", f"{out} must end in {SUFFIX}")
     for path in (out, sidecar_path(out)):
-        if path.exists() and checkpoint.exists() and path.samefile(checkpoint):
+        if any(path.exists() and read.exists() and path.samefile(read) for read in inputs):
             raise OutputError(f"{path}: is the checkpoint itself; give the output another name")
         files.require_free(path, force=force)
 
@@ -200,12 +248,12 @@ def _try_out(model: WorldModel) -> tuple[Tensor, Tensor]:
 
 
 def _check_result(
-    path: Path, config: ModelConfig, dtype: str, encoder_only: bool, expected: tuple[Tensor, Tensor]
+    path: Path, weights: WeightsConfig, config: ModelConfig, dtype: str, expected: tuple[Tensor, Tensor]
 ) -> None:
     """Load the new pair of files as a node would, and compare."""
     model = build_world_model(
         config,
-        WeightsConfig(str(path), encoder_only, 0, Sidecar.of_checkpoint(path)),
+        weights,
         EngineConfig("cpu", dtype, 0, fast=False, compile=False),
         Normalizations.of({}, config.action_dim, config.state_dim),
         StateModel("none", config.action_dim, config.state_dim),

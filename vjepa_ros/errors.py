@@ -21,7 +21,8 @@ A message speaks of what its caller gave by the names of arguments and fields, i
 
 import os
 import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _MOST_OF_A_PATH = 1000  # characters
@@ -102,7 +103,22 @@ class CheckpointError(VjepaError):
     Traceback (most recent call last):
         ...
     vjepa_ros.errors.CheckpointError: nowhere.pt: there is no such file
+
+    Attributes:
+        parameter: the one that names the file, as it stands in the parameter table; see :func:`blaming`.
     """
+
+    parameter = ""
+
+
+@contextmanager
+def blaming(parameter: str) -> Iterator[None]:
+    """Have the :class:`CheckpointError` of a file that a parameter names say which one, where it does not yet."""
+    try:
+        yield
+    except CheckpointError as error:
+        error.parameter = error.parameter or parameter
+        raise
 
 
 class ShapeError(VjepaError, ValueError):

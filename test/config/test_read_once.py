@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from support import conversions
+from support.pairs import written_predictor
 
 from vjepa_ros.config.node import resolve
 from vjepa_ros.forecast.forecaster import load_model
@@ -53,3 +54,17 @@ def test_preset_and_sidecar_are_read_once_per_configure(tmp_path: Path) -> None:
     assert counts[str(out.with_suffix(".json"))] == 1
     assert counts[str(out)] >= 1, "what is counted is real"
     assert model.trained and config.weights.sidecar is not None
+
+
+def test_each_of_two_weights_files_is_opened_once(tmp_path: Path) -> None:
+    preset, encoder = conversions.written_preset(tmp_path), tmp_path / "encoder.safetensors"
+    assert conversions.run(conversions.CHECKPOINT, encoder, "--preset", preset, "--encoder-only") == 0
+    predictor = written_predictor(tmp_path)
+    values = {"preset": preset, "checkpoint": str(encoder), "predictor_checkpoint": str(predictor), "threads": 1}
+    with opened() as counts:
+        config = resolve({**values, "joint_names": [f"joint{index}" for index in range(7)]})
+        model = load_model(config)
+        latent_info(config, model)
+    files = [str(path) for file in (encoder, predictor) for path in (file, file.with_suffix(".json"))]
+    assert {file: counts[file] for file in (preset, *files)} == dict.fromkeys((preset, *files), 1)
+    assert model.trained and config.weights.predictor_sidecar is not None

@@ -130,7 +130,7 @@ def test_defaults_and_preset() -> None:
     assert replace(stream.commands, prefix="states") == stream.states
     assert stream.commands.joint_names == tuple(JOINTS)
     assert (stream.commands.timeout_s, stream.commands.on_missing) == (1.0, "skip")
-    assert config.weights == WeightsConfig("", False, 0, None)
+    assert config.weights == WeightsConfig("", False, 0, None, "", None)
     assert config.engine == EngineConfig("auto", "auto", 0, True, True)
     assert (config.worker.lossless, config.worker.queue_size, config.worker.max_failures) == (False, 64, 3)
     assert config.latents == LatentsConfig("forecast", "32FC1", False) and config.latents.forecast_only

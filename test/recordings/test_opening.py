@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -269,3 +271,23 @@ def test_files_are_known_by_what_they_begin_with(tmp_path: Path) -> None:
     file = (bag / "run_0.mcap").rename(tmp_path / "recording")
     assert read(file)[0] == times(PARTS[0])
     assert read(file.rename(tmp_path / "recording.db3"))[0] == times(PARTS[0])
+
+
+@pytest.mark.parametrize("missing", ["pyarrow", "av"])
+def test_a_dataset_without_what_reads_it_names_the_extra(tmp_path: Path, missing: str) -> None:
+    """In a process of its own: neither may be had there, whatever is installed."""
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "info.json").write_text("{}")
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from pathlib import Path\nfrom vjepa_ros.recordings.bag import Recording\n"
+        "try: Recording([Path(sys.argv[1])])\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert found.stdout == (
+        f"BagError {tmp_path}: is a LeRobotDataset, and these need the packages pyarrow and av (import of {missing} "
+        "halted; None in sys.modules): install them, or the package with its extra `lerobot`\n"
+    )

@@ -23,7 +23,10 @@ def content() -> dict[str, Any]:
 def test_a_file_without_an_encoder(tmp_path, content):
     rest = {"predictor": content["predictor"], "epoch": 3}
     wanted = "has no target_encoder or ema_encoder or encoder; it has"
-    assert refusal(saved(tmp_path, rest)) == f"{wanted} predictor, epoch"
+    assert refusal(saved(tmp_path, rest)) == (
+        f"{wanted} predictor, epoch; it is a predictor: name it as `predictor_checkpoint`, and its encoder's file as "
+        "`checkpoint`"
+    )
     assert refusal(saved(tmp_path, [1, 2])) == f"{wanted} no keys"
     assert refusal(saved(tmp_path, content["encoder"])).startswith(f"{wanted} {ENCODER_PREFIX}")
 

@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 import torch
 from support.checkpoint_files import saved_safetensors
+from support.pairs import made_for
 from support.reference import SMALL_CHECKPOINT, SMALL_PRESET, public_encoder, public_predictor, small_config
 
 from vjepa_ros.weights.checkpoint import ALLOWED_EXTRA
+from vjepa_ros.weights.values import part_hash
+from vjepa_ros.weights.writing import write_predictor
 
 LARGE = {"encoder_dim": 1024, "encoder_heads": 16, "encoder_depth": 6}
 
@@ -31,11 +34,12 @@ preset, small, overrides, cases = json.loads(sys.argv[1])
 torch.set_num_threads(1)  # others would not survive the fork
 for dtype in ("float32", "bfloat16"):
     vjepa_ros.load(preset, checkpoint=small, dtype=dtype)
-for checkpoint, dtype, fast in cases:
+for checkpoint, predictor, dtype, fast in cases:
     child = os.fork()
     if child == 0:
         before = memory_kb("VmRSS")
-        model = vjepa_ros.load(preset, checkpoint=checkpoint, dtype=dtype, fast=fast, **overrides)
+        files = {"checkpoint": checkpoint, "predictor_checkpoint": predictor}
+        model = vjepa_ros.load(preset, **files, dtype=dtype, fast=fast, **overrides)
         peak, stays = memory_kb("VmHWM") - before, memory_kb("VmRSS") - before
         with torch.device("meta"):
             modules = Encoder(model.config), Predictor(model.config)
@@ -75,7 +79,7 @@ def run_python(code: str, *arguments: str) -> str:
 
 @pytest.fixture
 def large_files(tmp_path: Path) -> Iterator[dict[str, Path]]:
-    """A training checkpoint of some 900 MB, and the 300 MB of it that are needed as safetensors."""
+    """A training checkpoint of some 900 MB; the 300 MB of it that are needed, as safetensors; its predictor alone."""
     config = small_config(**LARGE)
     encoder, predictor = public_encoder(config).state_dict(), public_predictor(config).state_dict()
     for name in ALLOWED_EXTRA["predictor"]:
@@ -85,22 +89,28 @@ def large_files(tmp_path: Path) -> Iterator[dict[str, Path]]:
     copies = {key: {name: tensor.clone() for name, tensor in encoder.items()} for key in ("encoder", "target_encoder")}
     torch.save({**copies, "predictor": predictor, "opt": {"state": moments}}, files["pt"])
     saved_safetensors(files["safetensors"], {"encoder": encoder, "predictor": predictor})
+    files["predictor"] = tmp_path / "predictor.safetensors"
+    source = {"file": "large.pt", "key": "target_encoder", "hash": "0123456789abcdef"}
+    about = made_for(tmp_path, **LARGE)
+    write_predictor(files["predictor"], predictor, about, source, part_hash(encoder))
     yield files
     for path in files.values():
         path.unlink()
 
 
 def test_loading_needs_at_most_1_3_times_the_weights_that_are_kept(large_files: dict[str, Path]) -> None:
-    paths, dtypes = map(str, large_files.values()), ("float32", "bfloat16")
-    cases = [(path, dtype, fast) for path in paths for dtype in dtypes for fast in (True, False)]
+    pt, whole, predictor = map(str, large_files.values())
+    sources = ((pt, ""), (whole, ""), (pt, predictor), (whole, predictor))
+    cases = [(*paths, dtype, fast) for paths in sources for dtype in ("float32", "bfloat16") for fast in (True, False)]
     lines = run_python(MEASURE, json.dumps([SMALL_PRESET, SMALL_CHECKPOINT, {"image_size": 64, **LARGE}, cases]))
     results: list[dict[str, Any]] = [json.loads(line) for line in lines.splitlines()]
     assert len(results) == len(cases)
-    for (path, dtype, fast), found in zip(cases, results, strict=True):
+    for (path, beside, dtype, fast), found in zip(cases, results, strict=True):
         ratio = found["peak"] / found["kept"]
         size = Path(path).stat().st_size / 2**20
         print(
-            f"{Path(path).suffix}, {size:.0f} MiB, to {dtype}, {'packed' if fast else 'not packed'}: "
+            f"{Path(path).suffix}{' and a predictor' if beside else ''}, {size:.0f} MiB, to {dtype}, "
+            f"{'packed' if fast else 'not packed'}: "
             f"{found['kept']:.0f} MiB kept, {found['peak']:.0f} MiB at the peak, {ratio:.2f} times; "
             f"{found['stays']:.0f} MiB stay"
         )

@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
             SystemExit: where it is wrong, or help was asked for.
         """
         given = self.parse_intermixed_args(list(_one_by_one(sys.argv[1:] if arguments is None else arguments)))
-        given.settings = dict(given.settings)
+        given.settings = dict(getattr(given, "settings", ()))  # not every command has them
         return given
 
     def options(self, given: argparse.Namespace) -> dict[str, str]:
@@ -115,7 +115,7 @@ def _setting(text: str) -> tuple[str, Any]:
 def add_recording(parser: Parser) -> None:
     """Add the arguments that say what is read, and with which parameters."""
     parser.add_argument("bags", type=Path, nargs="+", metavar="BAG",
-                        help="bags that are one recording; folders or files")  # fmt: skip
+                        help="bags that are one recording, folders or files; or a LeRobotDataset")  # fmt: skip
     parser.add_argument("--params", type=Path, metavar="FILE", help="ROS parameter file of the node")
     parser.add_settings("the file")
     for field in _TOPICS:

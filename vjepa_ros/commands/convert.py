@@ -28,8 +28,17 @@ def parser() -> Parser:
     parser.add_argument("--dtype", choices=DTYPES, default=DTYPES[0],
                         help="of the new weights (default: %(default)s)")  # fmt: skip
     parser.add_settings("the preset")
-    parser.add_argument(_ENCODER_ONLY, action="store_true",
-                        help="leave the predictor out: for files without an action-conditioned one")  # fmt: skip
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(_ENCODER_ONLY, action="store_true",
+                       help="leave the predictor out: for files without an action-conditioned one")  # fmt: skip
+    which.add_argument("--predictor-only", action="store_true",
+                       help="leave the encoder out: for a predictor that is loaded beside it")  # fmt: skip
+    which.add_argument("--predictor-checkpoint", type=Path, metavar="FILE",
+                       help="take the predictor from this file, which was trained with the encoder of "
+                       "CHECKPOINT")  # fmt: skip
+    parser.add_argument("--trained-with", type=Path, metavar="FILE",
+                        help="with --predictor-only: the encoder that it was trained with, where CHECKPOINT has "
+                        "none")  # fmt: skip
     parser.add_force(f"OUT{SUFFIX} and OUT.json if they are there already")
     return parser
 
@@ -51,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _converted(given: argparse.Namespace, terminal: Terminal) -> Sidecar:
     from vjepa_ros import conversion
 
-    recorded = conversion.record(given.preset, given.settings)
+    recorded = conversion.record(given.preset, given.settings, given.predictor_checkpoint)
     with terminal.progress(in_bytes=True) as progress:
         return conversion.convert(
             given.checkpoint,
@@ -59,6 +68,9 @@ def _converted(given: argparse.Namespace, terminal: Terminal) -> Sidecar:
             recorded,
             dtype=given.dtype,
             encoder_only=given.encoder_only,
+            predictor_only=given.predictor_only,
+            predictor_checkpoint=given.predictor_checkpoint,
+            trained_with=given.trained_with,
             force=given.force,
             report=progress,
         )

@@ -94,7 +94,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         v["joint_names"], v["state_names"] = list(POSE_NAMES), []
         for name in ("action_dim",) if v["states.source"] == "none" else ("action_dim", "state_dim"):
             require(v[name] == len(POSE_NAMES), name, f"must be {len(POSE_NAMES)}, those of a pose, not {v[name]}")
-    sidecar, warnings = _apply_sidecar(v)
+    weights, warnings = _weights(v)
     model = model_of(v["preset"], v)
     stream = _stream(v, model)
     _require_sendable(model, stream, v["latents.steps"])
@@ -107,7 +107,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         state_change=change,
         no_state_change=no_change,
         convention_warnings=warnings,
-        weights=WeightsConfig(v["checkpoint"], v["random_predictor"], v["seed"], sidecar),
+        weights=weights,
         engine=EngineConfig(v["device"], v["dtype"], v["threads"], v["engine.fast"], v["engine.compile"]),
         camera=CameraConfig(v["image_transport"], part(ViewConfig, v, "view.")),
         clocks=ClockConfig({name: v[f"time.offset_s.{name}"] for name in _STREAMS}, v["time.max_skew_s"]),
@@ -131,18 +131,35 @@ def _require_sendable(model: ModelConfig, stream: StreamConfig, steps: str) -> N
     )  # fmt: skip
 
 
-def _apply_sidecar(v: dict[str, Any]) -> tuple[Sidecar | None, tuple[str, ...]]:
-    """Take the normalisation of the weights' sidecar where none is set; where it names another convention, refuse.
+def _weights(v: dict[str, Any]) -> tuple[WeightsConfig, tuple[str, ...]]:
+    """Where the weights come from; with what their sidecars say done to the values, as :func:`_apply` does it.
 
     Returns:
-        The sidecar, and the differences, where they are overridden.
+        That, and where the values differ from the convention, if that is overridden.
     """
-    try:
-        sidecar = Sidecar.of_checkpoint(v["checkpoint"])
-    except CheckpointError as error:
-        raise ConfigError("checkpoint", str(error)) from error
-    if sidecar is None:
-        return None, ()
+    sidecars = {}
+    for name in ("checkpoint", "predictor_checkpoint"):
+        try:
+            sidecars[name] = Sidecar.of_checkpoint(v[name])
+        except CheckpointError as error:
+            raise ConfigError(name, str(error)) from error
+    weights = WeightsConfig(
+        v["checkpoint"],
+        v["random_predictor"],
+        v["seed"],
+        sidecars["checkpoint"],
+        v["predictor_checkpoint"],
+        sidecars["predictor_checkpoint"],
+    )
+    return weights, () if weights.deciding is None else _apply(weights.deciding, v)
+
+
+def _apply(sidecar: Sidecar, v: dict[str, Any]) -> tuple[str, ...]:
+    """Take the normalisation of a sidecar where none is set; where it names another convention, refuse.
+
+    Returns:
+        The differences, where they are overridden.
+    """
     for name in JOINT_NORMALIZATION:
         v[name] = v[name] or sidecar.normalization[name]
     differences = sidecar.differences(v)
@@ -150,7 +167,7 @@ def _apply_sidecar(v: dict[str, Any]) -> tuple[Sidecar | None, tuple[str, ...]]:
         name, first = next(iter(differences.items()))
         others = "".join(f"; {name}: {text}" for name, text in list(differences.items())[1:])
         raise ConfigError(name, f"{first}{others}; to run them all the same, set override_convention: true")
-    return sidecar, tuple(f"{name}: {text}" for name, text in differences.items())
+    return tuple(f"{name}: {text}" for name, text in differences.items())
 
 
 def _stream(v: dict[str, Any], model: ModelConfig) -> StreamConfig:

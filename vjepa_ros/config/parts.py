@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
+from vjepa_ros.config.checks import require
 from vjepa_ros.config.sidecar import Sidecar
 from vjepa_ros.config.view import ViewConfig
 
@@ -33,15 +34,35 @@ class WeightsConfig:
 
     Attributes:
         checkpoint: path of a weights file; empty for seeded random weights.
+        predictor_checkpoint: path of the file that the predictor comes from; empty for the same one.
         random_predictor: take the encoder alone from the file.
         seed: of random weights.
         sidecar: what stands next to the file about it, None where there is nothing; read once.
+        predictor_sidecar: the same of the predictor's own file.
+
+    Raises:
+        ConfigError: for a predictor's file without an encoder's, or with a random predictor.
     """
 
     checkpoint: str
     random_predictor: bool
     seed: int
     sidecar: Sidecar | None = None
+    predictor_checkpoint: str = ""
+    predictor_sidecar: Sidecar | None = None
+
+    def __post_init__(self) -> None:
+        name, given = "predictor_checkpoint", bool(self.predictor_checkpoint)
+        require(not given or bool(self.checkpoint), name, "needs the file of its encoder: name that as `checkpoint`")
+        require(not given or not self.random_predictor, name, "cannot be used with `random_predictor`: choose one")
+
+    @property
+    def deciding(self) -> Sidecar | None:
+        """The sidecar whose convention and normalisation count: that of the file that the predictor comes from.
+
+        It was trained with them; what an encoder's says besides was written for another predictor, or for none.
+        """
+        return self.predictor_sidecar if self.predictor_checkpoint else self.sidecar
 
 
 @dataclass(frozen=True)

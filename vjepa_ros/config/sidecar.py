@@ -9,16 +9,25 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from vjepa_ros.config.checks import is_finite
 from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.config.sidecar_fields import (
+    CONVENTION,
+    ENCODER_SIZES,
+    JOINT_NORMALIZATION,
+    SIZES,
+    require_names,
+    require_valid,
+)
 from vjepa_ros.documents import Unreadable, from_json, read_text
-from vjepa_ros.errors import CheckpointError, brief, listed, named, place
+from vjepa_ros.errors import CheckpointError, brief, place
+
+__all__ = ["CONVENTION", "DTYPES", "ENCODER_SIZES", "FORMAT", "JOINT_NORMALIZATION", "SIZES", "SUFFIX", "Sidecar",
+           "differing_views", "sidecar_path", "trained_with"]  # fmt: skip
 
 FORMAT = "vjepa_ros sidecar 1"
 """Its number rises when a reader of the old one would understand a new one wrongly."""
@@ -28,29 +37,7 @@ SUFFIX = ".safetensors"
 DTYPES = ("float32", "bfloat16")
 """What weights with a sidecar are written in; the first one unless another is asked for."""
 
-CONVENTION: tuple[str, ...] = (
-    "context_steps",  # 0, all steps of a window, says nothing
-    "encoding",
-    "preprocessing",
-    "frame_rate",  # Hz; 0, every frame of the camera, says nothing
-    "actions.reduction",
-    "actions.phase",
-    "actions.alignment",
-    "actions.tail",
-    "joint_names",  # an empty list says nothing
-    "states.source",
-    "states.alignment",
-    "state_names",
-)
-"""What the weights were trained with and no shape can show: mixing it up gives plausible nonsense."""
-
-JOINT_NORMALIZATION: tuple[str, ...] = ("actions.mean", "actions.std", "states.mean", "states.std")
-"""What is done to actions and states before the model sees them; empty lists for nothing."""
-
-SIZES: tuple[str, ...] = tuple(field.name for field in fields(ModelConfig) if field.name not in ("preset", *CONVENTION))
-"""Every other parameter of the model."""
-
-_HASH = {"model": re.compile(r"[0-9a-f]{16}"), "part": re.compile(r"[0-9a-f]{64}")}
+_VIEWS = ("encoding", "preprocessing")  # of the convention, what concerns an encoder whatever predictor it has
 
 
 @dataclass(frozen=True)
@@ -67,8 +54,9 @@ class Sidecar:
         dtype: of the weights in the file: ``float32`` or ``bfloat16``.
         source: the checkpoint that it was made from: its ``file`` name, the ``key`` of its encoder, its ``hash`` (16
             hex digits, what ``latent_info`` shows as weights_hash where the source itself is loaded).
-        parts: for ``encoder`` and, if the file has one, ``predictor``: the ``hash`` (64 hex digits) of its tensors in
-            the file, and the hash of the ``source`` that it came from.
+        parts: for ``encoder`` and ``predictor``, those that the file has: the ``hash`` (64 hex digits) of its tensors
+            in the file, and the hash of the ``source`` that it came from. A predictor alone has an ``encoder_hash``
+            too: the hash of the encoder whose latents it was trained with.
     """
 
     vjepa_ros: str
@@ -126,10 +114,15 @@ class Sidecar:
         del content["format"]
         if isinstance(content.get("convention"), dict):
             content["convention"].setdefault("context_steps", 0)  # the first sidecars did not know it: it says nothing
-        _require_names(content, tuple(field.name for field in fields(cls)), "", path)
-        sidecar = cls(**content)
-        sidecar._validate(path)
-        return sidecar
+        require_names(content, tuple(field.name for field in fields(cls)), "", path)
+        require_valid(content, path)
+        return cls(**content)
+
+    @property
+    def encoder_hash(self) -> str:
+        """64 hex digits, of the encoder that the predictor was trained with: the file's own, or the one it names."""
+        own = self.parts.get("encoder")
+        return self.parts["predictor"]["encoder_hash"] if own is None else own["hash"]
 
     def write(self, path: Path) -> None:
         """Write it as JSON.
@@ -140,16 +133,21 @@ class Sidecar:
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=2, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
 
-    def require_sizes(self, config: ModelConfig, weights: Path) -> None:
+    def require_sizes(self, config: ModelConfig, weights: Path, names: Sequence[str] = SIZES) -> None:
         """Refuse a configuration of other sizes than the weights were made for.
+
+        Args:
+            config: the configuration.
+            weights: of the file, for the message.
+            names: the sizes that are compared.
 
         Raises:
             CheckpointError: naming every parameter at fault and both its values.
         """
-        configured = {name: _plain(getattr(config, name)) for name in SIZES}
+        configured = {name: _plain(getattr(config, name)) for name in names}
         wrong = [
             f"{name} {brief(self.sizes[name])}, but the configuration says {configured[name]}"
-            for name in SIZES
+            for name in names
             if not _same(self.sizes[name], configured[name])
         ]
         if wrong:
@@ -199,34 +197,6 @@ class Sidecar:
             origins = ", ".join(f"{part} from {source}" for part, source in sources.items())
             raise CheckpointError(f"{place(sidecar)}: the parts come from different checkpoints ({origins})")
 
-    def _validate(self, path: Path) -> None:
-        for name in ("vjepa_ros", "preset", "dtype"):
-            _require(isinstance(getattr(self, name), str), name, "is not a text", path)
-        for name in ("sizes", "convention", "normalization", "source", "parts"):
-            _require(isinstance(getattr(self, name), dict), name, "is not an object", path)
-        _require_names(self.sizes, SIZES, "sizes.", path)
-        for name, value in self.sizes.items():
-            numbers = value if isinstance(value, list) else [value]
-            fits = bool(numbers) and all(map(_is_number, numbers))
-            _require(fits, f"sizes.{name}", f"is not a number or a list of them, but {brief(value)}", path)
-        _require_names(self.convention, CONVENTION, "convention.", path)
-        for name, value in self.convention.items():
-            what, is_one = _KINDS.get(name, ("a text", lambda value: isinstance(value, str)))
-            _require(is_one(value), f"convention.{name}", f"is not {what}, but {brief(value)}", path)
-        _require_names(self.normalization, ("pixel_mean", "pixel_std", *JOINT_NORMALIZATION), "normalization.", path)
-        for name, numbers in self.normalization.items():
-            fits = isinstance(numbers, list) and all(map(_is_number, numbers))
-            _require(fits, f"normalization.{name}", f"is not a list of finite numbers, but {brief(numbers)}", path)
-        _require_names(self.source, ("file", "key", "hash"), "source.", path)
-        _require_hash(self.source["hash"], "model", "source.hash", path)
-        _require("encoder" in self.parts, "parts", "has no encoder", path)
-        _require(self.parts.keys() <= {"encoder", "predictor"}, "parts", f"has {listed(self.parts, show=named)}", path)
-        for part, values in self.parts.items():
-            _require(isinstance(values, dict), f"parts.{part}", "is not an object", path)
-            _require_names(values, ("hash", "source"), f"parts.{part}.", path)
-            _require_hash(values["hash"], "part", f"parts.{part}.hash", path)
-            _require_hash(values["source"], "model", f"parts.{part}.source", path)
-
 
 def trained_with(values: Mapping[str, Any], sidecar: Sidecar | None) -> dict[str, Any]:
     """A preset's parameters, with what the weights were trained with where they have a sidecar.
@@ -239,41 +209,24 @@ def trained_with(values: Mapping[str, Any], sidecar: Sidecar | None) -> dict[str
     return {**values, **normalization, **sidecar.convention}
 
 
+def differing_views(encoder: Sidecar | None, predictor: Sidecar | None) -> tuple[str, ...]:
+    """Where the sidecars of two files disagree on how the encoder sees images: a sentence each.
+
+    That is no reason to refuse them: the predictor was trained with this very encoder, used in its own way.
+    """
+    if encoder is None or predictor is None:
+        return ()
+    return tuple(
+        f"{name}: the encoder's sidecar says {brief(encoder.convention[name])}, and the predictor was trained with "
+        f"{brief(predictor.convention[name])}, which counts"
+        for name in _VIEWS
+        if encoder.convention[name] != predictor.convention[name]
+    )
+
+
 def sidecar_path(weights: Path) -> Path:
     """Where the sidecar of a weights file is, if it has one."""
     return weights.with_suffix(".json")
-
-
-def _require(condition: bool, name: str, reason: str, path: Path) -> None:
-    if not condition:
-        raise CheckpointError(f"{place(path)}: {name} {reason}")
-
-
-def _require_names(found: Mapping[str, Any], wanted: tuple[str, ...], prefix: str, path: Path) -> None:
-    for name in wanted:
-        _require(name in found, f"{prefix}{name}", "is missing", path)
-    for name in found:
-        _require(name in wanted, f"{prefix}{named(name)}", "is not known", path)
-
-
-def _require_hash(value: Any, kind: str, name: str, path: Path) -> None:
-    fits = isinstance(value, str) and _HASH[kind].fullmatch(value) is not None
-    _require(fits, name, f"is not a hash, but {brief(value)}", path)
-
-
-def _is_number(value: Any) -> bool:
-    return is_finite(value) and not isinstance(value, bool)
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-# Of the convention, what is no text.
-_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "context_steps": ("a number", _is_number), "frame_rate": ("a number", _is_number),
-    "joint_names": ("a list of names", _are_names), "state_names": ("a list of names", _are_names),
-}  # fmt: skip
 
 
 def _with_state_names(values: Mapping[str, Any]) -> dict[str, Any]:

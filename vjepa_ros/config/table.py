@@ -83,6 +83,8 @@ TABLE: tuple[Parameter, ...] = (
     # the model
     _P("preset", "str", "tiny", "Name of a preset, or path of a preset file."),
     _P("checkpoint", "str", "", "Path of the weights; empty for seeded random ones (announced as UNTRAINED)."),
+    _P("predictor_checkpoint", "str", "", "Path of a predictor in a file of its own, to be used with the encoder of "
+       "checkpoint, which it must have been trained with; empty where checkpoint has both."),
     _P("random_predictor", "bool", False, "Take the encoder alone from the checkpoint, with a seeded random predictor "
        "(announced as UNTRAINED): for files without an action-conditioned one."),
     _P("override_convention", "bool", False, "Run weights whose sidecar names another convention all the same; every "

@@ -31,6 +31,7 @@ def load(
     preset: str | Path = "tiny",
     *,
     checkpoint: str | Path | None = None,
+    predictor_checkpoint: str | Path | None = None,
     random_predictor: bool = False,
     seed: int = 0,
     device: str = "cpu",
@@ -65,6 +66,8 @@ def load(
     Args:
         preset: name of a preset that comes with the package, or the path of a ``.yaml`` file.
         checkpoint: path of a ``.pt`` or ``.safetensors`` file; without one (None or "") the weights are random.
+        predictor_checkpoint: path of a file with a predictor that was trained with the encoder in ``checkpoint``, whose
+            own is then not used. Its sidecar says with which one that was, and what it expects.
         random_predictor: take the encoder alone from the checkpoint, for files without an action-conditioned predictor;
             what is then predicted means nothing.
         seed: of random weights; the same seed gives the same ones.
@@ -96,8 +99,10 @@ def load(
         check(name, arguments[name])
     for name in ("fast", "compile_graphs"):
         require(isinstance(arguments[name], bool), name, f"must be true or false, not {brief(arguments[name])}")
-    fits = checkpoint is None or isinstance(checkpoint, (str, Path))
-    require(fits, "checkpoint", f"must be the path of a file, not {brief(checkpoint)}")
+    for name in ("checkpoint", "predictor_checkpoint"):
+        path = arguments[name]
+        fits = path is None or isinstance(path, (str, Path))
+        require(fits, name, f"must be the path of a file, not {brief(path)}")
     fits = normalization is None or isinstance(normalization, Normalizations)
     require(fits, "normalization", f"must be Normalizations, not {brief(normalization)}")
     values = load_preset(preset)
@@ -105,8 +110,15 @@ def load(
         if name != "image_size":  # which may be one number in a preset
             check(name, value)
     config = model_of(str(preset), {**values, **given})
-    sidecar = Sidecar.of_checkpoint(checkpoint)
-    trained = trained_with(values, sidecar)
+    weights_from = WeightsConfig(
+        str(checkpoint or ""),
+        random_predictor,
+        seed,
+        Sidecar.of_checkpoint(checkpoint),
+        str(predictor_checkpoint or ""),
+        Sidecar.of_checkpoint(predictor_checkpoint),
+    )
+    trained = trained_with(values, weights_from.deciding)
     state_model: StateModel | ConfigError
     try:
         state_model = StateModel(change_of_convention(trained), config.action_dim, config.state_dim)
@@ -114,7 +126,7 @@ def load(
         state_model = error
     return build_world_model(
         config,
-        WeightsConfig(str(checkpoint or ""), random_predictor, seed, sidecar),
+        weights_from,
         EngineConfig(device, dtype, 0, fast, compile_graphs),
         normalization or Normalizations.of(trained, config.action_dim, config.state_dim),
         state_model,
@@ -153,6 +165,8 @@ def build_world_model(
                 encoder,
                 predictor,
                 sidecar=weights_from.sidecar,
+                predictor_path=weights_from.predictor_checkpoint or None,
+                predictor_sidecar=weights_from.predictor_sidecar,
                 device=device,
                 dtype=dtype,
                 norm_dtype=torch.float32 if engine.fast else None,

@@ -56,6 +56,8 @@ class WorldModel(ImageEncoder):
         notice: what users must be told about weights that are not trained, empty where all are.
         checkpoint_key: the key of the file that the encoder came from, None for random weights.
         weights_hash: 16 hex digits that stand for the weights, whatever the device and dtype.
+        encoder_hash, predictor_hash: 64 hex digits each, of the parts: a predictor is paired with its encoder by them.
+        notes: what users should know about where the weights came from, a sentence each.
         encoder, predictor: what computes, packed or not.
         kernels: in words, what packed modules compute with; empty where they are not packed.
     """
@@ -83,7 +85,9 @@ class WorldModel(ImageEncoder):
         self.checkpoint_key = weights.checkpoint_key
         self.trained = weights.trained
         self.notice = weights.notice
+        self.notes = weights.notes
         self.weights_hash = weights.hash()
+        self.encoder_hash, self.predictor_hash = (weights.hashes[part] for part in ("encoder", "predictor"))
 
     def predict(self, context: Values, actions: Values, states: Values) -> Tensor:
         """Predict each step's successor.

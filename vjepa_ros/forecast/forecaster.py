@@ -43,7 +43,7 @@ def load_model(config: NodeConfig) -> WorldModel:
         model.warm_up()
         _warm_up_rollout(model, config.stream.horizon)
     except CheckpointError as error:
-        raise ConfigError("checkpoint", str(error)) from error
+        raise ConfigError(error.parameter or "checkpoint", str(error)) from error
     except EngineError as error:
         raise ConfigError("device", str(error)) from error
     # What loading and warming up took is free, but stays with this thread; windows are computed in another one.
@@ -52,9 +52,10 @@ def load_model(config: NodeConfig) -> WorldModel:
 
 
 def notices(config: NodeConfig, model: WorldModel) -> list[str]:
-    """What people must be told about a model: conventions that were overridden, weights that are not trained."""
+    """What people must be told about a model: conventions that were overridden, weights that are not trained, or not
+    used."""
     overridden = [f"override_convention: {warning}" for warning in config.convention_warnings]
-    return overridden + ([] if model.trained else [model.notice])
+    return [*overridden, *model.notes, *([] if model.trained else [model.notice])]
 
 
 def _warm_up_rollout(model: WorldModel, horizon: int) -> None:

@@ -19,8 +19,8 @@ from vjepa_ros.stream.window import Window
 def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
     """Everything constant that a planner needs to understand the latents.
 
-    ``info_id`` stands for its contents, all but the checkpoint's path: the same weights give the same id on a robot and
-    on the machine that replays its bags.
+    ``info_id`` stands for its contents, all but the checkpoints' paths: the same weights give the same id on a robot
+    and on the machine that replays its bags. The hashes of encoder and predictor are in it by ``weights_hash``.
     """
     m, s = config.model, config.stream
     rate_hz, ahead = s.frame_rate_hz, range(1, s.horizon + 1)
@@ -85,7 +85,13 @@ def latent_info(config: NodeConfig, model: WorldModel) -> dict[str, Any]:
     }
     text = json.dumps(info, sort_keys=True)
     info_id = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return {"info_id": info_id, "checkpoint": config.weights.checkpoint, **info}
+    beside = {
+        "checkpoint": config.weights.checkpoint,
+        "predictor_checkpoint": config.weights.predictor_checkpoint,
+        "encoder_hash": model.encoder_hash,
+        "predictor_hash": model.predictor_hash,
+    }
+    return {"info_id": info_id, **beside, **info}
 
 
 def window_info(info_id: str, window: Window, compute_ms: float, sources: tuple[str, str]) -> dict[str, Any]:

@@ -1,1 +1,4 @@
-"""Where the links of a robot are: its description (URDF) and forward kinematics. No messages, no time."""
+"""Where the links of a robot are, and what brings them somewhere: its description, forward and inverse kinematics.
+
+No messages, no time.
+"""

@@ -70,7 +70,8 @@ class Recording:
     """Several bags as one recording, in the order of time.
 
     Args:
-        paths: bag folders, or single ``.mcap`` and ``.db3`` files, also with ``.zstd`` behind.
+        paths: bag folders, or single ``.mcap`` and ``.db3`` files, also with ``.zstd`` behind; or the folder of one
+            LeRobotDataset.
         say: is told of what is noted, at once.
 
     Attributes:
@@ -93,6 +94,9 @@ class Recording:
                 known = [file for bag in self._bags for file in bag.identities]
                 self._bags.append(opening.open_bag(path, self._open, known))
             self._note()
+            alone = next((s.path for s in self._storages() if s.episodes_ns), None)
+            if alone is not None and len(self._bags) > 1:
+                raise BagError(f"{alone}: a dataset is a recording of its own, with times of its own: give it alone")
             if not any(storage.counts.get(c.topic) for storage in self._storages() for c in storage.channels):
                 raise BagError(self._nothing(paths))
         except BaseException:
@@ -154,7 +158,7 @@ class Recording:
     @property
     def unusable(self) -> dict[str, str]:
         """Why a topic cannot be read, by name: nobody need mind unless it is one of those that are asked for."""
-        said: dict[str, str] = {}
+        said = {topic: why for storage in self._storages() for topic, why in storage.unusable.items()}
         for topic, found in self._kinds().items():
             encodings = sorted({encoding for _, encoding in found if encoding != CDR})
             kinds = sorted({kind for kind, _ in found})
@@ -165,6 +169,16 @@ class Recording:
             elif len(kinds) > 1:
                 said[topic] = f"is {' and '.join(kinds)} at once"
         return said
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The topics of the node's inputs, by input, where the recording's format itself says which they are."""
+        return {name: topic for storage in self._storages() for name, topic in storage.inputs.items()}
+
+    @property
+    def episodes_ns(self) -> list[int]:
+        """Times of recording at which something begins that has nothing to do with what was before; mostly none."""
+        return [time_ns for storage in self._storages() for time_ns in storage.episodes_ns]
 
     def count(self, topics: Collection[str]) -> int:
         """How many messages these topics have, as far as is known before they are read."""

@@ -5,7 +5,7 @@ It knows bags, topics and the stream, not what becomes of the windows.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -96,7 +96,8 @@ def open_source(
     _require_use(urdf, config.stream, given)
     recording = stack.enter_context(Recording(bags, say))
     elsewhere = () if urdf is None else (_DESCRIPTION,)
-    chosen = topics.choose(recording.topics, config.stream, given, elsewhere, recording.unusable)
+    named = {**recording.inputs, **given}
+    chosen = topics.choose(recording.topics, config.stream, named, elsewhere, recording.unusable)
     source = Source(bags, recording, chosen, config.with_transport(chosen.transport), urdf)
     say(f"reads {', '.join(chosen.all)}: {source.count:,} messages")
     return source
@@ -146,6 +147,7 @@ class Feed:
         self._take[chosen.image] = take[CAMERAS[chosen.transport].topic]
         self._say = say
         self._told: set[tuple[str, str]] = set()
+        self._episodes_ns = deque(source.recording.episodes_ns[1:])
         if source.urdf is not None:
             try:
                 self.intake.describe(_text(source.urdf))  # as if it were latched: before the first message
@@ -155,6 +157,10 @@ class Feed:
     def take(self, recorded: Recorded) -> list[Window]:
         """Take in the next message; the windows that it completed. One that cannot be used is counted and reported."""
         self.messages[recorded.topic] += 1
+        if self._episodes_ns and recorded.received_ns >= self._episodes_ns[0]:
+            while self._episodes_ns and recorded.received_ns >= self._episodes_ns[0]:
+                self._episodes_ns.popleft()
+            self.intake.stream.reset(EpochCause.EPISODE)
         try:
             message = recorded.message()
         except InputError as error:

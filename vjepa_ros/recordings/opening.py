@@ -1,4 +1,5 @@
-"""What a path is: a bag's folder, one of its files, or something else, of which it is said what to do with it instead.
+"""What a path is: a bag's folder, one of its files, a dataset's folder, or something else, of which it is said what to
+do with it instead.
 
 It looks at names and first bytes, and leaves the reading to those that know a format.
 """
@@ -25,6 +26,8 @@ from vjepa_ros.recordings.sqlite_file import SqliteFile
 from vjepa_ros.recordings.storage import Flaw, Storage, Unreadable
 
 _SUFFIXES = (".mcap", ".db3")
+_DATASET = Path("meta", "info.json")
+_OF_A_DATASET = (".json", ".parquet", ".mp4")
 _ROS1_MAGIC = b"#ROSBAG V"
 _ROS1 = "is a ROS 1 bag: convert it with rosbags-convert, which rosbags brings, and give what that writes"
 
@@ -89,6 +92,9 @@ def _open_folder(bag: Bag, stack: ExitStack, known: Collection[Identity]) -> Non
     entries = sorted(folder.iterdir())
     there = list(filter(_is_storage, entries))
     description = folder / metadata_file.NAME
+    if not there and not description.exists() and (folder / _DATASET).exists():
+        _open_dataset(bag, stack)
+        return
     why = "it has no metadata.yaml"
     if description.is_file():
         try:
@@ -108,6 +114,22 @@ def _open_folder(bag: Bag, stack: ExitStack, known: Collection[Identity]) -> Non
         raise BagError(f"{folder}: {_what_else(folder, description)}")
     for file in files:
         _open_file(bag, file, stack, known)
+
+
+def _open_dataset(bag: Bag, stack: ExitStack) -> None:
+    try:
+        from vjepa_ros.recordings.lerobot_dataset import LerobotDataset  # here, because an extra brings what it needs
+    except ImportError as error:
+        raise BagError(
+            f"{place(bag.path)}: is a LeRobotDataset, and these need the packages pyarrow and av ({error}): install "
+            "them, or the package with its extra `lerobot`"
+        ) from error
+    try:
+        storage = LerobotDataset(bag.path)
+    except Unreadable as error:
+        raise BagError(f"{place(bag.path)}: {error}") from error
+    stack.callback(storage.close)
+    bag.storages.append(storage)
 
 
 def _announced_files(bag: Bag, there: list[Path]) -> list[Path]:
@@ -199,6 +221,9 @@ def _refuse_others(path: Path) -> None:
         raise BagError(f"{path}: describes a bag and holds no messages: give its folder, {path.parent}")
     if not stat.S_ISREG(path.stat().st_mode):
         raise BagError(f"{path}: is neither a folder nor a file")
+    dataset = next((folder for folder in path.parents if (folder / _DATASET).exists()), None)
+    if dataset is not None and path.suffix in _OF_A_DATASET:
+        raise BagError(f"{place(path)}: is a part of a LeRobotDataset: give its folder, {place(dataset)}")
     if _first_bytes(path).startswith(_ROS1_MAGIC):
         raise BagError(f"{path}: {_ROS1}")
     plain = path.with_suffix("") if path.suffix == zstd_bag.SUFFIX else path
@@ -213,11 +238,14 @@ def _what_else(folder: Path, description: Path) -> str:
     bags = [entry.name for entry in entries if entry.is_dir() and any(map(_is_storage, _entries(entry)))]
     if bags:
         return f"holds bags and is none: give one of them, or several that are one recording: {listed(bags)}"
+    datasets = [entry.name for entry in entries if (entry / _DATASET).exists()]
+    if datasets:
+        return f"holds datasets and is none: give one of them: {listed(datasets)}"
     if any(entry.is_file() and _first_bytes(entry).startswith(_ROS1_MAGIC) for entry in entries):
         return f"what lies in it {_ROS1}"
     if description.exists():
         return "holds a metadata.yaml and none of the files that it names"
-    return "holds neither a metadata.yaml nor .mcap or .db3 files"
+    return "holds neither a metadata.yaml nor .mcap or .db3 files, nor a LeRobotDataset's meta/info.json"
 
 
 def _entries(folder: Path) -> list[Path]:

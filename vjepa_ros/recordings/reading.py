@@ -26,7 +26,7 @@ class Reading:
     """What a tool reads, and where it writes.
 
     Attributes:
-        bags: together one recording.
+        bags: together one recording; or one dataset.
         values: the node's parameters, by name.
         out: what it writes.
         topics: of the inputs (``image``, ``joint_states``, ...) that are not to be found by name and type.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +81,10 @@ class Storage(ABC):
         counts: the same, counted where it does not say; for progress.
         flaws: what was found to be wrong so far, each once.
         notes: what was found and costs nothing.
+        unusable: why something in it cannot be read, by the topic that it would have, as the rest of a sentence.
+        inputs: topics of the node's inputs (``joint_commands``, ...), where the format itself says which they are.
+        episodes_ns: times of recording at which something begins that has nothing to do with what was before; empty
+            where all of it is one. What has them is a recording of its own.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,6 +94,9 @@ class Storage(ABC):
         self.counts: Mapping[str, int] = {}
         self.flaws: dict[Flaw, None] = {}
         self.notes: list[str] = []
+        self.unusable: Mapping[str, str] = {}
+        self.inputs: Mapping[str, str] = {}
+        self.episodes_ns: Sequence[int] = ()
 
     def flaw(self, found: Flaw) -> None:
         """Note what is wrong; the first ones one by one."""

@@ -34,7 +34,7 @@ def read_windows(
     113
 
     Args:
-        bags: folders or files that are one recording.
+        bags: folders or files that are one recording; or the folder of one LeRobotDataset.
         params: ROS parameter file of the node.
         settings: parameters by name that replace those of the file.
         topics: of the inputs (``image``, ``joint_commands``, ``joint_states``, ...) that are not to be found by name.

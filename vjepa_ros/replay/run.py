@@ -32,6 +32,7 @@ from vjepa_ros.units import S_TO_NS
 from vjepa_ros.worker import attempt
 
 _MS_PER_S = 1e3
+_OF_MODEL = ("info_id", "encoder_hash", "predictor_hash")  # what the report has of latent_info
 _DUMPED = ("epoch", "frame_stamps", "step_stamps", "actions", "states")
 _DUMPED_AHEAD = ("future_actions", "future_step_stamps", "future_sources")  # where the horizon is more than 1
 
@@ -162,7 +163,7 @@ class Run:
         errors = None if self._outcomes is None else self._outcomes.errors.summary
         counts = {name: value for name, value in asdict(counters).items() if name != "rejected"}
         return {
-            "info_id": self._info["info_id"] if self._info is not None else None,
+            **{name: None if self._info is None else self._info[name] for name in _OF_MODEL},
             "messages": dict(sorted(self._feed.messages.items())),
             "counts": {
                 **counts,

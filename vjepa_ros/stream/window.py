@@ -21,6 +21,7 @@ class EpochCause(Enum):
     STAMPS = "time jumped back in the stamps"
     CLOCK = "/clock jumped back"
     DESCRIPTION = "another robot description"
+    EPISODE = "another episode of the recording"
 
 
 @dataclass(frozen=True)

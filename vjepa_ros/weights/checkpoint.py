@@ -1,24 +1,26 @@
-"""A model's weights out of a file: strictly those that it needs, copied to the dtype and the device that it runs in.
+"""A model's weights out of its files: strictly those that it needs, copied to the dtype and the device that it runs in.
 
-Encoder and predictor always come from one file: a predictor knows the latents of its own encoder only. What the files
-look like is :mod:`vjepa_ros.weights.file`; what may stand next to a ``.safetensors`` is
-:mod:`vjepa_ros.config.sidecar`. It knows no presets and no network.
+A predictor knows the latents of its own encoder only: both come from one file, or from two that belong together, as
+:mod:`vjepa_ros.weights.pairing` sees to. What the files look like is :mod:`vjepa_ros.weights.file`; what may stand next
+to a ``.safetensors`` is :mod:`vjepa_ros.config.sidecar`. It knows no presets and no network.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vjepa_ros.config.sidecar import Sidecar, sidecar_path
-from vjepa_ros.errors import CheckpointError, listed, named
+from vjepa_ros.config.sidecar import ENCODER_SIZES, SIZES, Sidecar, sidecar_path
+from vjepa_ros.errors import CheckpointError, blaming, listed, named
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.weights import pairing
 from vjepa_ros.weights.file import WeightsFile, open_weights
 from vjepa_ros.weights.kinds import advice
 from vjepa_ros.weights.opened import StoredTensor
@@ -43,6 +45,9 @@ def read_checkpoint(
     predictor: Predictor,
     *,
     sidecar: Sidecar | None,
+    predictor_path: str | Path | None = None,
+    predictor_sidecar: Sidecar | None = None,
+    believed: bool = False,
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     norm_dtype: torch.dtype | None = None,
@@ -58,38 +63,92 @@ def read_checkpoint(
         path: of a ``.pt`` or ``.safetensors`` file.
         sidecar: what stands next to it about it (:meth:`vjepa_ros.config.sidecar.Sidecar.of_checkpoint`).
         encoder, predictor: the modules, on the meta device or with memory; for their names, shapes and configuration.
+        predictor_path: of another file, whose predictor is taken, and not that of the first one.
+        predictor_sidecar: what stands next to that one; it must name the hash of the first one's encoder.
+        believed: take the caller's word for it where that one has no sidecar.
         device: where the tensors go; the CPU without one.
         dtype: of the tensors; without one, as they are in the file.
         norm_dtype: of those of LayerNorms; without one, that of the others.
         predictor_seed: leaves the file's predictor alone, if it has one, and draws random weights for it.
-        on_bytes: called now and then with (bytes read, bytes to read), as they stand in the file.
+        on_bytes: called now and then with (bytes read, bytes to read), as they stand in the files.
 
     Raises:
-        CheckpointError: where the file is not there, not a checkpoint, truncated, wants to run code, changes while it
+        CheckpointError: where a file is not there, not a checkpoint, truncated, wants to run code, changes while it
             is read, or belongs to a model of another shape; where its sidecar tells of another configuration, or of
-            other weights. The message names the file, the name in it, and both shapes.
+            other weights; where a predictor was trained with another encoder, or nobody says with which. The message
+            names the file, the name in it, and both shapes or hashes.
         RuntimeError: torch's own, where memory or the device fail.
     """
-    with open_weights(path) as source:
-        if sidecar is not None:
-            sidecar.require_sizes(encoder.config, source.path)
+    modules: dict[str, nn.Module] = {"encoder": encoder, "predictor": predictor}
+    paired = predictor_path is not None
+    with ExitStack() as stack:
+        stack.enter_context(blaming("checkpoint"))
+        source = stack.enter_context(open_weights(path))
+        if sidecar is not None:  # the other file tells what windows, actions and predictor are
+            sidecar.require_sizes(encoder.config, source.path, ENCODER_SIZES if paired else SIZES)
         fitting = {"encoder": _fit(source, source.encoder, encoder, source.key)}
-        if predictor_seed is None:
-            fitting["predictor"] = _fit(source, _ac_predictor(source), predictor, "predictor")
-        modules = {"encoder": encoder, "predictor": predictor}
-        norms = {part: norm_parameters(modules[part]) for part in fitting}
+        other = source
+        if predictor_path is not None:
+            stack.enter_context(blaming("predictor_checkpoint"))
+            other = stack.enter_context(open_weights(predictor_path, "predictor"))
+            if predictor_sidecar is not None:
+                predictor_sidecar.require_sizes(predictor.config, other.path)
+            elif not believed:
+                raise other.opened.refusal(pairing.unknown(other.path))
+        if paired or predictor_seed is None:
+            fitting["predictor"] = _fit(other, _ac_predictor(other), predictor, "predictor")
+        progress = _Progress(sum(tensor.nbytes for part in fitting.values() for tensor in part.values()), on_bytes)
 
-        def dtype_of(part: str, name: str) -> torch.dtype | None:
-            return norm_dtype or dtype if name in norms[part] else dtype
+        def take(part: str, file: WeightsFile) -> tuple[dict[str, Tensor], str]:
+            norms = norm_parameters(modules[part])
+            dtypes = {name: norm_dtype or dtype if name in norms else dtype for name in fitting[part]}
+            return _take(file, fitting[part], device or torch.device("cpu"), dtypes, progress)
 
-        taken, hashes = _take(source, fitting, device or torch.device("cpu"), dtype_of, on_bytes)
-    if sidecar is not None:
-        sidecar.require_parts(hashes, source.path, sidecar_path(source.path))
-    if predictor_seed is not None:
+        with blaming("checkpoint"):
+            taken_encoder, encoder_hash = take("encoder", source)
+            hashes = {"encoder": encoder_hash}
+            if paired and sidecar is not None:
+                sidecar.require_parts(hashes, source.path, sidecar_path(source.path))
+        if predictor_sidecar is not None and paired:
+            pairing.require_pair(other.path, predictor_sidecar, source.path, encoder_hash)
+        taken_predictor: dict[str, Tensor] = {}
+        if "predictor" in fitting:
+            taken_predictor, hashes["predictor"] = take("predictor", other)
+        progress.end()
+        decides = predictor_sidecar if paired else sidecar
+        if decides is not None:
+            read = {"predictor": hashes["predictor"]} if paired else hashes
+            decides.require_parts(read, other.path, sidecar_path(other.path))
+        notes = pairing.notes(source, sidecar, predictor_sidecar) if paired else ()
+    if "predictor" not in fitting:
+        assert predictor_seed is not None
         drawn = draw(predictor, torch.Generator(device="cpu").manual_seed(predictor_seed))
         hashes["predictor"] = part_hash(drawn)
-        taken["predictor"] = {name: tensor.to(device, dtype) for name, tensor in drawn.items()}
-    return Weights(taken["encoder"], taken["predictor"], hashes, source.key, trained=predictor_seed is None)
+        taken_predictor = {name: tensor.to(device, dtype) for name, tensor in drawn.items()}
+    return Weights(taken_encoder, taken_predictor, hashes, source.key, trained="predictor" in fitting, notes=notes)
+
+
+def encoder_hash(path: str | Path, encoder: Encoder) -> str:
+    """The hash of a file's encoder, 64 hex digits: :func:`vjepa_ros.weights.values.part_hash` of what it holds.
+
+    A predictor is paired with its encoder by it, and what was made of the encoder's latents is known again by it. The
+    file's format, its key, prefixes and names that no model needs do not change it. Nothing of the file is kept.
+
+    Args:
+        path: of a ``.pt`` or ``.safetensors`` file.
+        encoder: the module, on the meta device or with memory; for its names and shapes.
+
+    Raises:
+        CheckpointError: as :func:`read_checkpoint`.
+    """
+    with open_weights(path) as source:
+        fitting = _fit(source, source.encoder, encoder, source.key)
+        digest = PartHash()
+        for name in sorted(fitting):
+            digest.begin(name, fitting[name].dtype, fitting[name].shape)
+            for piece in source.opened.pieces(fitting[name]):
+                digest.update(piece)
+    return digest.hexdigest()
 
 
 def _ac_predictor(source: WeightsFile) -> Mapping[str, Any]:
@@ -98,7 +157,8 @@ def _ac_predictor(source: WeightsFile) -> Mapping[str, Any]:
     if found is not None and not any(_strip(name).startswith("mask_tokens.") for name in found):
         return found
     what = "has no predictor" if found is None else "has a predictor of masked patches, not an action-conditioned one"
-    raise source.opened.refusal(f"{what}; to use its encoder alone, with a random predictor, set `random_predictor`")
+    alone = "; to use its encoder alone, with a random predictor, set `random_predictor`" if source.encoder else ""
+    raise source.opened.refusal(f"{what}{alone}")
 
 
 def _fit(source: WeightsFile, found: Mapping[str, Any], module: nn.Module, key: str) -> dict[str, StoredTensor]:
@@ -135,38 +195,45 @@ def _fit(source: WeightsFile, found: Mapping[str, Any], module: nn.Module, key: 
 
 def _take(
     source: WeightsFile,
-    fitting: dict[str, dict[str, StoredTensor]],
+    fitting: Mapping[str, StoredTensor],
     device: torch.device,
-    dtype_of: Callable[[str, str], torch.dtype | None],
-    on_bytes: Callable[[int, int], None] | None,
-) -> tuple[dict[str, dict[str, Tensor]], dict[str, str]]:
-    """The tensors, and the hash of each part as it stands in the file."""
-    total = sum(tensor.nbytes for tensors in fitting.values() for tensor in tensors.values())
-    done = told = 0
-    taken: dict[str, dict[str, Tensor]] = {}
-    hashes: dict[str, str] = {}
-    for part, tensors in fitting.items():
-        digest = PartHash()
-        taken[part] = {}
-        for name in sorted(tensors):
-            stored = tensors[name]
-            # Contiguous, however it stands in the file: other strides would be another order of summation.
-            target = torch.empty(stored.shape, dtype=dtype_of(part, name) or stored.dtype, device=device)
-            digest.begin(name, stored.dtype, stored.shape)
-            place = 0
-            for piece in source.opened.pieces(stored):
-                digest.update(piece)
-                target.view(-1)[place : place + len(piece)].copy_(piece)
-                place += len(piece)
-            taken[part][name] = target
-            done += stored.nbytes
-            if on_bytes is not None and (done - told) * _TELLS >= total:
-                on_bytes(done, total)
-                told = done
-        hashes[part] = digest.hexdigest()
-    if on_bytes is not None:
-        on_bytes(total, total)
-    return taken, hashes
+    dtypes: Mapping[str, torch.dtype | None],
+    progress: _Progress,
+) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a part, and its hash as it stands in the file."""
+    digest = PartHash()
+    taken: dict[str, Tensor] = {}
+    for name in sorted(fitting):
+        stored = fitting[name]
+        # Contiguous, however it stands in the file: other strides would be another order of summation.
+        target = torch.empty(stored.shape, dtype=dtypes[name] or stored.dtype, device=device)
+        digest.begin(name, stored.dtype, stored.shape)
+        place = 0
+        for piece in source.opened.pieces(stored):
+            digest.update(piece)
+            target.view(-1)[place : place + len(piece)].copy_(piece)
+            place += len(piece)
+        taken[name] = target
+        progress.add(stored.nbytes)
+    return taken, digest.hexdigest()
+
+
+class _Progress:
+    """Tells now and then how many bytes of all are read."""
+
+    def __init__(self, total: int, tell: Callable[[int, int], None] | None) -> None:
+        self._total, self._tell = total, tell
+        self._done = self._told = 0
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if self._tell is not None and (self._done - self._told) * _TELLS >= self._total:
+            self._tell(self._done, self._total)
+            self._told = self._done
+
+    def end(self) -> None:
+        if self._tell is not None:
+            self._tell(self._total, self._total)
 
 
 def _strip(name: str) -> str:

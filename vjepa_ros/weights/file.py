@@ -27,6 +27,13 @@ ENCODER_KEYS = ("target_encoder", "ema_encoder", "encoder")
 
 PARTS = ("encoder", "predictor")
 
+_KEYS = {"encoder": ENCODER_KEYS, "predictor": ("predictor",)}  # by part
+
+_ALONE = {  # what a file is that has only the part which is not wanted
+    "encoder": "; it is a predictor: name it as `predictor_checkpoint`, and its encoder's file as `checkpoint`",
+    "predictor": "; it is an encoder: name it as `checkpoint`",
+}
+
 MOST_NAME_CHARACTERS = 500  # of a tensor; what training wraps around models makes it long, but not that long
 
 
@@ -36,7 +43,7 @@ class WeightsFile:
 
     Attributes:
         opened: the file.
-        key: the key that the encoder stands under.
+        key: the key that the encoder stands under; empty where there is none.
         encoder: what stands there; names as in the file, values not yet checked.
         predictor: the same of the predictor; None where the file has none.
     """
@@ -53,29 +60,37 @@ class WeightsFile:
 
 
 @contextmanager
-def open_weights(path: str | Path) -> Iterator[WeightsFile]:
+def open_weights(path: str | Path, wanted: str = PARTS[0]) -> Iterator[WeightsFile]:
     """Open a weights file by its ending: ``.safetensors``, or anything else for torch's own format.
 
+    Args:
+        path: of the file.
+        wanted: the part that it must have: ``encoder`` or ``predictor``.
+
     Raises:
-        CheckpointError: where the file is not there, cannot be read, is not a checkpoint, is truncated, has no encoder,
-            or wants to run code; where it has changed when it is left. The message names the file.
+        CheckpointError: where the file is not there, cannot be read, is not a checkpoint, is truncated, lacks what is
+            wanted, or wants to run code; where it has changed when it is left. The message names the file.
     """
     with OpenedFile(path) as opened:
         is_torch = opened.path.suffix != ".safetensors"
         try:
-            yield _parts_of(torch_file.read_content(opened), opened) if is_torch else _parts_by_name(opened)
+            parts_of = _parts_by_key if is_torch else _parts_by_name
+            yield parts_of(opened, wanted)
         finally:
             opened.require_unchanged()  # before anything that is said of it, too: that may be why
 
 
-def _parts_of(content: Any, opened: OpenedFile) -> WeightsFile:
+def _parts_by_key(opened: OpenedFile, wanted: str) -> WeightsFile:
+    content = torch_file.read_content(opened)
     found = {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
     key = next((key for key in ENCODER_KEYS if key in found), None)
-    if key is None:
+    if not any(name in found for name in _KEYS[wanted]):
         inside = [name for value in found.values() if isinstance(value, dict) for name in value]
         names = [name[:MOST_NAME_CHARACTERS] for name in (*found, *inside) if isinstance(name, str)]
         keys = listed(found, show=named) if found else "no keys"
-        raise opened.refusal(f"has no {' or '.join(ENCODER_KEYS)}; it has {keys}{advice(found, names)}")
+        is_other = key is not None or "predictor" in found
+        what = advice(found, names) or (_ALONE[wanted] if is_other else "")
+        raise opened.refusal(f"has no {' or '.join(_KEYS[wanted])}; it has {keys}{what}")
     for name, value in found.items():
         if name in (key, "predictor"):
             if not isinstance(value, dict):
@@ -85,7 +100,7 @@ def _parts_of(content: Any, opened: OpenedFile) -> WeightsFile:
             # Counters and the optimizer's nested state are of no use here; this looks like a part of the model.
             what = advice((), [inner for inner in value if isinstance(inner, str)])
             raise opened.refusal(f"has weights under {named(name)}, which belong to no part of this model{what}")
-    return WeightsFile(opened, key, found[key], found.get("predictor"))
+    return WeightsFile(opened, key or "", found.get(key or "", {}), found.get("predictor"))
 
 
 def _is_tensor(value: Any) -> bool:
@@ -100,16 +115,17 @@ def _require_names(opened: OpenedFile, part: str, names: Mapping[Any, Any]) -> N
             raise opened.refusal(f"{part} has a name of {len(name):,} characters, {named(name)}")
 
 
-def _parts_by_name(opened: OpenedFile) -> WeightsFile:
+def _parts_by_name(opened: OpenedFile, wanted: str) -> WeightsFile:
     content = safetensors_file.read_content(opened)
     _require_names(opened, "it", content)
     parts = {
         part: {name[len(part) + 1 :]: tensor for name, tensor in content.items() if name.startswith(f"{part}.")}
         for part in PARTS
     }
-    if not parts["encoder"]:
-        raise opened.refusal(f"has no names that begin with encoder.{advice(content, content)}")
+    if not parts[wanted]:
+        what = _ALONE[wanted] if any(parts.values()) else advice(content, content)
+        raise opened.refusal(f"has no names that begin with {wanted}.{what}")
     unknown = sorted(name for name in content if not name.startswith(tuple(f"{part}." for part in PARTS)))
     if unknown:
         raise opened.refusal(f"{named(unknown[0])} belongs neither to encoder. nor to predictor.{advice((), content)}")
-    return WeightsFile(opened, "encoder", parts["encoder"], parts["predictor"] or None)
+    return WeightsFile(opened, "encoder" if parts["encoder"] else "", parts["encoder"], parts["predictor"] or None)

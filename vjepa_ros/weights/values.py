@@ -41,7 +41,12 @@ class PartHash:
 
 
 def part_hash(tensors: Mapping[str, Tensor]) -> str:
-    """64 hex digits that stand for one part's tensors, on the CPU: equal tensors, equal hash."""
+    """64 hex digits that stand for one part's tensors, on the CPU: equal tensors, equal hash.
+
+    Of an encoder, this is what a predictor is paired with it by. It is taken over the parameters of the module that is
+    not packed, by their names there, in the dtype that they are stored in: not over what a file calls them, the key
+    that they stand under, or what else it holds. Other dtypes are other weights: they round differently.
+    """
     digest = PartHash()
     for name in sorted(tensors):
         digest.add(name, tensors[name])
@@ -64,6 +69,7 @@ class Weights:
             device nor the dtype that they were brought to changes them.
         checkpoint_key: the key of the file that the encoder came from, or None for random weights.
         trained: whether both parts came from a file.
+        notes: what users should know about where they came from, a sentence each.
     """
 
     encoder: dict[str, Tensor]
@@ -71,6 +77,7 @@ class Weights:
     hashes: dict[str, str]
     checkpoint_key: str | None
     trained: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def notice(self) -> str:

@@ -1,0 +1,131 @@
+"""Every command, with arguments that it does its work with."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from support import bags, conversions, replays
+from vjepa_ros import conversion
+from vjepa_ros.commands import terminal
+from vjepa_ros.config.sidecar import Sidecar
+from vjepa_ros.probe import probing
+from vjepa_ros.replay.run import Run
+from vjepa_ros.simulation import recording
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = sorted(
+    path.stem for path in (ROOT / "vjepa_ros" / "commands").glob("*.py") if "\ndef main(" in path.read_text()
+)
+TUNED = [name for name in COMMANDS if name != "simulate"]
+"""Those that have parameters of the node: a test holds that."""
+
+
+def short(folder: Path) -> Path:
+    """A bag with the first two seconds of the sample bag."""
+    sample = bags.sample()
+    return bags.write(
+        folder, [message for message in sample if message.received_ns < sample[0].received_ns + 2 * bags.S]
+    )
+
+
+@dataclass(frozen=True)
+class Command:
+    """One of them, with arguments that it does its work with.
+
+    Attributes:
+        name: of its file.
+        inputs: what is read; the first is what may be unreadable. One without reads nothing.
+        out: what is written.
+        options: what else it needs.
+        others: what appears beside ``out``.
+        work: what it calls in the middle of its work: an object, and the name of a function of it.
+        parameters: those that it worked with, from what it has written.
+    """
+
+    name: str
+    inputs: list[str]
+    out: Path
+    options: list[str]
+    work: tuple[Any, str]
+    parameters: Callable[[Path], dict[str, Any]]
+    others: list[str] = field(default_factory=list)
+
+    @property
+    def tool(self) -> str:
+        return f"vjepa_{self.name}"
+
+    @property
+    def module(self) -> ModuleType:
+        return importlib.import_module(f"vjepa_ros.commands.{self.name}")
+
+    def run(self, *more: str, inputs: list[str] | None = None) -> int:
+        """The exit status with further arguments."""
+        status: int = self.module.main([*(inputs or self.inputs), *self.options, *more])
+        return status
+
+    @property
+    def written(self) -> list[str]:
+        """What lies in the folder of the output."""
+        return sorted(path.name for path in self.out.parent.iterdir())
+
+
+def reading(name: str, folder: Path, bag: Path, work: tuple[Any, str], report: str, *options: str) -> Command:
+    """A command that reads a recording."""
+    out = folder / "out"
+    common = ["--params", str(replays.PARAMS), "-o", str(out), *replays.ONE_THREAD]
+    parameters = lambda path: json.loads((path / report).read_text())["parameters"]  # noqa: E731
+    return Command(name, [str(bag)], out, [*common, *options], work, parameters)
+
+
+def no_parameters(_: Path) -> dict[str, Any]:
+    raise AssertionError("it has none")
+
+
+def called(name: str, tmp_path: Path, bag: Path) -> Iterator[Command]:
+    """One of them, with an empty folder to write to."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    if name == "replay":
+        yield reading("replay", folder, bag, (Run, "finish"), "report.json", "--windows-only")
+    elif name == "probe":
+        few = ("--points", "3", "--windows", "1", "--no-picture")
+        yield reading("probe", folder, bag, (probing, "survey"), "probe.json", *few)
+    elif name == "simulate":
+        out = folder / "out"
+        options = ["-o", str(out), "--episodes", "2", "--frames", "2", "--drawn", "64"]
+        yield Command("simulate", [], out, options, (recording, "simulate"), no_parameters)
+    else:
+        assert name == "convert", "a new command needs its arguments here"
+        out = folder / "small.safetensors"
+        yield Command(
+            "convert", [str(conversions.CHECKPOINT), str(out)], out,
+            ["--preset", conversions.written_preset(tmp_path)], (conversion, "write_safetensors"),
+            lambda path: Sidecar.next_to(path).normalization, ["small.json"],
+        )  # fmt: skip
+
+
+def sentence(command: Command, capsys: pytest.CaptureFixture[str]) -> str:
+    """The last thing it said, on stderr; nothing stands on stdout, and no part of the library's names."""
+    said = capsys.readouterr()
+    assert said.out == ""
+    last = said.err.splitlines()[-1]
+    assert last.startswith(f"{command.tool}: ") and "Traceback" not in said.err and "`" not in last
+    return last.removeprefix(f"{command.tool}: ")
+
+
+def wrong(command: Command, capsys: pytest.CaptureFixture[str], more: list[str] | None, said: str) -> None:
+    """Have it refuse its arguments, shortly."""
+    with pytest.raises(SystemExit) as ended:
+        command.module.main([]) if more is None else command.run(*more)
+    assert ended.value.code == terminal.WRONG_ARGUMENTS == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("usage: ") and f"\n{command.tool}: error: {said}" in errors and len(errors) < 4000
+    assert command.written == []
