@@ -58,6 +58,7 @@ def start_predictor(frame_rate: float) -> subprocess.Popen[bytes]:
         **settings(frame_rate),
         "image_transport": "compressed",
         "time.max_skew_s": 1e9,  # it is known that the recording is not of now
+        "actions.max_wait_s": 60.0,  # on a busy machine messages come late; every one of them will
         f"qos_overrides.{CAMERA}.subscription.reliability": "reliable",
         f"qos_overrides.{CAMERA}.subscription.depth": 1000,
         f"qos_overrides.{STATES}.subscription.reliability": "reliable",

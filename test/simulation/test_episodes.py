@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -117,6 +118,15 @@ def test_smaller_pictures_are_those_of_the_nodes_preprocessing() -> None:
     grey = clip * IMAGENET_STD[:, None, None] + IMAGENET_MEAN[:, None, None]
     assert np.abs(grey.transpose(1, 2, 0) - small).max() < 1.0
     np.testing.assert_array_equal(smaller(large, 256), large)
+
+
+def test_the_example_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    exec(example, {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and all(line.endswith(" (32, 256, 256, 3) (17, 7)") for line in lines)
+    assert {line.split()[0] for line in lines} <= set(motions.MOTIONS)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     one = changed([broken], recorded.COMMANDS, spoil)[0]
     error = unfit(tmp_path, [one if m is broken else m for m in SHORT])
     assert error.kind == "not_finite"
-    assert "bag: 1 messages of /joint_commands have values that are not finite (NaN or infinite)" in str(error)
+    assert "bag: /joint_commands has values that are not finite (NaN or infinite) in 1 of its messages" in str(error)
     assert "'panda_joint3': nan" in str(error)
 
 

@@ -40,9 +40,9 @@ def require_usable(material: Material) -> None:
         broken = [(where, count) for where, count in tally.rejected.items() if where.endswith(": not_finite")]
         for where, count in broken:
             raise UnfitError(
-                "not_finite", f"{place(tally.path)}: {count:,} messages of {where.rpartition(': ')[0]} have values "
-                f"that are not finite (NaN or infinite), such as {tally.reports[where]}: leave the recording out, or "
-                "repair what sends them",
+                "not_finite", f"{place(tally.path)}: {where.rpartition(': ')[0]} has values that are not finite (NaN "
+                f"or infinite) in {count:,} of its messages, such as {tally.reports[where]}: leave the recording out, "
+                "or repair what sends them",
             )  # fmt: skip
     for tally in material.tallies:
         if tally.missing_joints:
