@@ -15,9 +15,9 @@ from vjepa_ros.config.normalization import Normalization, Normalizations
 from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.model.kernels import choose_kernels
 from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.training.course import Progress
 from vjepa_ros.training.initial import freeze, fresh_predictor
 from vjepa_ros.training.learning import Learning
-from vjepa_ros.training.loop import Progress
 from vjepa_ros.training.losses import Objective, PredictorLoss
 from vjepa_ros.training.predictor import Trained, train_predictor
 from vjepa_ros.training.runs import Dataset

@@ -15,11 +15,12 @@ from vjepa_ros.config.checks import require
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.reductions import Effect
 from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.training.course import HeldBack, Progress
 from vjepa_ros.training.encoder_loss import EncoderLoss, EncoderObjective
 from vjepa_ros.training.footage import UNITS, Footage, FrameSet
 from vjepa_ros.training.initial import fresh_predictor, require_trainable
 from vjepa_ros.training.learning import Learning
-from vjepa_ros.training.loop import HeldBack, Progress, learn
+from vjepa_ros.training.loop import learn
 from vjepa_ros.training.runs import Run
 from vjepa_ros.weights.values import part_hash
 
