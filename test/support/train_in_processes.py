@@ -35,9 +35,7 @@ def main(folder: Path, batch: int, accumulate: int) -> None:
     """Train, and leave history and weights of this process."""
     torch.set_num_threads(1)
     rank = os.environ.get("RANK", "0")
-    before = (
-        folder / "before"
-    )  # as an encoder and then a predictor: the second finds the first one's group
+    before = folder / "before"  # as an encoder and then a predictor: the second finds the first one's group
     before.mkdir(exist_ok=True)
     train(before, batch, accumulate)
     result = train(folder, batch, accumulate)

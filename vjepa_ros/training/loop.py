@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vjepa_ros.config.checks import require
+from vjepa_ros.devices import failures
 from vjepa_ros.errors import ConfigError, EngineError, place
 from vjepa_ros.training import processes, saved
 from vjepa_ros.training.course import Course, HeldBack, Inputs, Progress, decisive
@@ -56,11 +57,12 @@ def learn(
     Raises:
         ConfigError: where packages or the device are missing, the module has nothing to learn, or ``resume`` finds the
             state of another training.
-        EngineError: where the loss is not finite.
+        EngineError: where the loss is not finite, or memory or the device fail.
         OSError, OutputError: where the state cannot be written or read.
     """
     require(any(p.requires_grad for p in module.parameters()), "freeze", "leaves nothing to learn")
-    return _Loop(module, inputs, held_back, learning, folder, key, progress).run(resume)
+    with failures("training"):
+        return _Loop(module, inputs, held_back, learning, folder, key, progress).run(resume)
 
 
 class _Loop:
