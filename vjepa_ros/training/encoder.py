@@ -82,7 +82,7 @@ def train_encoder(
         objective: how much each term of the loss counts.
         learning: how; an even batch, of episodes of four units each.
         folder: there already; for the state and TensorBoard's event files.
-        kept: rows of latents of a window in ``clip``.
+        kept: what ``first_row`` of the runs counts for each unit: 1 where it counts units, else the rows of latents.
         data_key: stands for frames and runs: a state of other data is not gone on with.
         resume: go on from the state in the folder, where there is one.
         progress: told now and then.
