@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 # module -> rosdep key, where they differ; None: no key fits, package.xml says why
 KEYS = {
     "PIL": "python3-pil",
+    "accelerate": None,
     "av": None,
     "backports": "python3-rosbags-pip",  # zstd, which rosbags depends on; from Python 3.14 on it is `compression`
     "compression": "python3-rosbags-pip",
@@ -33,6 +34,7 @@ KEYS = {
     "rich": "python3-rich",
     "rosbags": "python3-rosbags-pip",
     "safetensors": None,
+    "tensorboardX": None,
     "torch": None,
     "yaml": "python3-yaml",
 }

@@ -34,8 +34,11 @@ def train(folder: Path, batch: int, accumulate: int, resume: bool = False) -> Tr
 def main(folder: Path, batch: int, accumulate: int) -> None:
     """Train, and leave history and weights of this process."""
     torch.set_num_threads(1)
-    result = train(folder, batch, accumulate)
     rank = os.environ.get("RANK", "0")
+    before = folder / "before"  # as an encoder and then a predictor: the second finds the first one's group
+    before.mkdir(exist_ok=True)
+    train(before, batch, accumulate)
+    result = train(folder, batch, accumulate)
     torch.save(result.predictor.state_dict(), folder / f"weights_{rank}.pt")
     (folder / f"history_{rank}.json").write_text(json.dumps(result.history), encoding="utf-8")
 

@@ -17,9 +17,9 @@ from support.learnable import CPU_OPTIONS, as_read, tiny_config, walks
 
 from vjepa_ros.errors import ConfigError, OutputError
 from vjepa_ros.training import saved
+from vjepa_ros.training.course import Progress
 from vjepa_ros.training.initial import fresh_predictor
 from vjepa_ros.training.learning import Learning
-from vjepa_ros.training.loop import Progress
 from vjepa_ros.training.losses import Objective
 from vjepa_ros.training.predictor import Trained, train_predictor
 
@@ -140,7 +140,7 @@ def test_killed_it_leaves_a_whole_state(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(tmp_path)], env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 80
     while not (tmp_path / "state.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.5)

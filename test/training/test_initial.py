@@ -104,14 +104,18 @@ def test_files_without_such_a_predictor_are_refused(tmp_path: Path, theirs: dict
     alone, masks = tmp_path / "alone.safetensors", tmp_path / "masks.safetensors"
     save_file(encoder, alone)
     save_file({**encoder, "predictor.mask_tokens.0": torch.ones(1)}, masks)
-    with pytest.raises(CheckpointError, match="alone.safetensors: has no names that begin with predictor.; it is an encoder"):
+    with pytest.raises(
+        CheckpointError, match="alone.safetensors: has no names that begin with predictor.; it is an encoder"
+    ):
         predictor_from(small_config(), alone, 0)
     with pytest.raises(CheckpointError, match="has a predictor of masked patches, not an action-conditioned one"):
         predictor_from(small_config(), masks, 0)
 
 
 @pytest.mark.parametrize("encoder", [{}, {"encoder.norm.weight": torch.ones(64)}])
-def test_a_predictor_of_a_safetensors_file(tmp_path: Path, theirs: dict[str, Tensor], encoder: dict[str, Tensor]) -> None:
+def test_a_predictor_of_a_safetensors_file(
+    tmp_path: Path, theirs: dict[str, Tensor], encoder: dict[str, Tensor]
+) -> None:
     """With an encoder in the same file, or alone."""
     path = tmp_path / "weights.safetensors"
     save_file({**encoder, **{f"predictor.{name}": tensor.half() for name, tensor in theirs.items()}}, path)

@@ -16,11 +16,11 @@ from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.model.blocks import layer_normalize
 from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.training.course import Progress
 from vjepa_ros.training.encoder import TrainedEncoder, encoder_learning, train_encoder
 from vjepa_ros.training.encoder_loss import EncoderLoss, EncoderObjective
 from vjepa_ros.training.footage import PAIRS, Footage
 from vjepa_ros.training.initial import fresh_encoder, fresh_predictor
-from vjepa_ros.training.loop import Progress
 from vjepa_ros.training.runs import Run
 
 ENCODINGS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from vjepa_ros.config.normalization import Normalization, Normalizations
 from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.model.kernels import choose_kernels
 from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.training.course import Progress
 from vjepa_ros.training.initial import freeze, fresh_predictor
 from vjepa_ros.training.learning import Learning
-from vjepa_ros.training.loop import Progress
 from vjepa_ros.training.losses import Objective, PredictorLoss
 from vjepa_ros.training.predictor import Trained, train_predictor
 from vjepa_ros.training.runs import Dataset
@@ -165,6 +166,23 @@ def test_what_is_told(tmp_path: Path) -> None:
     assert all(isinstance(now, Progress) and now.left_s >= 0 for now in told)
     (events,) = (tmp_path / "events").iterdir()
     assert events.name.startswith("events.out.tfevents") and events.stat().st_size > 500
+
+
+@pytest.mark.parametrize("package", ["accelerate", "tensorboardX"])
+def test_without_the_extra_one_sentence_says_what_to_install(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    config = tiny_config(encoding="tubelet")
+    with pytest.raises(ConfigError, match=rf"needs the package {package}, .*: pip install 'vjepa_ros\[train\]'"):
+        trained(config, walks(config), tmp_path)
+
+
+def test_a_device_that_fails_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config(encoding="tubelet")
+    monkeypatch.setattr(Predictor, "_outputs", lambda *_: torch.empty(2**60))
+    with pytest.raises(EngineError, match="training"):
+        trained(config, walks(config), tmp_path)
 
 
 def test_refusals(tmp_path: Path) -> None:

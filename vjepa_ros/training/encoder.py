@@ -15,11 +15,12 @@ from vjepa_ros.config.checks import require
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.reductions import Effect
 from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.training.course import HeldBack, Progress
 from vjepa_ros.training.encoder_loss import EncoderLoss, EncoderObjective
 from vjepa_ros.training.footage import UNITS, Footage, FrameSet
 from vjepa_ros.training.initial import fresh_predictor, require_trainable
 from vjepa_ros.training.learning import Learning
-from vjepa_ros.training.loop import HeldBack, Progress, learn
+from vjepa_ros.training.loop import learn
 from vjepa_ros.training.runs import Run
 from vjepa_ros.weights.values import part_hash
 
@@ -81,7 +82,7 @@ def train_encoder(
         objective: how much each term of the loss counts.
         learning: how; an even batch, of episodes of four units each.
         folder: there already; for the state and TensorBoard's event files.
-        kept: rows of latents of a window in ``clip``.
+        kept: what ``first_row`` of the runs counts for each unit: 1 where it counts units, else the rows of latents.
         data_key: stands for frames and runs: a state of other data is not gone on with.
         resume: go on from the state in the folder, where there is one.
         progress: told now and then.

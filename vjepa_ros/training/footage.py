@@ -47,7 +47,7 @@ class Footage:
         config: of the model.
         effect: what an action does.
         normalization: of actions and states.
-        kept: rows of a window in ``clip``; else 1.
+        kept: what ``first_row`` of the runs counts for each unit: 1 where it counts units, else the rows of latents.
         motion: the units of motion, those of the training data; None where these are.
         seed: of what is drawn.
 

@@ -11,7 +11,6 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,72 +18,17 @@ import torch
 from torch import Tensor, nn
 
 from vjepa_ros.config.checks import require
+from vjepa_ros.devices import failures
 from vjepa_ros.errors import ConfigError, EngineError, place
 from vjepa_ros.training import processes, saved
+from vjepa_ros.training.course import Course, HeldBack, Inputs, Progress, decisive
 from vjepa_ros.training.learning import Learning
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Inputs = Callable[[range], tuple[Tensor, ...]]
-"""Places in the order of the data -> what the module takes, on the CPU."""
-
 STATE_FILE = "state.pt"
 EVENTS_FOLDER = "events"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What is told while it goes on.
-
-    Attributes:
-        step, steps: done, and all there will be.
-        rate: the learning rate of the last one.
-        figures: ``loss`` and whatever else the module says, means over the steps since they were last told.
-        held_back: the same of the held-back samples, where they were just looked at; else None.
-        left_s: how long it will still take, as it went so far.
-    """
-
-    step: int
-    steps: int
-    rate: float
-    figures: dict[str, float]
-    held_back: dict[str, float] | None
-    left_s: float
-
-
-@dataclass(frozen=True)
-class HeldBack:
-    """Samples that are never trained on.
-
-    Attributes:
-        inputs: of samples by their numbers.
-        count: how many there are.
-    """
-
-    inputs: Inputs
-    count: int
-
-
-@dataclass
-class Course:
-    """How far a training is, apart from weights and optimizer.
-
-    Attributes:
-        step: steps done.
-        best_step: the step after which the loss on held-back samples was lowest; the last one where there are none.
-        best_loss: that loss.
-        since_best: evaluations since then.
-        stopped: whether it ended early.
-        history: what was told, a dictionary of ``step``, ``rate``, figures, and ``held_back_`` figures at times.
-    """
-
-    step: int = 0
-    best_step: int = 0
-    best_loss: float = math.inf
-    since_best: int = 0
-    stopped: bool = False
-    history: list[dict[str, float]] = field(default_factory=list)
 
 
 def learn(
@@ -113,11 +57,12 @@ def learn(
     Raises:
         ConfigError: where packages or the device are missing, the module has nothing to learn, or ``resume`` finds the
             state of another training.
-        EngineError: where the loss is not finite.
+        EngineError: where the loss is not finite, or memory or the device fail.
         OSError, OutputError: where the state cannot be written or read.
     """
     require(any(p.requires_grad for p in module.parameters()), "freeze", "leaves nothing to learn")
-    return _Loop(module, inputs, held_back, learning, folder, key, progress).run(resume)
+    with failures("training"):
+        return _Loop(module, inputs, held_back, learning, folder, key, progress).run(resume)
 
 
 class _Loop:
@@ -134,7 +79,7 @@ class _Loop:
         self.module, self.inputs, self.held_back, self.learning = module, inputs, held_back, learning
         self.path, self.events, self.progress = folder / STATE_FILE, folder / EVENTS_FOLDER, progress
         self.here: Accelerator = processes.accelerator(learning)
-        self.key = f"{key} {_decisive(learning, self.here.num_processes)}"
+        self.key = f"{key} {decisive(learning, self.here.num_processes)}"
         self.course = Course()
         self.best: dict[str, Tensor] = {}
         self.sums: dict[str, Tensor] = {}
@@ -316,11 +261,3 @@ class _Loop:
             writer.add_scalar("train/rate", now.rate, now.step)
             if self.progress is not None:
                 self.progress(now)
-
-
-def _decisive(learning: Learning, processes: int) -> str:
-    """What of it the result depends on, as a text."""
-    harmless = {"save_every", "log_every", "device", "batch", "accumulate"}
-    names = [name for name in vars(learning) if name not in harmless]
-    samples = learning.batch * learning.accumulate * processes
-    return " ".join([f"samples={samples}", *(f"{name}={getattr(learning, name)!r}" for name in names)])

@@ -18,9 +18,10 @@ from vjepa_ros.config.checks import require
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.engine.normalizing import Normalizing
 from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.training.course import HeldBack, Inputs, Progress
 from vjepa_ros.training.initial import require_trainable
 from vjepa_ros.training.learning import Learning
-from vjepa_ros.training.loop import HeldBack, Inputs, Progress, learn
+from vjepa_ros.training.loop import learn
 from vjepa_ros.training.losses import Objective, PredictorLoss, SampleShape, sample_shape
 from vjepa_ros.training.order import Order
 from vjepa_ros.training.runs import Dataset, Sample
