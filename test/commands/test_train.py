@@ -1,4 +1,4 @@
-"""The whole way, short: simulated recordings, an encoder and a predictor trained on them, the model run by the tools."""
+"""The whole way, short: recordings are simulated, a model is trained on them, and the tools run it."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def params(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def trained(folder: Path, name: str, *options: str, **changes: Any) -> tuple[int, Path]:
+def trained(folder: Path, called: str, *options: str, **changes: Any) -> tuple[int, Path]:
     """The exit status, and the model."""
-    out = folder / f"{name}.safetensors"
+    out = folder / f"{called}.safetensors"
     bags = [str(folder / "recordings" / bag) for bag in BAGS]
     return train.main([*bags, "--params", str(params(folder, **changes)), "-o", str(out), *FEW, *options]), out
 
@@ -130,7 +130,8 @@ def test_an_interrupted_training_goes_on_to_the_same_result(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(folder / "recordings", tmp_path / "recordings")
-    real, steps = run.learn_predictor, []
+    real: Any = run.learn_predictor
+    steps: list[int] = []
 
     def interrupted(*arguments: Any) -> Any:
         *others, inform = arguments

@@ -111,12 +111,12 @@ def called(name: str, tmp_path: Path, bag: Path) -> Iterator[Command]:
         out = folder / "model.safetensors"
         settings = ("num_frames=4", "encoder_dim=32", "encoder_depth=1", "predictor_dim=24", "predictor_depth=1",
                     "context_steps=1", "encoding=tubelet")  # fmt: skip
-        few = ("--train-encoder", "--encoder-steps", "1", "--encoder-batch", "2", "--steps", "1", "--batch", "2")
-        options = ["--params", str(replays.PARAMS), "-o", str(out), *few, *replays.ONE_THREAD, *settings]
+        little = ("--train-encoder", "--encoder-steps", "1", "--encoder-batch", "2", "--steps", "1", "--batch", "2")
+        options = ["--params", str(replays.PARAMS), "-o", str(out), *little, *replays.ONE_THREAD, *settings]
         yield Command(
             "train", [str(bag)], out, options, (run, "evaluate"), lambda path: Sidecar.next_to(path).normalization,
-            ["model.json", "model.train"], ["model.train"], "what was done until then is kept, and --resume goes on from "
-            "the last checkpoint",
+            ["model.json", "model.train"], ["model.train"],
+            "what was done until then is kept, and --resume goes on from the last checkpoint",
         )  # fmt: skip
     else:
         assert name == "convert", "a new command needs its arguments here"

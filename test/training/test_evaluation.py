@@ -1,4 +1,4 @@
-"""What a model has learnt: every figure against plain arithmetic, and that it tells models which look at actions apart."""
+"""What a model has learnt: figures against plain arithmetic, and models that look at actions or do not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.training import evaluation
 from vjepa_ros.training.action_grid import POINTS, ActionGrid
-from vjepa_ros.training.evaluation import evaluate
+from vjepa_ros.training.evaluation import Evaluation, evaluate
 from vjepa_ros.training.initial import fresh_predictor
 from vjepa_ros.training.judgement import judge
 from vjepa_ros.training.learning import Learning
@@ -101,6 +101,12 @@ def trained_on(predictor: Predictor, normalization: Normalizations) -> WorldMode
     return model
 
 
+def report_figures(found: Evaluation) -> dict[str, float]:
+    """By the names of the report, those that are known."""
+    figures = {"k1": found.k(1), "k4": found.k(4), "shuffled4": found.shuffled(4), "rank": found.rank}
+    return {name: value for name, value in figures.items() if value is not None}
+
+
 def test_a_predictor_that_looks_at_its_actions_is_told_from_one_that_does_not(tmp_path: Path) -> None:
     config, _ = small(**{"states.source": "none"})
     train, held = walked(config, 60, 16, reach=1.0), walked(config, 6, 16, seed=1, reach=1.0)
@@ -110,10 +116,11 @@ def test_a_predictor_that_looks_at_its_actions_is_told_from_one_that_does_not(tm
     train_predictor(train, None, predictor, normalization, Objective(2), learning, tmp_path)
     good = trained_on(predictor, normalization)
     found = evaluate(good, held, config.stream)
-    print({ahead: found.k(ahead) for ahead in (1, 4, 8)}, found.shuffled(4), found.rank)
     assert judge(found).word == "follows"
-    assert found.k(1) < 0.7 and found.k(4) < 0.9 and found.shuffled(4) > 1.3 and found.rank < 0.2
-    assert all(joint.shuffled > 1.1 for joint in found.joints)
+    got = report_figures(found)
+    print(got)
+    assert got["k1"] < 0.7 and got["k4"] < 0.9 and got["shuffled4"] > 1.3 and got["rank"] < 0.2
+    assert all(joint.shuffled is not None and joint.shuffled > 1.1 for joint in found.joints)
     with torch.no_grad():
         predictor.action_encoder.weight.zero_()
     blind = evaluate(trained_on(predictor, normalization), held, config.stream)

@@ -122,9 +122,8 @@ def test_the_sidecar_says_everything(tmp_path: Path) -> None:
     said = Written(tmp_path, with_encoder=False).sidecar
     assert said == Sidecar.of_checkpoint(tmp_path / "model.safetensors")
     assert set(said.convention) == set(CONVENTION)
-    assert {name: said.convention[name] for name in ("encoding", "frame_rate", "actions.reduction", "context_steps")} == {
-        "encoding": "tubelet", "frame_rate": 10.0, "actions.reduction": "difference", "context_steps": 1,
-    }  # fmt: skip
+    expected = {"encoding": "tubelet", "frame_rate": 10.0, "actions.reduction": "difference", "context_steps": 1}
+    assert {name: said.convention[name] for name in expected} == expected
     assert said.normalization["actions.mean"] == [0.1, -0.2] and said.normalization["states.std"] == [3.0, 1.0]
 
 

@@ -48,9 +48,8 @@ def told(**changes: object) -> report.Told:
 
 def test_programs_find_exactly_these_keys() -> None:
     found = report.as_json(told())
-    assert tuple(found) == report.KEYS == (
-        "windows", "hours", "k1", "k4", "k8", "shuffled4", "rank", "judgement", "judgement_text", "convention", "hashes",
-    )  # fmt: skip
+    keys = "windows hours k1 k4 k8 shuffled4 rank judgement judgement_text convention hashes"
+    assert tuple(found) == report.KEYS == tuple(keys.split())
     assert (found["windows"], found["hours"]) == (150, 0.75) and isinstance(found["hours"], float)
     assert [found[name] for name in ("k1", "k4", "k8", "shuffled4", "rank")] == pytest.approx([0.6, 0.4, 0.3, 3.0, 0.0])
     assert found["judgement"] == "follows" and found["judgement_text"].startswith("The model follows its actions")

@@ -13,7 +13,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from vjepa_ros.training.data import Data
-    from vjepa_ros.training.loop import Progress
+    from vjepa_ros.training.course import Progress
 
 _MOST_ROWS = 16
 _UNITS = ((3600, "h"), (60, "min"))  # in s

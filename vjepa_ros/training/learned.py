@@ -26,7 +26,7 @@ from vjepa_ros.training.frames import FrameSet
 from vjepa_ros.training.initial import freeze, fresh_encoder, fresh_predictor, predictor_from
 from vjepa_ros.training.latents import latents_key
 from vjepa_ros.training.learning import Learning, Precision
-from vjepa_ros.training.loop import Progress
+from vjepa_ros.training.course import Progress
 from vjepa_ros.training.losses import Objective
 from vjepa_ros.training.model_file import write_encoder
 from vjepa_ros.training.plan import Plan

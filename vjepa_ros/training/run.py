@@ -28,7 +28,7 @@ from vjepa_ros.training.evaluation import evaluate
 from vjepa_ros.training.frames import FrameSet
 from vjepa_ros.training.judgement import judge
 from vjepa_ros.training.learned import Learned, learn_encoder, learn_predictor
-from vjepa_ros.training.loop import Progress as Learning
+from vjepa_ros.training.course import Progress as Learning
 from vjepa_ros.training.model_file import EncoderFile, encoding_model, load_written, made_for, write_model
 from vjepa_ros.training.plan import TOOL, Plan
 from vjepa_ros.training.runs import Dataset
@@ -188,7 +188,8 @@ class _Training:
         if known is not None and known.encoder_hash != model.encoder_hash:
             raise ConfigError(
                 "predictor", f"{place(str(self.plan.predictor))} was trained with another encoder than that of "
-                f"{place(self.checkpoint)}, and does not understand its latents: name its own encoder by the parameter checkpoint",
+                f"{place(self.checkpoint)}, and does not understand its latents: name its own encoder by the parameter "
+                "checkpoint",
             )  # fmt: skip
 
     def _finish(
