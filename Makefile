@@ -3,18 +3,21 @@
 # any name.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test parity bench gpu soak clean
+.PHONY: help setup demo train-demo lint test parity bench gpu soak clean
 export PYTHON
 
 help:  ## this list
 	@echo 'make TARGET [ARGS="..." passed on to the demo, pytest, parity or bench] [PYTHON=python3.12, used for the set-up]'
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile
 
 setup:  ## make .venv, unless it is there and up to date
 	@tools/setup.sh
 
 demo: setup  ## play the sample bag through the node; writes demo.png
 	@tools/run.sh -m examples.demo $(ARGS)
+
+train-demo: setup  ## simulate recordings, train a small model on them; writes train-demo/ (15 minutes)
+	@tools/train_demo.sh $(ARGS)
 
 lint: setup  ## ruff and mypy, where their versions and those of what they read are the pinned ones
 	@tools/run.sh tools/lint.py
@@ -37,5 +40,5 @@ soak: setup  ## ten minutes of load, then 600 large messages; fails where a figu
 	@tools/run.sh -m benchmarks.soak --check --large 600
 
 clean:  ## remove everything that is not source, .venv included
-	@rm -rf .venv build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info demo.png
+	@rm -rf .venv build install log train-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info demo.png
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

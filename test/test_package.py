@@ -25,6 +25,7 @@ KEYS = {
     "compression": "python3-rosbags-pip",
     "cv2": "python3-opencv",
     "hypothesis": "python3-hypothesis",
+    "jinja2": None,
     "lz4": "python3-rosbags-pip",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",

@@ -14,8 +14,8 @@ from vjepa_ros.errors import brief
 from vjepa_ros.training.plan import FOLDER, PRECISIONS, SUFFIX, TOOL, Plan
 
 if TYPE_CHECKING:
-    from vjepa_ros.training.data import Data
     from vjepa_ros.training.course import Progress
+    from vjepa_ros.training.data import Data
     from vjepa_ros.training.run import Done
 
 _KEPT = "what was done until then is kept, and `resume` goes on from the last checkpoint"

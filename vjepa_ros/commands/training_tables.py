@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from vjepa_ros.training.data import Data
     from vjepa_ros.training.course import Progress
+    from vjepa_ros.training.data import Data
 
 _MOST_ROWS = 16
 _UNITS = ((3600, "h"), (60, "min"))  # in s

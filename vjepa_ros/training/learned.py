@@ -19,6 +19,7 @@ from vjepa_ros.devices import find_device
 from vjepa_ros.documents import to_json
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.training import stages
+from vjepa_ros.training.course import Progress
 from vjepa_ros.training.data import Data
 from vjepa_ros.training.encoder import encoder_learning, train_encoder
 from vjepa_ros.training.encoder_loss import EncoderObjective
@@ -26,7 +27,6 @@ from vjepa_ros.training.frames import FrameSet
 from vjepa_ros.training.initial import freeze, fresh_encoder, fresh_predictor, predictor_from
 from vjepa_ros.training.latents import latents_key
 from vjepa_ros.training.learning import Learning, Precision
-from vjepa_ros.training.course import Progress
 from vjepa_ros.training.losses import Objective
 from vjepa_ros.training.model_file import write_encoder
 from vjepa_ros.training.plan import Plan

@@ -23,12 +23,12 @@ from vjepa_ros.errors import ConfigError, place
 from vjepa_ros.recordings.reading import Progress, Say
 from vjepa_ros.training import report, stages, worst_frames
 from vjepa_ros.training.cost import measured_rate
+from vjepa_ros.training.course import Progress as Learning
 from vjepa_ros.training.data import Data, prepare
 from vjepa_ros.training.evaluation import evaluate
 from vjepa_ros.training.frames import FrameSet
 from vjepa_ros.training.judgement import judge
 from vjepa_ros.training.learned import Learned, learn_encoder, learn_predictor
-from vjepa_ros.training.course import Progress as Learning
 from vjepa_ros.training.model_file import EncoderFile, encoding_model, load_written, made_for, write_model
 from vjepa_ros.training.plan import TOOL, Plan
 from vjepa_ros.training.runs import Dataset
