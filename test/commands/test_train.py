@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import vjepa_ros
 from vjepa_ros.commands import replay, simulate, train
@@ -175,6 +176,45 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(
     last = capsys.readouterr().err.splitlines()[-1]
     assert status == 1 and last.startswith(f"vjepa_train: {said}") and "`" not in last
     assert not out.exists()
+
+
+def test_a_recording_that_lacks_frames_is_trained_on_with_an_exit_status_of_its_own(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder / "recordings", tmp_path / "recordings")
+    description = tmp_path / "recordings" / "0" / "metadata.yaml"
+    said = yaml.safe_load(description.read_text())["rosbag2_bagfile_information"]
+    (images,) = (one for one in said["topics_with_message_count"] if one["topic_metadata"]["name"] == "/image")
+    for announced in (said, *said["files"], images):
+        announced["message_count"] += 7
+    description.write_text(yaml.safe_dump({"rosbag2_bagfile_information": said}))
+    encoder = f"checkpoint={folder / 'whole.safetensors'}"
+    status, out = trained(tmp_path, "lacks", "--set", encoder)
+    errors = capsys.readouterr().err
+    assert status == 3, errors
+    assert (
+        "not all of what was announced could be read" in errors
+        and "/image: 79 messages are announced, and 72 were read" in errors
+    )
+    assert out.exists() and told(out)["windows"] == 3 * 3 * 11
+    assert trained(tmp_path, "lacks", "--set", encoder, "--force", "--allow-incomplete")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"joint_names": [*JOINTS[:6], "panda_joint9"]}, "panda_joint9"),
+        ({"num_frames": 64}, "no window came out: 216 frames made 0 windows"),
+    ],
+)
+def test_bad_data_are_refused_before_anything_is_computed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "recordings").symlink_to(folder / "recordings")
+    status, out = trained(tmp_path, "refused", *ENCODER, **changes)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert status == 1 and last.startswith("vjepa_train: ") and said in last
+    assert not out.exists() and {path.name for path in out.with_suffix(".train").glob("*/")} <= {"windows"}
 
 
 def test_another_encoders_predictor_is_not_trained_further(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,7 +99,7 @@ def test_the_page_needs_nothing_else() -> None:
     text = " ".join(page.text.split())
     for said in ("The model follows its actions", "0.60", "0.40", "3.00", "bags/<b>one</b> at 12.500 s",
                  "4 windows without a command or state", "something odd.", "0.75 h", 'joint_names ["elbow"]', "steps 6",
-                 "8 step(s) later"):  # fmt: skip
+                 "8 steps later"):  # fmt: skip
         assert said in text, said
     assert "<b>one" not in html
     assert re.search(r'class="judgement follows"', html)
