@@ -3,7 +3,7 @@
 # any name.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train-demo lint test parity bench gpu soak clean
+.PHONY: help setup demo train-demo lint test fuzz parity bench gpu soak clean
 export PYTHON
 
 help:  ## this list
@@ -24,6 +24,10 @@ lint: setup  ## ruff and mypy, where their versions and those of what they read 
 
 test: lint  ## lint, then all tests
 	@tools/run.sh -m pytest $(ARGS)
+
+fuzz: setup  ## the tests of random and damaged input, many times as long as in `make test` (half an hour)
+	@VJEPA_ROS_FUZZ=3000 tools/run.sh -m pytest --timeout 7200 test/stream/test_against_oracle.py test/recordings/test_damaged.py \
+	    test/weights/test_checkpoint_hostile.py test/test_documents.py test/images $(ARGS)
 
 parity: setup  ## compare every preset at full size with the public code (20 minutes); writes docs/parity.md
 	@tools/run.sh -m support.parity $(ARGS)

@@ -158,7 +158,7 @@ def test_yaml_that_is_read() -> None:
     assert yaml_text.load("[" * 31 + "]" * 31) is not None and yaml_text.load("") is None
 
 
-FUZZED = int(os.environ.get("VJEPA_FUZZED", "2000"))
+FUZZED = int(os.environ.get("VJEPA_ROS_FUZZ", "2000"))
 
 
 @pytest.mark.parametrize("kind", ["yaml", "json"])

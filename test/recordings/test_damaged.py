@@ -19,7 +19,7 @@ from support.mcaps import Form, Raw
 from vjepa_ros.errors import BagError, InputError
 from vjepa_ros.recordings.bag import Recording
 
-ROUNDS = int(os.environ.get("VJEPA_ROS_DAMAGED", "40"))
+ROUNDS = int(os.environ.get("VJEPA_ROS_FUZZ", "40"))
 """Of each kind; docs/security.md says how many were tried."""
 FOUND = {"mcap, not in chunks": (255, 1598), "sqlite3": (419,), "sqlite3, file compressed": (585,)}
 """Rounds that found something once."""

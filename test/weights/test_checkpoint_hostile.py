@@ -239,7 +239,7 @@ def fuzzed(source: Path, count: int, seed: int, ranges: list[tuple[int, int]], f
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
 
 
-FUZZED = int(os.environ.get("VJEPA_FUZZED", "300"))
+FUZZED = int(os.environ.get("VJEPA_ROS_FUZZ", "300"))
 
 
 def test_damaged_checkpoints_are_read_or_refused(tmp_path: Path) -> None:
