@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 folder=train-demo
 mkdir -p "$folder"
 if [ ! -e "$folder/recordings" ]; then
-    tools/run.sh -m vjepa_ros.commands.simulate --episodes "${EPISODES:-400}" --seed 1 --bags 10 --variation fixed \
+    tools/run.sh -m vjepa_ros.commands.simulate --episodes "${EPISODES:-300}" --seed 1 --bags 10 --variation fixed \
         --drawn 128 -o "$folder/recordings"
 fi
 tools/run.sh -m vjepa_ros.commands.train "$folder"/recordings/[0-9] --params examples/train_demo.yaml --train-encoder \

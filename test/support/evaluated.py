@@ -12,7 +12,7 @@ from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.forecast.forecaster import load_model
 from vjepa_ros.probe.landscape import Axis
 from vjepa_ros.training.action_grid import POINTS, ActionGrid
-from vjepa_ros.training.evaluation import Evaluation, Forecasts, JointFigures, SpeedFigures, Worst
+from vjepa_ros.training.figures import Evaluation, Forecasts, JointFigures, SpeedFigures, Worst
 from vjepa_ros.training.runs import Dataset, Sample
 
 JOINTS = ["shoulder", "elbow"]

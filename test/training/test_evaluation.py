@@ -17,7 +17,8 @@ from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.training import evaluation
 from vjepa_ros.training.action_grid import POINTS, ActionGrid
-from vjepa_ros.training.evaluation import Evaluation, evaluate
+from vjepa_ros.training.evaluation import evaluate
+from vjepa_ros.training.figures import Evaluation
 from vjepa_ros.training.initial import fresh_predictor
 from vjepa_ros.training.judgement import judge
 from vjepa_ros.training.learning import Learning

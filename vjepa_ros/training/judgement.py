@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vjepa_ros.training.evaluation import Evaluation
+from vjepa_ros.training.figures import Evaluation
 
 Verdict = Literal["follows", "ignores", "little_motion"]
 

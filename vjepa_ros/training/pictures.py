@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.training.action_grid import ActionGrid
-from vjepa_ros.training.evaluation import Evaluation
+from vjepa_ros.training.figures import Evaluation
 
 _MODEL, _STILL, _SHUFFLED = "#1f6feb", "#6e7781", "#d1242f"  # the same thing has the same colour in every picture
 _GRID_COLOURS = "viridis_r"  # dark is high, as in the probe's picture

@@ -14,7 +14,7 @@ import vjepa_ros
 from vjepa_ros.documents import to_json
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.training import pictures
-from vjepa_ros.training.evaluation import Evaluation, Worst
+from vjepa_ros.training.figures import Evaluation, Worst
 from vjepa_ros.training.judgement import Judgement
 from vjepa_ros.training.page import PAGE
 from vjepa_ros.training.survey import Survey

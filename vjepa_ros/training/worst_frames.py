@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vjepa_ros.images.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from vjepa_ros.training import pictures
-from vjepa_ros.training.evaluation import Worst
+from vjepa_ros.training.figures import Worst
 from vjepa_ros.training.latents import Clips
 from vjepa_ros.training.runs import Dataset
 
