@@ -16,7 +16,7 @@ from vjepa_ros import files, work_folder
 from vjepa_ros.config.checks import require
 from vjepa_ros.config.parts import EngineConfig
 from vjepa_ros.config.sidecar import JOINT_NORMALIZATION, Sidecar, sidecar_path
-from vjepa_ros.devices import find_device, find_dtype
+from vjepa_ros.devices import find_device, find_dtype, use_threads
 from vjepa_ros.documents import to_json
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ConfigError, place
@@ -134,6 +134,8 @@ class _Training:
         watcher, team = self.watcher, self.team
         given = self._without_weights()
         data = team.in_turn(lambda: prepare(given, self.folder, watcher.progress, watcher.say))
+        if data.config.engine.threads:  # a training takes all cores where nobody says how many
+            use_threads(data.config.engine.threads)
         if team.is_first:
             engine = self._engine(data)
             device = find_device(engine.device)
@@ -210,7 +212,7 @@ class _Training:
         if context < config.model.most_context:
             watcher.say(f"the model has seen {context} steps of context at most: run it with context_steps: {context}")
         places = (sidecar_path(plan.out), plan.out)
-        with files.whole(places, tool=f"{TOOL}.new", force=plan.force) as new:
+        with files.whole(places, tool=TOOL, force=plan.force) as new:
             new_sidecar, new_weights = (new[place] for place in places)
             said = write_model(
                 new_weights, new_sidecar, predictor.module, encoder, model.encoder_hash, about, config,
