@@ -63,12 +63,8 @@ class PandaNode(Node):
     def __init__(self, name: str = "panda_sim", **options: Any) -> None:
         super().__init__(name, **options)
         self.last_line = LastLine(self)
-        try:
-            self._bad_parameters = parameters.declare(self, TABLE)
-            self._config = self._resolved()
-        except ConfigError:
-            self.destroy_node()
-            raise
+        self._bad_parameters = parameters.declare(self, TABLE)
+        self._config = self._resolved()
         self.add_on_set_parameters_callback(self.last_line.guarded("set_parameters", self._on_set_parameters, _not_set))
         self._warn = Warnings(self.get_logger())
         own_services.guard(self, self.last_line, self._warn)
@@ -77,6 +73,7 @@ class PandaNode(Node):
         )
         self._live = LiveArm(self._config.world, self._config.episode, START_NS)
         self._has_begun = self._pace.is_driven
+        self._looked_ns = 0  # the time at the last look at it
         self._waits_since_s: float | None = None
         self._clock_said_s = 0.0
         self._publish_to()
@@ -118,11 +115,12 @@ class PandaNode(Node):
         now_ns, live = self._pace.now_ns(), self._live
         if now_ns <= 0:
             return  # /clock has not come yet
-        if not self._has_begun or now_ns < live.now_ns - _BEHIND_NS:
+        if not self._has_begun or now_ns < self._looked_ns - _BEHIND_NS:
             if self._has_begun:
-                self._warn(own_services.CLOCK_TOPIC, "time_jumped_back", "the arm goes on from there, where it is")
+                self._warn("the clock", "time_jumped_back", "the arm goes on from there, where it is")
             self._has_begun = True
             live.begin(now_ns)
+        self._looked_ns = now_ns
         for _ in range(_MOST_AT_ONCE):
             if live.next_ns > now_ns:
                 return

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.ros.main import asks_for_help, parameter_help, run
-from vjepa_ros.ros.panda_node import PandaNode
 from vjepa_ros.ros.signals import Signals
 from vjepa_ros.simulation.robot import TABLE
+
+if TYPE_CHECKING:
+    from vjepa_ros.ros.panda_node import PandaNode
 
 PROGRAM = "panda_sim"
 
@@ -35,6 +38,8 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _start() -> PandaNode:
+    from vjepa_ros.ros.panda_node import PandaNode  # a while passes, and signals are taken care of by now
+
     try:
         return PandaNode()
     except ConfigError as error:

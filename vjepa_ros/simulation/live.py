@@ -139,9 +139,7 @@ class LiveArm:
         if late_s > 0:
             raise InputError("out_of_order", f"stamped {late_s:.3f} s before the command in force, which stays")
         if ahead_ns > MOST_AHEAD_NS:
-            raise InputError(
-                "bad_stamp", f"stamped {ahead_ns / 1e9:.3f} s ahead of the simulation: is its clock another?"
-            )
+            raise InputError("bad_stamp", f"stamped {ahead_ns / 1e9:.3f} s ahead of the simulated time: another clock?")
         if len(self._waiting) == _MOST_WAITING:
             raise InputError("too_many", f"{_MOST_WAITING} commands that are stamped ahead are kept, not more")
         insort(self._waiting, command, key=lambda other: other.stamp_ns)
