@@ -29,7 +29,7 @@ SOURCE = (
     "examples",
     "test/support",
 )
-EXECUTABLES = {"predictor_node", "vjepa_convert", "vjepa_probe", "vjepa_replay", "vjepa_simulate"}
+EXECUTABLES = {"panda_sim", "predictor_node", "vjepa_convert", "vjepa_probe", "vjepa_replay", "vjepa_simulate"}
 
 
 # Waits until the node is seen by another process.

@@ -79,7 +79,7 @@ def play(operator: Operator, episode: Episode) -> int:
     assert said.startswith(f"episode {episode.number} of seed 3, varied: the tip at [")
     for frame in range(FRAMES):
         operator.need(lambda wanted=begin + frame + 1: len(operator.pictures) >= wanted, f"no frame {frame}")
-        at_ns = stamp_ns(operator.pictures[-1])
+        at_ns = stamp_ns(operator.pictures[begin + frame])
         if frame == 0:
             operator.send(at_ns - FRAME_NS, panda.JOINTS, episode.commands[0])
         elif frame % 2 == 1 and frame + 1 < FRAMES:
