@@ -6,6 +6,7 @@ How it moves and what it looks like is :mod:`vjepa_ros.simulation`'s. It needs n
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from std_srvs.srv import Trigger
 
 from vjepa_ros.config.table import check
 from vjepa_ros.errors import ConfigError
-from vjepa_ros.geometry import Vector
 from vjepa_ros.ros import messages, own_services, parameters, qos
 from vjepa_ros.ros.last_line import LastLine
 from vjepa_ros.ros.panda_commands import Commands
@@ -78,8 +78,8 @@ class PandaNode(Node):
         self._clock_said_s = 0.0
         self._publish_to()
         self._commands = Commands(self, self._config.command_type, self.last_line, self._warn, lambda: self._live)
-        for name_, answer in (("reset", self._reset), ("push", self._push), ("draw_goal", self._draw_goal)):
-            self.last_line.guard_service(self.create_service(Trigger, f"~/{name_}", answer), _failed)
+        for name_, answer in (("~/reset", self._reset), ("~/push", self._push), ("~/draw_goal", self._draw_goal)):
+            self.last_line.guard_service(self.create_service(Trigger, name_, answer), _failed)
         period_s = max(JOINTS_NS / S_TO_NS / self._config.rate / _LOOKS, _SHORTEST_S)
         look = self._drive if self._pace.is_driven else self._follow
         self._timer = self.create_timer(
@@ -237,7 +237,7 @@ class PandaNode(Node):
         return SetParametersResult(successful=True)
 
 
-def _place(tip: Vector) -> str:
+def _place(tip: Iterable[float]) -> str:
     return "[" + ", ".join(f"{value:.3f}" for value in tip) + "] m"
 
 
