@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from support import replays
 from support.harness import parameter_arguments
-from support.messages import MS, S, joint_message, stamp_ns, stamped
-from support.panda_sims import Operator, PandaSim, pixels_of
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from support.messages import MS, S, joint_message, stamp_ns
+from support.panda_sims import Operator, PandaSim, pixels_of, trajectory_message
+from trajectory_msgs.msg import JointTrajectory
 
 from vjepa_ros.commands import simulate as command
 from vjepa_ros.config import ros_file
@@ -245,16 +245,6 @@ def watcher(own: PandaSim) -> Iterator[Operator]:
     node.close()
 
 
-def trajectory(at_ns: int, *points: tuple[float, np.ndarray]) -> JointTrajectory:
-    """(seconds, joints) of each point."""
-    message = stamped(JointTrajectory(joint_names=list(panda.JOINTS)), at_ns)
-    for seconds, joints in points:
-        point = JointTrajectoryPoint(positions=joints.tolist())
-        point.time_from_start.sec, point.time_from_start.nanosec = divmod(round(seconds * S), S)
-        message.points.append(point)
-    return message
-
-
 def test_it_is_on_time_and_whole(watcher: Operator) -> None:
     watcher.clear()
     watcher.need(lambda: len(watcher.files) >= 12 and len(watcher.pictures) >= 12, "no pictures")
@@ -286,7 +276,7 @@ def test_a_goal_is_drawn_and_reached(watcher: Operator) -> None:
     assert np.abs(goal - pixels_of(watcher.pictures[-1])).mean() > 1
     begin = watcher.states[-1]
     halfway, there = ((np.array(begin.position[:7]) + panda.joints_for(place)) / 2, panda.joints_for(place))
-    watcher.commands.publish(trajectory(stamp_ns(begin), (0.5, halfway), (1.2, there)))
+    watcher.commands.publish(trajectory_message(stamp_ns(begin), (0.5, halfway), (1.2, there)))
     watcher.need(lambda: watcher.distances[-1].data < 2e-3, "it was not reached")
     watcher.settle(0.5)
     assert np.abs(goal - pixels_of(watcher.pictures[-1])).mean() < 0.3
@@ -317,6 +307,6 @@ def test_a_reset_is_an_episode_anew_after_a_gap(watcher: Operator) -> None:
 def test_a_stamp_of_zero_is_one_of_now(own: PandaSim, watcher: Operator) -> None:
     joints = np.array(watcher.states[-1].position[:7])
     for _ in range(3):
-        watcher.commands.publish(trajectory(0, (0.0, joints + 0.05)))
+        watcher.commands.publish(trajectory_message(0, (0.0, joints + 0.05)))
     watcher.need(lambda: np.abs(np.array(watcher.states[-1].position[:7]) - joints).max() > 0.02, "it does not move")
     assert own.log.count("no_stamp") == 1

@@ -17,9 +17,10 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float32, String
 from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from support.harness import parameter_arguments
-from support.messages import joint_message
+from support.messages import JOINTS, S, joint_message, stamped
 from support.robot import TIMEOUT_S, WaitingNode
 from vjepa_ros.units import stamp_to_ns
 
@@ -98,11 +99,11 @@ class Operator(WaitingNode):
         self._setting = self.create_client(SetParameters, "panda_sim/set_parameters")
         self._describing = self.create_client(DescribeParameters, "panda_sim/describe_parameters")
 
-    def connect(self) -> None:
-        """Wait until both sides know each other."""
+    def connect(self, listeners: int = 1) -> None:
+        """Wait until both sides know each other, and as many as that hear the commands."""
         clients = (*self._asking.values(), self._setting, self._describing)
         self.need(lambda: all(client.service_is_ready() for client in clients), "no services")
-        self.need_listeners(self.commands)
+        self.need(lambda: self.commands.get_subscription_count() == listeners, f"not {listeners} hear the commands")
         self.need(lambda: bool((self.times or self.states) and self.descriptions), "nothing came")
         self.settle(0.2)
 
@@ -141,3 +142,13 @@ def pixels_of(message: Image) -> np.ndarray:
     """(h, w, 3) of an rgb8 image."""
     assert (message.encoding, message.step, message.is_bigendian) == ("rgb8", 3 * message.width, 0)
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+
+
+def trajectory_message(at_ns: int, *points: tuple[float, np.ndarray]) -> JointTrajectory:
+    """A trajectory of the arm's joints, by (seconds, joints) of each point."""
+    message = stamped(JointTrajectory(joint_names=list(JOINTS)), at_ns)
+    for seconds, joints in points:
+        point = JointTrajectoryPoint(positions=joints.tolist())
+        point.time_from_start.sec, point.time_from_start.nanosec = divmod(round(seconds * S), S)
+        message.points.append(point)
+    return message
