@@ -71,6 +71,16 @@ def tip_of(message: Any) -> np.ndarray:
     return panda.tips_of(np.array(message.position[:7]))
 
 
+def begin(operator: Operator) -> None:
+    """Begin an episode, of which there is then what comes before its first answer: two frames, and their joints."""
+    before_ns = operator.time_ns
+    operator.call("reset")
+    for kept, count in ((operator.pictures, 2), (operator.states, 11)):
+        operator.need(lambda: bool(kept) and stamp_ns(kept[-1]) == before_ns + GAP_NS + FRAME_NS, "no episode anew")
+        kept[:] = [message for message in kept if stamp_ns(message) > before_ns]
+        assert len(kept) == count
+
+
 def play(operator: Operator, episode: Episode) -> int:
     """Command an episode as it was commanded when it was simulated; the stamp of its first frame."""
     assert operator.set(episode=episode.number) == [(True, "")]
@@ -152,9 +162,7 @@ def test_its_clock_says_the_stamps(operator: Operator, episodes: list[Episode]) 
 
 
 def test_what_cannot_be_used_is_said_and_moves_nothing(sim: PandaSim, operator: Operator) -> None:
-    operator.clear()
-    operator.call("reset")
-    operator.need(lambda: (len(operator.pictures), len(operator.states)) == (2, 11), "its time does not stand still")
+    begin(operator)
     at_ns = stamp_ns(operator.pictures[-1])
     joints = list(operator.states[-1].position)
     bad = (
@@ -175,9 +183,7 @@ def test_what_cannot_be_used_is_said_and_moves_nothing(sim: PandaSim, operator: 
 
 
 def test_a_push_is_as_long_as_its_parameter_says(operator: Operator) -> None:
-    operator.clear()
-    operator.call("reset")
-    operator.need(lambda: (len(operator.pictures), len(operator.states)) == (2, 11), "its time does not stand still")
+    begin(operator)
     for metres in (0.15, 0.05):
         assert operator.set(push__distance_m=metres) == [(True, "")]
         known, before = len(operator.states), tip_of(operator.states[-1])
