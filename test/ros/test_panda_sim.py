@@ -73,12 +73,15 @@ def tip_of(message: Any) -> np.ndarray:
 
 def begin(operator: Operator) -> None:
     """Begin an episode, of which there is then what comes before its first answer: two frames, and their joints."""
-    before_ns = operator.time_ns
+    after_ns = operator.time_ns + GAP_NS // 2
     operator.call("reset")
     for kept, count in ((operator.pictures, 2), (operator.states, 11)):
-        operator.need(lambda: bool(kept) and stamp_ns(kept[-1]) == before_ns + GAP_NS + FRAME_NS, "no episode anew")
-        kept[:] = [message for message in kept if stamp_ns(message) > before_ns]
-        assert len(kept) == count
+
+        def new(kept: list[Any] = kept) -> list[Any]:
+            return [message for message in kept if stamp_ns(message) > after_ns]
+
+        operator.need(lambda new=new, count=count: len(new()) == count, "no episode anew")
+        kept[:] = new()
 
 
 def play(operator: Operator, episode: Episode) -> int:

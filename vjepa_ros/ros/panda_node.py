@@ -36,9 +36,9 @@ from vjepa_ros.units import S_TO_NS, set_stamp
 
 CAMERA = "camera"
 """The frame of the pictures."""
-_LOOKS = 2  # at the time, in the time from one measurement to the next
-_SHORTEST_S = 2e-4  # between two looks
+_SHORTEST_S = 2e-4  # between two looks at the time
 _MOST_AT_ONCE = 20  # measurements that are made up for before others have their turn
+_MOST_DRIVEN = 2  # as for a clock that is driven: commands are to be heard in time
 _BEHIND_NS = S_TO_NS  # what is missed beyond this is not made up for
 _SLOWER_NS = S_TO_NS // 10  # as for a clock that is driven
 _CLOCK_AGAIN_S = 0.1  # a time that stands still is said again, for who comes to listen
@@ -80,7 +80,7 @@ class PandaNode(Node):
         self._commands = Commands(self, self._config.command_type, self.last_line, self._warn, lambda: self._live)
         for name_, answer in (("~/reset", self._reset), ("~/push", self._push), ("~/draw_goal", self._draw_goal)):
             self.last_line.guard_service(self.create_service(Trigger, name_, answer), _failed)
-        period_s = max(JOINTS_NS / S_TO_NS / self._config.rate / _LOOKS, _SHORTEST_S)
+        period_s = max(JOINTS_NS / S_TO_NS / self._config.rate, _SHORTEST_S)
         look = self._drive if self._pace.is_driven else self._follow
         self._timer = self.create_timer(
             period_s, self.last_line.guarded("the clock", look, lambda: None),
@@ -112,6 +112,7 @@ class PandaNode(Node):
 
     def _follow(self) -> None:
         """Come to the time that it is; what was missed is made up for, unless it is long ago."""
+        assert isinstance(self._pace, OfClock)
         now_ns, live = self._pace.now_ns(), self._live
         if now_ns <= 0:
             return  # /clock has not come yet
@@ -119,7 +120,7 @@ class PandaNode(Node):
             if self._has_begun:
                 self._warn("the clock", "time_jumped_back", "the arm goes on from there, where it is")
             self._has_begun = True
-            live.begin(now_ns)
+            live.begin(now_ns - self._pace.margin_ns)
         self._looked_ns = now_ns
         for _ in range(_MOST_AT_ONCE):
             if live.next_ns > now_ns:
@@ -128,18 +129,19 @@ class PandaNode(Node):
         if now_ns - live.next_ns > _BEHIND_NS:
             missed_s = (now_ns - live.next_ns) / S_TO_NS
             self._warn("the clock", "too_slow", f"{missed_s:.1f} s are left out, which this machine had no time for")
-            live.begin(now_ns)
+            live.begin(now_ns - self._pace.margin_ns)
 
     def _drive(self) -> None:
-        """Let at most one measurement's time pass, so that commands are heard between any two."""
+        """Let at most a few measurements' time pass, at the pace that it has."""
         assert isinstance(self._pace, Driven)
         now_ns, live = self._pace.now_ns(), self._live
-        if live.next_ns > now_ns:
-            return
-        if self._stands_still():
-            self._pace.go_on_from(live.now_ns)
-            return
-        self._go_on()
+        for _ in range(_MOST_DRIVEN):
+            if live.next_ns > now_ns:
+                return
+            if self._stands_still():
+                self._pace.go_on_from(live.now_ns)
+                return
+            self._go_on()
         if now_ns - live.next_ns > _SLOWER_NS:
             self._pace.go_on_from(live.now_ns)
 

@@ -6,34 +6,32 @@ It knows no messages, and not what happens at which time.
 from __future__ import annotations
 
 import time
-from typing import Protocol
 
-from rclpy.clock import Clock
+from rclpy.clock import ROSClock
 
 from vjepa_ros.simulation.episodes import START_NS
 from vjepa_ros.units import S_TO_NS
 
+_MARGIN_NS = 1_000_000
 
-class Pace(Protocol):
-    """How far time should have come.
+
+class OfClock:
+    """The time of a node's clock, which is the machine's, or that of /clock.
 
     Attributes:
         is_driven: whether it is this process that says what time it is.
     """
 
-    is_driven: bool
-
-    def now_ns(self) -> int:
-        """The time in ns; 0 where there is none yet."""
-
-
-class OfClock:
-    """The time of a node's clock, which is the machine's, or that of /clock."""
-
     is_driven = False
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: ROSClock) -> None:
         self._clock = clock
+
+    @property
+    def margin_ns(self) -> int:
+        """How long before a look at the time its next event should lie: looks are never quite on time, and what just
+        misses one is late by the time to the next. The times of /clock are as they are said."""
+        return 0 if self._clock.ros_time_is_active else _MARGIN_NS
 
     def now_ns(self) -> int:
         """The time in ns; 0 where /clock has not come yet."""
