@@ -46,6 +46,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"predictor_node = {name}.ros.main:main",
+            f"panda_sim = {name}.ros.panda_sim:main",
             *(f"vjepa_{command} = {name}.commands.{command}:main" for command in commands),
         ],
     },

@@ -45,12 +45,16 @@ def allowed(row: Parameter) -> str:
     return " ".join(part for part in (low, high) if part)
 
 
+def line(row: Parameter) -> str:
+    """A row as a row of a page."""
+    cells = (f"`{row.name}`", row.kind, default(row), row.unit, allowed(row), row.description)
+    return "| " + " | ".join(cells) + " |"
+
+
 def page() -> str:
     """The whole page."""
     lines = [HEAD, "| parameter | type | default | unit | allowed | what it does |", "|---|---|---|---|---|---|"]
-    for row in TABLE:
-        cells = (f"`{row.name}`", row.kind, default(row), row.unit, allowed(row), row.description)
-        lines.append("| " + " | ".join(cells) + " |")
+    lines += map(line, TABLE)
     names = preset_names()
     presets = {name: load_preset(name) for name in names}
     lines += ["", "## What the presets say", "", "| parameter | " + " | ".join(f"`{name}`" for name in names) + " |"]

@@ -181,11 +181,15 @@ def test_the_page_of_python_names_everything_public() -> None:
 # -- docs/topics.md
 
 
-def test_the_page_of_topics_names_all_that_the_node_has() -> None:
-    page = (ROOT / "docs" / "topics.md").read_text(encoding="utf-8")
-    code = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "vjepa_ros" / "ros").glob("*.py"))
+@pytest.mark.parametrize(("is_simulated", "about", "count"), [(False, "topics.md", 12), (True, "simulation.md", 5)])
+def test_the_page_of_topics_names_all_that_the_node_has(is_simulated: bool, about: str, count: int) -> None:
+    page = (ROOT / "docs" / about).read_text(encoding="utf-8")
+    files = [
+        file for file in (ROOT / "vjepa_ros" / "ros").glob("*.py") if file.name.startswith("panda_") == is_simulated
+    ]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
     names = set(re.findall(r'"(~/\w+|/diagnostics)"', code))
-    assert len(names) == 12, "fewer: the pattern is out of date"
+    assert len(names) == count, "fewer: the pattern is out of date"
     assert [name for name in names if f"`{name}`" not in page] == []
 
 

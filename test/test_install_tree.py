@@ -29,7 +29,9 @@ SOURCE = (
     "examples",
     "test/support",
 )
-EXECUTABLES = {"predictor_node", "vjepa_convert", "vjepa_probe", "vjepa_replay", "vjepa_simulate"}
+EXECUTABLES = {
+    "panda_sim", "predictor_node", "vjepa_convert", "vjepa_probe", "vjepa_replay", "vjepa_simulate", "vjepa_train",
+}  # fmt: skip
 
 
 # Waits until the node is seen by another process.
@@ -116,6 +118,7 @@ def output_of(workspace: Path, code: str) -> str:
         "share/ament_index/resource_index/packages/vjepa_ros",
         "share/vjepa_ros/package.xml",
         "share/vjepa_ros/launch/predictor.launch.py",
+        "share/vjepa_ros/launch/panda_sim.launch.py",
         "share/vjepa_ros/config/presets/tiny.yaml",
         *(f"lib/vjepa_ros/{name}" for name in sorted(EXECUTABLES)),
     ],

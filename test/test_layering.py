@@ -84,6 +84,7 @@ ALLOWED["ros"] = (
         "worker",
         "forecast",
         "planning",
+        "simulation",
     },
     {"numpy"} | ROS,
 )
@@ -156,6 +157,7 @@ def test_the_table_has_no_circle() -> None:
         ("stream/window.py", "import torch"),
         ("stream/window.py", "from vjepa_ros.model import grid"),
         ("ros/node.py", "from vjepa_ros.recordings import bag"),
+        ("ros/panda_node.py", "from vjepa_ros.simulation import recording"),
         ("model/encoder.py", "from ..stream import window"),
         ("model/encoder.py", "def f():\n    import rclpy"),
         ("latents.py", "from sensor_msgs.msg import Image"),

@@ -72,14 +72,14 @@ assert found == ("1.26.4", "4.6.0", "6.0.1", "7.4.4"), found
 '
 short=(test/kinematics test/images/test_raw.py test/images/test_compressed.py test/images/test_bridge.py
     test/stream/test_actions.py test/stream/test_align.py test/stream/test_end_effector.py test/stream/test_intake.py
-    test/stream/test_intake_images.py test/stream/test_window_jumps.py)
+    test/stream/test_intake_images.py test/stream/test_window_jumps.py test/simulation/test_live_arm.py)
 if [ "$model" = yes ]; then
     PYTHON=$system make --no-print-directory setup lint
     tools/run.sh -c "$are_the_systems"
     run=(tools/run.sh)
     everywhere=(test -q --collect-only -p support.launch_testing_hook)
     short=("${short[@]}" test/test_latents.py test/forecast/test_forecaster.py test/ros/test_windows.py
-        test/ros/test_player_clock.py test/test_skip_policy.py)
+        test/ros/test_panda_sim.py test/ros/test_player_clock.py test/test_skip_policy.py)
 else
     say "no small build of torch for it: what needs no model, without a set-up of its own"
     "$system" -c "$are_the_systems"

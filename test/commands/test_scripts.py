@@ -57,9 +57,8 @@ def scripts(root: Path) -> set[str]:
 
 def test_every_command_is_installed_and_has_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = entry_points(monkeypatch)
-    assert {name: place for name, place in installed.items() if name != "predictor_node"} == {
-        name: f"vjepa_ros.commands.{name.removeprefix('vjepa_')}:main" for name in COMMANDS
-    }
+    nodes = {"predictor_node": "vjepa_ros.ros.main:main", "panda_sim": "vjepa_ros.ros.panda_sim:main"}
+    assert installed == nodes | {name: f"vjepa_ros.commands.{name.removeprefix('vjepa_')}:main" for name in COMMANDS}
     root = checkout(tmp_path)
     assert scripts(root) == COMMANDS
     assert all(os.access(root / ".venv" / "bin" / name, os.X_OK) for name in COMMANDS)

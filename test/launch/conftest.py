@@ -25,14 +25,15 @@ def share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     prefix = tmp_path / "prefix"
     share = prefix / "share" / "vjepa_ros"
     index = prefix / "share" / "ament_index" / "resource_index" / "packages"
-    executable = prefix / "lib" / "vjepa_ros" / "predictor_node"
-    for folder in (share, index, executable.parent):
+    executables = prefix / "lib" / "vjepa_ros"
+    for folder in (share, index, executables):
         folder.mkdir(parents=True)
     (index / "vjepa_ros").touch()
     for installed in ("launch", "config"):
         shutil.copytree(REPOSITORY / installed, share / installed)
-    executable.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m vjepa_ros.ros.main "$@"\n')
-    executable.chmod(0o755)
+    for name, module in (("predictor_node", "vjepa_ros.ros.main"), ("panda_sim", "vjepa_ros.ros.panda_sim")):
+        (executables / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        (executables / name).chmod(0o755)
     for name, first in (("AMENT_PREFIX_PATH", prefix), ("PYTHONPATH", REPOSITORY)):
         monkeypatch.setenv(name, os.pathsep.join(filter(None, [str(first), os.environ.get(name)])))
     return share

@@ -18,16 +18,14 @@ from sensor_msgs.msg import Image, JointState
 TIMEOUT_S = 30.0
 
 
-class RobotNode(Node):
-    """Publishes frames, commands and states, and spins in an executor of its own.
+class WaitingNode(Node):
+    """Spins in an executor of its own, until something holds.
 
     Args:
         name: of the node.
-        images: quality of service of the frames.
         namespace: where the node and its topics are.
 
     Attributes:
-        images, commands, states: the publishers, of ``image``, ``joint_commands`` and ``joint_states``.
         timeout_s: how long is waited for anything.
         poll_s: how long one turn of waiting lasts where nothing comes.
     """
@@ -35,13 +33,10 @@ class RobotNode(Node):
     timeout_s = TIMEOUT_S
     poll_s = 0.02
 
-    def __init__(self, name: str, images: QoSProfile, namespace: str = "") -> None:
+    def __init__(self, name: str, namespace: str = "") -> None:
         super().__init__(name, namespace=namespace)
         self.executor_ = SingleThreadedExecutor()
         self.executor_.add_node(self)
-        self.images: Publisher = self.create_publisher(Image, "image", images)
-        self.commands: Publisher = self.create_publisher(JointState, "joint_commands", QoSProfile(depth=1000))
-        self.states: Publisher = self.create_publisher(JointState, "joint_states", QoSProfile(depth=1000))
 
     def close(self) -> None:
         """Leave the middleware."""
@@ -92,3 +87,22 @@ class RobotNode(Node):
         future = client.call_async(request)
         self.need(future.done, f"{client.srv_name} did not answer")
         return future.result()
+
+
+class RobotNode(WaitingNode):
+    """Publishes frames, commands and states.
+
+    Args:
+        name: of the node.
+        images: quality of service of the frames.
+        namespace: where the node and its topics are.
+
+    Attributes:
+        images, commands, states: the publishers, of ``image``, ``joint_commands`` and ``joint_states``.
+    """
+
+    def __init__(self, name: str, images: QoSProfile, namespace: str = "") -> None:
+        super().__init__(name, namespace)
+        self.images: Publisher = self.create_publisher(Image, "image", images)
+        self.commands: Publisher = self.create_publisher(JointState, "joint_commands", QoSProfile(depth=1000))
+        self.states: Publisher = self.create_publisher(JointState, "joint_states", QoSProfile(depth=1000))

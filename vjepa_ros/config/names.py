@@ -6,7 +6,7 @@ It compares texts and reads the table of parameters; it knows no ROS, no files a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from difflib import SequenceMatcher, get_close_matches
 
 from vjepa_ros.config.table import BY_NAME
@@ -80,16 +80,19 @@ def ignored(path: str | os.PathLike[str], names: Iterable[str]) -> Iterator[str]
         yield f"{place(path)}: parameters of ROS itself, which mean nothing here: {listed(own, show=named)}"
 
 
-def unknown_arguments(given: Iterable[str], declared: Iterable[str]) -> Iterator[str]:
+def unknown_arguments(
+    given: Iterable[str], declared: Iterable[str], parameters: Container[str] = BY_NAME
+) -> Iterator[str]:
     """What is to be said of arguments of a launch file that it does not have, if they are meant for it.
 
     Args:
         given: all that there are; a file that includes it has arguments of its own, which are not spoken of.
         declared: those that it has.
+        parameters: of its node.
     """
     known = list(declared)
     for name in sorted(set(given) - set(known) - _OF_LAUNCH):
-        if name in BY_NAME:
+        if name in parameters:
             yield f"{name} is no argument but a parameter, and is ignored: set it in the file that params_file names"
         elif near := get_close_matches(name[:_MOST_CHARACTERS], known, n=1, cutoff=_ALIKE):
             yield f"there is no argument {quoted(name)}: it is ignored; did you mean {near[0]}?"

@@ -258,14 +258,20 @@ _PYTHON_TYPES: dict[Kind, tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def check(name: str, value: Any) -> None:
+def check(name: str, value: Any, rows: Mapping[str, Parameter] | None = None) -> None:
     """Refuse a value of the wrong type, outside its range or its choices.
+
+    Args:
+        name: of a parameter.
+        value: what it is to be.
+        rows: the parameters that there are, by name; those of this table where none are given.
 
     Raises:
         ConfigError: naming the parameter; also for a name that is not in the table.
     """
-    _require(name in BY_NAME, named(name), "there is no such parameter")
-    row = BY_NAME[name]
+    known = BY_NAME if rows is None else rows
+    _require(name in known, named(name), "there is no such parameter")
+    row = known[name]
     plain = _plain(value)
     fits = isinstance(plain, list) == row.kind.endswith("[]")
     items = plain if isinstance(plain, list) else [plain]

@@ -21,11 +21,11 @@ from vjepa_ros.forecast.outcome import Outcome, Outcomes
 from vjepa_ros.images import bridge
 from vjepa_ros.ros import qos
 from vjepa_ros.ros.candidates import CandidateTopics
-from vjepa_ros.ros.diagnostics import Warnings
 from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.graph import setting_of
 from vjepa_ros.ros.inputs import require_messages
 from vjepa_ros.ros.messages import info_message, latents_message, window_message
+from vjepa_ros.ros.saying import Warnings
 from vjepa_ros.stream.intake import build_intake
 from vjepa_ros.stream.window import Window
 

@@ -1,17 +1,15 @@
-"""What the node says about itself: throttled warnings, and the statuses for ``/diagnostics`` out of one snapshot.
+"""What the node says about itself: the statuses for ``/diagnostics``, out of one snapshot.
 
 It reads counters and words them; it changes nothing.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from vjepa_ros.forecast.prediction_error import Summary
 from vjepa_ros.ros.candidates import CandidateTopics
@@ -23,33 +21,6 @@ from vjepa_ros.worker import Worker
 
 if TYPE_CHECKING:
     from vjepa_ros.ros.configured import Configured
-
-WARN_PERIOD_S = 5.0
-
-
-class Warnings:
-    """Warns about each (topic, reason) at most every few seconds, and then says how many there were.
-
-    rclpy's own throttling goes by the calling line, which is one for all topics and reasons.
-    """
-
-    def __init__(self, logger: RcutilsLogger) -> None:
-        self._logger = logger
-        self._last_s: dict[tuple[str, str], float] = {}
-        self._unsaid: dict[tuple[str, str], int] = {}
-
-    def __call__(self, topic: str, reason: str, detail: str) -> None:
-        """Report one dropped message, or whatever else must not be silent."""
-        key = (topic, reason)
-        now_s = time.monotonic()
-        if now_s - self._last_s.get(key, float("-inf")) < WARN_PERIOD_S:
-            self._unsaid[key] = self._unsaid.get(key, 0) + 1
-            return
-        self._last_s[key] = now_s
-        more = self._unsaid.pop(key, 0)
-        self._logger.warning(
-            f"{topic}: {reason}: {detail}" + (f" ({more} more since the last warning)" if more else "")
-        )
 
 
 @dataclass(frozen=True)

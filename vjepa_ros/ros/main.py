@@ -6,21 +6,18 @@ import os
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import rclpy
 from rclpy.exceptions import NotInitializedException
 from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
-from vjepa_ros.config.table import TABLE
-from vjepa_ros.ros.last_line import Executor
+from vjepa_ros.config.table import TABLE, Parameter
+from vjepa_ros.ros.last_line import Executor, LastLine
 from vjepa_ros.ros.signals import Signals
-
-if TYPE_CHECKING:
-    from vjepa_ros.ros.node import PredictorNode
 
 _LAST_WINDOW_S = 1.0  # how long the model may take to end its window; after a signal it is looked at once
 
@@ -37,14 +34,29 @@ parameters, with their defaults:
 """
 
 
-def main(args: list[str] | None = None, node: Callable[[], PredictorNode] | None = None) -> None:
+class Running(Protocol):
+    """A node that an executable runs.
+
+    Attributes:
+        last_line: takes what callbacks let through.
+    """
+
+    last_line: LastLine
+
+    def close(self, timeout_s: float) -> None:
+        """End what the node has begun, before it is destroyed; what takes longer than this is left."""
+
+    def destroy_node(self) -> Any:
+        """Leave the middleware."""
+
+
+def main(args: list[str] | None = None, node: Callable[[], Running] | None = None) -> None:
     """Run the node until it is interrupted."""
-    given = sys.argv[1:] if args is None else args
-    if {"-h", "--help"} & set(given[: given.index("--ros-args")] if "--ros-args" in given else given):
-        print(_help())
+    if asks_for_help(args):
+        print(_HELP + parameter_help(TABLE))
         return
     with Signals().installed() as signals:
-        _run(args, node, signals)
+        run("predictor_node", args, lambda: _start(node), signals)
     if threading.active_count() > 1:
         # The model is in the middle of a long window. Everything of ROS is closed; a thread that comes back from torch
         # while the interpreter goes down would end the process with an abort.
@@ -54,20 +66,34 @@ def main(args: list[str] | None = None, node: Callable[[], PredictorNode] | None
         os._exit(0)
 
 
-def _run(args: list[str] | None, node: Callable[[], PredictorNode] | None, signals: Signals) -> None:
+def asks_for_help(args: list[str] | None) -> bool:
+    """Whether the arguments of an executable, or of this process, ask what it does."""
+    given = sys.argv[1:] if args is None else args
+    return bool({"-h", "--help"} & set(given[: given.index("--ros-args")] if "--ros-args" in given else given))
+
+
+def run(program: str, args: list[str] | None, start: Callable[[], Running], signals: Signals) -> None:
+    """Make a node, and spin until a signal comes.
+
+    Args:
+        program: the executable's name.
+        args: its arguments; None for those of this process.
+        start: makes the node.
+        signals: the handlers.
+    """
     try:
         rclpy.init(args=args)
     except rclpy_implementation.RCLError as error:
         sys.exit(
-            f"predictor_node: ROS cannot read the arguments: {' '.join(str(error).split())[:1000]}; numbers in a list "
+            f"{program}: ROS cannot read the arguments: {' '.join(str(error).split())[:1000]}; numbers in a list "
             "must be all whole or all with a point: [1.0, 1.5]"
         )
-    predictor: PredictorNode | None = None
-    executor = Executor(lambda: None if predictor is None else predictor.last_line)
+    node: Running | None = None
+    executor = Executor(lambda: None if node is None else node.last_line)
     try:
         if not signals.came:  # else it came before rclpy could take note of it
-            predictor = _start(node)
-            executor.add_node(predictor)
+            node = start()
+            executor.add_node(node)
             executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -76,24 +102,25 @@ def _run(args: list[str] | None, node: Callable[[], PredictorNode] | None, signa
             raise
     finally:
         signals.close()
-        if predictor is not None:
-            predictor.close(timeout_s=_LAST_WINDOW_S)
+        if node is not None:
+            node.close(timeout_s=_LAST_WINDOW_S)
         executor.shutdown()
-        if predictor is not None:
-            predictor.destroy_node()
+        if node is not None:
+            node.destroy_node()
         rclpy.try_shutdown()
 
 
-def _help() -> str:
+def parameter_help(table: Iterable[Parameter]) -> str:
+    """What ``--help`` says of parameters."""
     rows = []
-    for row in TABLE:
+    for row in table:
         default = "the preset's" if row.from_preset else repr(row.default)
         text = f"{row.description}{f' Unit: {row.unit}.' if row.unit else ''} Default: {default}."
         rows.append(f"  {row.name} ({row.kind})\n" + textwrap.indent(textwrap.fill(text, 110), " " * 6))
-    return _HELP + "\n".join(rows)
+    return "\n".join(rows)
 
 
-def _start(node: Callable[[], PredictorNode] | None) -> PredictorNode:
+def _start(node: Callable[[], Running] | None) -> Running:
     """Make the node. Until it is there a hidden one stands in, which needs no torch.
 
     The middleware makes itself known with the first node, and two processes may take seconds to find each other.

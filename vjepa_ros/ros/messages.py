@@ -9,7 +9,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float32MultiArray, MultiArrayDimension, String
 
 from vjepa_ros import latents
@@ -59,6 +59,35 @@ def energies_message(energies: NDArray[np.float32], tag: Sequence[float]) -> Flo
     message.layout.data_offset = len(tag)
     message.data.frombytes(np.concatenate([np.asarray(tag, np.float32), energies.ravel()]).tobytes())
     return message
+
+
+def picture_message(picture: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
+    """A picture (h, w, 3), red, green, blue."""
+    height, width, channels = picture.shape
+    message = Image(height=height, width=width, encoding="rgb8", step=width * channels)
+    _head(message, stamp_ns, frame_id)
+    message.data.frombytes(picture.tobytes())
+    return message
+
+
+def file_message(file: bytes, form: str, stamp_ns: int, frame_id: str) -> CompressedImage:
+    """A picture as a file, named as image_transport names those of rgb8 images."""
+    message = CompressedImage(format=f"rgb8; {form} compressed bgr8")
+    _head(message, stamp_ns, frame_id)
+    message.data.frombytes(file)
+    return message
+
+
+def joints_message(names: Sequence[str], positions: NDArray[np.float64], stamp_ns: int) -> JointState:
+    """Positions of joints in rad and m."""
+    message = JointState(name=list(names), position=positions.tolist())
+    _head(message, stamp_ns, "")
+    return message
+
+
+def _head(message: Any, stamp_ns: int, frame_id: str) -> None:
+    set_stamp(message.header.stamp, stamp_ns)
+    message.header.frame_id = frame_id
 
 
 def status_message(name: str, level: bytes, text: str, values: Mapping[str, Any]) -> DiagnosticStatus:

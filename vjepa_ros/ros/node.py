@@ -23,11 +23,11 @@ from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.ros import overrides, own_services, parameters, qos
 from vjepa_ros.ros.active import Active
 from vjepa_ros.ros.configured import Configured
-from vjepa_ros.ros.diagnostics import Health, Snapshot, Warnings
+from vjepa_ros.ros.diagnostics import Health, Snapshot
 from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.messages import diagnostics_message
-from vjepa_ros.ros.saying import Lasting
+from vjepa_ros.ros.saying import Lasting, Warnings
 
 _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at
 _DIAGNOSTICS_PERIOD_S = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -51,15 +52,15 @@ def descriptor(row: Parameter) -> ParameterDescriptor:
     return result
 
 
-def declare(node: Node) -> dict[str, str]:
-    """Declare the whole table.
+def declare(node: Node, table: Collection[Parameter] = TABLE) -> dict[str, str]:
+    """Declare the whole table, the predictor's unless another is given, which has no lists.
 
     Returns:
         What is wrong with the values that the node was started with, by parameter. Such a parameter has its default
         for now: a node that dies while it starts could not say what is wrong with it.
     """
     problems = {}
-    for row in TABLE:
+    for row in table:
         if row.kind.endswith("[]"):
             problem = _declare_list(node, row)
             if problem:
@@ -103,8 +104,8 @@ def as_declared(parameter: RosParameter) -> RosParameter:
     return parameter
 
 
-def read(node: Node, problems: dict[str, str]) -> dict[str, Any]:
-    """The values of the whole table.
+def read(node: Node, problems: dict[str, str], table: Collection[Parameter] = TABLE) -> dict[str, Any]:
+    """The values of the whole table, the predictor's unless another is given.
 
     Raises:
         ConfigError: for the first parameter that was started with a value that cannot be.
@@ -112,7 +113,7 @@ def read(node: Node, problems: dict[str, str]) -> dict[str, Any]:
     for name, problem in problems.items():
         raise ConfigError(name, problem)
     values: dict[str, Any] = {}
-    for row in TABLE:
+    for row in table:
         value = node.get_parameter(row.name).value
         if row.kind == "float" and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)

@@ -24,6 +24,10 @@ WINDOW_INFO = partial(QoSProfile, depth=10, reliability=_RELIABLE)
 LATCHED = partial(QoSProfile, depth=1, reliability=_RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 QUESTIONS = partial(QoSProfile, depth=10, reliability=_RELIABLE)
 GOAL = partial(QoSProfile, depth=1, reliability=_RELIABLE)
+# What the simulated robot sends. Reliable, so that whoever asks for it gets every message; best effort does too.
+PICTURES = partial(QoSProfile, depth=10, reliability=_RELIABLE)
+MEASURED = partial(QoSProfile, depth=100, reliability=_RELIABLE)
+CLOCK = partial(QoSProfile, depth=10, reliability=_RELIABLE)
 DIAGNOSTICS = partial(QoSProfile, depth=10, reliability=_RELIABLE)
 
 OF_INPUTS: dict[Quality, Callable[[], QoSProfile]] = {

@@ -1,7 +1,6 @@
 """How often something is said in the log that lasts, or that happens again and again.
 
-It knows what is said, not what it means. Messages that are dropped are for
-:class:`vjepa_ros.ros.diagnostics.Warnings`.
+It knows what is said, not what it means.
 """
 
 from __future__ import annotations
@@ -17,8 +16,34 @@ from vjepa_ros.ros.graph import Finding
 from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.window import EpochCause
 
+WARN_PERIOD_S = 5.0
 _AGAIN_S = 60.0  # what lasts is said again after so long
 _RESETS, _RESETS_S, _SELDOM_S = 20, 60.0, 5.0  # so many in so long are said one by one, then one in so long
+
+
+class Warnings:
+    """Warns about each (topic, reason) at most every few seconds, and then says how many there were.
+
+    rclpy's own throttling goes by the calling line, which is one for all topics and reasons.
+    """
+
+    def __init__(self, logger: RcutilsLogger) -> None:
+        self._logger = logger
+        self._last_s: dict[tuple[str, str], float] = {}
+        self._unsaid: dict[tuple[str, str], int] = {}
+
+    def __call__(self, topic: str, reason: str, detail: str) -> None:
+        """Report one dropped message, or whatever else must not be silent."""
+        key = (topic, reason)
+        now_s = time.monotonic()
+        if now_s - self._last_s.get(key, float("-inf")) < WARN_PERIOD_S:
+            self._unsaid[key] = self._unsaid.get(key, 0) + 1
+            return
+        self._last_s[key] = now_s
+        more = self._unsaid.pop(key, 0)
+        self._logger.warning(
+            f"{topic}: {reason}: {detail}" + (f" ({more} more since the last warning)" if more else "")
+        )
 
 
 class Lasting:

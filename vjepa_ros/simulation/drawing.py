@@ -132,6 +132,21 @@ class Painter:
         return np.where(inside, cells, (px + 2) * (px + 2) - 1)
 
 
+def compressed(picture: Picture, form: str, quality: int) -> bytes:
+    """A picture as a file.
+
+    Args:
+        picture: (h, w, 3) red, green, blue.
+        form: ``png``, which keeps every pixel as it is, or ``jpeg``.
+        quality: of a JPEG, 1 to 100.
+    """
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1] if form == "png" else [cv2.IMWRITE_JPEG_QUALITY, quality]
+    done, file = cv2.imencode(f".{form}", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise RuntimeError(f"OpenCV has no encoder for {form}")
+    return file.tobytes()
+
+
 def _thrice(values: Floats) -> Floats:
     """(h, w) or (h,) -> (h, w or 1, 3), the same for red, green and blue."""
     return np.asarray(cv2.cvtColor(values, cv2.COLOR_GRAY2RGB), np.float32)

@@ -26,6 +26,11 @@ FRAME_NS = 10**9 // FRAME_HZ
 TICKS = 2
 """Steps of the motion per frame."""
 TICK_NS = FRAME_NS // TICKS
+START_NS = 1_700_000_000 * 10**9
+"""When the first frame of episode 0 is stamped where nobody says when: a stamp of 0 would say that there is none."""
+GAP_NS = 2 * 10**9
+"""Between an episode's last frame and the next one's first: longer than a window may have a gap, and longer than a
+command is in force."""
 LOCKSTEP = 32
 """Episodes that are simulated together unless told otherwise."""
 
@@ -74,8 +79,14 @@ def simulate(world: World, numbers: Sequence[int], lockstep: int = LOCKSTEP) -> 
 
 
 def generator(world: World, number: int, what: int) -> np.random.Generator:
-    """What an episode's motion (0), or its scene (1), comes from."""
+    """What an episode's motion (0), or its scene (1), comes from; live, its goals (2) and pushes (3) too."""
     return np.random.default_rng([world.seed, number, what])
+
+
+def beginning(world: World, number: int) -> tuple[Scene, Vector]:
+    """What is around the arm in an episode, and (7,) where its joints are at the first frame, in rad."""
+    _, tips = motion(generator(world, number, _MOTION), 1)
+    return scene(world.variation, generator(world, number, _SCENE)), panda.joints_for(tips[:1])[0]
 
 
 def _together(world: World, numbers: Sequence[int]) -> Iterator[Episode]:

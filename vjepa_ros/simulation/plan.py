@@ -21,6 +21,8 @@ FRAME_HZ = 10
 STEP_FRAMES = 2
 """Frames of a tubelet: one command is given right after the last of them."""
 SMALLEST_PX, LARGEST_PX = 16, 1024
+ALWAYS_THERE_M = 0.4
+"""From every place of the workspace there are others as far away as this."""
 MOST_EPISODES, MOST_FRAMES, MOST_BAGS = 1_000_000, 10_000, 1000
 MOST_OF_ALL = 100_000_000
 """Frames: with more of them stamps, which have 32 bits for seconds, would come to their end."""

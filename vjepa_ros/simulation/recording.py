@@ -18,13 +18,9 @@ import numpy as np
 from vjepa_ros import files
 from vjepa_ros.recordings.robot_bag import RobotBag
 from vjepa_ros.simulation import panda
-from vjepa_ros.simulation.episodes import FRAME_NS, Episode, simulate
+from vjepa_ros.simulation.episodes import FRAME_NS, GAP_NS, START_NS, Episode, simulate
 from vjepa_ros.simulation.plan import ABOUT, TOOL, Plan
 
-START_NS = 1_700_000_000 * 10**9
-"""The stamp of the first frame of episode 0: a stamp of 0 would say that there is none."""
-GAP_NS = 2 * 10**9
-"""Between an episode's last frame and the next one's first."""
 _ANSWER_NS = 10**6  # a command comes this much later than the frame that it is stamped like
 
 Progress = Callable[[str, int, int], None]
