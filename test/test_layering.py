@@ -63,7 +63,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"rich"},
     ),
     # What is public; each name is imported when it is asked for.
-    "__init__": ({"errors", "config", "latents", "engine", "recordings"}, set()),
+    "__init__": ({"errors", "config", "latents", "engine", "planning", "recordings"}, set()),
 }  # fmt: skip
 # ROS itself: in `ros`, and nowhere else (but for cv_bridge, which needs no graph).
 ROS = {

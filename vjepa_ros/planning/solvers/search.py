@@ -18,8 +18,8 @@ from vjepa_ros.errors import InputError, ShapeError
 
 Array = NDArray[Any]
 """Of float64."""
-Energies = Callable[[Array], NDArray[np.floating]]
-"""(K, H, A) candidates -> (K, H) energies of each step's forecast."""
+Energies = Callable[[Array], "NDArray[np.floating] | None"]
+"""(K, H, A) candidates -> (K, H) energies of each step's forecast; None when the time is up."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,6 @@ class Solution:
     tried: tuple[tuple[Array, Array], ...]
     ended_early: bool
 
-    def best(self, count: int, cost: str) -> Array:
-        """(count, H, A) the best candidates of the last iteration, the best first."""
-        candidates, energies = self.tried[-1]
-        return candidates[np.argsort(costs_of(energies, cost), kind="stable")[:count]]
-
 
 class Solver(Protocol):
     """Draws candidates and learns from their costs.
@@ -199,28 +194,25 @@ def _ended(solver: Solver, energies: Array, tried: list[tuple[Array, Array]]) ->
     return Solution(solver.plan, energies, tuple(tried), ended_early=True)
 
 
-def solve(solver: Solver, options: Options, energies: Energies, in_time: Callable[[], bool] = lambda: True) -> Solution:
+def solve(solver: Solver, options: Options, energies: Energies) -> Solution:
     """Search until the end, or until there is no more time.
 
     Args:
         solver: with the problem.
         options: of the solver.
-        energies: of candidates.
-        in_time: asked before each iteration but the first: whether there is time for it.
+        energies: of candidates; None when the time is up.
 
     Raises:
         InputError: as :func:`search`.
     """
     steps = search(solver, options)
     candidates = next(steps)
-    try:
-        while True:
+    while True:
+        try:
             candidates = steps.send(energies(candidates))
-            if not in_time():
-                steps.send(None)
-    except StopIteration as ended:
-        solution: Solution = ended.value
-        return solution
+        except StopIteration as ended:
+            solution: Solution = ended.value
+            return solution
 
 
 def shifted(actions: Array, executed: int) -> Array:

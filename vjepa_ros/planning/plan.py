@@ -1,0 +1,192 @@
+"""From observed steps and a goal to a plan: what V-JEPA 2-AC's planner does, with any solver.
+
+Tensors and arrays in, a plan out; no ROS and no threads. It knows no robot: limits are what it is given.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vjepa_ros.config.checks import require, require_choice
+from vjepa_ros.devices import failures
+from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import ShapeError
+from vjepa_ros.model.rollout import Observed
+from vjepa_ros.planning.solvers import SOLVERS, Options, Problem, shifted, solve
+
+Array = NDArray[Any]
+"""Of float64."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a solver settled on.
+
+    Attributes:
+        actions: (H, A) float64, as they are read; the first is in force from the newest observed step on.
+        energies: (H,) float64, of the plan's steps.
+        now: the energy of the newest observed step.
+        tried: per iteration (the candidates (K, H, A), their energies (K, H)).
+        ended_early: whether the time was up before the last iteration.
+    """
+
+    actions: Array
+    energies: Array
+    now: float
+    tried: tuple[tuple[Array, Array], ...]
+    ended_early: bool
+
+
+def plan(
+    wm: WorldModel,
+    seen: Observed,
+    goal: torch.Tensor,
+    *,
+    horizon: int,
+    std: float | Array,
+    mean: Array | None = None,
+    low: float | Array = -np.inf,
+    high: float | Array = np.inf,
+    committed: Array | None = None,
+    last: Plan | None = None,
+    executed: int = 1,
+    mask: Array | None = None,
+    solver: str = "cem",
+    options: Options | None = None,
+    batch_size: int = 64,
+    time_limit_s: float = np.inf,
+    seed: int = 0,
+) -> Plan:
+    """Find the actions whose forecast comes nearest to a goal.
+
+    Only as many of the observed steps are used as leave room for the horizon: more of them would push out the oldest
+    ones, and everything would be computed again for each candidate. The numbers are those of a window that had no more.
+
+    >>> import numpy as np, vjepa_ros
+    >>> wm = vjepa_ros.load("tiny")
+    >>> frames = np.zeros((16, 120, 160, 3), np.uint8)  # RGB
+    >>> context = wm.encode(wm.preprocess(frames))
+    >>> seen = wm.observe(context, np.zeros((1, 7, 7)), np.zeros((1, 8, 7)))
+    >>> goal = wm.encode_goal(np.full((120, 160, 3), 255, np.uint8))
+    >>> found = vjepa_ros.plan(wm, seen, goal, horizon=2, std=0.05, low=-0.1, high=0.1)
+    >>> found.actions.shape, found.energies.shape, len(found.tried)
+    ((2, 7), (2,), 4)
+
+    Args:
+        wm: the world model.
+        seen: the observed steps of one window, as :meth:`WorldModel.observe` prepares them.
+        goal: (1, H'*W', D), as :meth:`WorldModel.encode_goal` gives it.
+        horizon: H, how many steps ahead.
+        std: of the first candidates, in the unit of the actions: a number, (A,) or (H, A); 0 freezes.
+        mean: (A,) or (H, A) what they are drawn around; zeros where nothing is said.
+        low, high: what candidates are clipped to: a number, (A,) or (H, A).
+        committed: (n, A) the first actions, which are decided already and stay: those in force, or sent before the plan
+            will be there.
+        last: the plan before: what is left of it is drawn around instead of ``mean``, and tried (a warm start).
+        executed: how many steps of the last plan were executed since.
+        mask: (H', W') bool, the tokens of the goal that count; all where there is none.
+        solver: ``cem``, ``icem`` or ``mppi``.
+        options: of the solver: samples, elites, iterations and so on.
+        batch_size: candidates that are rolled out at once; bounds the memory.
+        time_limit_s: after this time no batch begins, and the best so far is the plan.
+        seed: of all chance.
+
+    Raises:
+        ConfigError: for options that make no sense, or where nobody knows how actions advance states.
+        ShapeError: where shapes do not fit, naming both.
+        InputError: ``not_finite`` where energies or numbers are not; ``no_time`` where the time was up before any
+            iteration was done.
+        EngineError: where model or device fail.
+    """
+    options = options or Options()
+    require_choice(solver, "planner.solver", SOLVERS)
+    require(horizon >= 1, "planner.horizon", "must be at least 1")
+    if seen.windows != 1:
+        raise ShapeError(f"{seen.windows} windows where a plan is made for one")
+    began_s = time.monotonic()
+    problem = problem_of(wm.config.action_dim, horizon, std, mean, low, high, committed, last, executed, options)
+    room = wm.newest(seen, max(1, wm.config.most_context - horizon + 1))
+
+    def in_time() -> bool:
+        return time.monotonic() - began_s < time_limit_s
+
+    def energies(candidates: Array) -> Array | None:
+        found = np.empty(candidates.shape[:2])
+        for start in range(0, len(candidates), batch_size):
+            if not in_time():
+                return None
+            batch = slice(start, start + batch_size)
+            with failures("comparing with the goal"):
+                found[batch] = wm.energy(wm.rollout_from(room, candidates[batch]), goal, mask).cpu().numpy()
+        return found
+
+    newest = seen.context[0, -wm.grid.tokens_per_step :]
+    now = float(wm.energy(newest, goal, mask))
+    method = SOLVERS[solver](problem, options, np.random.default_rng(seed))
+    found = solve(method, options, energies)
+    return Plan(found.actions, found.energies, now, found.tried, found.ended_early)
+
+
+def problem_of(
+    action_dim: int,
+    horizon: int,
+    std: float | Array,
+    mean: Array | None,
+    low: float | Array,
+    high: float | Array,
+    committed: Array | None,
+    last: Plan | None,
+    executed: int,
+    options: Options,
+) -> Problem:
+    """What a solver is given; the arguments are those of :func:`plan`.
+
+    Raises:
+        ShapeError: where shapes do not fit, naming both.
+        InputError: for limits that contradict each other, or numbers that are not finite.
+    """
+    shape = (horizon, action_dim)
+    fits = _fitting(shape)
+    start, spread = fits("mean", np.zeros(()) if mean is None else mean), fits("std", std)
+    warm: Array = np.empty((0, 0, 0))
+    if last is not None:
+        if last.actions.shape != shape:
+            raise ShapeError(f"a last plan of shape {last.actions.shape} where {shape} is needed")
+        start = shifted(last.actions, executed)
+        best = shifted(_best(last, round(options.kept_elites * options.elites), options.cost), executed)
+        warm = np.concatenate([start[None], best])
+    if committed is not None:
+        decided = np.asarray(committed, np.float64)
+        if decided.ndim != 2 or decided.shape[1] != action_dim or len(decided) >= horizon:
+            raise ShapeError(
+                f"committed actions of shape {decided.shape} where (n, {action_dim}) is needed, n less than the "
+                f"horizon, {horizon}"
+            )
+        start[: len(decided)], spread[: len(decided)] = decided, 0.0
+    return Problem(start, spread, fits("low", low), fits("high", high), warm)
+
+
+def _best(plan: Plan, count: int, cost: str) -> Array:
+    """(n, H, A) the best candidates of a plan's last iteration."""
+    if not plan.tried:
+        return np.empty((0, *plan.actions.shape))
+    candidates, energies = plan.tried[-1]
+    costs = energies[:, -1] if cost == "last" else energies.sum(axis=1)
+    return candidates[np.argsort(costs, kind="stable")[:count]]
+
+
+def _fitting(shape: tuple[int, int]) -> Callable[[str, Any], Array]:
+    def fits(name: str, value: Any) -> Array:
+        array = np.asarray(value, np.float64)
+        if array.shape not in ((), shape[1:], shape):
+            raise ShapeError(f"{name} of shape {array.shape} where a number, {shape[1:]} or {shape} is needed")
+        return np.broadcast_to(array, shape).copy()
+
+    return fits
