@@ -6,6 +6,8 @@ nowhere else. No ROS, no threads, no clock, no files.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -16,7 +18,7 @@ from vjepa_ros.devices import failures
 from vjepa_ros.engine.arguments import Values, as_tensor
 from vjepa_ros.engine.image_encoder import ImageEncoder
 from vjepa_ros.engine.normalizing import Normalizing
-from vjepa_ros.errors import ConfigError
+from vjepa_ros.errors import ConfigError, ShapeError
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.graphs import Graphs
 from vjepa_ros.model.predictor import Predictor
@@ -234,7 +236,7 @@ class WorldModel(ImageEncoder):
             forecasts = roll_out(self._graphs, self.predictor, reach, observed, *normalized)
             return forecasts if future.ndim == 4 else forecasts[0]
 
-    def energy(self, latents: Values, goal: Values, mask: Tensor | NDArray[np.bool_] | None = None) -> Tensor:
+    def energy(self, latents: Values, goal: Values, mask: Tensor | NDArray[Any] | None = None) -> Tensor:
         """How far latents are from a goal: the mean absolute difference over tokens and channels.
 
         Args:
@@ -250,9 +252,9 @@ class WorldModel(ImageEncoder):
             EngineError: where the device fails.
         """
         with torch.inference_mode(), failures("comparing with the goal"):
-            both = (as_tensor(value, name).to(self.device) for value, name in ((latents, "latents"), (goal, "a goal")))
+            found, wanted = as_tensor(latents, "latents").to(self.device), as_tensor(goal, "a goal").to(self.device)
             counts = None if mask is None else torch.as_tensor(mask, device=self.device)
-            return mean_distance(self.config, *both, counts)
+            return mean_distance(self.config, found, wanted, counts)
 
     def warm_up(self) -> None:
         """Run a whole window through once, so that the first real one does not pay for what is done only once.
