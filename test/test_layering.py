@@ -31,7 +31,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"errors", "config", "devices", "images", "model", "weights"}, {"torch", "numpy"}),
     "conversion": ({"errors", "config", "files", "devices", "images", "model", "weights", "engine"}, {"torch"}),
     "forecast": ({"errors", "config", "devices", "latents", "stream", "model", "engine"}, {"torch", "numpy"}),
-    "planning": ({"errors", "units", "config", "devices", "model", "engine", "forecast"}, {"torch", "numpy"}),
+    "planning": (
+        {"errors", "units", "geometry", "config", "devices", "kinematics", "model", "engine", "forecast"},
+        {"torch", "numpy"},
+    ),
     "recordings": (
         {"errors", "documents", "units", "config", "files", "latents", "kinematics", "stream"},
         {"numpy", "yaml", "rosbags", "lz4", "backports", "compression", "pyarrow", "av"},

@@ -87,7 +87,9 @@ def test_what_is_committed_stays_and_the_rest_follows_it(wm: WorldModel, seen: O
     goal = goal_of(wm, seen, np.concatenate([committed, np.full((1, DIMS), 0.4)]))
     found = plan(wm, seen, goal, horizon=2, std=0.3, low=-1, high=1, committed=committed, options=QUICK)
     assert (found.actions[0] == 3.0).all() and np.abs(found.actions[1]).max() <= 1
-    assert all((candidates[:, 0] == 3.0).all() for candidates, _ in found.tried)
+    assert found.samples.shape == (1, DIMS) and found.energies.shape == (1,)
+    own = wm.energy(wm.rollout_from(wm.newest(seen, 7), found.actions[None]), goal)[0, 1:].numpy()
+    np.testing.assert_allclose(found.energies, own, atol=1e-5)
 
 
 def test_a_warm_start_goes_on_with_what_is_left_of_the_last_plan(wm: WorldModel, seen: Observed) -> None:
@@ -97,7 +99,7 @@ def test_a_warm_start_goes_on_with_what_is_left_of_the_last_plan(wm: WorldModel,
     left = first.actions[[1, 2, 2]]
     assert (again.tried[0][0] == left).all(axis=(1, 2)).any()
     assert np.abs(again.tried[0][0].mean(axis=0) - left).max() < 0.15
-    with pytest.raises(ShapeError, match="a last plan of shape"):
+    with pytest.raises(ShapeError, match="a last plan with samples of shape"):
         plan(wm, seen, goal, horizon=2, std=0.1, last=first)
 
 

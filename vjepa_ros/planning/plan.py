@@ -20,6 +20,7 @@ from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.rollout import Observed
 from vjepa_ros.planning.solvers import SOLVERS, Options, Problem, shifted, solve
+from vjepa_ros.planning.spaces import ActionSpace, Space
 
 Array = NDArray[Any]
 """Of float64."""
@@ -31,13 +32,15 @@ class Plan:
 
     Attributes:
         actions: (H, A) float64, as they are read; the first is in force from the newest observed step on.
-        energies: (H,) float64, of the plan's steps.
+        samples: (H-n, dims) what stands for all but the n committed ones in the space that candidates are drawn in.
+        energies: (H-n,) float64, of the steps that the actions after the committed ones lead to.
         now: the energy of the newest observed step.
-        tried: per iteration (the candidates (K, H, A), their energies (K, H)).
+        tried: per iteration (the samples (K, H-n, dims) of the candidates, their energies (K, H-n)).
         ended_early: whether the time was up before the last iteration.
     """
 
     actions: Array
+    samples: Array
     energies: Array
     now: float
     tried: tuple[tuple[Array, Array], ...]
@@ -58,6 +61,7 @@ def plan(
     last: Plan | None = None,
     executed: int = 1,
     mask: Array | None = None,
+    space: Space | None = None,
     solver: str = "cem",
     options: Options | None = None,
     batch_size: int = 64,
@@ -84,14 +88,15 @@ def plan(
         seen: the observed steps of one window, as :meth:`WorldModel.observe` prepares them.
         goal: (1, H'*W', D), as :meth:`WorldModel.encode_goal` gives it.
         horizon: H, how many steps ahead.
-        std: of the first candidates, in the unit of the actions: a number, (A,) or (H, A); 0 freezes.
-        mean: (A,) or (H, A) what they are drawn around; zeros where nothing is said.
-        low, high: what candidates are clipped to: a number, (A,) or (H, A).
+        std: of the first candidates, in the unit of the space: a number, (dims,) or (H-n, dims); 0 freezes.
+        mean: (dims,) or (H-n, dims) what they are drawn around; zeros where nothing is said.
+        low, high: what candidates are clipped to: a number, (dims,) or (H-n, dims).
         committed: (n, A) the first actions, which are decided already and stay: those in force, or sent before the plan
-            will be there.
+            will be there; none where nothing is said.
         last: the plan before: what is left of it is drawn around instead of ``mean``, and tried (a warm start).
         executed: how many steps of the last plan were executed since.
         mask: (H', W') bool, the tokens of the goal that count; all where there is none.
+        space: what candidates are drawn in, dims numbers a step; the actions themselves where nothing is said.
         solver: ``cem``, ``icem`` or ``mppi``.
         options: of the solver: samples, elites, iterations and so on.
         batch_size: candidates that are rolled out at once; bounds the memory.
@@ -111,72 +116,76 @@ def plan(
     if seen.windows != 1:
         raise ShapeError(f"{seen.windows} windows where a plan is made for one")
     began_s = time.monotonic()
-    problem = problem_of(wm.config.action_dim, horizon, std, mean, low, high, committed, last, executed, options)
+    action_dim = wm.config.action_dim
+    space = space or ActionSpace(action_dim)
+    decided = _decided(committed, action_dim, horizon)
+    shape = (horizon - len(decided), space.dims)
+    problem = _problem(shape, std, mean, low, high, last, executed, options)
     room = wm.newest(seen, max(1, wm.config.most_context - horizon + 1))
+
+    def actions_of(samples: Array) -> Array:
+        """(K, H-n, dims) -> (K, H, A)"""
+        first = np.broadcast_to(decided, (len(samples), *decided.shape))
+        return np.concatenate([first, space.actions(samples)], axis=1)
 
     def in_time() -> bool:
         return time.monotonic() - began_s < time_limit_s
 
-    def energies(candidates: Array) -> Array | None:
+    def ask(candidates: Array) -> Array | None:
         found = np.empty(candidates.shape[:2])
         for start in range(0, len(candidates), batch_size):
             if not in_time():
                 return None
-            batch = slice(start, start + batch_size)
+            batch = candidates[start : start + batch_size]
+            forecasts = wm.rollout_from(room, actions_of(batch))  # (K, H, H'*W', D)
             with failures("comparing with the goal"):
-                found[batch] = wm.energy(wm.rollout_from(room, candidates[batch]), goal, mask).cpu().numpy()
+                energies = wm.energy(forecasts[:, len(decided) :], goal, mask)
+                found[start : start + batch_size] = energies.cpu().numpy()
         return found
 
     newest = seen.context[0, -wm.grid.tokens_per_step :]
     now = float(wm.energy(newest, goal, mask))
     method = SOLVERS[solver](problem, options, np.random.default_rng(seed))
-    found = solve(method, options, energies)
-    return Plan(found.actions, found.energies, now, found.tried, found.ended_early)
+    found = solve(method, options, ask)
+    return Plan(actions_of(found.actions[None])[0], found.actions, found.energies, now, found.tried, found.ended_early)
 
 
-def problem_of(
-    action_dim: int,
-    horizon: int,
+def _decided(committed: Array | None, action_dim: int, horizon: int) -> Array:
+    """(n, A) what is committed, n less than the horizon."""
+    decided = np.zeros((0, action_dim)) if committed is None else np.asarray(committed, np.float64)
+    if decided.ndim != 2 or decided.shape[1] != action_dim or len(decided) >= horizon:
+        raise ShapeError(
+            f"committed actions of shape {decided.shape} where (n, {action_dim}) is needed, n less than the horizon, "
+            f"{horizon}"
+        )
+    return decided
+
+
+def _problem(
+    shape: tuple[int, int],
     std: float | Array,
     mean: Array | None,
     low: float | Array,
     high: float | Array,
-    committed: Array | None,
     last: Plan | None,
     executed: int,
     options: Options,
 ) -> Problem:
-    """What a solver is given; the arguments are those of :func:`plan`.
-
-    Raises:
-        ShapeError: where shapes do not fit, naming both.
-        InputError: for limits that contradict each other, or numbers that are not finite.
-    """
-    shape = (horizon, action_dim)
+    """What a solver is given."""
     fits = _fitting(shape)
-    start, spread = fits("mean", np.zeros(()) if mean is None else mean), fits("std", std)
+    start = fits("mean", np.zeros(()) if mean is None else mean)
     warm: Array = np.empty((0, 0, 0))
     if last is not None:
-        if last.actions.shape != shape:
-            raise ShapeError(f"a last plan of shape {last.actions.shape} where {shape} is needed")
-        start = shifted(last.actions, executed)
+        if last.samples.shape != shape:
+            raise ShapeError(f"a last plan with samples of shape {last.samples.shape} where {shape} is needed")
+        start = shifted(last.samples, executed)
         best = shifted(_best(last, round(options.kept_elites * options.elites), options.cost), executed)
         warm = np.concatenate([start[None], best])
-    if committed is not None:
-        decided = np.asarray(committed, np.float64)
-        if decided.ndim != 2 or decided.shape[1] != action_dim or len(decided) >= horizon:
-            raise ShapeError(
-                f"committed actions of shape {decided.shape} where (n, {action_dim}) is needed, n less than the "
-                f"horizon, {horizon}"
-            )
-        start[: len(decided)], spread[: len(decided)] = decided, 0.0
-    return Problem(start, spread, fits("low", low), fits("high", high), warm)
+    return Problem(start, fits("std", std), fits("low", low), fits("high", high), warm)
 
 
 def _best(plan: Plan, count: int, cost: str) -> Array:
-    """(n, H, A) the best candidates of a plan's last iteration."""
-    if not plan.tried:
-        return np.empty((0, *plan.actions.shape))
+    """(n, H-n, dims) the best candidates of a plan's last iteration."""
     candidates, energies = plan.tried[-1]
     costs = energies[:, -1] if cost == "last" else energies.sum(axis=1)
     return candidates[np.argsort(costs, kind="stable")[:count]]
