@@ -19,7 +19,7 @@ from vjepa_ros.devices import failures
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.rollout import Observed
-from vjepa_ros.planning.solvers import SOLVERS, Options, Problem, shifted, solve
+from vjepa_ros.planning.solvers import SOLVERS, Options, Problem, Solution, search, shifted
 from vjepa_ros.planning.spaces import ActionSpace, Space
 
 Array = NDArray[Any]
@@ -110,44 +110,114 @@ def plan(
             iteration was done.
         EngineError: where model or device fail.
     """
-    options = options or Options()
-    require_choice(solver, "planner.solver", SOLVERS)
-    require(horizon >= 1, "planner.horizon", "must be at least 1")
-    if seen.windows != 1:
-        raise ShapeError(f"{seen.windows} windows where a plan is made for one")
-    began_s = time.monotonic()
-    action_dim = wm.config.action_dim
-    space = space or ActionSpace(action_dim)
-    decided = _decided(committed, action_dim, horizon)
-    shape = (horizon - len(decided), space.dims)
-    problem = _problem(shape, std, mean, low, high, last, executed, options)
-    room = wm.newest(seen, max(1, wm.config.most_context - horizon + 1))
+    planning = Planning(
+        wm, seen, goal, horizon=horizon, std=std, mean=mean, low=low, high=high, committed=committed, last=last,
+        executed=executed, mask=mask, space=space, solver=solver, options=options, batch_size=batch_size,
+        time_limit_s=time_limit_s, seed=seed,
+    )  # fmt: skip
+    while not planning.turn():
+        pass
+    return planning.plan
 
-    def actions_of(samples: Array) -> Array:
+
+class Planning:
+    """A plan in the making, a batch of candidates at a time, for whoever has other work for the model in between.
+
+    Args:
+        began_s: on the monotonic clock, from when on the time is limited; now where nothing is said. All others as for
+            :func:`plan`.
+    """
+
+    def __init__(
+        self,
+        wm: WorldModel,
+        seen: Observed,
+        goal: torch.Tensor,
+        *,
+        horizon: int,
+        std: float | Array,
+        mean: Array | None = None,
+        low: float | Array = -np.inf,
+        high: float | Array = np.inf,
+        committed: Array | None = None,
+        last: Plan | None = None,
+        executed: int = 1,
+        mask: Array | None = None,
+        space: Space | None = None,
+        solver: str = "cem",
+        options: Options | None = None,
+        batch_size: int = 64,
+        time_limit_s: float = np.inf,
+        seed: int = 0,
+        began_s: float | None = None,
+    ) -> None:
+        options = options or Options()
+        require_choice(solver, "planner.solver", SOLVERS)
+        require(horizon >= 1, "planner.horizon", "must be at least 1")
+        if seen.windows != 1:
+            raise ShapeError(f"{seen.windows} windows where a plan is made for one")
+        self._until_s = (time.monotonic() if began_s is None else began_s) + time_limit_s
+        self._wm, self._goal, self._mask, self._batch_size = wm, goal, mask, batch_size
+        action_dim = wm.config.action_dim
+        self._space = space or ActionSpace(action_dim)
+        self._committed = _decided(committed, action_dim, horizon)
+        shape = (horizon - len(self._committed), self._space.dims)
+        problem = _problem(shape, std, mean, low, high, last, executed, options)
+        self._room = wm.newest(seen, max(1, wm.config.most_context - horizon + 1))
+        newest = seen.context[0, -wm.grid.tokens_per_step :]
+        self._now = float(wm.energy(newest, goal, mask))
+        method = SOLVERS[solver](problem, options, np.random.default_rng(seed))
+        self._search = search(method, options)
+        self._found: Plan | None = None
+        self._candidates = self._energies = np.empty(0)
+        self._done = 0
+        self._ask(next(self._search))
+
+    @property
+    def plan(self) -> Plan:
+        """The plan, once a turn has said that it is there."""
+        assert self._found is not None, "it is not there yet"
+        return self._found
+
+    def turn(self) -> bool:
+        """Compare a batch of candidates with the goal; whether the plan is there. It can be called again after an
+        EngineError.
+
+        Raises:
+            InputError: ``not_finite`` or ``no_time``, as :func:`plan`.
+            EngineError: where model or device fail.
+        """
+        if time.monotonic() >= self._until_s:
+            return self._hear(None)
+        batch = slice(self._done, self._done + self._batch_size)
+        forecasts = self.forecasts(self._actions(self._candidates[batch]))  # (K, H, H'*W', D)
+        with failures("comparing with the goal"):
+            energies = self._wm.energy(forecasts[:, len(self._committed) :], self._goal, self._mask)
+            self._energies[batch] = energies.cpu().numpy()
+        self._done += self._batch_size
+        return self._done >= len(self._energies) and self._hear(self._energies)
+
+    def forecasts(self, actions: Array) -> torch.Tensor:
+        """(K, H, A) actions -> (K, H, H'*W', D) what they are expected to lead to."""
+        return self._wm.rollout_from(self._room, actions)
+
+    def _actions(self, samples: Array) -> Array:
         """(K, H-n, dims) -> (K, H, A)"""
-        first = np.broadcast_to(decided, (len(samples), *decided.shape))
-        return np.concatenate([first, space.actions(samples)], axis=1)
+        first = np.broadcast_to(self._committed, (len(samples), *self._committed.shape))
+        return np.concatenate([first, self._space.actions(samples)], axis=1)
 
-    def in_time() -> bool:
-        return time.monotonic() - began_s < time_limit_s
+    def _ask(self, candidates: Array) -> None:
+        self._candidates, self._energies, self._done = candidates, np.empty(candidates.shape[:2]), 0
 
-    def ask(candidates: Array) -> Array | None:
-        found = np.empty(candidates.shape[:2])
-        for start in range(0, len(candidates), batch_size):
-            if not in_time():
-                return None
-            batch = candidates[start : start + batch_size]
-            forecasts = wm.rollout_from(room, actions_of(batch))  # (K, H, H'*W', D)
-            with failures("comparing with the goal"):
-                energies = wm.energy(forecasts[:, len(decided) :], goal, mask)
-                found[start : start + batch_size] = energies.cpu().numpy()
-        return found
-
-    newest = seen.context[0, -wm.grid.tokens_per_step :]
-    now = float(wm.energy(newest, goal, mask))
-    method = SOLVERS[solver](problem, options, np.random.default_rng(seed))
-    found = solve(method, options, ask)
-    return Plan(actions_of(found.actions[None])[0], found.actions, found.energies, now, found.tried, found.ended_early)
+    def _hear(self, energies: Array | None) -> bool:
+        try:
+            self._ask(self._search.send(energies))
+        except StopIteration as ended:
+            found: Solution = ended.value
+            actions = self._actions(found.actions[None])[0]
+            self._found = Plan(actions, found.actions, found.energies, self._now, found.tried, found.ended_early)
+            return True
+        return False
 
 
 def _decided(committed: Array | None, action_dim: int, horizon: int) -> Array:
