@@ -32,8 +32,11 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "conversion": ({"errors", "config", "files", "devices", "images", "model", "weights", "engine"}, {"torch"}),
     "forecast": ({"errors", "config", "devices", "latents", "stream", "model", "engine"}, {"torch", "numpy"}),
     "planning": (
-        {"errors", "units", "geometry", "config", "devices", "kinematics", "model", "engine", "forecast"},
-        {"torch", "numpy"},
+        {
+            "errors", "documents", "units", "geometry", "config", "devices", "kinematics", "images", "stream", "model",
+            "engine", "forecast",
+        },
+        {"torch", "numpy", "cv2"},
     ),
     "recordings": (
         {"errors", "documents", "units", "config", "files", "latents", "kinematics", "stream"},

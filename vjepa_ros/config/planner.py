@@ -1,6 +1,6 @@
-"""How the node plans and what it may send: the parameters ``planner.*`` as frozen values that refuse what makes no sense.
+"""How the node plans and what it may send: the parameters ``planner.*`` as values that refuse what makes no sense.
 
-Values only; it knows no files, no robot and no model. What a robot description says is judged where one is read.
+Frozen values only; it knows no files, no robot and no model. What a robot description says is judged where one is read.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vjepa_ros.config.checks import Refusal, refuse, require, require_choice
+from vjepa_ros.config.checks import Refusal, refuse, require_choice
 from vjepa_ros.config.planner_rows import COMMAND_TYPES, COSTS, SOLVERS, SPACES
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import ConfigError, brief, quoted

@@ -15,7 +15,7 @@ from vjepa_ros.config.checks import require as _require
 from vjepa_ros.config.encodings import ENCODINGS
 from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, STATE_TYPES
 from vjepa_ros.config.model import MOST, PREPROCESSINGS
-from vjepa_ros.config.parameter import UNSET, Kind, Parameter, plain
+from vjepa_ros.config.parameter import Kind, Parameter, plain
 from vjepa_ros.config.planner_rows import PLANNER
 from vjepa_ros.config.pose import POSE_ACTIONS, POSE_SOURCES
 from vjepa_ros.config.presets import load_preset

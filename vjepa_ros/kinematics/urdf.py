@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 from xml.parsers.expat import ExpatError, ParserCreate
@@ -49,6 +49,20 @@ class Joint:
     axis: tuple[float, float, float]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How far and how fast a joint may move, as its description says.
+
+    Attributes:
+        lower, upper: in rad or m; infinite for a continuous one.
+        velocity: in rad/s or m/s.
+    """
+
+    lower: float
+    upper: float
+    velocity: float
+
+
 @dataclass
 class _Raw:
     """A joint as it stands there; only those of the chain have to make sense.
@@ -78,6 +92,35 @@ def read_chain(text: str, base_link: str, tip_link: str) -> tuple[Joint, ...]:
     Raises:
         InputError: ``bad_description``, with what is wrong in one sentence.
     """
+    return _chain(_read(text), base_link, tip_link)[0]
+
+
+def root_link(text: str, base_link: str, tip_link: str) -> str:
+    """The link that :func:`read_chain` begins at: the base, or where there is none given the root.
+
+    Raises:
+        InputError: as there.
+    """
+    return _chain(_read(text), base_link, tip_link)[1]
+
+
+def read_limits(text: str, names: Iterable[str]) -> tuple[Limits, ...]:
+    """The limits of joints, in the order of their names; any joint of the description, not only those of a chain.
+
+    Raises:
+        InputError: ``bad_description`` as for :func:`read_chain`; ``no_limits`` for a joint that is not there, or has
+            none.
+    """
+    joints = {raw.name: raw for raw in _read(text).joints}
+    found = []
+    for name in names:
+        if name not in joints:
+            raise InputError("no_limits", f"there is no joint {quoted(name)}, only {listed(joints)}")
+        found.append(_limits(joints[name]))
+    return tuple(found)
+
+
+def _read(text: str) -> _Reader:
     if len(text) > MOST_CHARACTERS:
         raise _refusal(f"{len(text):,} characters are more than {MOST_CHARACTERS:,}")
     if _DOCTYPE.search(text):
@@ -89,6 +132,11 @@ def read_chain(text: str, base_link: str, tip_link: str) -> tuple[Joint, ...]:
         reader.read(text)
     except (ExpatError, UnicodeError) as error:
         raise _refusal(f"it is not XML: {error}") from error
+    return reader
+
+
+def _chain(reader: _Reader, base_link: str, tip_link: str) -> tuple[tuple[Joint, ...], str]:
+    """The joints from one link to another, and the link that they begin at."""
     links, joints = reader.links, reader.by_child()
     for link, parameter in ((tip_link, "pose.tip_link"), (base_link, "pose.base_link")):
         if link and link not in links:
@@ -117,7 +165,7 @@ def read_chain(text: str, base_link: str, tip_link: str) -> tuple[Joint, ...]:
         raise _refusal(
             f"{len(moving)} joints move {quoted(tip_link)} against {quoted(link)}, not 1 to {MOST_MOVING_JOINTS}"
         )
-    return tuple(reversed(found))
+    return tuple(reversed(found)), link
 
 
 class _Reader:
@@ -204,6 +252,26 @@ def _joint(raw: _Raw) -> Joint:
     x, y, z = (number / length for number in axis)
     xyz, rpy = (_three(raw, "origin", attribute, "0 0 0") for attribute in ("xyz", "rpy"))
     return Joint(raw.name, kind, xyz, rpy, (x, y, z))
+
+
+def _limits(raw: _Raw) -> Limits:
+    name = quoted(raw.name)
+    numbers = {}
+    wanted = ("velocity",) if raw.kind == "continuous" else ("lower", "upper", "velocity")
+    for attribute in wanted:
+        text = raw.get("limit", attribute, "" if attribute == "velocity" else "0")  # 0 is URDF's own default
+        try:
+            numbers[attribute] = float(text)
+        except ValueError:
+            raise InputError("no_limits", f"joint {name} has no {attribute} limit, but {quoted(text, 40)}") from None
+    lower, upper = numbers.get("lower", -math.inf), numbers.get("upper", math.inf)
+    velocity = numbers["velocity"]
+    is_moving = raw.kind in _KINDS and raw.kind != "fixed"
+    is_moving &= raw.kind == "continuous" or math.isfinite(upper - lower)
+    if not (is_moving and lower < upper and 0 < velocity < math.inf):
+        raise InputError("no_limits", f"joint {name} ({quoted(raw.kind, 40)}) may go from {lower:g} to {upper:g} at "
+                         f"{velocity:g} a second, which limits nothing")  # fmt: skip
+    return Limits(lower, upper, velocity)
 
 
 def _three(raw: _Raw, element: str, attribute: str, default: str) -> tuple[float, float, float]:

@@ -169,8 +169,6 @@ class Planning:
         method = SOLVERS[solver](problem, options, np.random.default_rng(seed))
         self._search = search(method, options)
         self._found: Plan | None = None
-        self._candidates = self._energies = np.empty(0)
-        self._done = 0
         self._ask(next(self._search))
 
     @property
@@ -207,7 +205,9 @@ class Planning:
         return np.concatenate([first, self._space.actions(samples)], axis=1)
 
     def _ask(self, candidates: Array) -> None:
-        self._candidates, self._energies, self._done = candidates, np.empty(candidates.shape[:2]), 0
+        self._candidates: Array = candidates
+        self._energies: Array = np.empty(candidates.shape[:2])
+        self._done = 0
 
     def _hear(self, energies: Array | None) -> bool:
         try:
