@@ -81,6 +81,7 @@ ALLOWED["ros"] = (
         "errors",
         "documents",
         "units",
+        "geometry",
         "config",
         "images",
         "stream",

@@ -1,8 +1,8 @@
 """Plans made in turns by the one thread that touches the model: a question to the worker.
 
 A turn is a goal image to encode, the choice of the window, or a batch of candidates, so that no window waits for more
-than one batch. What a plan is about is chosen when its turn comes, and judged again when it is there; what becomes of it
-is decided by whoever is given it. No ROS, no threads of its own, and the only clock of its own is the monotonic one.
+than one batch. What a plan is about is chosen when its turn comes, and judged again when it is there; whoever is given
+it decides what becomes of it. No ROS, no threads of its own, and the only clock of its own is the monotonic one.
 """
 
 from __future__ import annotations

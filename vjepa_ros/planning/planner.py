@@ -1,8 +1,8 @@
 """What the plans of a node have in common: goals, the last plan, how long plans take, what was sent, and why there are
 none.
 
-How one is made in turns is :mod:`.plan_question`'s. No ROS, no threads of its own, and the only clock is the one that it
-is given.
+How one is made in turns is :mod:`.plan_question`'s. No ROS, no threads of its own, and the only clock is the one that
+it is given.
 """
 
 from __future__ import annotations

@@ -1,0 +1,373 @@
+"""The planner's topics and services: goals and the robot's state in, plans and commands out. Wiring only.
+
+Messages and services come in the executor's thread; windows, and what becomes of plans, in the worker's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pkgutil import resolve_name
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseArray
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float32MultiArray
+from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import InputError
+from vjepa_ros.forecast.forecaster import Forecaster
+from vjepa_ros.geometry import rotation_matrix
+from vjepa_ros.planning.aims import GoalImages
+from vjepa_ros.planning.arm import Arm
+from vjepa_ros.planning.execution import Execution
+from vjepa_ros.planning.goal_files import read_goals
+from vjepa_ros.planning.picture import beside
+from vjepa_ros.planning.plan_question import PlanQuestion
+from vjepa_ros.planning.planner import Outcome, Planner
+from vjepa_ros.planning.questions import Goal
+from vjepa_ros.ros import plan_messages, qos
+from vjepa_ros.ros.commanding import KINDS, Commanding
+from vjepa_ros.ros.endpoints import Endpoints
+from vjepa_ros.ros.plan_status import plan_values
+from vjepa_ros.stream.bounds import check_description, check_size
+from vjepa_ros.stream.intake import Intake, Report, Take
+from vjepa_ros.stream.joint_signal import Part
+from vjepa_ros.stream.joints import Read
+from vjepa_ros.stream.window import Window
+from vjepa_ros.units import S_TO_NS
+from vjepa_ros.worker import Worker
+
+_CHECKED_EVERY_S = 0.05  # whether what execution needs has come in time
+
+
+class PlannerTopics:
+    """Plans of every window, published; and sent to the robot, where that is allowed and switched on.
+
+    Args:
+        node: whose clock, name and services they are.
+        config: what the parameters say; the planner is enabled.
+        model: the world model.
+        forecaster: has the last window.
+        intake: preprocesses goal images as it does the camera's.
+        endpoints: makes the publishers.
+        report: told of what must not be silent: (topic, reason, detail).
+
+    Raises:
+        ConfigError: for a folder of goals that cannot be read.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        config: NodeConfig,
+        model: WorldModel,
+        forecaster: Forecaster,
+        intake: Intake,
+        endpoints: Endpoints,
+        report: Report,
+    ) -> None:
+        self._node = node
+        self._config = config
+        self._endpoints = endpoints
+        self._report = report
+        given = config.planner.goals
+        goals = read_goals(given, intake.compressed_still, config.images.max_file_bytes) if given else ()
+        self._planner = Planner(config, model, forecaster, goals, self._now_ns, self._wants_picture)
+        self._worker: Worker[Any, Any] | None = None
+        self._execution: Execution | None = None
+        self._question: PlanQuestion | None = None  # the one that is being answered, or waits
+        self._missed = False  # a window came in the meantime
+        self._outcome = Outcome()
+        self._version = 0  # of the aims, when there was a plan last
+        self._description: str | None = None
+        self._read: Read | None = None  # the arm's joints
+        self._timer: Any = None
+        self._publishers: dict[str, Any] = {}
+        self._services: list[Any] = []
+        try:
+            self._make()
+        except BaseException:
+            self.destroy()
+            raise
+
+    def _make(self) -> None:
+        is_of_tip = self._planner.motion.is_of_tip
+        rows: dict[str, tuple[type, str, Callable[[], Any]]] = {
+            "plan": (PoseArray if is_of_tip else JointTrajectory, "~/plan", qos.QUESTIONS),
+            "energy": (Float32MultiArray, "~/plan_energy", qos.QUESTIONS),
+            "status": (DiagnosticArray, "~/planner_status", qos.QUESTIONS),
+            "image": (Image, "~/plan_image", qos.LATENTS),
+        }
+        if self._config.planner.execute:
+            rows["command"] = (KINDS[self._config.planner.command_type], "~/command", qos.QUESTIONS)
+        for name, (kind, topic, profile) in rows.items():
+            self._publishers[name] = self._endpoints.publisher(kind, topic, profile())
+        for service, name, call in (
+            (Trigger, "~/next_goal", self._on_next_goal),
+            (Trigger, "~/stop", self._on_stop),
+            (SetBool, "~/execute", self._on_execute),
+        ):
+            made = self._node.create_service(service, name, call)
+            self._endpoints.last_line.guard_service(made, _failed)
+            self._services.append(made)
+
+    def destroy(self) -> None:
+        """End publishers and services."""
+        for publisher in self._publishers.values():
+            self._endpoints.destroy(publisher)
+        for service in self._services:
+            self._node.destroy_service(service)
+        self._publishers, self._services = {}, []
+
+    # -- the executor's thread
+
+    def open(self, worker: Worker[Any, Any]) -> None:
+        """Begin anew, with execution off."""
+        self._worker, self._outcome = worker, Outcome()
+        self._question, self._missed, self._description, self._read = None, False, None, None
+        self._planner.start()
+        self._planner.arm = None
+        joints = len(self._planner.motion.joint_names)
+        settings = self._config.planner
+        commanding = Commanding(self._node, settings.command_type, self._publishers.get("command"), joints)
+        self._execution = Execution(settings, commanding, self._on_end)
+        if settings.execute:
+            check = self._endpoints.last_line.guarded("~/command", self._execution.check, self._on_mistake)
+            self._timer = self._node.create_timer(
+                _CHECKED_EVERY_S, check, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            )
+
+    def close(self) -> None:
+        """Send nothing more. Called before the worker ends, so that nothing is sent while it does."""
+        if self._execution is not None:
+            self._execution.end("deactivated", "the node was deactivated")
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+        self._worker = None
+
+    @property
+    def takes(self) -> dict[str, Take]:
+        """What it reads besides goals, by the node's name of the topic."""
+        takes: dict[str, Take] = {}
+        if self._config.planner.needs_robot:
+            takes["robot_description"] = self._take_description
+        if self._config.planner.execute:
+            takes["joint_states"] = self._take_joints
+        return takes
+
+    def new_goal(self, goal: Goal) -> None:
+        """Take in a goal image."""
+        if self._planner.aims.set(GoalImages("goal_image", (goal.image,), goal.stamp_ns)):
+            self._publish_status()
+
+    def time_jumped(self, detail: str) -> None:
+        """A new epoch has begun."""
+        if self._execution is not None:
+            self._execution.end("time_jumped", detail)
+
+    def _take_description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
+        text = message.data
+        if text == self._description or self._execution is None:
+            return []
+        planner, stream = self._planner, self._config.stream
+        try:
+            check_description(text, self._config.messages)
+            arm = Arm(text, self._config.planner, stream.pose, planner.motion.joint_names)
+        except InputError as error:
+            self._report(topic, error.reason, error.detail)
+            return []
+        self._description = text
+        count = len(arm.joint_names)
+        alike = replace(
+            stream.states, joint_names=arm.joint_names, field="position", scale=(1.0,) * count, offset=(0.0,) * count
+        )
+        self._read = resolve_name(stream.state_kind.decoder)(alike)
+        self._execution.describe(arm)
+        planner.arm = arm
+        return []
+
+    def _take_joints(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
+        if self._read is None or self._execution is None:
+            return []
+        try:
+            check_size(message, self._config.messages)
+            values = self._read(message)
+        except InputError as error:
+            self._report(topic, error.reason, error.detail)
+            return []
+        if isinstance(values, Part):
+            self._execution.measured(np.asarray(values.joints), values.values)
+        elif values is not None:
+            self._execution.measured(slice(None), values)
+        return []
+
+    def _on_next_goal(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        verdict = None if self._worker is None else self._planner.aims.advance()
+        response.success = verdict is not None
+        response.message = self._aimed_at() if response.success else "there is no goal that is aimed at"
+        self._publish_status()
+        return response
+
+    def _aimed_at(self) -> str:
+        aims = self._planner.aims
+        if aims.is_reached or aims.current is None:
+            return "that was the last goal"
+        return f"goal {aims.index + 1} of {aims.count}, {aims.current.name}"
+
+    def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        ended = self._execution is not None and self._execution.end("stopped", "~/stop was called")
+        response.success, response.message = True, "stopped" if ended else "nothing was executed"
+        return response
+
+    def _on_execute(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        execution = self._execution
+        if not request.data:
+            ended = execution is not None and execution.end("switched_off", "~/execute was called with false")
+            response.success, response.message = True, "off" if ended else "it was off"
+            return response
+        try:
+            if execution is None or self._worker is None:
+                raise InputError("inactive", "the node is not active")
+            if self._worker.failed is not None:
+                raise InputError("model_failed", str(self._worker.failed))
+            if self._planner.aims.current is None or self._planner.aims.is_reached:
+                raise InputError("no_goal", "there is no goal, or the last one is met")
+            execution.switch_on()
+        except InputError as error:
+            response.success, response.message = False, str(error)
+            return response
+        response.success, response.message = True, "on"
+        self._node.get_logger().warning("execution is on: plans are sent to the robot")
+        self._publish_status()
+        return response
+
+    def _on_end(self, reason: str, detail: str) -> None:
+        """Execution has ended; in either thread."""
+        self._planner.stopped()
+        if self._node.context.ok():
+            self._node.get_logger().warning(f"execution has ended: {reason}: {detail}")
+            self._publish_status()
+
+    def _on_mistake(self, *_arguments: Any) -> None:
+        if self._execution is not None:
+            self._execution.end("internal_error", "an error in the node: see its log")
+
+    # -- the worker's thread
+
+    def window(self, window: Window) -> None:
+        """A window has gone through the model: plan from it, now or as soon as the plan before it is there."""
+        frames = window.frames
+        every_ns = (frames[-1].stamp_ns - frames[0].stamp_ns) / max(1, len(frames) - 1) * self._config.stream.hop
+        age_ns = max(0, self._now_ns() - frames[-1].stamp_ns)
+        if self._execution is not None:
+            self._execution.window(age_ns / S_TO_NS, every_ns / S_TO_NS)
+        self._missed = True
+        if self._question is None:
+            self._ask()
+
+    def prediction_error(self, error: float) -> None:
+        """How wrong a forecast was."""
+        if self._execution is not None:
+            self._execution.prediction_error(error)
+
+    def failed(self, error: Exception) -> None:
+        """The model is given up."""
+        if self._execution is not None:
+            self._execution.end("model_failed", str(error))
+
+    def _ask(self) -> None:
+        if self._worker is None or self._planner.aims.is_reached:
+            return
+        self._missed = False
+        deliver = self._endpoints.last_line.guarded("~/plan", self._deliver, self._on_mistake)
+        self._question = PlanQuestion(self._planner, deliver)
+        if not self._worker.ask(self._question):
+            self._question = None
+            if self._worker.failed is None:
+                self._planner.tally["busy"] += 1
+                self._outcome = Outcome("busy", "too many questions wait, see candidates.queue_size")
+                self._publish_status()
+
+    def _deliver(self, outcome: Outcome) -> None:
+        self._question = None
+        if self._execution is None or self._worker is None or not self._node.context.ok():
+            return  # a signal, or deactivate, has ended everything in the meantime
+        self._outcome = outcome
+        if outcome.plan is not None:
+            self._publish_plan(outcome)
+            self._execute(outcome, self._execution)
+        elif outcome.reason == "reached":
+            self._execution.end("reached", outcome.detail)
+        elif outcome.reason in ("model_failed", "not_finite", "internal_error"):
+            self._execution.end(outcome.reason, outcome.detail)
+        self._publish_status()
+        if self._missed:
+            self._ask()
+
+    def _execute(self, outcome: Outcome, execution: Execution) -> None:
+        assert outcome.plan is not None and outcome.reached is not None
+        assert outcome.steps is not None and outcome.target is not None
+        if outcome.target.version != self._version:
+            self._version = outcome.target.version
+            execution.restart()
+        if outcome.is_late:
+            return
+        step, is_pose = outcome.reached[outcome.first], self._planner.motion.is_of_tip
+        if is_pose:
+            placed = np.eye(4)
+            placed[:3, :3], placed[:3, 3] = rotation_matrix(step[3:6]), step[:3]
+            step = placed
+        if execution.offer(outcome.now, step, outcome.steps.period_s, is_pose=is_pose):
+            self._planner.sent(self._now_ns(), outcome.plan.actions[outcome.first])
+
+    def _publish_plan(self, outcome: Outcome) -> None:
+        assert outcome.plan is not None and outcome.reached is not None and outcome.steps is not None
+        planner, steps = self._planner, outcome.steps
+        rows, stamp_ns = outcome.reached[outcome.first :], steps.begins_ns(outcome.first)
+        if planner.motion.is_of_tip:
+            base = self._config.stream.pose.base_link if planner.arm is None else planner.arm.base
+            message: Any = plan_messages.poses_message(rows, base, stamp_ns)
+        else:
+            message = plan_messages.trajectory_message(planner.motion.joint_names, rows, stamp_ns, steps.period_ns)
+        self._publishers["plan"].publish(message)
+        self._publishers["energy"].publish(plan_messages.plan_energy_message(outcome.plan.now, outcome.plan.energies))
+        if outcome.forecast is not None and outcome.target is not None and outcome.seen is not None:
+            grid = planner.model.grid
+            goal, forecast = (
+                latents.float().cpu().numpy() for latents in (outcome.target.latents[0], outcome.forecast)
+            )
+            window = outcome.seen.window
+            picture = beside(goal, forecast, grid.rows, grid.cols)
+            frame_id = window.frames[-1].frame_id
+            self._publishers["image"].publish(plan_messages.picture_message(picture, window.stamp_ns, frame_id))
+
+    # -- either
+
+    def _publish_status(self) -> None:
+        if self._execution is None or "status" not in self._publishers:
+            return
+        values, name = (
+            plan_values(self._planner, self._outcome, self._execution),
+            self._node.get_fully_qualified_name(),
+        )
+        self._publishers["status"].publish(plan_messages.plan_status_message(values, self._now_ns(), name))
+
+    def _wants_picture(self) -> bool:
+        return bool(self._publishers["image"].get_subscription_count())
+
+    def _now_ns(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
+
+
+def _failed(_request: Any, response: Any) -> Any:
+    response.success, response.message = False, "an error in the node: see its log"
+    return response
