@@ -14,14 +14,16 @@ from trajectory_msgs.msg import JointTrajectory
 
 from support import panda
 from support.harness import Robot
-from support.messages import JOINTS, MS, image_message, joint_message
+from support.messages import JOINTS, image_message, joint_message
 from vjepa_ros import latents
 
 READY = (0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785)  # rad
-PERIOD_MS = 50  # of the camera; a step lasts twice as long
+PERIOD_MS = 100  # of the camera; a step lasts twice as long
 STEP_S = 2 * PERIOD_MS / 1000
+SMALL: dict[str, Any] = {"image_size": "[32, 32]", "num_frames": 8, "encoder_depth": 1, "predictor_depth": 1}
 QUICK: dict[str, Any] = {
-    "planner.enabled": True, "planner.samples": 8, "planner.elites": 2, "planner.iterations": 2, "planner.horizon": 4,
+    **SMALL,
+    "planner.enabled": True, "planner.samples": 8, "planner.elites": 2, "planner.iterations": 1, "planner.horizon": 4,
     "planner.std": "[0.02]", "planner.max_age_s": 2.0, "planner.time_limit_s": 2.0, "queue": "latest",
     "actions.max_wait_s": 0.2,
 }  # fmt: skip
@@ -134,18 +136,22 @@ class Standing:
 
     def ended(self, reason: str) -> dict[str, Any]:
         """Spin until execution has ended for a reason; the status that says so."""
-        found = self.robot.spin(lambda: any(s["end_reason"] == reason for s in self.statuses))
-        assert found, self.statuses[-1:]
-        return next(s for s in self.statuses if s["end_reason"] == reason)
 
-    def sends_nothing(self, seconds: float = 1.0) -> bool:
-        """Whether nothing comes for a while, what was on its way aside; plans go on meanwhile or not."""
-        self.robot.settle(0.2)
+        def found() -> list[dict[str, Any]]:
+            return [status for status in self.statuses if status["end_reason"] == reason and not status["executing"]]
+
+        assert self.robot.spin(lambda: bool(found())), self.statuses[-1:]
+        return found()[0]
+
+    def is_silent(self, *, plans: bool = True) -> bool:
+        """Whether nothing comes on ``~/command`` for a while, what was on its way aside.
+
+        Args:
+            plans: whether plans go on meanwhile; they must.
+        """
+        self.robot.settle(0.3)
         before = len(self.commands)
-        self.robot.settle(seconds)
+        if plans:
+            assert self.is_planning(3), self.statuses[-1:]
+        self.robot.settle(0.5)
         return len(self.commands) == before
-
-
-def period_ns() -> int:
-    """Of a step."""
-    return 2 * PERIOD_MS * MS

@@ -26,7 +26,6 @@ REASONS = (
     "stopped",  # by ~/stop
     "deactivated",
     "reached",  # the last goal is met
-    "new_goal",  # another goal came: whoever sent it switches on again
     "new_robot",  # another robot description came
     "time_jumped",  # back, or a reset came
     "stale_input",  # no window, or no measured joints, that are new enough

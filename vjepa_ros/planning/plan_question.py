@@ -96,6 +96,9 @@ class PlanQuestion:
     def _end(self, planning: Planning) -> bool:
         planner, plan = self._planner, planning.plan
         assert self._seen is not None and self._steps is not None
+        if self._target is None or self._target.version != planner.aims.version:
+            self._restart()  # another goal came with the last batch
+            return False
         planner.require_fresh(self._seen)
         forecast = planning.forecasts(plan.actions[None])[0, -1] if planner.wants_forecast() else None
         first = len(plan.actions) - len(plan.samples)

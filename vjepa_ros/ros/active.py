@@ -66,8 +66,7 @@ class Active:
         self.worker.start()
         planner, takes = self._configured.planner, dict[str, Take]()
         if planner is not None:
-            planner.open(self.worker)
-            takes = planner.takes
+            takes = planner.open(self.worker)
         for row in subscribed(config.stream, config.camera.transport, takes):
             both = [take[row.topic] for take in (self._intake.take, takes) if row.topic in take]
             if row.topic in takes and row.topic not in config.stream.inputs:

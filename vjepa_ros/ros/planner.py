@@ -6,8 +6,6 @@ Messages and services come in the executor's thread; windows, and what becomes o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,10 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray
-from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.engine.world_model import WorldModel
-from vjepa_ros.errors import InputError
 from vjepa_ros.forecast.forecaster import Forecaster
 from vjepa_ros.geometry import rotation_matrix
 from vjepa_ros.planning.aims import GoalImages
@@ -36,11 +32,10 @@ from vjepa_ros.planning.questions import Goal
 from vjepa_ros.ros import plan_messages, qos
 from vjepa_ros.ros.commanding import KINDS, Commanding
 from vjepa_ros.ros.endpoints import Endpoints
+from vjepa_ros.ros.plan_services import PlanServices
 from vjepa_ros.ros.plan_status import plan_values
-from vjepa_ros.stream.bounds import check_description, check_size
+from vjepa_ros.ros.robot_inputs import RobotInputs
 from vjepa_ros.stream.intake import Intake, Report, Take
-from vjepa_ros.stream.joint_signal import Part
-from vjepa_ros.stream.joints import Read
 from vjepa_ros.stream.window import Window
 from vjepa_ros.units import S_TO_NS
 from vjepa_ros.worker import Worker
@@ -87,11 +82,9 @@ class PlannerTopics:
         self._missed = False  # a window came in the meantime
         self._outcome = Outcome()
         self._version = 0  # of the aims, when there was a plan last
-        self._description: str | None = None
-        self._read: Read | None = None  # the arm's joints
         self._timer: Any = None
         self._publishers: dict[str, Any] = {}
-        self._services: list[Any] = []
+        self._services: PlanServices | None = None
         try:
             self._make()
         except BaseException:
@@ -110,40 +103,43 @@ class PlannerTopics:
             rows["command"] = (KINDS[self._config.planner.command_type], "~/command", qos.QUESTIONS)
         for name, (kind, topic, profile) in rows.items():
             self._publishers[name] = self._endpoints.publisher(kind, topic, profile())
-        for service, name, call in (
-            (Trigger, "~/next_goal", self._on_next_goal),
-            (Trigger, "~/stop", self._on_stop),
-            (SetBool, "~/execute", self._on_execute),
-        ):
-            made = self._node.create_service(service, name, call)
-            self._endpoints.last_line.guard_service(made, _failed)
-            self._services.append(made)
+        self._services = PlanServices(self._node, self._endpoints.last_line, self._planner.aims, self._publish_status)
 
     def destroy(self) -> None:
         """End publishers and services."""
         for publisher in self._publishers.values():
             self._endpoints.destroy(publisher)
-        for service in self._services:
-            self._node.destroy_service(service)
-        self._publishers, self._services = {}, []
+        if self._services is not None:
+            self._services.destroy()
+        self._publishers, self._services = {}, None
 
     # -- the executor's thread
 
-    def open(self, worker: Worker[Any, Any]) -> None:
-        """Begin anew, with execution off."""
+    def open(self, worker: Worker[Any, Any]) -> dict[str, Take]:
+        """Begin anew, with execution off.
+
+        Returns:
+            What takes the messages that it reads besides goals, by the node's name of the topic.
+        """
         self._worker, self._outcome = worker, Outcome()
-        self._question, self._missed, self._description, self._read = None, False, None, None
+        self._question, self._missed = None, False
         self._planner.start()
         self._planner.arm = None
-        joints = len(self._planner.motion.joint_names)
-        settings = self._config.planner
+        joints, settings = len(self._planner.motion.joint_names), self._config.planner
         commanding = Commanding(self._node, settings.command_type, self._publishers.get("command"), joints)
         self._execution = Execution(settings, commanding, self._on_end)
+        if self._services is not None:
+            self._services.open(self._execution, worker)
         if settings.execute:
             check = self._endpoints.last_line.guarded("~/command", self._execution.check, self._on_mistake)
             self._timer = self._node.create_timer(
                 _CHECKED_EVERY_S, check, clock=Clock(clock_type=ClockType.STEADY_TIME)
             )
+        names = tuple(self._planner.motion.joint_names)
+        return RobotInputs(self._config, names, self._execution, self._describe, self._report).takes
+
+    def _describe(self, arm: Arm) -> None:
+        self._planner.arm = arm
 
     def close(self) -> None:
         """Send nothing more. Called before the worker ends, so that nothing is sent while it does."""
@@ -152,17 +148,9 @@ class PlannerTopics:
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
             self._timer = None
+        if self._services is not None:
+            self._services.close()
         self._worker = None
-
-    @property
-    def takes(self) -> dict[str, Take]:
-        """What it reads besides goals, by the node's name of the topic."""
-        takes: dict[str, Take] = {}
-        if self._config.planner.needs_robot:
-            takes["robot_description"] = self._take_description
-        if self._config.planner.execute:
-            takes["joint_states"] = self._take_joints
-        return takes
 
     def new_goal(self, goal: Goal) -> None:
         """Take in a goal image."""
@@ -173,82 +161,6 @@ class PlannerTopics:
         """A new epoch has begun."""
         if self._execution is not None:
             self._execution.end("time_jumped", detail)
-
-    def _take_description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
-        text = message.data
-        if text == self._description or self._execution is None:
-            return []
-        planner, stream = self._planner, self._config.stream
-        try:
-            check_description(text, self._config.messages)
-            arm = Arm(text, self._config.planner, stream.pose, planner.motion.joint_names)
-        except InputError as error:
-            self._report(topic, error.reason, error.detail)
-            return []
-        self._description = text
-        count = len(arm.joint_names)
-        alike = replace(
-            stream.states, joint_names=arm.joint_names, field="position", scale=(1.0,) * count, offset=(0.0,) * count
-        )
-        self._read = resolve_name(stream.state_kind.decoder)(alike)
-        self._execution.describe(arm)
-        planner.arm = arm
-        return []
-
-    def _take_joints(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
-        if self._read is None or self._execution is None:
-            return []
-        try:
-            check_size(message, self._config.messages)
-            values = self._read(message)
-        except InputError as error:
-            self._report(topic, error.reason, error.detail)
-            return []
-        if isinstance(values, Part):
-            self._execution.measured(np.asarray(values.joints), values.values)
-        elif values is not None:
-            self._execution.measured(slice(None), values)
-        return []
-
-    def _on_next_goal(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        verdict = None if self._worker is None else self._planner.aims.advance()
-        response.success = verdict is not None
-        response.message = self._aimed_at() if response.success else "there is no goal that is aimed at"
-        self._publish_status()
-        return response
-
-    def _aimed_at(self) -> str:
-        aims = self._planner.aims
-        if aims.is_reached or aims.current is None:
-            return "that was the last goal"
-        return f"goal {aims.index + 1} of {aims.count}, {aims.current.name}"
-
-    def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        ended = self._execution is not None and self._execution.end("stopped", "~/stop was called")
-        response.success, response.message = True, "stopped" if ended else "nothing was executed"
-        return response
-
-    def _on_execute(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        execution = self._execution
-        if not request.data:
-            ended = execution is not None and execution.end("switched_off", "~/execute was called with false")
-            response.success, response.message = True, "off" if ended else "it was off"
-            return response
-        try:
-            if execution is None or self._worker is None:
-                raise InputError("inactive", "the node is not active")
-            if self._worker.failed is not None:
-                raise InputError("model_failed", str(self._worker.failed))
-            if self._planner.aims.current is None or self._planner.aims.is_reached:
-                raise InputError("no_goal", "there is no goal, or the last one is met")
-            execution.switch_on()
-        except InputError as error:
-            response.success, response.message = False, str(error)
-            return response
-        response.success, response.message = True, "on"
-        self._node.get_logger().warning("execution is on: plans are sent to the robot")
-        self._publish_status()
-        return response
 
     def _on_end(self, reason: str, detail: str) -> None:
         """Execution has ended; in either thread."""
@@ -366,8 +278,3 @@ class PlannerTopics:
 
     def _now_ns(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
-
-
-def _failed(_request: Any, response: Any) -> Any:
-    response.success, response.message = False, "an error in the node: see its log"
-    return response
