@@ -83,6 +83,7 @@ ALLOWED["ros"] = (
         "units",
         "geometry",
         "config",
+        "kinematics",
         "images",
         "stream",
         "devices",

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import PoseArray, PoseStamped, TwistStamped
 from lifecycle_msgs.msg import Transition
 from std_msgs.msg import String
 from support import panda
 from support.harness import Predictor, Robot
 from support.messages import JOINTS, S, image_message
-from support.planned import EXECUTED, READY, STEP_S, Standing
+from support.planned import EXECUTED, POSES, READY, STEP_S, Standing
 
 REACH = 2.2 * STEP_S  # rad in a step: the velocity limit of the description
 
@@ -236,6 +236,27 @@ def test_poses_of_the_tip(predictor: Predictor, robot: Robot) -> None:
         assert np.abs(np.array([place.x, place.y, place.z]) - tip).max() < 0.15
     finally:
         standing.close()
+
+
+def test_poses_become_joints(log_path: Path) -> None:
+    predictor = Predictor(log_path, {**EXECUTED, **POSES}, ("-r", "__node:=poses"))
+    robot = Robot("/poses")
+    standing = Standing(robot, plan=PoseArray)
+    try:
+        standing.begin()
+        standing.aim()
+        assert standing.is_planning(), (standing.statuses[-1:], predictor.log)
+        assert robot.spin(lambda: standing.execute()[0]), standing.execute()
+        assert standing.moves(), standing.statuses[-1:]
+        for message in standing.commands:
+            assert message.joint_names == JOINTS
+            assert 0 < np.abs(np.array(message.points[0].positions) - READY).max() <= REACH * 1.2
+        assert standing.trigger("stop")[0]
+        assert standing.is_silent()
+    finally:
+        standing.close()
+        assert predictor.stop() == 0, predictor.log
+        robot.close()
 
 
 def speeds(message: TwistStamped) -> np.ndarray:

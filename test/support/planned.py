@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, String
@@ -32,6 +33,12 @@ EXECUTED: dict[str, Any] = {
     "planner.max_prediction_error": 10.0, "planner.patience": 100_000, "planner.max_limit_hits": 100_000,
     "pose.tip_link": "panda_hand",
 }  # fmt: skip
+
+POSES: dict[str, Any] = {
+    "joint_names": None, "preset": "vjepa2_ac_vitg", "pose.tip_link": "panda_hand", "predictor_dim": 64,
+    "predictor_heads": 2, "encoder_dim": 64, "encoder_heads": 2, "frame_rate": 0.0,
+}  # fmt: skip
+"""The released layout at a small size: pose differences of the tip, by forward kinematics."""
 
 
 class Standing:
@@ -87,6 +94,17 @@ class Standing:
             self.frames += 1
 
     # -- what a user does
+
+    def begin(self) -> None:
+        """Activate a node whose joints come on ``joint_states`` alone, as those of poses do."""
+        robot = self.robot
+        assert robot.change_state(Transition.TRANSITION_CONFIGURE) and robot.change_state(
+            Transition.TRANSITION_ACTIVATE
+        )
+        self.description.publish(String(data=panda.URDF))
+        assert robot.spin(lambda: self.goals.get_subscription_count() == 1)
+        assert robot.spin(lambda: robot.count_publishers(f"{robot.predictor}/plan") == 1)
+        robot.settle(0.3)
 
     def start(self, **values: Any) -> None:
         """Activate the node, known to this one, with a robot description."""

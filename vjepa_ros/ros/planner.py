@@ -82,6 +82,7 @@ class PlannerTopics:
         self._missed = False  # a window came in the meantime
         self._outcome = Outcome()
         self._version = 0  # of the aims, when there was a plan last
+        self._base = ""  # the link that poses are relative to
         self._timer: Any = None
         self._publishers: dict[str, Any] = {}
         self._services: PlanServices | None = None
@@ -124,7 +125,7 @@ class PlannerTopics:
         self._worker, self._outcome = worker, Outcome()
         self._question, self._missed = None, False
         self._planner.start()
-        self._planner.arm = None
+        self._planner.arm, self._base = None, self._config.stream.pose.base_link
         joints, settings = len(self._planner.motion.joint_names), self._config.planner
         commanding = Commanding(self._node, settings.command_type, self._publishers.get("command"), joints)
         self._execution = Execution(settings, commanding, self._on_end)
@@ -138,8 +139,8 @@ class PlannerTopics:
         names = tuple(self._planner.motion.joint_names)
         return RobotInputs(self._config, names, self._execution, self._describe, self._report).takes
 
-    def _describe(self, arm: Arm) -> None:
-        self._planner.arm = arm
+    def _describe(self, arm: Arm | None, base: str) -> None:
+        self._planner.arm, self._base = arm, base
 
     def close(self) -> None:
         """Send nothing more. Called before the worker ends, so that nothing is sent while it does."""
@@ -246,8 +247,7 @@ class PlannerTopics:
         planner, steps = self._planner, outcome.steps
         rows, stamp_ns = outcome.reached[outcome.first :], steps.begins_ns(outcome.first)
         if planner.motion.is_of_tip:
-            base = self._config.stream.pose.base_link if planner.arm is None else planner.arm.base
-            message: Any = plan_messages.poses_message(rows, base, stamp_ns)
+            message: Any = plan_messages.poses_message(rows, self._base, stamp_ns)
         else:
             message = plan_messages.trajectory_message(planner.motion.joint_names, rows, stamp_ns, steps.period_ns)
         self._publishers["plan"].publish(message)

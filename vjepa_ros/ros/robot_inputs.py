@@ -11,6 +11,7 @@ import numpy as np
 
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.errors import InputError
+from vjepa_ros.kinematics.urdf import root_link
 from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.execution import Execution
 from vjepa_ros.stream.bounds import check_description, check_size
@@ -27,7 +28,8 @@ class RobotInputs:
         config: the node's.
         joint_names: those that actions are about.
         execution: told of each.
-        tell: called with each new arm.
+        tell: called with each new arm, or None where it has no limits that would do; and the link that poses are
+            relative to.
         report: told of what cannot be used: (topic, reason, detail).
     """
 
@@ -36,7 +38,7 @@ class RobotInputs:
         config: NodeConfig,
         joint_names: tuple[str, ...],
         execution: Execution,
-        tell: Callable[[Arm], None],
+        tell: Callable[[Arm | None, str], None],
         report: Report,
     ) -> None:
         self._config = config
@@ -51,7 +53,8 @@ class RobotInputs:
     def takes(self) -> dict[str, Take]:
         """What takes the messages of each topic that is read, by the node's name for it."""
         takes: dict[str, Take] = {}
-        if self._config.planner.needs_robot:
+        is_there = self._config.stream.pose.source == "forward_kinematics"
+        if self._config.planner.needs_robot or is_there:
             takes["robot_description"] = self._description
         if self._config.planner.execute:
             takes["joint_states"] = self._joints
@@ -64,9 +67,13 @@ class RobotInputs:
             return []
         try:
             check_description(text, self._config.messages)
+            base = root_link(text, stream.pose.base_link, stream.pose.tip_link)
             arm = Arm(text, self._config.planner, stream.pose, self._joint_names)
         except InputError as error:
-            self._report(topic, error.reason, error.detail)
+            if self._config.planner.needs_robot:
+                self._report(topic, error.reason, error.detail)
+            elif error.reason == "no_limits":
+                self._tell(None, base)  # enough to look at plans
             return []
         self._text, count = text, len(arm.joint_names)
         alike = replace(
@@ -74,7 +81,7 @@ class RobotInputs:
         )
         self._read = resolve_name(stream.state_kind.decoder)(alike)
         self._execution.describe(arm)
-        self._tell(arm)
+        self._tell(arm, base)
         return []
 
     def _joints(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
