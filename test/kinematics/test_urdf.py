@@ -11,7 +11,7 @@ from support import panda
 
 from vjepa_ros.errors import InputError
 from vjepa_ros.kinematics import urdf
-from vjepa_ros.kinematics.urdf import MOST_CHARACTERS, Joint, Limits, read_chain, read_limits, root_link
+from vjepa_ros.kinematics.urdf import MOST_CHARACTERS, Joint, read_chain, root_link
 
 
 def joint(name: str, parent: str, child: str, kind: str = "revolute", inside: str = "") -> str:
@@ -38,6 +38,8 @@ def test_the_chain_of_the_panda() -> None:
     assert chain[3] == Joint("panda_joint4", "revolute", (0.0825, 0, 0), (math.pi / 2, 0, 0), (0, 0, 1))
     assert read_chain(panda.URDF, "panda_link0", "panda_hand") == chain
     assert read_chain(panda.URDF, "panda_link2", "panda_link8") == chain[2:8]
+    assert root_link(panda.URDF, "", "panda_hand") == "panda_link0"
+    assert root_link(panda.URDF, "panda_link2", "panda_hand") == "panda_link2"
 
 
 def test_what_may_be_left_out_has_the_values_of_the_format() -> None:
@@ -251,44 +253,3 @@ def test_many_elements_take_little_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 6e6
     finally:
         tracemalloc.stop()
-
-
-# -- limits
-
-
-def test_limits_of_joints_wherever_they_are() -> None:
-    wanted = ["panda_finger_joint1", "panda_joint4"]
-    assert read_limits(panda.URDF, wanted) == (Limits(0.0, 0.04, 0.2), Limits(-2.9, 2.9, 2.2))
-    turning = joint("j", "base", "tip", "continuous", '<limit effort="1" velocity="3"/>')
-    assert read_limits(robot(turning), ["j"]) == (Limits(-math.inf, math.inf, 3.0),)
-    half = joint("j", "base", "tip", "revolute", '<limit upper="1.5" effort="1" velocity="3"/>')
-    assert read_limits(robot(half), ["j"]) == (Limits(0.0, 1.5, 3.0),), "0 is the default of the format"
-    assert root_link(panda.URDF, "", "panda_hand") == "panda_link0"
-    assert root_link(panda.URDF, "panda_link2", "panda_hand") == "panda_link2"
-
-
-@pytest.mark.parametrize(
-    ("kind", "limit", "said"),
-    [
-        ("revolute", "", "has no velocity limit"),
-        ("revolute", '<limit lower="-1" upper="1"/>', "has no velocity limit"),
-        ("revolute", '<limit lower="x" upper="1" velocity="1"/>', "has no lower limit, but 'x'"),
-        ("revolute", '<limit velocity="1"/>', "limits nothing"),
-        ("revolute", '<limit lower="1" upper="-1" velocity="1"/>', "from 1 to -1"),
-        ("revolute", '<limit lower="-inf" upper="inf" velocity="1"/>', "limits nothing"),
-        ("prismatic", '<limit lower="0" upper="nan" velocity="1"/>', "limits nothing"),
-        ("prismatic", '<limit lower="0" upper="1" velocity="0"/>', "limits nothing"),
-        ("prismatic", '<limit lower="0" upper="1" velocity="inf"/>', "limits nothing"),
-        ("fixed", '<limit lower="0" upper="1" velocity="1"/>', "limits nothing"),
-        ("planar", '<limit lower="0" upper="1" velocity="1"/>', "limits nothing"),
-    ],
-)
-def test_what_limits_nothing_is_no_limit(kind: str, limit: str, said: str) -> None:
-    with pytest.raises(InputError, match=said) as refused:
-        read_limits(robot(joint("j", "base", "tip", kind, limit)), ["j"])
-    assert refused.value.reason == "no_limits"
-
-
-def test_limits_of_a_joint_that_is_not_there() -> None:
-    with pytest.raises(InputError, match="there is no joint 'elbow', only 'panda_joint1'"):
-        read_limits(panda.URDF, ["panda_joint1", "elbow"])

@@ -69,6 +69,6 @@ PLANNER: tuple[Parameter, ...] = (
     _P("planner.command_type", "str", "JointTrajectory", "Type of the messages on ~/command.", choices=COMMAND_TYPES),
     _P("planner.execute", "bool", False, "Allow ~/execute to switch execution on: the first step of each plan is then "
        "sent on ~/command (docs/safety.md)."),
-    _P("planner.seed", "int", 0, "Seed of the candidates.", minimum=0),
+    _P("planner.seed", "int", 0, "Seed of the candidates.", minimum=0, maximum=1_000_000_000),
 )  # fmt: skip
 """The rows, in the order in which they are read."""

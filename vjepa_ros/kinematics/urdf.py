@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 from xml.parsers.expat import ExpatError, ParserCreate
@@ -26,9 +26,10 @@ _SHORTEST_AXIS = 1e-6
 _DOCTYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)  # the only way to declare entities
 
 JointKind = Literal["fixed", "revolute", "prismatic"]
-_KINDS: dict[str, JointKind] = {
+KINDS: dict[str, JointKind] = {
     "fixed": "fixed", "revolute": "revolute", "continuous": "revolute", "prismatic": "prismatic",
 }  # fmt: skip
+"""What joints between two links may be, as URDF calls them, and what they are here."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +50,8 @@ class Joint:
     axis: tuple[float, float, float]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How far and how fast a joint may move, as its description says.
-
-    Attributes:
-        lower, upper: in rad or m; infinite for a continuous one.
-        velocity: in rad/s or m/s.
-    """
-
-    lower: float
-    upper: float
-    velocity: float
-
-
 @dataclass
-class _Raw:
+class RawJoint:
     """A joint as it stands there; only those of the chain have to make sense.
 
     Attributes:
@@ -104,20 +91,13 @@ def root_link(text: str, base_link: str, tip_link: str) -> str:
     return _chain(_read(text), base_link, tip_link)[1]
 
 
-def read_limits(text: str, names: Iterable[str]) -> tuple[Limits, ...]:
-    """The limits of joints, in the order of their names; any joint of the description, not only those of a chain.
+def raw_joints(text: str) -> Mapping[str, RawJoint]:
+    """All joints of a description by name, as they stand there.
 
     Raises:
-        InputError: ``bad_description`` as for :func:`read_chain`; ``no_limits`` for a joint that is not there, or has
-            none.
+        InputError: ``bad_description`` where it cannot be read at all.
     """
-    joints = {raw.name: raw for raw in _read(text).joints}
-    found = []
-    for name in names:
-        if name not in joints:
-            raise InputError("no_limits", f"there is no joint {quoted(name)}, only {listed(joints)}")
-        found.append(_limits(joints[name]))
-    return tuple(found)
+    return {raw.name: raw for raw in _read(text).joints}
 
 
 def _read(text: str) -> _Reader:
@@ -178,10 +158,10 @@ class _Reader:
 
     def __init__(self) -> None:
         self.links: set[str] = set()
-        self.joints: list[_Raw] = []
+        self.joints: list[RawJoint] = []
         self._depth = 0
         self._elements = 0
-        self._joint: _Raw | None = None  # that is being read
+        self._joint: RawJoint | None = None  # that is being read
 
     def read(self, text: str) -> None:
         """Read a description, once."""
@@ -190,9 +170,9 @@ class _Reader:
         parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
         parser.Parse(text, True)
 
-    def by_child(self) -> dict[str, _Raw]:
+    def by_child(self) -> dict[str, RawJoint]:
         """Joints by the name of the link that they carry."""
-        found: dict[str, _Raw] = {}
+        found: dict[str, RawJoint] = {}
         for raw in self.joints:
             child = raw.get("child", "link")
             if child in found:
@@ -215,7 +195,7 @@ class _Reader:
         if self._depth == 2 and tag == "link":
             self.links.add(attributes.get("name", ""))
         elif self._depth == 2 and tag == "joint":
-            self._joint = _Raw(attributes.get("name", ""), attributes.get("type", ""), {})
+            self._joint = RawJoint(attributes.get("name", ""), attributes.get("type", ""), {})
             self.joints.append(self._joint)
         elif self._depth == 3 and self._joint is not None:
             self._joint.inside.setdefault(tag, attributes)
@@ -234,15 +214,15 @@ def _require_name(what: str, name: str) -> None:
         raise _refusal(f"the name of {what}, {quoted(name)}, has control characters")
 
 
-def _joint(raw: _Raw) -> Joint:
+def _joint(raw: RawJoint) -> Joint:
     _require_name("a joint", raw.name)
     name = quoted(raw.name)
-    if raw.kind not in _KINDS:
-        wanted, kind_there = ", ".join(_KINDS), quoted(raw.kind, 40) if raw.kind else "of no type"
+    if raw.kind not in KINDS:
+        wanted, kind_there = ", ".join(KINDS), quoted(raw.kind, 40) if raw.kind else "of no type"
         raise _refusal(f"joint {name} is {kind_there}; between base and tip are only {wanted}")
     if "mimic" in raw.inside:
         raise _refusal(f"joint {name} mimics another one; between base and tip each joint must stand for itself")
-    kind = _KINDS[raw.kind]
+    kind = KINDS[raw.kind]
     axis = _three(raw, "axis", "xyz", "1 0 0")
     if kind == "fixed":
         axis = (1.0, 0.0, 0.0)  # exporters write 0 0 0
@@ -254,27 +234,7 @@ def _joint(raw: _Raw) -> Joint:
     return Joint(raw.name, kind, xyz, rpy, (x, y, z))
 
 
-def _limits(raw: _Raw) -> Limits:
-    name = quoted(raw.name)
-    numbers = {}
-    wanted = ("velocity",) if raw.kind == "continuous" else ("lower", "upper", "velocity")
-    for attribute in wanted:
-        text = raw.get("limit", attribute, "" if attribute == "velocity" else "0")  # 0 is URDF's own default
-        try:
-            numbers[attribute] = float(text)
-        except ValueError:
-            raise InputError("no_limits", f"joint {name} has no {attribute} limit, but {quoted(text, 40)}") from None
-    lower, upper = numbers.get("lower", -math.inf), numbers.get("upper", math.inf)
-    velocity = numbers["velocity"]
-    is_moving = raw.kind in _KINDS and raw.kind != "fixed"
-    is_moving &= raw.kind == "continuous" or math.isfinite(upper - lower)
-    if not (is_moving and lower < upper and 0 < velocity < math.inf):
-        raise InputError("no_limits", f"joint {name} ({quoted(raw.kind, 40)}) may go from {lower:g} to {upper:g} at "
-                         f"{velocity:g} a second, which limits nothing")  # fmt: skip
-    return Limits(lower, upper, velocity)
-
-
-def _three(raw: _Raw, element: str, attribute: str, default: str) -> tuple[float, float, float]:
+def _three(raw: RawJoint, element: str, attribute: str, default: str) -> tuple[float, float, float]:
     text = raw.get(element, attribute, default)
     where = f"joint {quoted(raw.name)}: its {element} {quoted(text, 40)}"
     try:

@@ -15,7 +15,8 @@ from vjepa_ros.errors import InputError
 from vjepa_ros.geometry import Vector
 from vjepa_ros.kinematics.forward import Kinematics
 from vjepa_ros.kinematics.inverse import InverseKinematics
-from vjepa_ros.kinematics.urdf import read_chain, read_limits, root_link
+from vjepa_ros.kinematics.limits import read_limits
+from vjepa_ros.kinematics.urdf import read_chain, root_link
 
 _FARTHEST_M, _FARTHEST_RAD = 0.005, 0.05  # from a pose that counts as reached
 _ITERATIONS = 20

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from vjepa_ros.errors import InputError
+from vjepa_ros.errors import ConfigError, InputError, ShapeError
 from vjepa_ros.forecast.forecaster import SeenWindow
 from vjepa_ros.planning.aims import Target
 from vjepa_ros.planning.motion import Steps
@@ -52,6 +52,9 @@ class PlanQuestion:
             return self._turn(epoch)
         except InputError as error:
             self.outcome = Outcome(error.reason, error.detail, self._seen, self._target, self._now)
+            return True
+        except (ConfigError, ShapeError) as error:  # a mistake here is no reason to give the model up
+            self.outcome = Outcome("internal_error", str(error), self._seen, self._target, self._now)
             return True
 
     def _turn(self, epoch: int) -> bool:

@@ -43,6 +43,7 @@ REASONS = (
     "no_time",  # the time limit was over before any iteration was done
     "busy",  # too many questions wait
     "model_failed",
+    "internal_error",
 )
 """Why there is no plan of a window."""
 

@@ -29,11 +29,11 @@ from vjepa_ros.planning.picture import beside
 from vjepa_ros.planning.plan_question import PlanQuestion
 from vjepa_ros.planning.planner import Outcome, Planner
 from vjepa_ros.planning.questions import Goal
+from vjepa_ros.planning.status import plan_values
 from vjepa_ros.ros import plan_messages, qos
 from vjepa_ros.ros.commanding import KINDS, Commanding
 from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.plan_services import PlanServices
-from vjepa_ros.ros.plan_status import plan_values
 from vjepa_ros.ros.robot_inputs import RobotInputs
 from vjepa_ros.stream.intake import Intake, Report, Take
 from vjepa_ros.stream.window import Window
