@@ -88,7 +88,7 @@ def test_the_planner_of_the_node_is_explained() -> None:
     execution = Execution(config.planner, Silent(), lambda reason, detail: None)
     assert plan_values(planner, Outcome(), execution).keys() == keys_of("key of `planner_status`")
     assert keys_of("reason for no plan") == set(PLAN_REASONS)
-    named = set(re.findall(r"`(planner\.\w+)`", PAGE))
+    named = set(re.findall(r"`(planner\.\w+)", PAGE))
     assert len(named) >= 10 and named <= BY_NAME.keys()
 
 
