@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from vjepa_ros.config.parameter import Parameter
 
-SOLVERS = ("cem", "icem", "mppi")
+_SOLVERS = "vjepa_ros.planning.solvers"
+SOLVERS: dict[str, str] = {
+    "cem": f"{_SOLVERS}.cross_entropy:CrossEntropy",
+    "icem": f"{_SOLVERS}.icem:ImprovedCrossEntropy",
+    "mppi": f"{_SOLVERS}.mppi:PathIntegral",
+}
+"""``module:class`` of every solver, by the value of ``planner.solver``: what adds one is a row."""
 COSTS = ("last", "sum")
 SPACES = ("actions", "tip")
 COMMAND_TYPES = ("JointTrajectory", "PoseStamped", "TwistStamped")

@@ -30,7 +30,7 @@ from vjepa_ros.stream.intake import Intake, Report
 from vjepa_ros.stream.window import Window
 from vjepa_ros.worker import Worker
 
-CANDIDATES, GOAL_IMAGE = "~/candidates", "~/goal_image"
+CANDIDATES, GOAL_IMAGE, COMPRESSED_GOAL = "~/candidates", "~/goal_image", "~/goal_image/compressed"
 
 
 class CandidateTopics:
@@ -95,7 +95,7 @@ class CandidateTopics:
         self._worker = worker
         subscribe(Float32MultiArray, CANDIDATES, qos.QUESTIONS(), self.candidates)
         subscribe(Image, GOAL_IMAGE, qos.GOAL(), self.goal_image)
-        subscribe(CompressedImage, f"{GOAL_IMAGE}/compressed", qos.GOAL(), self.compressed_goal_image)
+        subscribe(CompressedImage, COMPRESSED_GOAL, qos.GOAL(), self.compressed_goal_image)
 
     def close(self) -> None:
         """Forget worker and goal."""

@@ -40,6 +40,9 @@ from vjepa_ros.stream.window import Window
 from vjepa_ros.units import S_TO_NS
 from vjepa_ros.worker import Worker
 
+PLAN, PLAN_ENERGY, STATUS, PICTURE, COMMAND = "~/plan", "~/plan_energy", "~/planner_status", "~/plan_image", "~/command"
+SENT = (PLAN, PLAN_ENERGY, STATUS, PICTURE, COMMAND)
+"""What a planner may send."""
 _CHECKED_EVERY_S = 0.05  # whether what execution needs has come in time
 
 
@@ -95,13 +98,13 @@ class PlannerTopics:
     def _make(self) -> None:
         is_of_tip = self._planner.motion.is_of_tip
         rows: dict[str, tuple[type, str, Callable[[], Any]]] = {
-            "plan": (PoseArray if is_of_tip else JointTrajectory, "~/plan", qos.QUESTIONS),
-            "energy": (Float32MultiArray, "~/plan_energy", qos.QUESTIONS),
-            "status": (DiagnosticArray, "~/planner_status", qos.QUESTIONS),
-            "image": (Image, "~/plan_image", qos.LATENTS),
+            "plan": (PoseArray if is_of_tip else JointTrajectory, PLAN, qos.QUESTIONS),
+            "energy": (Float32MultiArray, PLAN_ENERGY, qos.QUESTIONS),
+            "status": (DiagnosticArray, STATUS, qos.QUESTIONS),
+            "image": (Image, PICTURE, qos.LATENTS),
         }
         if self._config.planner.execute:
-            rows["command"] = (KINDS[self._config.planner.command_type], "~/command", qos.QUESTIONS)
+            rows["command"] = (KINDS[self._config.planner.command_type], COMMAND, qos.QUESTIONS)
         for name, (kind, topic, profile) in rows.items():
             self._publishers[name] = self._endpoints.publisher(kind, topic, profile())
         self._services = PlanServices(self._node, self._endpoints.last_line, self._planner.aims, self._publish_status)
@@ -132,7 +135,7 @@ class PlannerTopics:
         if self._services is not None:
             self._services.open(self._execution, worker)
         if settings.execute:
-            check = self._endpoints.last_line.guarded("~/command", self._execution.check, self._on_mistake)
+            check = self._endpoints.last_line.guarded(COMMAND, self._execution.check, self._on_mistake)
             self._timer = self._node.create_timer(
                 _CHECKED_EVERY_S, check, clock=Clock(clock_type=ClockType.STEADY_TIME)
             )
@@ -201,7 +204,7 @@ class PlannerTopics:
         if self._worker is None or self._planner.aims.is_reached:
             return
         self._missed = False
-        deliver = self._endpoints.last_line.guarded("~/plan", self._deliver, self._on_mistake)
+        deliver = self._endpoints.last_line.guarded(PLAN, self._deliver, self._on_mistake)
         self._question = PlanQuestion(self._planner, deliver)
         if not self._worker.ask(self._question):
             self._question = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vjepa_ros.planning.solvers.cross_entropy import CrossEntropy
-from vjepa_ros.planning.solvers.icem import ImprovedCrossEntropy
-from vjepa_ros.planning.solvers.mppi import PathIntegral
+from pkgutil import resolve_name
+
+from vjepa_ros.config.planner_rows import SOLVERS as ROWS
 from vjepa_ros.planning.solvers.search import (
     Energies,
     Options,
@@ -17,7 +17,7 @@ from vjepa_ros.planning.solvers.search import (
     solve,
 )
 
-SOLVERS: dict[str, type[Solver]] = {"cem": CrossEntropy, "icem": ImprovedCrossEntropy, "mppi": PathIntegral}
-"""Every solver, by the value of ``planner.solver``."""
+SOLVERS: dict[str, type[Solver]] = {name: resolve_name(place) for name, place in ROWS.items()}
+"""Every solver, by the value of ``planner.solver``; which there are is a matter of the configuration."""
 
 __all__ = ["SOLVERS", "Energies", "Options", "Problem", "Search", "Solution", "Solver", "search", "shifted", "solve"]

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.config.checks import require
+from vjepa_ros.config.checks import require, require_choice
+from vjepa_ros.config.planner_rows import COSTS
 from vjepa_ros.errors import InputError, ShapeError
 
 Array = NDArray[Any]
@@ -57,7 +58,7 @@ class Options:
         for name in ("samples", "elites", "iterations"):
             require(getattr(self, name) >= 1, f"planner.{name}", "must be at least 1")
         require(self.elites <= self.samples, "planner.elites", f"must be at most planner.samples, {self.samples}")
-        require(self.cost in ("last", "sum"), "planner.cost", "must be last or sum")
+        require_choice(self.cost, "planner.cost", COSTS)
         for name in ("momentum_mean", "momentum_std"):
             values = np.asarray(getattr(self, name))
             require(bool(((values >= 0) & (values < 1)).all()), f"planner.{name}", "must be at least 0 and below 1")
