@@ -64,14 +64,12 @@ class Active:
         config = self._configured.config
         self.worker.start_epoch(self._intake.stream.epoch)
         self.worker.start()
-        planner, takes = self._configured.planner, dict[str, Take]()
-        if planner is not None:
-            takes = planner.open(self.worker)
-        for row in subscribed(config.stream, config.camera.transport, takes):
-            both = [take[row.topic] for take in (self._intake.take, takes) if row.topic in take]
-            if row.topic in takes and row.topic not in config.stream.inputs:
-                both = [takes[row.topic]]
-            self._subscribe(row.kind, row.topic, row.profile, _one_after_another(both))
+        others = self._configured.planner.open(self.worker)
+        for row in subscribed(config.stream, config.camera.transport, others):
+            own = row.topic not in others or row.topic in config.stream.inputs
+            takes = [self._intake.take[row.topic]] if own else []
+            takes += [others[row.topic]] if row.topic in others else []
+            self._subscribe(row.kind, row.topic, row.profile, _one_after_another(takes))
         self._configured.candidates.open(self.worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         on_jump = self._endpoints.last_line.guarded("a jump of /clock", self._on_clock_jump, lambda _jump: None)
@@ -84,8 +82,7 @@ class Active:
             timeout_s: how long to wait for the window that the model is at.
         """
         self._ended = True
-        if self._configured.planner is not None:
-            self._configured.planner.close()  # first: nothing is sent to a robot while the rest ends
+        self._configured.planner.close()  # first: nothing is sent to a robot while the rest ends
         for subscription in self._subscriptions:
             self._endpoints.destroy(subscription)
         self._subscriptions = []
@@ -153,8 +150,7 @@ class Active:
 
     def _start_epoch(self) -> None:
         stream = self._intake.stream
-        if self._configured.planner is not None:
-            self._configured.planner.time_jumped(f"epoch {stream.epoch} has begun: {stream.epoch_cause.value}")
+        self._configured.planner.time_jumped(f"epoch {stream.epoch} has begun: {stream.epoch_cause.value}")
         self.worker.start_epoch(stream.epoch)
         self._say_reset(self._intake)
 
@@ -163,14 +159,12 @@ class Active:
     def _deliver(self, window: Window, forecast: WindowForecast) -> None:
         if not self._is_ending():  # else a signal has ended everything while the model was at this window
             self._configured.publish(window, forecast, self.worker.compute_ms)
-            if self._configured.planner is not None:
-                self._configured.planner.window(window)
+            self._configured.planner.window(window)
 
     def _on_failure(self, error: Exception) -> None:
         if self._is_ending():
             return  # the middleware was closed under the model's last window: that is no failure of the model
-        if self._configured.planner is not None:
-            self._configured.planner.failed(error)
+        self._configured.planner.failed(error)
         self._node.get_logger().error(
             f"the model has failed and is given up: {error}; clean up and configure to try again"
         )
