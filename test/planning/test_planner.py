@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from support.builders import MS, model_window
+from support.plan_bench import GIVEN, NEWEST_NS, STEP_NS, Bench, later, picture
 
 import vjepa_ros
 from vjepa_ros.config.node import resolve
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import EngineError
-from vjepa_ros.forecast.forecaster import Forecaster
-from vjepa_ros.planning.aims import GoalImages
-from vjepa_ros.planning.plan_question import PlanQuestion
-from vjepa_ros.planning.planner import Outcome, Planner
-from vjepa_ros.stream.window import Window
-
-JOINTS = [f"joint{number}" for number in range(7)]
-NEWEST_NS = 15 * 50 * MS  # the window's newest frame; its newest step is a frame earlier, a step lasts 100 ms
-STEP_NS = 100 * MS
-GIVEN: dict[str, Any] = {
-    "joint_names": JOINTS, "planner.enabled": True, "planner.samples": 6, "planner.elites": 2, "planner.iterations": 2,
-    "planner.horizon": 4, "planner.std": [0.1], "planner.time_limit_s": 60.0, "candidates.batch_size": 4,
-    "encoder_depth": 1, "predictor_depth": 1,
-}  # fmt: skip
+from vjepa_ros.planning.planner import Planner
 
 
 @pytest.fixture(scope="module")
@@ -36,51 +23,9 @@ def model() -> WorldModel:
     return vjepa_ros.load("tiny", encoder_depth=1, predictor_depth=1)
 
 
-def picture(seed: int, name: str = "") -> GoalImages:
-    image = np.random.default_rng(seed).normal(size=(3, 64, 64)).astype(np.float32)
-    return GoalImages(name or f"goal {seed}", (image,), 77)
-
-
-class Bench:
-    """A planner with a window and a clock that stands still, and how its plans end."""
-
-    def __init__(self, model: WorldModel, goals: tuple[GoalImages, ...] = (picture(1),), **values: Any) -> None:
-        config = resolve({**GIVEN, **{f"planner.{name}": value for name, value in values.items()}})
-        self.forecaster = Forecaster(model, config)
-        self.now_ns = NEWEST_NS + 20 * MS
-        self.planner = Planner(config, model, self.forecaster, goals, lambda: self.now_ns)
-        self.planner._took_s.append(0.0)  # as if a plan had been there at once: the clock stands still
-        self.see(model_window())
-
-    def see(self, window: Window) -> None:
-        self.forecaster(window)
-
-    def question(self) -> tuple[PlanQuestion, list[Outcome]]:
-        delivered: list[Outcome] = []
-        return PlanQuestion(self.planner, delivered.append), delivered
-
-    def plan(self, epoch: int = 0) -> Outcome:
-        question, delivered = self.question()
-        for _ in range(100):
-            if question.turn(epoch):
-                question.deliver()
-                self.planner._took_s.clear()
-                self.planner._took_s.append(0.0)
-                return delivered[0]
-        raise AssertionError("no plan")
-
-
 @pytest.fixture
 def bench(model: WorldModel) -> Bench:
     return Bench(model)
-
-
-def later(window: Window, by_ns: int, epoch: int = 0) -> Window:
-    """The same, so much later."""
-    frames = tuple(replace(frame, stamp_ns=frame.stamp_ns + by_ns) for frame in window.frames)
-    return replace(
-        window, epoch=epoch, frames=frames, step_stamps_ns=tuple(stamp + by_ns for stamp in window.step_stamps_ns)
-    )
 
 
 def test_each_turn_is_one_batch_at_most(bench: Bench, model: WorldModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,36 +241,3 @@ def test_a_model_that_fails_in_a_turn_is_asked_again(bench: Bench, monkeypatch: 
     np.testing.assert_array_equal(delivered[0].plan.actions, want.actions)
     question.fail(EngineError("gone"))
     assert question.outcome.reason == "model_failed"
-
-
-# -- sub-goals
-
-
-def test_sub_goals_one_after_another(model: WorldModel) -> None:
-    goals = (picture(1), picture(2), picture(3))
-    bench = Bench(model, goals, goal_energy=1e-6)
-    assert bench.plan().target.goal.name == "goal 1"  # type: ignore[union-attr]
-    assert bench.planner.aims.advance() == "next"
-    assert bench.plan().target.index == 1  # type: ignore[union-attr]
-    everything = Bench(model, goals, goal_energy=100.0)
-    outcome = everything.plan()
-    assert outcome.reason == "reached" and "the last goal is met" in outcome.detail
-    assert everything.planner.aims.is_reached and everything.planner.aims.index == 2
-    assert everything.planner.aims.advance() is None
-    everything.planner.start()
-    assert everything.planner.aims.index == 0 and not everything.planner.aims.is_reached
-
-
-def test_a_sub_goal_is_left_after_so_many_executed_steps(model: WorldModel) -> None:
-    bench = Bench(model, (picture(1), picture(2)), goal_steps=2)
-    for expected in (0, 0, 1, 1, 1, 1):
-        outcome = bench.plan()
-        assert outcome.target is not None and outcome.target.index == expected
-        bench.planner.sent(bench.now_ns, np.zeros(7))
-
-
-def test_several_images_of_one_goal_are_their_mean(model: WorldModel) -> None:
-    one, other = picture(1), picture(2)
-    both = GoalImages("both", (*one.images, *other.images))
-    latents = [Bench(model, (goal,)).plan().target.latents for goal in (one, other, both)]  # type: ignore[union-attr]
-    np.testing.assert_allclose(latents[2], (latents[0] + latents[1]) / 2, atol=1e-6)

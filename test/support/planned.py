@@ -22,8 +22,12 @@ READY = (0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785)  # rad
 PERIOD_MS = 100  # of the camera; a step lasts twice as long
 STEP_S = 2 * PERIOD_MS / 1000
 SMALL: dict[str, Any] = {"image_size": "[32, 32]", "num_frames": 8, "encoder_depth": 1, "predictor_depth": 1}
+DEEP: dict[str, Any] = {
+    f"qos_overrides./vjepa_predictor/{topic}.publisher.depth": 1000
+    for topic in ("command", "plan", "plan_energy", "planner_status")
+}
 QUICK: dict[str, Any] = {
-    **SMALL,
+    **SMALL, **DEEP,
     "planner.enabled": True, "planner.samples": 8, "planner.elites": 2, "planner.iterations": 1, "planner.horizon": 4,
     "planner.std": "[0.02]", "planner.max_age_s": 2.0, "planner.time_limit_s": 2.0, "queue": "latest",
     "actions.max_wait_s": 0.2,
