@@ -66,6 +66,7 @@ def test_what_makes_sense_is_taken() -> None:
         ({"state_names": [*JOINTS[1:], JOINTS[0]]}, "state_names", "or set planner.enabled: false"),
         ({"actions.field": "velocity", "states.field": "velocity"}, "planner.enabled", "actions.field is velocity"),
         ({"actions.reduction": "difference", "states.source": "none"}, "planner.enabled", "set states.source"),
+        ({"planner.samples": 100_000, "planner.horizon": 8}, "planner.samples", "are 22,400,000 numbers, more than"),
         ({"planner.time_limit_s": 0.0}, "planner.time_limit_s", "less than 0.001 s"),
         ({"planner.solver": "best"}, "planner.solver", "is not one of cem, icem, mppi"),
         ({"planner.command_type": "Twist"}, "planner.command_type", "is not one of JointTrajectory, PoseStamped"),

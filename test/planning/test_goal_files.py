@@ -50,12 +50,20 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         refused(tmp_path / "nowhere")
         == f"{tmp_path / 'nowhere'} cannot be read as a folder (No such file or directory)"
     )
-    assert "has 0 goals (PNG and JPEG files" in refused(tmp_path)
+    assert "has 0 goal images (PNG and JPEG files) where 1 to 200" in refused(tmp_path)
     (tmp_path / "empty").mkdir()
-    assert f"{tmp_path / 'empty'} has 0 PNG and JPEG files" in refused(tmp_path)
+    assert refused(tmp_path) == f"{tmp_path / 'empty'} has no PNG or JPEG file"
     (tmp_path / "empty").rmdir()
     (tmp_path / "a.png").write_bytes(b"no picture")
     assert refused(tmp_path).startswith(f"{tmp_path / 'a.png'}: undecodable_image: ")
     (tmp_path / "a.png").unlink()
     (tmp_path / "a.png").symlink_to("/dev/zero")
     assert refused(tmp_path).endswith("a.png: is a pipe, a socket or a device, not a file")
+
+
+def test_too_many_are_refused_before_any_is_read(tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    for number in range(201):
+        (tmp_path / "many" / f"{number}.png").touch()
+    with pytest.raises(ConfigError, match="has 201 goal images"):
+        read_goals(str(tmp_path), prepare, MOST)

@@ -15,6 +15,7 @@ from vjepa_ros.errors import ConfigError, brief, quoted
 
 TWIST = "TwistStamped"
 _TIP_DIMS = 3  # x, y, z
+_MOST_NUMBERS = 20_000_000  # of all candidates of a plan, which are kept until the next one: 160 MB
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,12 @@ class PlannerConfig:
                 len(numbers) not in ((1, dims) if name == "std" else (0, 1, dims)), f"planner.{name}",
                 f"{len(numbers)} numbers for {dims} dimensions: one for all, or one for each",
             )  # fmt: skip
+        numbers = self.samples * self.iterations * self.horizon * max(dims, stream.commands.dim)
+        yield (
+            numbers > _MOST_NUMBERS, "planner.samples",
+            f"{self.samples} candidates of {self.horizon} steps in {self.iterations} iterations are {numbers:,} numbers, "
+            f"more than {_MOST_NUMBERS:,}",
+        )  # fmt: skip
         yield (
             self.horizon <= self.decided(stream), "planner.horizon",
             "with actions.phase: first the first step's action is in force already, so at least 2 are needed",

@@ -15,7 +15,7 @@ from vjepa_ros.errors import ConfigError, InputError, place
 from vjepa_ros.planning.aims import GoalImages
 
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
-MOST_GOALS, MOST_IMAGES = 1000, 100  # sub-goals, and images of one
+MOST_IMAGES = 200  # in all: each is kept as numbers, 786 kB at 256 x 256 px
 _PARAMETER = "planner.goals"
 
 Prepare = Callable[[Any], NDArray[np.float32]]
@@ -35,19 +35,21 @@ def read_goals(folder: str, prepare: Prepare, most_bytes: int) -> tuple[GoalImag
         ConfigError: naming the file that is wrong.
     """
     root = Path(folder).expanduser()
-    entries = [entry for entry in _listed(root) if _is_image(entry) or entry.is_dir()]
-    if not 1 <= len(entries) <= MOST_GOALS:
-        raise ConfigError(_PARAMETER, f"{place(root)} has {len(entries)} goals (PNG and JPEG files, or folders of them)"
-                          f" where 1 to {MOST_GOALS} are needed")  # fmt: skip
-    goals = []
-    for entry in entries:
-        files = [file for file in _listed(entry) if _is_image(file)] if entry.is_dir() else [entry]
-        if not 1 <= len(files) <= MOST_IMAGES:
-            raise ConfigError(
-                _PARAMETER, f"{place(entry)} has {len(files)} PNG and JPEG files where 1 to {MOST_IMAGES} are needed"
-            )
-        goals.append(GoalImages(entry.name, tuple(_read(file, prepare, most_bytes) for file in files)))
-    return tuple(goals)
+    goals: list[tuple[str, list[Path]]] = []
+    for entry in _listed(root):
+        if entry.is_dir():
+            goals.append((entry.name, [file for file in _listed(entry) if _is_image(file)]))
+            if not goals[-1][1]:
+                raise ConfigError(_PARAMETER, f"{place(entry)} has no PNG or JPEG file")
+        elif _is_image(entry):
+            goals.append((entry.name, [entry]))
+    count = sum(len(files) for _, files in goals)
+    if not 1 <= count <= MOST_IMAGES:
+        raise ConfigError(
+            _PARAMETER,
+            f"{place(root)} has {count} goal images (PNG and JPEG files) where 1 to {MOST_IMAGES} are needed",
+        )
+    return tuple(GoalImages(name, tuple(_read(file, prepare, most_bytes) for file in files)) for name, files in goals)
 
 
 def _listed(folder: Path) -> list[Path]:
