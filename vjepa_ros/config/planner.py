@@ -139,11 +139,11 @@ class PlannerConfig:
                 len(numbers) not in ((1, dims) if name == "std" else (0, 1, dims)), f"planner.{name}",
                 f"{len(numbers)} numbers for {dims} dimensions: one for all, or one for each",
             )  # fmt: skip
-        numbers = self.samples * self.iterations * self.horizon * max(dims, stream.commands.dim)
+        drawn = self.samples * self.iterations * self.horizon * max(dims, stream.commands.dim)
         yield (
-            numbers > _MOST_NUMBERS, "planner.samples",
-            f"{self.samples} candidates of {self.horizon} steps in {self.iterations} iterations are {numbers:,} numbers, "
-            f"more than {_MOST_NUMBERS:,}",
+            drawn > _MOST_NUMBERS, "planner.samples",
+            f"{self.samples} candidates of {self.horizon} steps in {self.iterations} iterations are {drawn:,} "
+            f"numbers, more than {_MOST_NUMBERS:,}",
         )  # fmt: skip
         yield (
             self.horizon <= self.decided(stream), "planner.horizon",
