@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,25 @@ def test_the_action_in_force_is_decided_and_so_is_what_comes_before_the_plan(mod
     bench.planner.stopped()
     again = bench.plan().plan
     assert again is not None and bool((again.actions[:3] == in_force).all())
+
+
+def test_where_a_step_is_read_at_its_last_frame_nothing_is_decided_yet(model: WorldModel) -> None:
+    bench = Bench(model)
+    config = resolve({**GIVEN, "actions.phase": "last"})
+    bench.planner = Planner(config, model, bench.forecaster, (picture(1),), lambda: bench.now_ns)
+    bench.planner._took_s.append(0.0)
+    window = model_window()
+    bench.see(replace(window, step_stamps_ns=tuple(stamp + 50 * MS for stamp in window.step_stamps_ns)))
+    outcome = bench.plan()
+    assert outcome.first == 0 and outcome.plan is not None
+    assert outcome.plan.samples.shape == (4, 7) and len(outcome.plan.energies) == 4
+
+
+def test_candidates_of_the_tip_wait_for_a_robot(model: WorldModel) -> None:
+    bench = Bench(model)
+    given = {**GIVEN, "planner.sample_space": "tip", "pose.tip_link": "hand"}
+    bench.planner = Planner(resolve(given), model, bench.forecaster, (picture(1),), lambda: bench.now_ns)
+    assert bench.plan().reason == "no_robot_description"
 
 
 def test_a_plan_that_takes_long_is_begun_with_more_decided_and_may_be_late(bench: Bench) -> None:
