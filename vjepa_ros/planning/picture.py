@@ -20,8 +20,9 @@ def beside(goal: NDArray[np.float32], forecast: NDArray[np.float32], rows: int, 
     """
     both = np.concatenate([goal, forecast]).astype(np.float64)
     both -= both.mean(axis=0)
-    _, _, axes = np.linalg.svd(both, full_matrices=False)
-    colours = both @ axes[:3].T  # (2 * rows * cols, 3)
+    # By the products of tokens with each other: there are fewer tokens than channels.
+    powers, tokens = np.linalg.eigh(both @ both.T)
+    colours = tokens[:, :-4:-1] * np.sqrt(np.maximum(powers[:-4:-1], 0.0))  # (2 * rows * cols, 3)
     low, high = np.percentile(colours, (2, 98), axis=0)
     shades = np.clip((colours - low) / np.maximum(high - low, 1e-12), 0, 1)
     pictures = (shades * 255).round().astype(np.uint8).reshape(2, rows, cols, 3)

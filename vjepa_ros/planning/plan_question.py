@@ -10,10 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from vjepa_ros.devices import failures
 from vjepa_ros.errors import ConfigError, InputError, ShapeError
 from vjepa_ros.forecast.forecaster import SeenWindow
 from vjepa_ros.planning.aims import Target
 from vjepa_ros.planning.motion import Steps
+from vjepa_ros.planning.picture import beside
 from vjepa_ros.planning.plan import Planning
 from vjepa_ros.planning.planner import Outcome, Planner
 
@@ -103,15 +108,22 @@ class PlanQuestion:
             self._restart()  # another goal came with the last batch
             return False
         planner.require_fresh(self._seen)
-        forecast = planning.forecasts(plan.actions[None])[0, -1] if planner.wants_forecast() else None
+        picture = self._picture(planning, self._target) if planner.wants_picture() else None
         first = len(plan.actions) - len(plan.samples)
         self.outcome = Outcome(
             seen=self._seen, target=self._target, now=plan.now, plan=plan,
             reached=planner.motion.reached(self._seen.window.states.values[-1], plan.actions), first=first,
             steps=self._steps, is_late=planner.now_ns() > self._steps.begins_ns(first + 1),
-            took_s=time.monotonic() - self._began_s, forecast=forecast,
+            took_s=time.monotonic() - self._began_s, picture=picture,
         )  # fmt: skip
         return True
+
+    def _picture(self, planning: Planning, target: Target) -> NDArray[np.uint8]:
+        model = self._planner.model
+        forecast = planning.forecasts(planning.plan.actions[None])[0, -1]
+        with failures("copying latents to the host"):
+            goal, ahead = (latents.float().cpu().numpy() for latents in (target.latents[0], forecast))
+        return beside(goal, ahead, model.grid.rows, model.grid.cols)
 
     def fail(self, error: Exception) -> None:
         """The model has failed too often."""

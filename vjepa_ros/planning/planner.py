@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vjepa_ros.config.node import NodeConfig
@@ -66,7 +65,7 @@ class Outcome:
         steps: its steps in time.
         is_late: whether the step of that action was over when the plan was there.
         took_s: from the choice of the window to the plan.
-        forecast: (H'*W', D) what it is expected to lead to, where that was asked for.
+        picture: (height, width, 3) uint8 RGB, the goal beside what it is expected to lead to; where that was asked for.
     """
 
     reason: str = ""
@@ -80,7 +79,7 @@ class Outcome:
     steps: Steps | None = None
     is_late: bool = False
     took_s: float = 0.0
-    forecast: torch.Tensor | None = None
+    picture: NDArray[np.uint8] | None = None
 
 
 class Planner:
@@ -92,7 +91,7 @@ class Planner:
         forecaster: has the last window.
         goals: the sub-goals of the folder.
         now_ns: the time on the clock of the frames' stamps.
-        wants_forecast: whether somebody wants to see what a plan leads to.
+        wants_picture: whether somebody wants to see what a plan leads to.
 
     Attributes:
         config: as given.
@@ -110,13 +109,13 @@ class Planner:
         forecaster: Forecaster,
         goals: Sequence[GoalImages],
         now_ns: Callable[[], int],
-        wants_forecast: Callable[[], bool] = lambda: False,
+        wants_picture: Callable[[], bool] = lambda: False,
     ) -> None:
         self.config = config
         self.model = model
         self.forecaster = forecaster
         self.now_ns = now_ns
-        self.wants_forecast = wants_forecast
+        self.wants_picture = wants_picture
         self.aims = Aims(config.planner, goals)
         self.motion = Motion(config)
         self.arm: Arm | None = None

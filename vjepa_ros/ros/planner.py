@@ -25,7 +25,6 @@ from vjepa_ros.planning.aims import GoalImages
 from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.execution import Execution
 from vjepa_ros.planning.goal_files import read_goals
-from vjepa_ros.planning.picture import beside
 from vjepa_ros.planning.plan_question import PlanQuestion
 from vjepa_ros.planning.planner import Outcome, Planner
 from vjepa_ros.planning.questions import Goal
@@ -255,15 +254,10 @@ class PlannerTopics:
             message = plan_messages.trajectory_message(planner.motion.joint_names, rows, stamp_ns, steps.period_ns)
         self._publishers["plan"].publish(message)
         self._publishers["energy"].publish(plan_messages.plan_energy_message(outcome.plan.now, outcome.plan.energies))
-        if outcome.forecast is not None and outcome.target is not None and outcome.seen is not None:
-            grid = planner.model.grid
-            goal, forecast = (
-                latents.float().cpu().numpy() for latents in (outcome.target.latents[0], outcome.forecast)
-            )
+        if outcome.picture is not None and outcome.seen is not None:
             window = outcome.seen.window
-            picture = beside(goal, forecast, grid.rows, grid.cols)
             frame_id = window.frames[-1].frame_id
-            self._publishers["image"].publish(plan_messages.picture_message(picture, window.stamp_ns, frame_id))
+            self._publishers["image"].publish(plan_messages.picture_message(outcome.picture, window.stamp_ns, frame_id))
 
     # -- either
 
