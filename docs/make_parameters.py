@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vjepa_ros.config.parameter import UNSET, Parameter
 from vjepa_ros.config.presets import load_preset, preset_names
-from vjepa_ros.config.table import TABLE, UNSET, Parameter
+from vjepa_ros.config.table import TABLE
 
 PAGE = Path(__file__).with_name("parameters.md")
 HEAD = """\

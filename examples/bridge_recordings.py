@@ -3,8 +3,8 @@
     python examples/bridge_recordings.py bridge_widowx.npz -o recordings
     vjepa_train recordings/* --params examples/bridge.yaml --train-encoder -o widowx.safetensors
 
-The file has ``images`` (E, T, h, w, 3) uint8, ``actions`` (E, T, 7) and ``states`` (E, T, 7): x, y, z in m, three angles
-in rad, and the gripper, at 5 Hz. An action is the difference that was commanded at its frame.
+The file has ``images`` (E, T, h, w, 3) uint8, ``actions`` (E, T, 7) and ``states`` (E, T, 7): x, y, z in m, three
+angles in rad, and the gripper, at 5 Hz. An action is the difference that was commanded at its frame.
 """
 
 from __future__ import annotations

@@ -39,7 +39,9 @@ STRING_PARAMETERS = {  # arguments that are parameters of the node
     "pose_source": "pose.source",
     "tip_link": "pose.tip_link",
     "base_link": "pose.base_link",
+    "planner_goals": "planner.goals",
 }
+BOOLEAN_PARAMETERS = {"use_sim_time": "use_sim_time", "planner": "planner.enabled"}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -67,6 +69,8 @@ def generate_launch_description() -> LaunchDescription:
             ),
             _argument("tip_link", "", f"Link whose pose forward kinematics compute. {keep}"),
             _argument("base_link", "", f"Link that poses are relative to. {keep}"),
+            _argument("planner", "", f"true adds a planner to the node; true or false. {keep}"),
+            _argument("planner_goals", "", f"Folder of goal images that it plans towards. {keep}"),
             _argument("namespace", "", "Namespace of the node."),
             _argument("node_name", "vjepa_predictor", "Name of the node."),
             _argument("use_sim_time", "", f"true takes the time from /clock; true or false. {keep}"),
@@ -144,8 +148,9 @@ def _node(context: LaunchContext) -> list[Any]:
         for name, parameter in STRING_PARAMETERS.items()
         if given[name]
     }
-    if given["use_sim_time"]:
-        overrides["use_sim_time"] = _read(context, "use_sim_time", _boolean)
+    for name, parameter in BOOLEAN_PARAMETERS.items():
+        if given[name]:
+            overrides[parameter] = _read(context, name, _boolean)
     namespace = make_namespace_absolute(prefix_namespace(given.get("ros_namespace"), given["namespace"]))
     logger = prefix_namespace(namespace, given["node_name"]).strip("/").replace("/", ".")  # as rcl names it
     node = LifecycleNode(

@@ -31,7 +31,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"errors", "config", "devices", "images", "model", "weights"}, {"torch", "numpy"}),
     "conversion": ({"errors", "config", "files", "devices", "images", "model", "weights", "engine"}, {"torch"}),
     "forecast": ({"errors", "config", "devices", "latents", "stream", "model", "engine"}, {"torch", "numpy"}),
-    "planning": ({"errors", "units", "config", "devices", "model", "engine", "forecast"}, {"torch", "numpy"}),
+    "planning": (
+        {
+            "errors", "documents", "units", "geometry", "config", "devices", "kinematics", "images", "stream", "model",
+            "engine", "forecast",
+        },
+        {"torch", "numpy", "cv2"},
+    ),
     "recordings": (
         {"errors", "documents", "units", "config", "files", "latents", "kinematics", "stream"},
         {"numpy", "yaml", "rosbags", "lz4", "backports", "compression", "pyarrow", "av"},
@@ -63,7 +69,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"rich"},
     ),
     # What is public; each name is imported when it is asked for.
-    "__init__": ({"errors", "config", "latents", "engine", "recordings"}, set()),
+    "__init__": ({"errors", "config", "latents", "engine", "planning", "recordings"}, set()),
 }  # fmt: skip
 # ROS itself: in `ros`, and nowhere else (but for cv_bridge, which needs no graph).
 ROS = {
@@ -75,7 +81,9 @@ ALLOWED["ros"] = (
         "errors",
         "documents",
         "units",
+        "geometry",
         "config",
+        "kinematics",
         "images",
         "stream",
         "devices",

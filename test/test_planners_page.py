@@ -14,10 +14,17 @@ from support.builders import model_window
 import vjepa_ros
 from vjepa_ros import latents
 from vjepa_ros.config.node import resolve
+from vjepa_ros.config.planner_rows import COMMAND_TYPES
 from vjepa_ros.config.table import BY_NAME
 from vjepa_ros.forecast import info
+from vjepa_ros.forecast.forecaster import Forecaster
+from vjepa_ros.planning.execution import REASONS as END_REASONS
+from vjepa_ros.planning.execution import Command, Execution
+from vjepa_ros.planning.planner import REASONS as PLAN_REASONS
+from vjepa_ros.planning.planner import Outcome, Planner
 from vjepa_ros.planning.question_reading import MAX_TAG
 from vjepa_ros.planning.questions import REASONS, answer_info
+from vjepa_ros.planning.status import plan_values
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "planners.md").read_text(encoding="utf-8")
 
@@ -72,3 +79,33 @@ def test_every_parameter_that_is_named_exists() -> None:
     named = set(re.findall(r"`(candidates\.\w+|latents\.\w+|actions\.\w+)`", PAGE))
     assert len(named) >= 10 and named <= BY_NAME.keys()
     assert f"0 to {MAX_TAG}" in PAGE
+
+
+def test_the_planner_of_the_node_is_explained() -> None:
+    config = resolve({"joint_names": [f"joint{number}" for number in range(7)], "planner.enabled": True})
+    model = vjepa_ros.load("tiny")
+    planner = Planner(config, model, Forecaster(model, config), (), lambda: 0)
+    execution = Execution(config.planner, Silent(), lambda reason, detail: None)
+    assert plan_values(planner, Outcome(), execution).keys() == keys_of("key of `planner_status`")
+    assert keys_of("reason for no plan") == set(PLAN_REASONS)
+    named = set(re.findall(r"`(planner\.\w+)", PAGE))
+    assert len(named) >= 10 and named <= BY_NAME.keys()
+
+
+class Silent:
+    """Sends nothing."""
+
+    def send(self, command: Command) -> None: ...
+
+    def rest(self) -> None: ...
+
+
+def test_every_end_of_execution_is_explained() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "safety.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| `end_reason` \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", page, flags=re.MULTILINE)
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(END_REASONS)
+    (kinds,) = re.findall(r"^\| `planner.command_type` \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", page, flags=re.MULTILINE)
+    assert tuple(re.findall(r"^\| `(\w+)` \|", kinds, re.MULTILINE)) == COMMAND_TYPES
+    named = set(re.findall(r"`(planner\.\w+)", page))
+    assert len(named) >= 10 and named <= BY_NAME.keys()
+    assert "**None of this replaces** an emergency stop" in page

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ShapeError,
         VjepaError,
     )
+    from vjepa_ros.planning.plan import plan
     from vjepa_ros.recordings.windows import read_windows
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ __all__ = [
     "__version__",
     "latents",
     "load",
+    "plan",
     "preset_names",
     "read_windows",
 ]
@@ -48,6 +50,7 @@ _HOMES = {
     **{name: "errors" for name in __all__ if name.endswith("Error")},
     "WorldModel": "engine.world_model",
     "load": "engine.loading",
+    "plan": "planning.plan",
     "preset_names": "config.presets",
     "read_windows": "recordings.windows",
 }

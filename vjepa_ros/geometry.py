@@ -62,3 +62,31 @@ def pose_sum(start: Vector, action: Vector) -> Vector:
     turned = rotation_matrix(action[..., 3:6]) @ rotation_matrix(start[..., 3:6])
     gripper = np.clip(start[..., 6:] + action[..., 6:], 0.0, 1.0)
     return np.concatenate([start[..., :3] + action[..., :3], euler_angles(turned), gripper], axis=-1)
+
+
+def matrix_quaternion(matrix: Vector) -> Vector:
+    """(3, 3) -> (4,) x, y, z, w of norm 1, w not negative: :func:`quaternion_matrix` the other way round."""
+    m = matrix
+    # Four ways to the same, each exact but where it divides by nearly nothing: the largest component is divided by.
+    products = np.array(
+        [
+            [1 + m[0, 0] - m[1, 1] - m[2, 2], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0], m[2, 1] - m[1, 2]],
+            [m[0, 1] + m[1, 0], 1 - m[0, 0] + m[1, 1] - m[2, 2], m[1, 2] + m[2, 1], m[0, 2] - m[2, 0]],
+            [m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], 1 - m[0, 0] - m[1, 1] + m[2, 2], m[1, 0] - m[0, 1]],
+            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], 1 + m[0, 0] + m[1, 1] + m[2, 2]],
+        ]
+    )  # 4 times the products of any two components
+    best = products[int(np.argmax(np.diag(products)))]
+    quaternion: Vector = best / np.linalg.norm(best)
+    return -quaternion if quaternion[3] < 0 else quaternion
+
+
+def turn_between(start: Vector, end: Vector) -> Vector:
+    """(3, 3) each -> (3,) the turn from one to the other as a vector, its length the angle in rad, in the base's
+    frame."""
+    x, y, z, w = matrix_quaternion(end @ start.T)
+    sine = float(np.linalg.norm((x, y, z)))
+    if sine == 0:
+        return np.zeros(3)
+    turn: Vector = np.array([x, y, z]) * (2 * np.arctan2(sine, w) / sine)
+    return turn

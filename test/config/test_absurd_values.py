@@ -13,9 +13,10 @@ from vjepa_ros.config import ros_file
 from vjepa_ros.config.model import MOST, ModelConfig
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.normalization import LEAST_STD
+from vjepa_ros.config.parameter import UNSET
 from vjepa_ros.config.presets import load_preset, model_config, preset_names
 from vjepa_ros.config.sidecar import Sidecar
-from vjepa_ros.config.table import TABLE, UNSET, check
+from vjepa_ros.config.table import TABLE, check
 from vjepa_ros.errors import CheckpointError, ConfigError, VjepaError
 
 JOINTS = [f"panda_joint{number}" for number in range(1, 8)]

@@ -12,9 +12,10 @@ from support.configurations import JOINTS, preset_file, refused
 
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.node import resolve
+from vjepa_ros.config.parameter import UNSET, Parameter
 from vjepa_ros.config.parts import CandidatesConfig, EngineConfig, LatentsConfig, WeightsConfig, WorkerConfig
 from vjepa_ros.config.presets import load_preset, preset_names
-from vjepa_ros.config.table import BY_NAME, TABLE, UNSET, Parameter, check, effective
+from vjepa_ros.config.table import BY_NAME, TABLE, check, effective
 from vjepa_ros.errors import ConfigError
 
 NAN, INF = float("nan"), float("inf")

@@ -11,7 +11,7 @@ from support import panda
 
 from vjepa_ros.errors import InputError
 from vjepa_ros.kinematics import urdf
-from vjepa_ros.kinematics.urdf import MOST_CHARACTERS, Joint, read_chain
+from vjepa_ros.kinematics.urdf import MOST_CHARACTERS, Joint, read_chain, root_link
 
 
 def joint(name: str, parent: str, child: str, kind: str = "revolute", inside: str = "") -> str:
@@ -38,6 +38,8 @@ def test_the_chain_of_the_panda() -> None:
     assert chain[3] == Joint("panda_joint4", "revolute", (0.0825, 0, 0), (math.pi / 2, 0, 0), (0, 0, 1))
     assert read_chain(panda.URDF, "panda_link0", "panda_hand") == chain
     assert read_chain(panda.URDF, "panda_link2", "panda_link8") == chain[2:8]
+    assert root_link(panda.URDF, "", "panda_hand") == "panda_link0"
+    assert root_link(panda.URDF, "panda_link2", "panda_hand") == "panda_link2"
 
 
 def test_what_may_be_left_out_has_the_values_of_the_format() -> None:

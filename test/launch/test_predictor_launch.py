@@ -37,6 +37,8 @@ DEFAULTS = {
     "robot_description_topic": "robot_description",
     "pose_topic": "end_effector_pose",
     "commanded_pose_topic": "commanded_pose",
+    "planner": "",
+    "planner_goals": "",
     "namespace": "",
     "node_name": "vjepa_predictor",
     "use_sim_time": "",
@@ -157,6 +159,14 @@ def test_poses_have_topics_and_parameters_of_their_own(share: Path) -> None:
         assert [node.resolve_topic_name(name) for name in names] == ["/urdf", "/arm/tcp", "/goal"]
 
 
+def test_a_planner_is_added_where_it_is_asked_for(share: Path) -> None:
+    with started(evaluate(share)[1]) as node:
+        assert not node.has_parameter("planner.enabled") and not node.has_parameter("planner.goals")
+    with started(evaluate(share, planner="true", planner_goals="1")[1]) as node:
+        assert node.get_parameter("planner.enabled").value is True
+        assert node.get_parameter("planner.goals").value == "1"
+
+
 def test_topics_are_remapped_whole_and_private_ones_stay(share: Path) -> None:
     topics = {"image_topic": "/camera/image_raw", "joint_commands_topic": "arm/commands", "joint_states_topic": "/js"}
     with started(evaluate(share, namespace="robot1", **topics)[1]) as node:
@@ -206,6 +216,7 @@ def test_name_and_namespace_reach_node_parameters_and_logger(
     [
         ("params_file", "/nowhere/predictor.yaml"),
         ("use_sim_time", "maybe"),
+        ("planner", "maybe"),
         ("autostart", ""),
         ("respawn", "2"),
         ("respawn_delay", "soon"),

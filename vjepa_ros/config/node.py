@@ -24,6 +24,7 @@ from vjepa_ros.config.parts import (
     WorkerConfig,
     part,
 )
+from vjepa_ros.config.planner import PlannerConfig
 from vjepa_ros.config.pose import POSE_NAMES, PoseConfig
 from vjepa_ros.config.presets import model_of
 from vjepa_ros.config.sidecar import JOINT_NORMALIZATION, Sidecar
@@ -54,6 +55,7 @@ class NodeConfig:
         camera, clocks: how images come, and how far the clocks are apart.
         worker, latents, candidates: how windows wait, what is published, how questions are answered.
         images, messages: what one of them may cost.
+        planner: how is planned, and what may be sent to the robot.
     """
 
     parameters: Mapping[str, Any]
@@ -72,6 +74,7 @@ class NodeConfig:
     candidates: CandidatesConfig
     images: ImageLimits
     messages: MessageLimits
+    planner: PlannerConfig
 
     def with_transport(self, transport: str) -> NodeConfig:
         """The same for images that come as ``raw`` or ``compressed``: in a recording the topic says which."""
@@ -99,6 +102,8 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
     stream = _stream(v, model)
     _require_sendable(model, stream, v["latents.steps"])
     change, no_change = _state_change(stream)
+    planner = part(PlannerConfig, v, "planner.")
+    planner.require_fit(stream, no_change)
     return NodeConfig(
         parameters=parameters,
         model=model,
@@ -116,6 +121,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         candidates=part(CandidatesConfig, v, "candidates."),
         images=part(ImageLimits, v, "images."),
         messages=part(MessageLimits, v, "messages."),
+        planner=planner,
     )
 
 

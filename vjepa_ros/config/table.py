@@ -6,9 +6,8 @@ preset's", the preset file has the value. It knows no ROS.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from vjepa_ros.config import stream as sc
 from vjepa_ros.config.checks import is_finite
@@ -16,67 +15,17 @@ from vjepa_ros.config.checks import require as _require
 from vjepa_ros.config.encodings import ENCODINGS
 from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, STATE_TYPES
 from vjepa_ros.config.model import MOST, PREPROCESSINGS
+from vjepa_ros.config.parameter import Kind, Parameter, plain
+from vjepa_ros.config.planner_rows import PLANNER
 from vjepa_ros.config.pose import POSE_ACTIONS, POSE_SOURCES
 from vjepa_ros.config.presets import load_preset
 from vjepa_ros.config.reductions import REDUCTIONS
 from vjepa_ros.config.view import FLIPS, ROTATIONS_DEG
 from vjepa_ros.errors import brief, named, quoted
 
-Kind = Literal["bool", "int", "float", "str", "int[]", "float[]", "str[]"]
-
 _LONGEST_S = 1e9  # some 30 years: whole nanoseconds of any two of them together fit 64 bits
 _FARTHEST_S = 4e9  # a clock that counts from boot against one that counts from 1970, and the end of the stamps
 _INT64 = range(-(2**63), 2**63)
-
-# What a default of the preset's looks like in a type that has no "unset".
-UNSET: dict[Kind, Any] = {"int": 0, "float": -1.0, "str": "", "int[]": [], "float[]": [], "str[]": []}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One row of the table.
-
-    Attributes:
-        name: as in parameter files.
-        kind: its type.
-        default: its value where nobody sets it; None for the preset's.
-        description: one sentence.
-        unit: unit of the value, empty where it has none.
-        choices: the values allowed, empty for any.
-        minimum, maximum: the range of a number, None where it is open.
-        fallback: the value where the default is the preset's and the preset does not say; None where it must.
-    """
-
-    name: str
-    kind: Kind
-    default: Any
-    description: str
-    unit: str = ""
-    choices: Collection[str | int] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    fallback: Any = None
-
-    @property
-    def from_preset(self) -> bool:
-        """Whether the preset has the default."""
-        return self.default is None
-
-    @property
-    def declared_default(self) -> Any:
-        """The default in its own type: what "the preset's" looks like there, if it is that."""
-        return UNSET[self.kind] if self.from_preset else self.default
-
-    def is_set(self, value: Any) -> bool:
-        """Whether a value says something, rather than "the preset's"."""
-        return not (self.from_preset and (value is None or _plain(value) == UNSET[self.kind]))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (tuple, list)):
-        return list(value)
-    return value.tolist() if type(value).__module__ in ("numpy", "array") else value
-
 
 _P = Parameter
 TABLE: tuple[Parameter, ...] = (
@@ -249,6 +198,7 @@ TABLE: tuple[Parameter, ...] = (
        "question takes, and how long a window waits for it.", minimum=1, maximum=100_000),
     _P("candidates.queue_size", "int", 8, "Questions that wait at most; further ones are refused.", "questions",
        minimum=1, maximum=10_000),
+    *PLANNER,
 )  # fmt: skip
 BY_NAME: dict[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
 
@@ -272,9 +222,9 @@ def check(name: str, value: Any, rows: Mapping[str, Parameter] | None = None) ->
     known = BY_NAME if rows is None else rows
     _require(name in known, named(name), "there is no such parameter")
     row = known[name]
-    plain = _plain(value)
-    fits = isinstance(plain, list) == row.kind.endswith("[]")
-    items = plain if isinstance(plain, list) else [plain]
+    bare = plain(value)
+    fits = isinstance(bare, list) == row.kind.endswith("[]")
+    items = bare if isinstance(bare, list) else [bare]
     for item in items:
         fits &= isinstance(item, _PYTHON_TYPES[row.kind]) and (row.kind == "bool" or not isinstance(item, bool))
     _require(fits, name, f"must be {row.kind}, not {brief(value)}")
@@ -319,5 +269,5 @@ def effective(values: Mapping[str, Any]) -> dict[str, Any]:
         if not row.is_set(value):
             value = preset.get(row.name, row.fallback)
             _require(value is not None, row.name, f"is neither set nor in the preset {quoted(preset_name)}")
-        result[row.name] = _plain(value)
+        result[row.name] = plain(value)
     return result

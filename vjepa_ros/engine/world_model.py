@@ -6,7 +6,10 @@ nowhere else. No ROS, no threads, no clock, no files.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vjepa_ros.config.model import ModelConfig
@@ -15,7 +18,7 @@ from vjepa_ros.devices import failures
 from vjepa_ros.engine.arguments import Values, as_tensor
 from vjepa_ros.engine.image_encoder import ImageEncoder
 from vjepa_ros.engine.normalizing import Normalizing
-from vjepa_ros.errors import ConfigError
+from vjepa_ros.errors import ConfigError, ShapeError
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.graphs import Graphs
 from vjepa_ros.model.predictor import Predictor
@@ -186,6 +189,30 @@ class WorldModel(ImageEncoder):
             history = self.predictor.observe(*map(self._on_device, (latents, past, observed[:, :-1])))
             return Observed(latents, past, observed, read[:, -1], history)
 
+    def newest(self, observed: Observed, steps: int) -> Observed:
+        """The newest of what :meth:`observe` has prepared, as if no more had been observed.
+
+        A rollout from t steps that goes H steps ahead stays fast as long as t + H - 1 is no more than
+        ``config.most_context``: nothing is pushed out.
+
+        Args:
+            observed: t steps.
+            steps: how many of them, at least 1.
+
+        Raises:
+            ShapeError: for less than one step.
+            EngineError: where model or device fail.
+        """
+        if steps < 1:
+            raise ShapeError(f"{steps} observed steps where at least 1 is needed")
+        if steps >= observed.steps:
+            return observed
+        with torch.inference_mode(), failures("predicting a rollout"):
+            latents = observed.context[:, -steps * self.grid.tokens_per_step :]
+            past, states = observed.actions[:, observed.actions.shape[1] - steps + 1 :], observed.states[:, -steps:]
+            history = self.predictor.observe(*map(self._on_device, (latents, past, states[:, :-1])))
+            return Observed(latents, past, states, observed.newest_state, history)
+
     def rollout_from(
         self, observed: Observed, future_actions: Values, *, state_model: StateModel | None = None
     ) -> Tensor:
@@ -209,12 +236,13 @@ class WorldModel(ImageEncoder):
             forecasts = roll_out(self._graphs, self.predictor, reach, observed, *normalized)
             return forecasts if future.ndim == 4 else forecasts[0]
 
-    def energy(self, latents: Values, goal: Values) -> Tensor:
+    def energy(self, latents: Values, goal: Values, mask: Tensor | NDArray[Any] | None = None) -> Tensor:
         """How far latents are from a goal: the mean absolute difference over tokens and channels.
 
         Args:
             latents: (..., H'*W', D) layer-normalised latents of one step each, as :meth:`rollout` gives them.
             goal: (H'*W', D) or (1, H'*W', D), as :meth:`encode_goal` gives it.
+            mask: (H'*W',) or (H', W') bool, the tokens that count; all where there is none.
 
         Returns:
             (...) float32; the energy that V-JEPA 2-AC's planner minimises.
@@ -224,8 +252,9 @@ class WorldModel(ImageEncoder):
             EngineError: where the device fails.
         """
         with torch.inference_mode(), failures("comparing with the goal"):
-            both = (as_tensor(value, name).to(self.device) for value, name in ((latents, "latents"), (goal, "a goal")))
-            return mean_distance(self.config, *both)
+            found, wanted = as_tensor(latents, "latents").to(self.device), as_tensor(goal, "a goal").to(self.device)
+            counts = None if mask is None else torch.as_tensor(mask, device=self.device)
+            return mean_distance(self.config, found, wanted, counts)
 
     def warm_up(self) -> None:
         """Run a whole window through once, so that the first real one does not pay for what is done only once.

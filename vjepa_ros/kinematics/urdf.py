@@ -26,9 +26,10 @@ _SHORTEST_AXIS = 1e-6
 _DOCTYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)  # the only way to declare entities
 
 JointKind = Literal["fixed", "revolute", "prismatic"]
-_KINDS: dict[str, JointKind] = {
+KINDS: dict[str, JointKind] = {
     "fixed": "fixed", "revolute": "revolute", "continuous": "revolute", "prismatic": "prismatic",
 }  # fmt: skip
+"""What joints between two links may be, as URDF calls them, and what they are here."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Joint:
 
 
 @dataclass
-class _Raw:
+class RawJoint:
     """A joint as it stands there; only those of the chain have to make sense.
 
     Attributes:
@@ -78,6 +79,28 @@ def read_chain(text: str, base_link: str, tip_link: str) -> tuple[Joint, ...]:
     Raises:
         InputError: ``bad_description``, with what is wrong in one sentence.
     """
+    return _chain(_read(text), base_link, tip_link)[0]
+
+
+def root_link(text: str, base_link: str, tip_link: str) -> str:
+    """The link that :func:`read_chain` begins at: the base, or where there is none given the root.
+
+    Raises:
+        InputError: as there.
+    """
+    return _chain(_read(text), base_link, tip_link)[1]
+
+
+def raw_joints(text: str) -> Mapping[str, RawJoint]:
+    """All joints of a description by name, as they stand there.
+
+    Raises:
+        InputError: ``bad_description`` where it cannot be read at all.
+    """
+    return {raw.name: raw for raw in _read(text).joints}
+
+
+def _read(text: str) -> _Reader:
     if len(text) > MOST_CHARACTERS:
         raise _refusal(f"{len(text):,} characters are more than {MOST_CHARACTERS:,}")
     if _DOCTYPE.search(text):
@@ -89,6 +112,11 @@ def read_chain(text: str, base_link: str, tip_link: str) -> tuple[Joint, ...]:
         reader.read(text)
     except (ExpatError, UnicodeError) as error:
         raise _refusal(f"it is not XML: {error}") from error
+    return reader
+
+
+def _chain(reader: _Reader, base_link: str, tip_link: str) -> tuple[tuple[Joint, ...], str]:
+    """The joints from one link to another, and the link that they begin at."""
     links, joints = reader.links, reader.by_child()
     for link, parameter in ((tip_link, "pose.tip_link"), (base_link, "pose.base_link")):
         if link and link not in links:
@@ -117,7 +145,7 @@ def read_chain(text: str, base_link: str, tip_link: str) -> tuple[Joint, ...]:
         raise _refusal(
             f"{len(moving)} joints move {quoted(tip_link)} against {quoted(link)}, not 1 to {MOST_MOVING_JOINTS}"
         )
-    return tuple(reversed(found))
+    return tuple(reversed(found)), link
 
 
 class _Reader:
@@ -130,10 +158,10 @@ class _Reader:
 
     def __init__(self) -> None:
         self.links: set[str] = set()
-        self.joints: list[_Raw] = []
+        self.joints: list[RawJoint] = []
         self._depth = 0
         self._elements = 0
-        self._joint: _Raw | None = None  # that is being read
+        self._joint: RawJoint | None = None  # that is being read
 
     def read(self, text: str) -> None:
         """Read a description, once."""
@@ -142,9 +170,9 @@ class _Reader:
         parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
         parser.Parse(text, True)
 
-    def by_child(self) -> dict[str, _Raw]:
+    def by_child(self) -> dict[str, RawJoint]:
         """Joints by the name of the link that they carry."""
-        found: dict[str, _Raw] = {}
+        found: dict[str, RawJoint] = {}
         for raw in self.joints:
             child = raw.get("child", "link")
             if child in found:
@@ -167,7 +195,7 @@ class _Reader:
         if self._depth == 2 and tag == "link":
             self.links.add(attributes.get("name", ""))
         elif self._depth == 2 and tag == "joint":
-            self._joint = _Raw(attributes.get("name", ""), attributes.get("type", ""), {})
+            self._joint = RawJoint(attributes.get("name", ""), attributes.get("type", ""), {})
             self.joints.append(self._joint)
         elif self._depth == 3 and self._joint is not None:
             self._joint.inside.setdefault(tag, attributes)
@@ -186,15 +214,15 @@ def _require_name(what: str, name: str) -> None:
         raise _refusal(f"the name of {what}, {quoted(name)}, has control characters")
 
 
-def _joint(raw: _Raw) -> Joint:
+def _joint(raw: RawJoint) -> Joint:
     _require_name("a joint", raw.name)
     name = quoted(raw.name)
-    if raw.kind not in _KINDS:
-        wanted, kind_there = ", ".join(_KINDS), quoted(raw.kind, 40) if raw.kind else "of no type"
+    if raw.kind not in KINDS:
+        wanted, kind_there = ", ".join(KINDS), quoted(raw.kind, 40) if raw.kind else "of no type"
         raise _refusal(f"joint {name} is {kind_there}; between base and tip are only {wanted}")
     if "mimic" in raw.inside:
         raise _refusal(f"joint {name} mimics another one; between base and tip each joint must stand for itself")
-    kind = _KINDS[raw.kind]
+    kind = KINDS[raw.kind]
     axis = _three(raw, "axis", "xyz", "1 0 0")
     if kind == "fixed":
         axis = (1.0, 0.0, 0.0)  # exporters write 0 0 0
@@ -206,7 +234,7 @@ def _joint(raw: _Raw) -> Joint:
     return Joint(raw.name, kind, xyz, rpy, (x, y, z))
 
 
-def _three(raw: _Raw, element: str, attribute: str, default: str) -> tuple[float, float, float]:
+def _three(raw: RawJoint, element: str, attribute: str, default: str) -> tuple[float, float, float]:
     text = raw.get(element, attribute, default)
     where = f"joint {quoted(raw.name)}: its {element} {quoted(text, 40)}"
     try:

@@ -140,15 +140,35 @@ def check_future(config: ModelConfig, windows: int, future_actions: Tensor) -> N
         raise ShapeError(f"future_actions of shape {ahead} where {wanted} is needed, with K and H of at least 1")
 
 
-def mean_distance(config: ModelConfig, latents: Tensor, goal: Tensor) -> Tensor:
+def mean_distance(config: ModelConfig, latents: Tensor, goal: Tensor, mask: Tensor | None = None) -> Tensor:
     """(..., H'*W', D) latents, (H'*W', D) or (1, H'*W', D) goal -> (...) mean absolute differences, float32.
 
+    Args:
+        config: the sizes.
+        latents, goal: what is compared.
+        mask: (H'*W',) or (H', W') bool, the tokens that count; None for all.
+
     Raises:
-        ShapeError: where one of them does not fit; it names both shapes.
+        ShapeError: where one of them does not fit, naming both shapes; or where no token counts.
     """
     wanted = (Grid.of(config).tokens_per_step, config.encoder_dim)
     if tuple(latents.shape[-2:]) != wanted:
         raise ShapeError(f"latents of shape {tuple(latents.shape)} where (..., {wanted[0]}, {wanted[1]}) is needed")
     if tuple(goal.shape) not in (wanted, (1, *wanted)):
         raise ShapeError(f"a goal of shape {tuple(goal.shape)} where {wanted} or {(1, *wanted)} is needed")
-    return (latents.float() - goal.reshape(wanted).float()).abs().mean(dim=(-2, -1))
+    difference = (latents.float() - goal.reshape(wanted).float()).abs()
+    return difference.mean(dim=(-2, -1)) if mask is None else _of_counted(config, difference, mask)
+
+
+def _of_counted(config: ModelConfig, difference: Tensor, mask: Tensor) -> Tensor:
+    """(..., H'*W', D) -> (...) the mean over the tokens that count."""
+    grid = Grid.of(config)
+    shapes = ((grid.tokens_per_step,), (grid.rows, grid.cols))
+    if mask.dtype != torch.bool or tuple(mask.shape) not in shapes:
+        raise ShapeError(
+            f"a mask of shape {tuple(mask.shape)} and {mask.dtype} where {shapes[0]} or {shapes[1]} bool is needed"
+        )
+    counts = mask.reshape(-1)
+    if not bool(counts.any()):
+        raise ShapeError("a mask in which no token counts")
+    return difference.mean(dim=-1)[..., counts].mean(dim=-1)

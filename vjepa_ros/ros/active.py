@@ -5,6 +5,7 @@ It knows no lifecycle and no publishers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rclpy.clock import JumpThreshold, TimeJump
@@ -55,7 +56,7 @@ class Active:
             lossless=config.worker.lossless,
             size=config.worker.queue_size,
             max_failures=config.worker.max_failures,
-            max_questions=config.candidates.queue_size,
+            max_questions=config.candidates.queue_size + config.planner.enabled,
         )
 
     def start(self) -> None:
@@ -63,8 +64,12 @@ class Active:
         config = self._configured.config
         self.worker.start_epoch(self._intake.stream.epoch)
         self.worker.start()
-        for row in subscribed(config.stream, config.camera.transport):
-            self._subscribe(row.kind, row.topic, row.profile, self._intake.take[row.topic])
+        others = self._configured.planner.open(self.worker)
+        for row in subscribed(config.stream, config.camera.transport, others):
+            own = row.topic not in others or row.topic in config.stream.inputs
+            takes = [self._intake.take[row.topic]] if own else []
+            takes += [others[row.topic]] if row.topic in others else []
+            self._subscribe(row.kind, row.topic, row.profile, _one_after_another(takes))
         self._configured.candidates.open(self.worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         on_jump = self._endpoints.last_line.guarded("a jump of /clock", self._on_clock_jump, lambda _jump: None)
@@ -77,6 +82,7 @@ class Active:
             timeout_s: how long to wait for the window that the model is at.
         """
         self._ended = True
+        self._configured.planner.close()  # first: nothing is sent to a robot while the rest ends
         for subscription in self._subscriptions:
             self._endpoints.destroy(subscription)
         self._subscriptions = []
@@ -144,6 +150,7 @@ class Active:
 
     def _start_epoch(self) -> None:
         stream = self._intake.stream
+        self._configured.planner.time_jumped(f"epoch {stream.epoch} has begun: {stream.epoch_cause.value}")
         self.worker.start_epoch(stream.epoch)
         self._say_reset(self._intake)
 
@@ -152,10 +159,22 @@ class Active:
     def _deliver(self, window: Window, forecast: WindowForecast) -> None:
         if not self._is_ending():  # else a signal has ended everything while the model was at this window
             self._configured.publish(window, forecast, self.worker.compute_ms)
+            self._configured.planner.window(window)
 
     def _on_failure(self, error: Exception) -> None:
         if self._is_ending():
             return  # the middleware was closed under the model's last window: that is no failure of the model
+        self._configured.planner.failed(error)
         self._node.get_logger().error(
             f"the model has failed and is given up: {error}; clean up and configure to try again"
         )
+
+
+def _one_after_another(takes: Sequence[Take]) -> Take:
+    """What takes a message for each of several; the windows are the first one's."""
+
+    def take(topic: str, message: Any, received_ns: int) -> list[Window]:
+        windows, *_ = [each(topic, message, received_ns) for each in takes]
+        return windows
+
+    return takes[0] if len(takes) == 1 else take

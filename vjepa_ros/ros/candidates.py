@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.node import Node
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray
 
 from vjepa_ros.config.node import NodeConfig
@@ -28,7 +30,7 @@ from vjepa_ros.stream.intake import Intake, Report
 from vjepa_ros.stream.window import Window
 from vjepa_ros.worker import Worker
 
-CANDIDATES, GOAL_IMAGE = "~/candidates", "~/goal_image"
+CANDIDATES, GOAL_IMAGE, COMPRESSED_GOAL = "~/candidates", "~/goal_image", "~/goal_image/compressed"
 
 
 class CandidateTopics:
@@ -49,6 +51,7 @@ class CandidateTopics:
     Attributes:
         tally: what became of all questions since the node was configured.
         goals, goals_refused: goal images taken, and those that could not be used.
+        on_goal: told of each goal image that is taken.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class CandidateTopics:
         self.tally = Tally()
         self.goals = 0
         self.goals_refused = 0
+        self.on_goal: Callable[[Goal], None] = lambda goal: None
 
     @property
     def waiting(self) -> int:
@@ -91,6 +95,7 @@ class CandidateTopics:
         self._worker = worker
         subscribe(Float32MultiArray, CANDIDATES, qos.QUESTIONS(), self.candidates)
         subscribe(Image, GOAL_IMAGE, qos.GOAL(), self.goal_image)
+        subscribe(CompressedImage, COMPRESSED_GOAL, qos.GOAL(), self.compressed_goal_image)
 
     def close(self) -> None:
         """Forget worker and goal."""
@@ -98,15 +103,23 @@ class CandidateTopics:
 
     def goal_image(self, topic: str, message: Image, _received_ns: int) -> list[Window]:
         """Take in a goal image, which replaces the last one unless it cannot be used; no window comes of it."""
+        return self._take_goal(topic, message, self._intake.still)
+
+    def compressed_goal_image(self, topic: str, message: CompressedImage, _received_ns: int) -> list[Window]:
+        """The same of a compressed one."""
+        return self._take_goal(topic, message, self._intake.compressed_still)
+
+    def _take_goal(self, topic: str, message: Any, prepare: Callable[[Any], NDArray[np.float32]]) -> list[Window]:
         try:
             stamp_ns = checked_stamp_ns(message.header.stamp)
-            image = self._intake.still(message)
+            image = prepare(message)
         except InputError as error:
             self.goals_refused += 1
             self._report(topic, error.reason, f"{error.detail}; the goal before it stays")
             return []
         self._goal = Goal(image, stamp_ns)
         self.goals += 1
+        self.on_goal(self._goal)
         return []
 
     def candidates(self, _topic: str, message: Float32MultiArray, _received_ns: int) -> list[Window]:

@@ -5,6 +5,7 @@ It knows no lifecycle, no subscriptions and no threads; what is sent of a window
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,6 +26,8 @@ from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.graph import setting_of
 from vjepa_ros.ros.inputs import require_messages
 from vjepa_ros.ros.messages import info_message, latents_message, window_message
+from vjepa_ros.ros.no_planner import NoPlanner
+from vjepa_ros.ros.planner import PlannerTopics
 from vjepa_ros.ros.saying import Warnings
 from vjepa_ros.stream.intake import build_intake
 from vjepa_ros.stream.window import Window
@@ -60,6 +63,7 @@ class Configured:
         forecaster: computes windows.
         outcomes: what becomes of them.
         candidates: takes questions in and answers them.
+        planner: plans from every window, where it is enabled.
 
     Raises:
         ConfigError: naming the parameter that asks for messages which are not installed, or that the model cannot be
@@ -82,14 +86,18 @@ class Configured:
         named = {name: node.resolve_topic_name(name) for name in stream.inputs} | {"none": "none"}
         self.outcomes = Outcomes(config, self.info, (named[stream.action_topic], named[stream.state_topic]), warn)
         self._publishers: dict[str, Any] = {}
+        self.planner: PlannerTopics | NoPlanner = NoPlanner()
         try:
             self._make_publishers()
+            if config.planner.enabled:
+                self.planner = PlannerTopics(node, config, self.model, self.forecaster, self.intake, endpoints, warn)
         except BaseException:
             self.close()
             raise
         self.candidates = CandidateTopics(
             node, config, self.model, self.forecaster, self.intake, self._publishers, self.info["info_id"], warn
         )
+        self.candidates.on_goal = self.planner.new_goal
 
     def _make_publishers(self) -> None:
         for name, (kind, topic, profile) in PUBLISHERS.items():
@@ -120,13 +128,16 @@ class Configured:
             if found is not None:
                 self._publishers["no_change"].publish(Float32(data=found.no_change))
                 self._publishers["error"].publish(Float32(data=found.error))
+                self.planner.prediction_error(found.error)
         # A number about the past: whatever is wrong with it, forecasts go on. A broken device fails at the next window.
         except Exception as error:  # noqa: BLE001
             if self._node.context.ok():  # else a signal has closed the middleware in the meantime
                 self.warn("prediction_error", "failed", f"window {outcome.window.number}: {error}")
+            self.planner.prediction_error(math.nan)
 
     def close(self) -> None:
         """End the publishers."""
+        self.planner.destroy()
         for publisher in self._publishers.values():
             self._endpoints.destroy(publisher)
         self._publishers = {}

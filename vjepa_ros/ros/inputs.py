@@ -5,7 +5,7 @@ It knows which topics there are, not what becomes of a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
@@ -68,7 +68,8 @@ def rows_of(config: StreamConfig, transport: str) -> list[tuple[Input, str]]:
     return [(camera, camera.ros_type), *((INPUTS[name], config.ros_type(name)) for name in config.inputs)]
 
 
-def subscribed(config: StreamConfig, transport: str) -> Iterator[Subscribed]:
-    """The topics of these rows."""
-    for row, ros_type in rows_of(config, transport):
+def subscribed(config: StreamConfig, transport: str, others: Collection[str] = ()) -> Iterator[Subscribed]:
+    """The topics of these rows, and of other inputs that somebody besides the stream reads."""
+    more = [(INPUTS[name], config.ros_type(name)) for name in others if name not in config.inputs]
+    for row, ros_type in [*rows_of(config, transport), *more]:
         yield Subscribed(row.topic, message_class(ros_type), qos.OF_INPUTS[row.quality]())

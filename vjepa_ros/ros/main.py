@@ -15,7 +15,8 @@ from rclpy.exceptions import NotInitializedException
 from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
-from vjepa_ros.config.table import TABLE, Parameter
+from vjepa_ros.config.parameter import Parameter
+from vjepa_ros.config.table import TABLE
 from vjepa_ros.ros.last_line import Executor, LastLine
 from vjepa_ros.ros.signals import Signals
 

@@ -10,7 +10,8 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from vjepa_ros.config.table import BY_NAME, TABLE, UNSET, Parameter
+from vjepa_ros.config.parameter import UNSET, Parameter
+from vjepa_ros.config.table import BY_NAME, TABLE
 from vjepa_ros.errors import ConfigError
 
 _TYPES = {

@@ -11,7 +11,8 @@ from typing import Any
 
 from vjepa_ros.config.checks import require
 from vjepa_ros.config.inputs import COMMAND_TYPES, CommandType
-from vjepa_ros.config.table import Parameter, check
+from vjepa_ros.config.parameter import Parameter
+from vjepa_ros.config.table import check
 from vjepa_ros.simulation.plan import ALWAYS_THERE_M, LARGEST_PX, LARGEST_SEED, SMALLEST_PX, VARIATIONS, World
 
 FORMS = ("jpeg", "png")

@@ -135,6 +135,10 @@ class Intake:
         """
         return self._prepare(lambda: self._decode_raw(message))
 
+    def compressed_still(self, message: Any) -> NDArray[np.float32]:
+        """The same of a sensor_msgs/CompressedImage."""
+        return self._prepare(lambda: decode_compressed(message.format, message.data, self._images))
+
     def compressed_image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/CompressedImage."""
 

@@ -1,0 +1,46 @@
+"""Sub-goals of plans: one after another, by energy, by steps, or by a call; and goals of several images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.plan_bench import Bench, picture
+
+import vjepa_ros
+from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.planning.aims import GoalImages
+
+
+@pytest.fixture(scope="module")
+def model() -> WorldModel:
+    return vjepa_ros.load("tiny", encoder_depth=1, predictor_depth=1)
+
+
+def test_sub_goals_one_after_another(model: WorldModel) -> None:
+    goals = (picture(1), picture(2), picture(3))
+    bench = Bench(model, goals, goal_energy=1e-6)
+    assert bench.plan().target.goal.name == "goal 1"  # type: ignore[union-attr]
+    assert bench.planner.aims.advance() == "next"
+    assert bench.plan().target.index == 1  # type: ignore[union-attr]
+    everything = Bench(model, goals, goal_energy=100.0)
+    outcome = everything.plan()
+    assert outcome.reason == "reached" and "the last goal is met" in outcome.detail
+    assert everything.planner.aims.is_reached and everything.planner.aims.index == 2
+    assert everything.planner.aims.advance() is None
+    everything.planner.start()
+    assert everything.planner.aims.index == 0 and not everything.planner.aims.is_reached
+
+
+def test_a_sub_goal_is_left_after_so_many_executed_steps(model: WorldModel) -> None:
+    bench = Bench(model, (picture(1), picture(2)), goal_steps=2)
+    for expected in (0, 0, 1, 1, 1, 1):
+        outcome = bench.plan()
+        assert outcome.target is not None and outcome.target.index == expected
+        bench.planner.sent(bench.now_ns, np.zeros(7))
+
+
+def test_several_images_of_one_goal_are_their_mean(model: WorldModel) -> None:
+    one, other = picture(1), picture(2)
+    both = GoalImages("both", (*one.images, *other.images))
+    latents = [Bench(model, (goal,)).plan().target.latents for goal in (one, other, both)]  # type: ignore[union-attr]
+    np.testing.assert_allclose(latents[2], (latents[0] + latents[1]) / 2, atol=1e-6)

@@ -1,0 +1,163 @@
+"""The goals of a node: images that come or lie in a folder, encoded when the model has time, and which one counts.
+
+Used from two threads: goals come in one, and the one that touches the model encodes them and notes what is observed.
+No ROS, no clock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vjepa_ros.config.planner import PlannerConfig
+from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.planning.goals import End, Goals, SubGoal, Verdict
+
+
+@dataclass(frozen=True)
+class GoalImages:
+    """What a goal looks like.
+
+    Attributes:
+        name: for people.
+        images: (3, H, W) float32 each, preprocessed as the camera's frames are; at least one.
+        stamp_ns: of the message that it came in, 0 for files.
+    """
+
+    name: str
+    images: tuple[NDArray[np.float32], ...]
+    stamp_ns: int = 0
+
+    def is_same(self, other: GoalImages) -> bool:
+        """Whether they look the same."""
+        return len(self.images) == len(other.images) and all(map(np.array_equal, self.images, other.images))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a plan aims at.
+
+    Attributes:
+        version: of the aims.
+        goal, index: which one.
+        latents: (1, H'*W', D).
+    """
+
+    version: int
+    goal: GoalImages
+    index: int
+    latents: torch.Tensor
+
+
+class Aims:
+    """Which goals there are, and which one is aimed at.
+
+    Args:
+        config: what ends a goal.
+        given: the sub-goals of the folder; none where a goal must come first.
+
+    Attributes:
+        version: rises whenever something else is aimed at.
+    """
+
+    def __init__(self, config: PlannerConfig, given: Sequence[GoalImages]) -> None:
+        self._end = End(config.goal_energy, config.goal_plans, config.goal_steps)
+        self._lock = threading.Lock()
+        self._given = tuple(given)
+        self.version = 0
+        self._set(self._given)
+
+    def _set(self, goals: tuple[GoalImages, ...]) -> None:
+        self._images = goals
+        self._latents: list[list[torch.Tensor]] = [[] for _ in goals]
+        self._goals: Goals | None = None
+        self.version += 1
+
+    def start(self) -> None:
+        """From the first sub-goal of the folder on."""
+        with self._lock:
+            self._set(self._given)
+
+    def set(self, goal: GoalImages) -> bool:
+        """Aim at this alone; whether that is something else than before."""
+        with self._lock:
+            if len(self._images) == 1 and self._images[0].is_same(goal) and not self._is_reached:
+                return False
+            self._set((goal,))
+            return True
+
+    @property
+    def _is_reached(self) -> bool:
+        return self._goals is not None and self._goals.reached
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the last one is met."""
+        return self._is_reached
+
+    @property
+    def count(self) -> int:
+        """Sub-goals there are."""
+        return len(self._images)
+
+    @property
+    def index(self) -> int:
+        """Of the one that is aimed at."""
+        goals = self._goals
+        return 0 if goals is None else goals.index
+
+    @property
+    def current(self) -> GoalImages | None:
+        """The one that is aimed at, None where there is none."""
+        images, index = self._images, self.index
+        return images[index] if index < len(images) else None
+
+    def advance(self) -> Verdict | None:
+        """Leave the current one for the next, as if it was reached; None where there is none, or none is encoded."""
+        with self._lock:
+            if self._goals is None or self._goals.reached:
+                return None
+            self.version += 1
+            return self._goals.advance()
+
+    def encode(self, model: WorldModel) -> bool:
+        """Encode one image, if one is left; whether one was. It takes as long as a window.
+
+        Raises:
+            EngineError: if the model or its device fails.
+        """
+        images, latents = self._images, self._latents
+        for goal, found in zip(images, latents, strict=True):
+            if len(found) < len(goal.images):
+                image = torch.from_numpy(goal.images[len(found)])[None, :, None]  # (1, 3, 1, H, W)
+                found.append(model.encode_still(image))
+                return True
+        with self._lock:
+            if self._goals is None and images is self._images and images:
+                subgoals = [
+                    SubGoal.of_images(found, name=goal.name) for goal, found in zip(images, latents, strict=True)
+                ]
+                self._goals = Goals(subgoals, self._end)
+        return False
+
+    def target(self) -> Target | None:
+        """What is aimed at now; None where something new has to be encoded first."""
+        with self._lock:
+            if self._goals is None:
+                return None
+            index = self._goals.index
+            return Target(self.version, self._images[index], index, self._goals.current.latents)
+
+    def note(self, version: int, energy: float, executed: int) -> Verdict:
+        """Take note of where the robot is, unless something else is aimed at by now."""
+        with self._lock:
+            if self._goals is None or version != self.version:
+                return "going"
+            verdict = self._goals.note(energy, executed)
+            self.version += verdict == "next"
+            return verdict

@@ -1,0 +1,239 @@
+"""Whether plans are sent to the robot, and what ends that: off until it is switched on, and at once off for a reason.
+
+One lock is held while something is judged and sent, and while execution ends: once :meth:`Execution.end` has returned,
+nothing more is sent. It is used from two threads. No ROS: what sends is given, and the only clock is the monotonic one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vjepa_ros.config.planner import TWIST, PlannerConfig
+from vjepa_ros.errors import InputError
+from vjepa_ros.geometry import Vector
+from vjepa_ros.planning.arm import Arm
+from vjepa_ros.planning.safety import judge
+
+REASONS = (
+    "switched_off",  # by ~/execute
+    "stopped",  # by ~/stop
+    "deactivated",
+    "reached",  # the last goal is met
+    "new_robot",  # another robot description came
+    "time_jumped",  # back, or a reset came
+    "stale_input",  # no window, or no measured joints, that are new enough
+    "no_progress",  # the energy is not lower than at the start
+    "prediction_error",  # above its bound
+    "not_finite",  # a prediction error, an energy or a command that is not
+    "model_failed",
+    "limit_hits",  # too many
+    "internal_error",
+)
+"""Why execution ended."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is sent.
+
+    Attributes:
+        arm: whose joints they are.
+        now, target: (joints,) where they are, and where they are to be after ``period_s``.
+        period_s: of a step.
+    """
+
+    arm: Arm
+    now: Vector
+    target: Vector
+    period_s: float
+
+
+class Sender(Protocol):
+    """What sends."""
+
+    def send(self, command: Command) -> None:
+        """Send a command."""
+
+    def rest(self) -> None:
+        """Send, where commands are speeds, that of zero."""
+
+
+class Execution:
+    """Sends the first step of plans, while it is on.
+
+    Args:
+        config: what ends it.
+        sender: sends.
+        tell: called with (reason, detail) once it has ended.
+
+    Attributes:
+        reason, detail: why it ended last; empty before that.
+        hits: commands that a limit has cut or kept back since it was switched on.
+        sent: commands since then.
+    """
+
+    def __init__(self, config: PlannerConfig, sender: Sender, tell: Callable[[str, str], None]) -> None:
+        self._config = config
+        self._sender = sender
+        self._tell = tell
+        self._lock = threading.RLock()
+        self._on = False
+        self._arm: Arm | None = None
+        self._joints: Vector = np.empty(0)
+        self._joints_s: Vector = np.empty(0)  # when each was measured last
+        self._window_s = -np.inf  # when the newest window came ...
+        self._window_every_s = 0.0  # ... and how long the next one takes
+        self._moves_until_s = np.inf  # a speed is sent for one step
+        self._plans = 0
+        self._first_energy = np.inf
+        self.reason = self.detail = ""
+        self.hits = self.sent = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether plans are sent."""
+        return self._on
+
+    def describe(self, arm: Arm | None) -> None:
+        """Take in another robot; nothing of it is measured yet."""
+        self.end("new_robot", "another robot description came")
+        with self._lock:
+            self._arm = arm
+            count = 0 if arm is None else len(arm.joint_names)
+            self._joints, self._joints_s = np.full(count, np.nan), np.full(count, -np.inf)
+
+    def measured(self, joints: NDArray[np.int64] | slice, positions: Vector) -> None:
+        """Take in measured positions of some of the arm's joints."""
+        with self._lock:
+            self._joints[joints], self._joints_s[joints] = positions, time.monotonic()
+
+    def window(self, age_s: float, every_s: float) -> None:
+        """Take in that a window came, how old it is, and how often they come."""
+        with self._lock:
+            self._window_s, self._window_every_s = time.monotonic() - age_s, every_s
+
+    def prediction_error(self, error: float) -> None:
+        """Take in how wrong a forecast was."""
+        most = self._config.max_prediction_error
+        if not np.isfinite(error):
+            self.end("not_finite", f"a prediction error of {error}")
+        elif most and error > most:
+            self.end("prediction_error", f"{error:.4g} is above planner.max_prediction_error, {most:g}")
+
+    def switch_on(self) -> None:
+        """Send plans from now on.
+
+        Raises:
+            InputError: where it must not: ``not_allowed``, ``no_limits``, ``stale_input``.
+        """
+        with self._lock:
+            if not self._config.execute:
+                raise InputError("not_allowed", "planner.execute is false: set it, and configure again")
+            if self._arm is None:
+                raise InputError("no_limits", "no robot description with limits has come, see the log")
+            if stale := self._stale():
+                raise InputError("stale_input", stale)
+            if self._on:
+                return
+            self._on, self.reason, self.detail = True, "", ""
+            self.hits = self.sent = 0
+            self.restart()
+
+    def restart(self) -> None:
+        """Judge progress anew: another goal is aimed at."""
+        with self._lock:
+            self._plans, self._first_energy = 0, np.inf
+
+    def end(self, reason: str, detail: str) -> bool:
+        """Send nothing more, but that speeds are zero; whether it was on."""
+        with self._lock:
+            if not self._on:
+                return False
+            self._on, self.reason, self.detail = False, reason, detail
+            self._moves_until_s = np.inf
+            self._sender.rest()
+        self._tell(reason, detail)
+        return True
+
+    def check(self) -> None:
+        """End it where what is needed has not come in time; a speed that nobody has renewed becomes zero."""
+        with self._lock:
+            if not self._on:
+                return
+            if stale := self._stale():
+                self.end("stale_input", stale)
+            elif time.monotonic() > self._moves_until_s:
+                self._moves_until_s = np.inf
+                self._sender.rest()
+
+    def _stale(self) -> str:
+        now_s, most = time.monotonic(), self._config.max_age_s
+        if self._arm is None:
+            return "there is no robot description"
+        old = now_s - self._joints_s
+        if (old > most).any():
+            name = self._arm.joint_names[int(np.argmax(old))]
+            age = "never measured" if np.isinf(old.max()) else f"measured {old.max():.2f} s ago"
+            return f"joint {name!r} was {age}; planner.max_age_s is {most:g} s"
+        if now_s - self._window_s > most + self._window_every_s:
+            age = "none has come" if np.isinf(self._window_s) else f"the newest is {now_s - self._window_s:.2f} s old"
+            return f"windows: {age}; planner.max_age_s is {most:g} s, and one comes in {self._window_every_s:.2f} s"
+        return ""
+
+    def offer(self, energy: float, step: Vector, period_s: float, *, is_pose: bool) -> bool:
+        """Take the first free step of a plan, and send it where that is on and allowed; whether it was sent.
+
+        Args:
+            energy: of what is observed now.
+            step: joints that actions are about, in rad and m, or (4, 4) the pose of the tip, after the step.
+            period_s: of the step.
+            is_pose: which of them it is.
+        """
+        with self._lock:
+            self.check()
+            if not self._on or self._arm is None or not self._progresses(energy):
+                return False
+            arm, now = self._arm, self._joints.copy()
+            try:
+                target = arm.reach(now, step) if is_pose else np.concatenate([step, now[len(step) :]])
+            except InputError as error:
+                return self._hit(error.detail)
+            verdict = judge(arm, now, target, period_s)
+            if verdict.hit and not self._hit(verdict.hit, goes_on=verdict.positions is not None):
+                return False
+            if verdict.positions is None:
+                return False
+            if self._config.command_type == TWIST:
+                self._moves_until_s = time.monotonic() + period_s
+            self.sent += 1
+            self._sender.send(Command(arm, now, verdict.positions, period_s))
+            return True
+
+    def _hit(self, detail: str, *, goes_on: bool = False) -> bool:
+        """Count a hit; whether the command is sent all the same."""
+        self.hits += 1
+        if self.hits >= self._config.max_limit_hits:
+            self.end("limit_hits", f"{self.hits} commands were cut or kept back, the last one by: {detail}")
+            return False
+        return goes_on
+
+    def _progresses(self, energy: float) -> bool:
+        """Whether the energy is lower than at the start, once there were enough plans."""
+        if not np.isfinite(energy):
+            return not self.end("not_finite", f"an energy of {energy}")
+        if self._plans == 0:
+            self._first_energy = energy
+        self._plans += 1
+        if self._plans > self._config.patience and energy >= self._first_energy:
+            return not self.end(
+                "no_progress", f"after {self._plans - 1} plans the energy is {energy:.4g}, and was "
+                f"{self._first_energy:.4g} at the start",
+            )  # fmt: skip
+        return True

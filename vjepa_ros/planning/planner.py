@@ -1,0 +1,250 @@
+"""What the plans of a node have in common: goals, the last plan, how long plans take, what was sent, and why there are
+none.
+
+How one is made in turns is :mod:`.plan_question`'s. No ROS, no threads of its own, and the only clock is the one that
+it is given.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import InputError
+from vjepa_ros.forecast.forecaster import Forecaster, SeenWindow
+from vjepa_ros.planning.aims import Aims, GoalImages, Target
+from vjepa_ros.planning.arm import Arm
+from vjepa_ros.planning.motion import Motion, Steps
+from vjepa_ros.planning.plan import Plan, Planning
+from vjepa_ros.planning.solvers import Options
+from vjepa_ros.units import S_TO_NS, to_ns
+
+Array = NDArray[Any]
+"""Of float64."""
+
+REASONS = (
+    "no_goal",  # none has come yet
+    "no_window",  # none in this epoch yet
+    "stale_window",  # the newest one is too old, or was when the plan was there
+    "no_period",  # nothing says how long a step lasts
+    "no_robot_description",  # candidates of the tip need one
+    "no_tip",  # its chain is not what is commanded
+    "bad_limits",  # nothing lies between them
+    "outdated",  # time jumped, or a reset came, and no window has come since
+    "not_finite",  # energies are not
+    "no_time",  # the time limit was over before any iteration was done
+    "busy",  # too many questions wait
+    "model_failed",
+    "internal_error",
+)
+"""Why there is no plan of a window."""
+
+_KEPT = 5  # plans whose delays are remembered
+_KEPT_SENT = 64
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a plan.
+
+    Attributes:
+        reason, detail: why there is none; empty where there is one, ``reached`` where none is needed any more.
+        seen: the window, None where none was chosen.
+        target: what it aims at, None where nothing is.
+        now: the energy of what is observed.
+        plan: the plan.
+        reached: (H, A) joints in rad and m, or poses, after each of its actions.
+        first: n, the first of its actions that is not decided yet.
+        steps: its steps in time.
+        is_late: whether the step of that action was over when the plan was there.
+        took_s: from the choice of the window to the plan.
+        picture: (height, width, 3) uint8 RGB, the goal beside what it is expected to lead to; where that was asked for.
+    """
+
+    reason: str = ""
+    detail: str = ""
+    seen: SeenWindow | None = None
+    target: Target | None = None
+    now: float = float("nan")
+    plan: Plan | None = None
+    reached: Array | None = None
+    first: int = 0
+    steps: Steps | None = None
+    is_late: bool = False
+    took_s: float = 0.0
+    picture: NDArray[np.uint8] | None = None
+
+
+class Planner:
+    """What plans have in common: goals, the last plan, how long plans take, what was sent.
+
+    Args:
+        config: the node's.
+        model: the world model.
+        forecaster: has the last window.
+        goals: the sub-goals of the folder.
+        now_ns: the time on the clock of the frames' stamps.
+        wants_picture: whether somebody wants to see what a plan leads to.
+
+    Attributes:
+        config: as given.
+        aims: the goals.
+        motion: what actions do.
+        arm: the robot, None before its description has come.
+        tally: plans (``planned``, ``late``), restarts and reasons for none, counted.
+        delay_s: how old a window's newest step is when its plan is there, as measured last.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        model: WorldModel,
+        forecaster: Forecaster,
+        goals: Sequence[GoalImages],
+        now_ns: Callable[[], int],
+        wants_picture: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.config = config
+        self.model = model
+        self.forecaster = forecaster
+        self.now_ns = now_ns
+        self.wants_picture = wants_picture
+        self.aims = Aims(config.planner, goals)
+        self.motion = Motion(config)
+        self.arm: Arm | None = None
+        self.tally: Counter[str] = Counter(dict.fromkeys(("planned", "late", "restarted", *REASONS), 0))
+        self.delay_s = 0.0
+        self.options = Options(
+            samples=config.planner.samples, elites=config.planner.elites, iterations=config.planner.iterations,
+            cost=config.planner.cost, momentum_mean=config.planner.momentum_mean,
+            momentum_std=config.planner.momentum_std,
+        )  # fmt: skip
+        self.start()
+
+    def start(self) -> None:
+        """As if nothing had been planned."""
+        self.aims.start()
+        self._took_s: deque[float] = deque(maxlen=_KEPT)
+        self._last: Outcome | None = None
+        self._sent: deque[tuple[int, Array]] = deque(maxlen=_KEPT_SENT)
+        self._executed = 0  # steps since the last plan
+        self._count = 0
+
+    def sent(self, at_ns: int, action: Array) -> None:
+        """Take note of an action that was sent."""
+        self._sent.append((at_ns, action))
+        self._executed += 1
+
+    def stopped(self) -> None:
+        """Nothing of a plan is in force any more, or will be."""
+        self._sent.clear()
+
+    # -- what one plan needs; all of it for the one thread that touches the model
+
+    def window(self, epoch: int) -> SeenWindow:
+        """The last window, if a plan may begin from it.
+
+        Raises:
+            InputError: ``no_window``, ``stale_window``.
+        """
+        seen = self.forecaster.last
+        if seen is None or seen.window.epoch != epoch:
+            raise InputError("no_window", f"there is none of epoch {epoch} yet")
+        self.require_fresh(seen)
+        return seen
+
+    def require_fresh(self, seen: SeenWindow) -> None:
+        """Refuse a window that is too old, or from as far in the future.
+
+        Raises:
+            InputError: ``stale_window``.
+        """
+        age_ns, most_s = self.now_ns() - seen.window.frames[-1].stamp_ns, self.config.planner.max_age_s
+        if abs(age_ns) > to_ns(most_s):
+            raise InputError(
+                "stale_window", f"its newest frame's age is {age_ns / S_TO_NS:.3f} s, planner.max_age_s is {most_s:g} s"
+            )
+
+    def note(self, target: Target, energy: float) -> str:
+        """Take note of where the robot is: whether to plan on (``going``), for the next goal, or not at all."""
+        executed, self._executed = self._executed, 0
+        return self.aims.note(target.version, energy, executed)
+
+    def planning(self, seen: SeenWindow, target: Target, began_s: float) -> tuple[Planning, Steps]:
+        """A plan to be made.
+
+        Raises:
+            InputError: for reasons of :data:`REASONS`.
+            EngineError: if the model or its device fails.
+        """
+        config, stream, window = self.config.planner, self.config.stream, seen.window
+        steps = Steps.of(window, stream)
+        took_s = max(self._took_s, default=config.time_limit_s)
+        ready_ns = self.now_ns() + to_ns(took_s)
+        count = steps.decided(ready_ns, config.decided(stream), config.horizon - 1)
+        committed = self._committed(window.actions.values[-1], steps, count)
+        observed = self.model.observe(seen.context, seen.past_actions, seen.states)
+        state = window.states.values[-1]
+        rest = committed[-1] if count else window.actions.values[-1]
+        mean, low, high = self.motion.bounds(config, self.arm, rest, config.horizon - count)
+        last = self._last if self._last is not None and self._continues(seen, target) else None
+        shape = mean.shape
+        moved, before = 0, None
+        if last is not None and last.plan is not None and last.steps is not None:
+            passed = round((steps.start_ns - last.steps.start_ns) / steps.period_ns)
+            moved = max(0, passed + count - last.first)
+            before = _resized(last.plan, shape[0])
+        self._count += 1
+        planning = Planning(
+            self.model, observed, target.latents, horizon=config.horizon,
+            std=np.broadcast_to(np.array(config.std), shape), mean=mean, low=low, high=high, committed=committed,
+            last=before, executed=moved, space=self.motion.space(config, self.arm, state, committed),
+            solver=config.solver, options=self.options, batch_size=self.config.candidates.batch_size,
+            time_limit_s=config.time_limit_s, seed=config.seed + self._count - 1, began_s=began_s,
+        )  # fmt: skip
+        return planning, steps
+
+    def _continues(self, seen: SeenWindow, target: Target) -> bool:
+        last = self._last
+        return (
+            last is not None and last.seen is not None and last.target is not None
+            and last.seen.window.epoch == seen.window.epoch and last.target.version == target.version
+        )  # fmt: skip
+
+    def _committed(self, in_force: Array, steps: Steps, count: int) -> Array:
+        """(n, A) the actions that are decided: the one in force, then what was sent for each step, or nothing."""
+        sent, rows = list(self._sent), [in_force]
+        resting = self.motion.resting(in_force, is_executing=bool(sent))
+        half_ns = steps.period_ns // 2
+        for step in range(1, count):
+            begins_ns = steps.begins_ns(step)
+            earlier = [action for at_ns, action in sent if at_ns <= begins_ns + half_ns]
+            same = [action for at_ns, action in sent if abs(at_ns - begins_ns) <= half_ns]
+            fitting = earlier if self.motion.holds else same
+            rows.append(fitting[-1] if fitting else resting)
+        return np.array(rows[:count]).reshape(count, len(in_force))
+
+    def finished(self, outcome: Outcome) -> None:
+        """Remember a plan for the next one."""
+        assert outcome.steps is not None
+        self._last = outcome
+        self._took_s.append(outcome.took_s)
+        self.delay_s = (self.now_ns() - outcome.steps.start_ns) / S_TO_NS
+
+
+def _resized(plan: Plan, steps: int) -> Plan:
+    """A plan with as many free steps as the next one has: cut, or its last one repeated."""
+
+    def fit(samples: Array) -> Array:
+        order = np.minimum(np.arange(steps), samples.shape[-2] - 1)
+        return samples[..., order, :]
+
+    samples, energies = plan.tried[-1]
+    return replace(plan, samples=fit(plan.samples), tried=((fit(samples), energies),))

@@ -1,0 +1,56 @@
+"""What ``planner_status`` says, out of the planner's state. It changes nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from vjepa_ros.planning.execution import Execution
+from vjepa_ros.planning.planner import Outcome, Planner
+
+
+def plan_values(planner: Planner, outcome: Outcome, execution: Execution) -> dict[str, Any]:
+    """The values of ``planner_status``.
+
+    Args:
+        planner: its goals and counts.
+        outcome: what became of the last plan.
+        execution: whether plans are sent.
+    """
+    aims, plan, window = planner.aims, outcome.plan, None if outcome.seen is None else outcome.seen.window
+    goal = aims.current
+    state = "planned" if plan is not None else "waiting"
+    reason, detail = outcome.reason, outcome.detail
+    if aims.is_reached:
+        state, reason, detail = "reached", "", ""
+    elif not reason and plan is None:
+        reason, detail = ("no_goal", "none has come yet") if goal is None else ("no_window", "none has come yet")
+    return {
+        "state": state,
+        "reason": reason,
+        "detail": detail,
+        "goal": None if goal is None else goal.name,
+        "goal_stamp": None if goal is None else goal.stamp_ns,
+        "sub_goal": aims.index + 1 if goal is not None else 0,
+        "sub_goals": aims.count,
+        "energy": None if math.isnan(outcome.now) else outcome.now,
+        "planned_energy": None if plan is None else float(plan.energies[-1]),
+        "epoch": None if window is None else window.epoch,
+        "window": None if window is None else window.number,
+        "window_stamp": None if window is None else window.stamp_ns,
+        "actions": None if plan is None else plan.actions.tolist(),
+        "decided": outcome.first,
+        "ended_early": plan is not None and plan.ended_early,
+        "late": outcome.is_late,
+        "took_s": round(outcome.took_s, 6),
+        "delay_s": round(planner.delay_s, 6),
+        "executing": execution.is_on,
+        "end_reason": execution.reason,
+        "end_detail": execution.detail,
+        "commands_sent": execution.sent,
+        "limit_hits": execution.hits,
+        **{name: planner.tally[name] for name in ("planned", "restarted")},
+        "late_plans": planner.tally["late"],
+        "no_plan": {reason: count for reason, count in planner.tally.items()
+                    if count and reason not in ("planned", "restarted", "late")},
+    }  # fmt: skip
