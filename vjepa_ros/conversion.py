@@ -55,10 +55,17 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a sidecar records of a preset and the settings that replace some of its values."""
+    """What a sidecar records of a preset and the settings that replace some of its values.
+
+    Attributes:
+        config: the model.
+        made_for: what the sidecar is to say of it.
+        encoder_key: the only key of a ``.pt`` that the encoder is taken from, or empty; not recorded itself.
+    """
 
     config: ModelConfig
     made_for: MadeFor
+    encoder_key: str = ""
 
     @classmethod
     def of(cls, config: ModelConfig, values: Mapping[str, Any]) -> Recorded:
@@ -73,7 +80,8 @@ class Recorded:
         )
         pixels = {"pixel_mean": _shares(IMAGENET_MEAN), "pixel_std": _shares(IMAGENET_STD)}
         preset = Path(config.preset).name  # a file of one's own is known by its path
-        return cls(config, MadeFor(preset, sizes, convention, {**pixels, **normalization}))
+        made_for = MadeFor(preset, sizes, convention, {**pixels, **normalization})
+        return cls(config, made_for, values["encoder_key"])
 
 
 def record(preset: str, settings: dict[str, Any], predictor_checkpoint: Path | None = None) -> Recorded:
@@ -91,7 +99,7 @@ def record(preset: str, settings: dict[str, Any], predictor_checkpoint: Path | N
     """
     recorded = (*SIZES, *CONVENTION, *JOINT_NORMALIZATION)
     for name in settings:
-        if name in BY_NAME and name not in recorded:
+        if name in BY_NAME and name not in (*recorded, "encoder_key"):
             raise ConfigError(name, f"is not recorded with weights; these are: {', '.join(recorded)}")
     trained = trained_with({}, Sidecar.of_checkpoint(predictor_checkpoint))
     settings = {**{name: value for name, value in trained.items() if value not in (0, [])}, **settings}
@@ -167,6 +175,7 @@ def convert(
             predictor_path=inputs.predictor,
             predictor_sidecar=Sidecar.of_checkpoint(inputs.predictor),
             believed=inputs.believed,
+            encoder_key=recorded.encoder_key,
             dtype=torch_dtype,
             predictor_seed=0 if encoder_only else None,
             on_bytes=lambda done, total: report("reading", done, total),
@@ -191,7 +200,8 @@ def convert(
         result = WeightsConfig(str(new_weights), encoder_only, 0, Sidecar.of_checkpoint(new_weights))
         if predictor_only:
             own = Sidecar.of_checkpoint(inputs.encoder)
-            result = WeightsConfig(str(inputs.encoder), False, 0, own, str(new_weights), result.sidecar)
+            key = recorded.encoder_key
+            result = WeightsConfig(str(inputs.encoder), False, 0, own, str(new_weights), result.sidecar, key)
         _check_result(new_weights, result, recorded.config, dtype, expected)
         report("checking", size, size)
     return sidecar
@@ -229,7 +239,7 @@ def _check_space(out: Path, modules: list[Encoder | Predictor], dtype: torch.dty
 
 
 def _outputs(config: ModelConfig, encoder: Encoder, predictor: Predictor, weights: Weights) -> tuple[Tensor, Tensor]:
-    dtype = weights.encoder["norm.weight"].dtype
+    dtype = weights.encoder["patch_embed.proj.weight"].dtype
     taken = replace(weights, encoder=dict(weights.encoder), predictor=dict(weights.predictor))  # a model empties them
     as_they_are = Normalizations.of({}, config.action_dim, config.state_dim)
     no_rollouts = StateModel("none", config.action_dim, config.state_dim)

@@ -14,7 +14,7 @@ from typing import Any
 
 import vjepa_ros
 from vjepa_ros.config import yaml_text
-from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.config.model import PARAMETER_OF, ModelConfig
 from vjepa_ros.documents import Unreadable, read_text
 from vjepa_ros.errors import ConfigError, brief, named, place, quoted
 
@@ -125,7 +125,9 @@ def model_of(preset: str, values: Mapping[str, Any]) -> ModelConfig:
     for field in fields(ModelConfig):
         if field.name != "preset" and field.default is MISSING and field.name not in values:
             raise ConfigError(field.name, f"is missing in preset {named(preset)}")
-    found = {name: values[name] for name in MODEL_PARAMETERS if name in values}
+    found = {
+        name: values[key] for name in MODEL_PARAMETERS for key in (PARAMETER_OF.get(name, name), name) if key in values
+    }
     return ModelConfig(preset=preset, **{**found, "image_size": _image_size(values["image_size"])})
 
 

@@ -13,6 +13,7 @@ from vjepa_ros.config import stream as sc
 from vjepa_ros.config.checks import is_finite
 from vjepa_ros.config.checks import require as _require
 from vjepa_ros.config.encodings import ENCODINGS
+from vjepa_ros.config.families import FAMILIES, LEVELS
 from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, STATE_TYPES
 from vjepa_ros.config.model import MOST, PREPROCESSINGS
 from vjepa_ros.config.parameter import Kind, Parameter, plain
@@ -53,6 +54,11 @@ TABLE: tuple[Parameter, ...] = (
     _P("patch_size", "int", None, "Side of a patch.", "px", minimum=0, maximum=MOST["patch_size"]),
     _P("tubelet_size", "int", None, "Frames in a tubelet.", "frames", minimum=0, maximum=MOST["tubelet_size"]),
     _P("num_frames", "int", None, "Frames in a window.", "frames", minimum=0, maximum=MOST["num_frames"]),
+    _P("encoder_family", "str", None, "What the encoder's layers are like: of V-JEPA 2, or of V-JEPA 2.1.",
+       choices=FAMILIES, fallback="vjepa2"),
+    _P("encoder_key", "str", None, "The only key of a .pt file that its encoder is taken from; where the preset does "
+       "not say, the first of target_encoder, ema_encoder, encoder.",
+       choices=("target_encoder", "ema_encoder", "encoder"), fallback=""),
     _P("encoder_dim", "int", None, "Width of the encoder: the latents' channels.", "channels", minimum=0,
        maximum=MOST["encoder_dim"]),
     _P("encoder_depth", "int", None, "Layers of the encoder.", minimum=0, maximum=MOST["encoder_depth"]),
@@ -185,6 +191,9 @@ TABLE: tuple[Parameter, ...] = (
        "before them, by what the trajectory in force means to do, else by the last command held, or for sum and "
        "pose_delta by the last motion, repeated as actions.tail made it (docs/time.md, rule 9).", "steps", minimum=1,
        maximum=1024),
+    _P("latents.levels", "str", None, "Which levels of the encoder become latents: the last one, or all of V-JEPA 2.1 "
+       "along the channels, which are then four times as many; a predictor is built for one of the two.",
+       choices=LEVELS, fallback=LEVELS[0]),
     _P("latents.dtype", "str", "32FC1", "Image encoding of the published latents.", choices=("32FC1", "16FC1")),
     _P("latents.publish_context", "bool", False, "Publish the encoder's latents of the window too."),
     # questions about candidate actions

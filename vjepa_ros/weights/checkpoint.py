@@ -48,6 +48,7 @@ def read_checkpoint(
     predictor_path: str | Path | None = None,
     predictor_sidecar: Sidecar | None = None,
     believed: bool = False,
+    encoder_key: str = "",
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     norm_dtype: torch.dtype | None = None,
@@ -66,6 +67,7 @@ def read_checkpoint(
         predictor_path: of another file, whose predictor is taken, and not that of the first one.
         predictor_sidecar: what stands next to that one; it must name the hash of the first one's encoder.
         believed: take the caller's word for it where that one has no sidecar.
+        encoder_key: the only key of a ``.pt`` that the encoder is taken from; empty for the usual ones.
         device: where the tensors go; the CPU without one.
         dtype: of the tensors; without one, as they are in the file.
         norm_dtype: of those of LayerNorms; without one, that of the others.
@@ -83,7 +85,7 @@ def read_checkpoint(
     paired = predictor_path is not None
     with ExitStack() as stack:
         stack.enter_context(blaming("checkpoint"))
-        source = stack.enter_context(open_weights(path))
+        source = stack.enter_context(open_weights(path, encoder_key=encoder_key))
         if sidecar is not None:  # the other file tells what windows, actions and predictor are
             sidecar.require_sizes(encoder.config, source.path, ENCODER_SIZES if paired else SIZES)
         fitting = {"encoder": _fit(source, source.encoder, encoder, source.key)}
@@ -128,7 +130,7 @@ def read_checkpoint(
     return Weights(taken_encoder, taken_predictor, hashes, source.key, trained="predictor" in fitting, notes=notes)
 
 
-def encoder_hash(path: str | Path, encoder: Encoder) -> str:
+def encoder_hash(path: str | Path, encoder: Encoder, encoder_key: str = "") -> str:
     """The hash of a file's encoder, 64 hex digits: :func:`vjepa_ros.weights.values.part_hash` of what it holds.
 
     A predictor is paired with its encoder by it, and what was made of the encoder's latents is known again by it. The
@@ -137,11 +139,12 @@ def encoder_hash(path: str | Path, encoder: Encoder) -> str:
     Args:
         path: of a ``.pt`` or ``.safetensors`` file.
         encoder: the module, on the meta device or with memory; for its names and shapes.
+        encoder_key: as for :func:`read_checkpoint`.
 
     Raises:
         CheckpointError: as :func:`read_checkpoint`.
     """
-    with open_weights(path) as source:
+    with open_weights(path, encoder_key=encoder_key) as source:
         fitting = _fit(source, source.encoder, encoder, source.key)
         digest = PartHash()
         for name in sorted(fitting):

@@ -1,7 +1,7 @@
 """What a weights file holds, whatever model it belongs to: ``.pt`` in the released layout, and ``.safetensors``.
 
-* ``.pt``: the encoder under the first of ``target_encoder``, ``ema_encoder``, ``encoder`` that is there, the predictor
-  under ``predictor``.
+* ``.pt``: the encoder under the first of ``target_encoder``, ``ema_encoder``, ``encoder`` that is there, or under the
+  one that is asked for; the predictor under ``predictor``.
 * ``.safetensors``: names ``encoder.*`` and ``predictor.*``.
 
 Nothing of a tensor is read before it is asked for. It knows no models and no sidecars.
@@ -60,12 +60,13 @@ class WeightsFile:
 
 
 @contextmanager
-def open_weights(path: str | Path, wanted: str = PARTS[0]) -> Iterator[WeightsFile]:
+def open_weights(path: str | Path, wanted: str = PARTS[0], encoder_key: str = "") -> Iterator[WeightsFile]:
     """Open a weights file by its ending: ``.safetensors``, or anything else for torch's own format.
 
     Args:
         path: of the file.
         wanted: the part that it must have: ``encoder`` or ``predictor``.
+        encoder_key: the only key of a ``.pt`` that its encoder is taken from; empty for the usual ones.
 
     Raises:
         CheckpointError: where the file is not there, cannot be read, is not a checkpoint, is truncated, lacks what is
@@ -74,16 +75,23 @@ def open_weights(path: str | Path, wanted: str = PARTS[0]) -> Iterator[WeightsFi
     with OpenedFile(path) as opened:
         is_torch = opened.path.suffix != ".safetensors"
         try:
-            parts_of = _parts_by_key if is_torch else _parts_by_name
-            yield parts_of(opened, wanted)
+            yield _parts_by_key(opened, wanted, encoder_key) if is_torch else _parts_by_name(opened, wanted)
         finally:
             opened.require_unchanged()  # before anything that is said of it, too: that may be why
 
 
-def _parts_by_key(opened: OpenedFile, wanted: str) -> WeightsFile:
+def _parts_by_key(opened: OpenedFile, wanted: str, encoder_key: str) -> WeightsFile:
     content = torch_file.read_content(opened)
     found = {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
     key = next((key for key in ENCODER_KEYS if key in found), None)
+    if wanted == PARTS[0] and encoder_key and key is not None:
+        if encoder_key not in found:
+            others = listed([name for name in ENCODER_KEYS if name in found], show=named)
+            raise opened.refusal(
+                f"has no {encoder_key}, which is where a file of this preset has its encoder; what is under {others} "
+                "may be another model of the same shapes: if you know that it is not, name its key as `encoder_key`"
+            )
+        key = encoder_key
     if not any(name in found for name in _KEYS[wanted]):
         inside = [name for value in found.values() if isinstance(value, dict) for name in value]
         names = [name[:MOST_NAME_CHARACTERS] for name in (*found, *inside) if isinstance(name, str)]

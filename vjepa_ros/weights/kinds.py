@@ -18,8 +18,8 @@ _BY_NAMES: tuple[tuple[str, str], ...] = (
     (r"_orig_mod\.", "this is a model as torch.compile wraps it: take `_orig_mod.` out of the names, or save the "
      "state_dict() of its `_orig_mod`"),
     (r"\.lora_[AB]|\.lora_(up|down)\.", "these are LoRA adapters, not a model: merge them into theirs first"),
-    (r"(^|\.)norms_block\.|(^|\.)patch_embed_img\.|(^|\.)(video|img)_mod_embed", "this is a V-JEPA 2.1 encoder, which "
-     "this version has no layers for: take a V-JEPA 2 encoder"),
+    (r"(^|\.)norms_block\.|(^|\.)patch_embed_img\.|(^|\.)(video|img)_mod_embed", "this is a V-JEPA 2.1 encoder: take a "
+     "preset that begins with vjepa2_1, of its size"),
     (r"(^|\.)layer\.\d+\.attention\.|embeddings\.patch_embeddings\.", "this is a model under the names of Hugging "
      f"Face's transformers: {RELEASED}"),
     (r"(^|\.)proprio_encoder\.|(^|\.)action_encoder\.(patch_embed|net)", "this is a world model of jepa-wms, whose "
