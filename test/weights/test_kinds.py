@@ -32,8 +32,9 @@ TRANSFORMERS = {
 DINO = {"cls_token": ONE, "register_tokens": ONE, "patch_embed.proj.weight": ONE, "blocks.0.ls1.gamma": ONE}
 
 KINDS: dict[str, tuple[Any, str, str]] = {
-    "V-JEPA 2.1": ({"ema_encoder": V21, "predictor": PREDICTOR}, "this is a V-JEPA 2.1 encoder", "take a V-JEPA 2"),
-    "V-JEPA 2.1, bare": (V21, "this is a V-JEPA 2.1 encoder", "take a V-JEPA 2"),
+    "V-JEPA 2.1": ({"ema_encoder": V21, "predictor": PREDICTOR}, "this is a V-JEPA 2.1 encoder",
+                   "begins with vjepa2_1"),
+    "V-JEPA 2.1, bare": (V21, "this is a V-JEPA 2.1 encoder", "begins with vjepa2_1"),
     "transformers": (renamed("encoder.", TRANSFORMERS), "Hugging Face's transformers", "take the .pt file"),
     "transformers as encoder": ({"encoder": TRANSFORMERS}, "Hugging Face's transformers", "take the .pt file"),
     "compiled": ({"encoder": renamed("_orig_mod."), "predictor": PREDICTOR}, "torch.compile", "take `_orig_mod.` out"),
