@@ -19,10 +19,12 @@ import torch
 from torch import Tensor
 
 from vjepa_ros import devices, files
+from vjepa_ros.config.folder import weights_file
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.parts import EngineConfig, WeightsConfig
+from vjepa_ros.config.presets import AUTO, preset_for
 from vjepa_ros.config.sidecar import (
     CONVENTION,
     DTYPES,
@@ -84,7 +86,9 @@ class Recorded:
         return cls(config, made_for, values["encoder_key"])
 
 
-def record(preset: str, settings: dict[str, Any], predictor_checkpoint: Path | None = None) -> Recorded:
+def record(
+    preset: str, settings: dict[str, Any], predictor_checkpoint: Path | None = None, checkpoint: Path | None = None
+) -> Recorded:
     """A preset with some parameters replaced, validated as the node would.
 
     Args:
@@ -92,6 +96,7 @@ def record(preset: str, settings: dict[str, Any], predictor_checkpoint: Path | N
         settings: what replaces its values.
         predictor_checkpoint: a file whose sidecar replaces them too, by what the predictor was trained with; the
             settings go before.
+        checkpoint: the weights, that the preset ``auto`` is told by.
 
     Raises:
         CheckpointError: for a sidecar that makes no sense.
@@ -101,6 +106,9 @@ def record(preset: str, settings: dict[str, Any], predictor_checkpoint: Path | N
     for name in settings:
         if name in BY_NAME and name not in (*recorded, "encoder_key"):
             raise ConfigError(name, f"is not recorded with weights; these are: {', '.join(recorded)}")
+    if preset == AUTO:
+        preset, of_weights = preset_for(preset, checkpoint)
+        settings = {**{name: of_weights[name] for name in SIZES if name in of_weights}, **settings}
     trained = trained_with({}, Sidecar.of_checkpoint(predictor_checkpoint))
     settings = {**{name: value for name, value in trained.items() if value not in (0, [])}, **settings}
     values = effective({"preset": preset, **settings})
@@ -129,7 +137,7 @@ def convert(
     """Write the weights that inference needs to ``out``, and their sidecar next to it.
 
     Args:
-        checkpoint: a ``.pt`` or ``.safetensors`` file.
+        checkpoint: a ``.pt`` or ``.safetensors`` file, or a folder with one.
         out: the new file, ending in ``.safetensors``.
         recorded: the model, and what the sidecar is to say of it.
         dtype: of the new weights: ``float32`` or ``bfloat16``.
@@ -154,9 +162,9 @@ def convert(
     """
     if trained_with is not None and not predictor_only:
         raise ConfigError("trained_with", "says something of a predictor alone: it goes with `predictor_only`")
-    inputs = _Inputs(checkpoint, predictor_checkpoint)
+    inputs = _Inputs(weights_file(checkpoint), predictor_checkpoint)
     if trained_with is not None:
-        inputs = _Inputs(trained_with, checkpoint, believed=True)
+        inputs = _Inputs(weights_file(trained_with), checkpoint, believed=True)
     _check_places(inputs.paths, out, force)
     with torch.device("meta"):
         encoder, predictor = Encoder(recorded.config), Predictor(recorded.config)

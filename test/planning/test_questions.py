@@ -104,8 +104,8 @@ def test_energies_are_the_engines(encoding: str, batch_size: int) -> None:
     family = "vjepa2_1" if encoding == "frame" else "vjepa2"
     settings = config(
         encoding=encoding, encoder_family=family, candidates__batch_size=batch_size,
-        actions__mean=numbers["mean"].tolist(), actions__std=numbers["std"].tolist(), states__mean=numbers["means"].tolist(),
-        states__std=numbers["stds"].tolist(), view__rotation_deg=90,
+        actions__mean=numbers["mean"].tolist(), actions__std=numbers["std"].tolist(),
+        states__mean=numbers["means"].tolist(), states__std=numbers["stds"].tolist(), view__rotation_deg=90,
     )  # fmt: skip
     asked = vjepa_ros.load("tiny", encoding=encoding, encoder_family=family, normalization=settings.normalization)
     model = vjepa_ros.load(

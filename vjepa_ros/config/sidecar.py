@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from vjepa_ros.config.folder import weights_file
 from vjepa_ros.config.model import PARAMETER_OF, ModelConfig
 from vjepa_ros.config.sidecar_fields import (
     CONVENTION,
@@ -80,7 +81,7 @@ class Sidecar:
         Raises:
             CheckpointError: where there is one, but it cannot be read or makes no sense.
         """
-        weights = Path(os.path.expanduser(checkpoint or ""))
+        weights = weights_file(checkpoint or "")
         return cls.next_to(weights) if weights.suffix == ".safetensors" else None
 
     @classmethod

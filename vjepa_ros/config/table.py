@@ -19,7 +19,7 @@ from vjepa_ros.config.model import MOST, PREPROCESSINGS
 from vjepa_ros.config.parameter import Kind, Parameter, plain
 from vjepa_ros.config.planner_rows import PLANNER
 from vjepa_ros.config.pose import POSE_ACTIONS, POSE_SOURCES
-from vjepa_ros.config.presets import load_preset
+from vjepa_ros.config.presets import preset_for
 from vjepa_ros.config.reductions import REDUCTIONS
 from vjepa_ros.config.view import FLIPS, ROTATIONS_DEG
 from vjepa_ros.errors import brief, named, quoted
@@ -31,8 +31,10 @@ _INT64 = range(-(2**63), 2**63)
 _P = Parameter
 TABLE: tuple[Parameter, ...] = (
     # the model
-    _P("preset", "str", "tiny", "Name of a preset, or path of a preset file."),
-    _P("checkpoint", "str", "", "Path of the weights; empty for seeded random ones (announced as UNTRAINED)."),
+    _P("preset", "str", "tiny", "Name of a preset, or path of a preset file; auto where a config.json of transformers "
+       "beside the checkpoint says which one it is of."),
+    _P("checkpoint", "str", "", "Path of the weights, or of a folder with a model.safetensors; empty for seeded random "
+       "ones (announced as UNTRAINED)."),
     _P("predictor_checkpoint", "str", "", "Path of a predictor in a file of its own, to be used with the encoder of "
        "checkpoint, which it must have been trained with; empty where checkpoint has both."),
     _P("random_predictor", "bool", False, "Take the encoder alone from the checkpoint, with a seeded random predictor "
@@ -264,8 +266,7 @@ def effective(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     for name, value in values.items():
         check(name, value)
-    preset_name = str(values.get("preset") or BY_NAME["preset"].default)
-    preset = load_preset(preset_name)
+    preset_name, preset = preset_for(str(values.get("preset") or BY_NAME["preset"].default), values.get("checkpoint"))
     if isinstance(preset.get("image_size"), int):
         preset["image_size"] = [preset["image_size"]] * 2  # presets may give a square by one number
     for name, value in preset.items():
@@ -279,4 +280,5 @@ def effective(values: Mapping[str, Any]) -> dict[str, Any]:
             value = preset.get(row.name, row.fallback)
             _require(value is not None, row.name, f"is neither set nor in the preset {quoted(preset_name)}")
         result[row.name] = plain(value)
+    result["preset"] = preset_name  # which it is, where it was to be found out
     return result

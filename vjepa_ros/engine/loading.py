@@ -13,7 +13,7 @@ from vjepa_ros.config.checks import require
 from vjepa_ros.config.model import ModelConfig, Preprocessing
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.parts import EngineConfig, WeightsConfig
-from vjepa_ros.config.presets import MODEL_PARAMETERS, load_preset, model_of
+from vjepa_ros.config.presets import MODEL_PARAMETERS, model_of, preset_for
 from vjepa_ros.config.sidecar import Sidecar, trained_with
 from vjepa_ros.config.state_change import change_of_convention
 from vjepa_ros.config.table import check
@@ -67,8 +67,10 @@ def load(
     ((8, 4, 4), 128, False)
 
     Args:
-        preset: name of a preset that comes with the package, or the path of a ``.yaml`` file.
-        checkpoint: path of a ``.pt`` or ``.safetensors`` file; without one (None or "") the weights are random.
+        preset: name of a preset that comes with the package, or the path of a ``.yaml`` file; ``auto`` for weights that
+            a ``config.json`` of transformers lies beside.
+        checkpoint: path of a ``.pt`` or ``.safetensors`` file, or of a folder as Hugging Face has them; without one
+            (None or "") the weights are random.
         predictor_checkpoint: path of a file with a predictor that was trained with the encoder in ``checkpoint``, whose
             own is then not used. Its sidecar says with which one that was, and what it expects.
         random_predictor: take the encoder alone from the checkpoint, for files without an action-conditioned predictor;
@@ -114,11 +116,11 @@ def load(
         require(fits, name, f"must be the path of a file, not {brief(path)}")
     fits = normalization is None or isinstance(normalization, Normalizations)
     require(fits, "normalization", f"must be Normalizations, not {brief(normalization)}")
-    values = load_preset(preset)
+    name_of_preset, values = preset_for(preset, checkpoint)
     for name, value in values.items():
         if name != "image_size":  # which may be one number in a preset
             check(name, value)
-    config = model_of(str(preset), {**values, **given})
+    config = model_of(name_of_preset, {**values, **given})
     weights_from = WeightsConfig(
         str(checkpoint or ""),
         random_predictor,
