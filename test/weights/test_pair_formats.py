@@ -1,4 +1,4 @@
-"""An encoder of every format, and a predictor in a file of its own that was trained with it: known again by its hash."""
+"""An encoder of every format, and a predictor in a file of its own that was trained with it: known by its hash."""
 
 from __future__ import annotations
 
