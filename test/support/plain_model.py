@@ -18,7 +18,14 @@ from vjepa_ros.model.state_model import StateModel
 
 Weights = Mapping[str, Tensor]
 
-V21_LEVELS = {4: (0, 1, 2, 3), 5: (0, 1, 2, 4), 12: (2, 5, 8, 11), 24: (5, 11, 17, 23), 40: (9, 19, 29, 39), 48: (11, 23, 37, 47)}
+V21_LEVELS = {
+    4: (0, 1, 2, 3),
+    5: (0, 1, 2, 4),
+    12: (2, 5, 8, 11),
+    24: (5, 11, 17, 23),
+    40: (9, 19, 29, 39),
+    48: (11, 23, 37, 47),
+}
 """By the number of layers, those whose outputs a V-JEPA 2.1 encoder gives; 4 and 5 are the tests' alone."""
 
 

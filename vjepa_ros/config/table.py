@@ -61,7 +61,8 @@ TABLE: tuple[Parameter, ...] = (
     _P("encoder_key", "str", None, "The only key of a .pt file that its encoder is taken from; where the preset does "
        "not say, the first of target_encoder, ema_encoder, encoder.",
        choices=("target_encoder", "ema_encoder", "encoder"), fallback=""),
-    _P("encoder_dim", "int", None, "Width of the encoder: the channels of its latents, of one level.", "channels", minimum=0,
+    _P("encoder_dim", "int", None, "Width of the encoder: the channels of one level of latents.", "channels",
+       minimum=0,
        maximum=MOST["encoder_dim"]),
     _P("encoder_depth", "int", None, "Layers of the encoder.", minimum=0, maximum=MOST["encoder_depth"]),
     _P("encoder_heads", "int", None, "Attention heads of the encoder.", minimum=0, maximum=MOST["encoder_heads"]),
