@@ -24,7 +24,7 @@ from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.parts import EngineConfig, WeightsConfig
-from vjepa_ros.config.presets import AUTO, preset_for
+from vjepa_ros.config.presets import spelled_out
 from vjepa_ros.config.sidecar import (
     CONVENTION,
     DTYPES,
@@ -106,9 +106,8 @@ def record(
     for name in settings:
         if name in BY_NAME and name not in (*recorded, "encoder_key"):
             raise ConfigError(name, f"is not recorded with weights; these are: {', '.join(recorded)}")
-    if preset == AUTO:
-        preset, of_weights = preset_for(preset, checkpoint)
-        settings = {**{name: of_weights[name] for name in SIZES if name in of_weights}, **settings}
+    settings = spelled_out({**settings, "preset": preset}, checkpoint)
+    preset = settings.pop("preset")
     trained = trained_with({}, Sidecar.of_checkpoint(predictor_checkpoint))
     settings = {**{name: value for name, value in trained.items() if value not in (0, [])}, **settings}
     values = effective({"preset": preset, **settings})

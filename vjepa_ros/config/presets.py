@@ -130,6 +130,23 @@ def preset_for(name: str | Path, checkpoint: str | Path | None) -> tuple[str, di
     return chosen, {**presets[chosen], **found.sizes, "image_size": [found.crop_px, found.crop_px]}
 
 
+def spelled_out(values: Mapping[str, Any], checkpoint: str | Path | None) -> dict[str, Any]:
+    """Parameters without :data:`AUTO`: the preset that it stands for, and the sizes that are not that one's own.
+
+    Args:
+        values: parameters by name; they win over what the weights say.
+        checkpoint: path of the weights.
+
+    Raises:
+        ConfigError: as :func:`preset_for`.
+    """
+    if str(values.get("preset", "")) != AUTO:
+        return dict(values)
+    name, told = preset_for(AUTO, checkpoint)
+    own = load_preset(name)
+    return {**{size: value for size, value in told.items() if value != own.get(size)}, **values, "preset": name}
+
+
 def model_config(name: str, **overrides: Any) -> ModelConfig:
     """The model of a preset, with some parameters replaced.
 
