@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from support import public_code
+from support import plain_model, public_code
 from support.agreement import CHAINED_TOLERANCE, FOLDED_TOLERANCE, TOLERANCE
 from torch import Tensor, nn
 
@@ -37,8 +37,10 @@ from vjepa_ros.model.state_model import StateModel
 
 RELEASED = "vjepa2_ac_vitg"
 """The preset of the released size."""
+V21 = "vjepa2_1_vitb"
+"""The smallest preset of V-JEPA 2.1."""
 
-TRANSFORMERS = "transformers"
+TRANSFORMERS, PLAIN = "transformers", "plain model"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,18 @@ class Case:
 def _encoders(
     config: ModelConfig, settings: Settings, weights: Mapping[str, Tensor], clip: Tensor
 ) -> dict[str, Callable[[], Tensor]]:
-    """The public encoders' ways over a clip; transformers counts rows and columns by one number."""
+    """The public encoders' ways over a clip; transformers counts rows and columns by one number.
+
+    For V-JEPA 2.1, which neither has, the plain model of the tests.
+    """
+    if config.encoder_family == "vjepa2_1":
+        placed = {name: tensor.to(settings.device) for name, tensor in weights.items()}
+
+        def plain() -> Tensor:
+            with torch.inference_mode():
+                return plain_model.encode(config, placed, clip)
+
+        return {PLAIN: plain}
 
     def way(encoder: nn.Module) -> Callable[[], Tensor]:
         return lambda: public_code.run(encoder, clip)
@@ -87,12 +100,14 @@ def window(settings: Settings, folder: Path, **sizes: Any) -> Setup:
     )
 
 
-def frame(settings: Settings, folder: Path) -> Setup:
-    """A frame that is repeated and encoded alone."""
-    config = settings.config("encoder", encoding="frame_repeat", num_frames=2)
+def frame(settings: Settings, folder: Path, encoding: str = "frame_repeat", **sizes: Any) -> Setup:
+    """A frame that is repeated, or not, and encoded alone."""
+    config = settings.config("encoder", encoding=encoding, num_frames=2, **sizes)
     clip = noise(settings, 1, 3, 1, *config.image_size)
     drawn = drawn_weights(config)
-    references = _encoders(config, settings, drawn["encoder"], clip.repeat(1, 1, config.tubelet_size, 1, 1))
+    is_given_as_it_is = config.encoder_family == "vjepa2_1"  # the plain model knows encodings
+    seen = clip if is_given_as_it_is else clip.repeat(1, 1, config.tubelet_size, 1, 1)
+    references = _encoders(config, settings, drawn["encoder"], seen)
     shapes = encoder_shapes(config, 1, Grid.of(config).tokens_per_step)
     return Setup(
         config, settings, folder, lambda wm: lambda: wm.encode(clip, normalize=False), references, shapes, drawn
@@ -111,11 +126,15 @@ def next_window(settings: Settings, folder: Path) -> Setup:
         kept = world_model.encode(clip[:, :, :-1])
         return lambda: torch.cat([kept, world_model.encode(clip[:, :, -1:])], dim=1)
 
-    references = of_public(
-        settings,
-        lambda: public_encoder(config, settings, drawn["encoder"]),
-        lambda public: lambda: normal(public_code.run(public, repeated).flatten(0, 1)[None]),
-    )
+    if config.encoder_family == "vjepa2_1":
+        plain = _encoders(config, settings, drawn["encoder"], clip)[PLAIN]
+        references: dict[str, Callable[[], Tensor]] = {PLAIN: lambda: normal(plain())}
+    else:
+        references = of_public(
+            settings,
+            lambda: public_encoder(config, settings, drawn["encoder"]),
+            lambda public: lambda: normal(public_code.run(public, repeated).flatten(0, 1)[None]),
+        )
     shapes = encoder_shapes(config, 1, Grid.of(config).tokens_per_step)
     return Setup(config, settings, folder, ours, references, shapes, drawn)
 
@@ -235,4 +254,6 @@ CASES = (
          partial(rollout, candidates=32, observed=6, horizon=2), CHAINED_TOLERANCE),
     Case("next-window", "next of 16 frames in frame_repeat, against all 16", {"float32": 0.08, "bfloat16": 0.08},
          next_window, FOLDED_TOLERANCE),
+    Case("encoder-2.1", "V-JEPA 2.1 B, one window", {}, partial(window, preset=V21)),
+    Case("image-2.1", "one image, V-JEPA 2.1 B", {}, partial(frame, encoding="frame", preset=V21)),
 )  # fmt: skip

@@ -63,6 +63,9 @@ class Settings:
         values = {"encoder_depth": 1, "predictor_depth": 1, depth: getattr(model_config(preset), depth)}
         if self.layers is not None:
             values[depth] = min(self.layers, values[depth])
+        values["encoder_depth"] = max(
+            values["encoder_depth"], model_config(preset).family.level_norms
+        )  # one each at least
         values |= {**(TOY if self.toy else {}), **sizes}
         return model_config(preset, **values)
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from vjepa_ros.config.encodings import ENCODINGS
+from vjepa_ros.config.families import FAMILIES
 from vjepa_ros.config.inputs import COMMAND_TYPES
 from vjepa_ros.config.reductions import REDUCTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vjepa_ros"
-NAMES = {*REDUCTIONS, *COMMAND_TYPES, *ENCODINGS}
+NAMES = {*REDUCTIONS, *COMMAND_TYPES, *ENCODINGS, *FAMILIES}
 
 
 def asked_for(source: str) -> Iterator[tuple[int, str]]:

@@ -145,9 +145,9 @@ def test_energy_is_the_mean_absolute_difference(wm):
             wm.energy(latents, wrong)
 
 
-@pytest.mark.parametrize("encoding, frames", [("clip", 16), ("tubelet", 2), ("frame_repeat", 1)])
+@pytest.mark.parametrize("encoding, frames", [("clip", 16), ("tubelet", 2), ("frame_repeat", 1), ("frame", 1)])
 def test_a_goal_is_an_image_in_which_nothing_moves(encoding, frames):
-    wm = vjepa_ros.load("tiny", encoding=encoding)
+    wm = vjepa_ros.load("tiny", encoding=encoding, encoder_family="vjepa2_1" if encoding == "frame" else None)
     image = np.random.default_rng(0).integers(0, 256, (90, 50, 3), np.uint8)
     goal = wm.encode_goal(image)
     repeated = wm.encode(wm.preprocess(np.stack([image] * frames)))

@@ -19,10 +19,12 @@ import torch
 from torch import Tensor
 
 from vjepa_ros import devices, files
+from vjepa_ros.config.folder import weights_file
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.parts import EngineConfig, WeightsConfig
+from vjepa_ros.config.presets import spelled_out
 from vjepa_ros.config.sidecar import (
     CONVENTION,
     DTYPES,
@@ -55,10 +57,17 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a sidecar records of a preset and the settings that replace some of its values."""
+    """What a sidecar records of a preset and the settings that replace some of its values.
+
+    Attributes:
+        config: the model.
+        made_for: what the sidecar is to say of it.
+        encoder_key: the only key of a ``.pt`` that the encoder is taken from, or empty; not recorded itself.
+    """
 
     config: ModelConfig
     made_for: MadeFor
+    encoder_key: str = ""
 
     @classmethod
     def of(cls, config: ModelConfig, values: Mapping[str, Any]) -> Recorded:
@@ -73,10 +82,13 @@ class Recorded:
         )
         pixels = {"pixel_mean": _shares(IMAGENET_MEAN), "pixel_std": _shares(IMAGENET_STD)}
         preset = Path(config.preset).name  # a file of one's own is known by its path
-        return cls(config, MadeFor(preset, sizes, convention, {**pixels, **normalization}))
+        made_for = MadeFor(preset, sizes, convention, {**pixels, **normalization})
+        return cls(config, made_for, values["encoder_key"])
 
 
-def record(preset: str, settings: dict[str, Any], predictor_checkpoint: Path | None = None) -> Recorded:
+def record(
+    preset: str, settings: dict[str, Any], predictor_checkpoint: Path | None = None, checkpoint: Path | None = None
+) -> Recorded:
     """A preset with some parameters replaced, validated as the node would.
 
     Args:
@@ -84,6 +96,7 @@ def record(preset: str, settings: dict[str, Any], predictor_checkpoint: Path | N
         settings: what replaces its values.
         predictor_checkpoint: a file whose sidecar replaces them too, by what the predictor was trained with; the
             settings go before.
+        checkpoint: the weights, that the preset ``auto`` is told by.
 
     Raises:
         CheckpointError: for a sidecar that makes no sense.
@@ -91,8 +104,10 @@ def record(preset: str, settings: dict[str, Any], predictor_checkpoint: Path | N
     """
     recorded = (*SIZES, *CONVENTION, *JOINT_NORMALIZATION)
     for name in settings:
-        if name in BY_NAME and name not in recorded:
+        if name in BY_NAME and name not in (*recorded, "encoder_key"):
             raise ConfigError(name, f"is not recorded with weights; these are: {', '.join(recorded)}")
+    settings = spelled_out({**settings, "preset": preset}, checkpoint)
+    preset = settings.pop("preset")
     trained = trained_with({}, Sidecar.of_checkpoint(predictor_checkpoint))
     settings = {**{name: value for name, value in trained.items() if value not in (0, [])}, **settings}
     values = effective({"preset": preset, **settings})
@@ -121,7 +136,7 @@ def convert(
     """Write the weights that inference needs to ``out``, and their sidecar next to it.
 
     Args:
-        checkpoint: a ``.pt`` or ``.safetensors`` file.
+        checkpoint: a ``.pt`` or ``.safetensors`` file, or a folder with one.
         out: the new file, ending in ``.safetensors``.
         recorded: the model, and what the sidecar is to say of it.
         dtype: of the new weights: ``float32`` or ``bfloat16``.
@@ -146,9 +161,9 @@ def convert(
     """
     if trained_with is not None and not predictor_only:
         raise ConfigError("trained_with", "says something of a predictor alone: it goes with `predictor_only`")
-    inputs = _Inputs(checkpoint, predictor_checkpoint)
+    inputs = _Inputs(weights_file(checkpoint), predictor_checkpoint)
     if trained_with is not None:
-        inputs = _Inputs(trained_with, checkpoint, believed=True)
+        inputs = _Inputs(weights_file(trained_with), checkpoint, believed=True)
     _check_places(inputs.paths, out, force)
     with torch.device("meta"):
         encoder, predictor = Encoder(recorded.config), Predictor(recorded.config)
@@ -167,6 +182,7 @@ def convert(
             predictor_path=inputs.predictor,
             predictor_sidecar=Sidecar.of_checkpoint(inputs.predictor),
             believed=inputs.believed,
+            encoder_key=recorded.encoder_key,
             dtype=torch_dtype,
             predictor_seed=0 if encoder_only else None,
             on_bytes=lambda done, total: report("reading", done, total),
@@ -191,7 +207,8 @@ def convert(
         result = WeightsConfig(str(new_weights), encoder_only, 0, Sidecar.of_checkpoint(new_weights))
         if predictor_only:
             own = Sidecar.of_checkpoint(inputs.encoder)
-            result = WeightsConfig(str(inputs.encoder), False, 0, own, str(new_weights), result.sidecar)
+            key = recorded.encoder_key
+            result = WeightsConfig(str(inputs.encoder), False, 0, own, str(new_weights), result.sidecar, key)
         _check_result(new_weights, result, recorded.config, dtype, expected)
         report("checking", size, size)
     return sidecar
@@ -229,7 +246,7 @@ def _check_space(out: Path, modules: list[Encoder | Predictor], dtype: torch.dty
 
 
 def _outputs(config: ModelConfig, encoder: Encoder, predictor: Predictor, weights: Weights) -> tuple[Tensor, Tensor]:
-    dtype = weights.encoder["norm.weight"].dtype
+    dtype = weights.encoder["patch_embed.proj.weight"].dtype
     taken = replace(weights, encoder=dict(weights.encoder), predictor=dict(weights.predictor))  # a model empties them
     as_they_are = Normalizations.of({}, config.action_dim, config.state_dim)
     no_rollouts = StateModel("none", config.action_dim, config.state_dim)

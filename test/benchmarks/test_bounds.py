@@ -44,9 +44,10 @@ def counted(module: torch.nn.Module, *inputs: torch.Tensor) -> tuple[int, int]:
     return sum(by_name.values()) - attention, attention
 
 
-@pytest.mark.parametrize("encoding", ["clip", "frame_repeat"])
+@pytest.mark.parametrize("encoding", ["clip", "frame_repeat", "frame"])
 def test_the_encoders_work_is_counted(encoding: str) -> None:
-    config = model_config("tiny", encoding=encoding)
+    family = "vjepa2_1" if encoding == "frame" else "vjepa2"
+    config = model_config("tiny", encoding=encoding, encoder_family=family)
     encoder = Encoder(config)
     frames = config.num_frames if encoding == "clip" else 1
     tokens = Grid.of(config).tokens if encoding == "clip" else Grid.of(config).tokens_per_step

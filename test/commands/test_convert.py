@@ -107,6 +107,7 @@ def test_what_the_sidecar_says(training_checkpoint, folder, preset):
         "image_size": [64, 64], "patch_size": 16, "tubelet_size": 2, "num_frames": 16,
         "encoder_dim": 64, "encoder_depth": 3, "encoder_heads": 1, "mlp_ratio": 4,
         "predictor_dim": 64, "predictor_depth": 3, "predictor_heads": 2, "action_dim": 7, "state_dim": 7,
+        "encoder_family": "vjepa2", "latents.levels": "last",
     }  # fmt: skip
     assert sidecar.convention == {
         "context_steps": 0, "encoding": "clip", "preprocessing": "droid", "frame_rate": 4.0,

@@ -11,7 +11,7 @@ from support.reference import public_factory, without_memory
 from torch import nn
 
 import vjepa_ros
-from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.config.model import PARAMETER_OF, ModelConfig
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.presets import MODEL_PARAMETERS, config_folder, load_preset, model_config, preset_names
 from vjepa_ros.errors import ConfigError
@@ -33,7 +33,10 @@ def shapes(module: nn.Module) -> dict[str, torch.Size]:
 
 
 def test_every_preset_is_a_whole_model():
-    assert preset_names() == ["tiny", "vitg", "vith", "vitl", "vjepa2_ac_vitg"]
+    assert preset_names() == [
+        "tiny", "vitg", "vith", "vitl", "vjepa2_1_vitG", "vjepa2_1_vitb", "vjepa2_1_vitg", "vjepa2_1_vitl",
+        "vjepa2_ac_vitg",
+    ]  # fmt: skip
     for name in preset_names():
         assert model_config(name).preset == name
 
@@ -92,6 +95,30 @@ def test_the_released_ac_preset():
     assert (stream.reduction, stream.tail) == ("pose_delta", "hold")
 
 
+V21 = {  # (width, layers, heads, MLP, key of the encoder in its file, levels), as MODELS of the release have them
+    "vjepa2_1_vitb": (768, 12, 12, 3072, "ema_encoder", (2, 5, 8, 11)),
+    "vjepa2_1_vitl": (1024, 24, 16, 4096, "ema_encoder", (5, 11, 17, 23)),
+    "vjepa2_1_vitg": (1408, 40, 22, 6144, "target_encoder", (9, 19, 29, 39)),
+    "vjepa2_1_vitG": (1664, 48, 26, 8192, "target_encoder", (11, 23, 37, 47)),
+}
+
+
+@pytest.mark.parametrize("name", V21)
+def test_the_presets_of_v_jepa_2_1(name):
+    dim, depth, heads, hidden, key, levels = V21[name]
+    config = model_config(name)
+    assert (config.image_size, config.patch_size, config.tubelet_size, config.num_frames) == ((384, 384), 16, 2, 16)
+    assert (config.encoder_dim, config.encoder_depth, config.encoder_heads) == (dim, depth, heads)
+    assert (config.encoding, config.preprocessing, config.latent_dim) == ("clip", "eval", dim)
+    assert model_config(name, latent_levels="all").latent_dim == 4 * dim
+    with without_memory():
+        last, every = Encoder(config), Encoder(model_config(name, latent_levels="all", image_size=256))
+    assert last.blocks[0].mlp.fc1.out_features == hidden and last.norms_block[3].eps == 1e-6
+    assert last.levels == levels[-1:] and every.levels == levels and every.grid.shape == (8, 16, 16)
+    assert shapes(last) == shapes(every), "nothing of the weights is left out, whatever is asked for"
+    assert resolve({"preset": name, "joint_names": JOINTS}).weights.encoder_key == key
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_resolves_with_the_joints_named(name):
     config = resolve({"preset": name, "joint_names": JOINTS, "pose.source": "names"})
@@ -106,7 +133,7 @@ OTHERS = {
     "image_size": [48, 72], "patch_size": 12, "tubelet_size": 3, "num_frames": 12, "encoder_dim": 120,
     "encoder_depth": 5, "encoder_heads": 5, "mlp_ratio": 3.0, "predictor_dim": 72, "predictor_depth": 6,
     "predictor_heads": 4, "action_dim": 2, "state_dim": 3, "context_steps": 2, "encoding": "tubelet",
-    "preprocessing": "square",
+    "preprocessing": "square", "encoder_family": "vjepa2_1", "latents.levels": "all", "encoder_key": "encoder",
     "frame_rate": 5.0, "hop": 6, "actions.phase": "last", "actions.reduction": "difference", "actions.tail": "hold",
     "pose.source": "names", "pose.actions": "commanded",
 }  # fmt: skip
@@ -116,7 +143,7 @@ OTHERS = {
 def test_everything_in_a_preset_can_be_overridden(name):
     assert set(OTHERS) >= set(load_preset(name))
     config = resolve({"preset": name, "joint_names": ["a", "b"], "state_names": ["a", "b", "c"], **OTHERS})
-    sizes = {key: OTHERS[key] for key in MODEL_PARAMETERS}
+    sizes = {name: OTHERS[PARAMETER_OF.get(name, name)] for name in MODEL_PARAMETERS}
     assert config.model == ModelConfig(preset=name, **{**sizes, "image_size": (48, 72)})
     assert (config.stream.frame_rate_hz, config.stream.hop, config.stream.phase) == (5.0, 6, "last")
 
@@ -146,7 +173,8 @@ def test_tiny():
 def test_a_preset_also_holds_what_the_streams_need():
     values = load_preset("tiny")
     assert values["actions.reduction"] == "pick" and values["hop"] == 2
-    assert set(MODEL_PARAMETERS) - {"context_steps"} < set(values), "without it all steps count"
+    optional = {"context_steps", "encoder_family", "latent_levels"}
+    assert set(MODEL_PARAMETERS) - optional < set(values), "all steps, V-JEPA 2, and its only level"
     assert model_config("tiny").most_context == 8
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.configurations import JOINTS, preset_file, refused
 
-from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.config.model import PARAMETER_OF, ModelConfig
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.parameter import UNSET, Parameter
 from vjepa_ros.config.parts import CandidatesConfig, EngineConfig, LatentsConfig, WeightsConfig, WorkerConfig
@@ -52,7 +52,7 @@ def test_every_default_is_valid(row: Parameter) -> None:
 
 def test_names_are_unique_and_the_whole_model_is_there() -> None:
     assert len(BY_NAME) == len(TABLE)
-    assert {field.name for field in fields(ModelConfig)} <= set(BY_NAME)
+    assert {PARAMETER_OF.get(field.name, field.name) for field in fields(ModelConfig)} <= set(BY_NAME)
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -99,7 +99,7 @@ def test_presets_hold_known_parameters_of_the_right_type(name: str) -> None:
         ("mlp_ratio", NAN, "finite number, not nan"),
         ("dtype", "int8", "'int8' is not one of auto, float32, bfloat16, float16"),
         ("queue", "", "'' is not one of latest, all"),
-        ("encoding", "video", "'video' is not one of clip, tubelet, frame_repeat"),
+        ("encoding", "video", "'video' is not one of clip, tubelet, frame_repeat, frame"),
         ("actions.phase", "First", "is not one of first, last"),
         ("actions.on_missing", "wait", "is not one of skip, hold, zero"),
         ("latents.dtype", "float32", "is not one of 32FC1, 16FC1"),
@@ -123,7 +123,8 @@ def test_defaults_and_preset() -> None:
     for field in fields(ModelConfig):
         if field.name != "preset":
             value = getattr(config.model, field.name)
-            assert (list(value) if isinstance(value, tuple) else value) == {"context_steps": 0, **preset}[field.name]
+            silent = {"context_steps": 0, "encoder_family": "vjepa2", "latent_levels": "last"}
+            assert (list(value) if isinstance(value, tuple) else value) == {**silent, **preset}[field.name]
     assert config.model.preset == "tiny"
     stream = config.stream
     assert (stream.num_frames, stream.stride, stream.phase, stream.hop) == (16, 2, "first", 2)

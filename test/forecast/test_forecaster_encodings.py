@@ -30,8 +30,9 @@ class Encodings:
     """Counts what a model encodes, one entry per call: the frames in it."""
 
     def __init__(self, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.config = config(**{**SMALL, "encoding": encoding, "latents__publish_context": True})
-        self.model = vjepa_ros.load("tiny", encoding=encoding, **SMALL)
+        sizes = {**SMALL, **({"encoder_family": "vjepa2_1", "encoder_depth": 4} if encoding == "frame" else {})}
+        self.config = config(**{**sizes, "encoding": encoding, "latents__publish_context": True})
+        self.model = vjepa_ros.load("tiny", encoding=encoding, **sizes)
         self.calls: list[int] = []
         encode = self.model.encode
 
@@ -50,7 +51,7 @@ class Encodings:
         return calls
 
 
-@pytest.fixture(params=["tubelet", "frame_repeat"])
+@pytest.fixture(params=["tubelet", "frame_repeat", "frame"])
 def encodings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Encodings]:
     yield Encodings(request.param, monkeypatch)
 

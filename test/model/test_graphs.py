@@ -35,14 +35,16 @@ def test_off_a_gpu_everything_is_simply_called() -> None:
     assert calls == [(3,)]
 
 
-@pytest.mark.parametrize("encoding", ["clip", "frame_repeat"])
+@pytest.mark.parametrize("encoding", ["clip", "frame_repeat", "frame"])
 def test_a_compiler_finds_one_graph_without_a_break(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is recorded must have static shapes and no Python in between; the compiler's front end says so on a CPU, of
     the layers that a GPU is served with."""
     monkeypatch.setattr(
         build, "choose_kernels", lambda device, dtype: Kernels(PublicLinear, fused_attention, "a GPU's")
     )
-    wm = vjepa_ros.load("tiny", encoding=encoding, encoder_depth=2, predictor_depth=2, fast=True)
+    family, depth = ("vjepa2_1", 4) if encoding == "frame" else ("vjepa2", 2)
+    sizes = {"encoder_family": family, "encoder_depth": depth, "predictor_depth": 2}
+    wm = vjepa_ros.load("tiny", encoding=encoding, fast=True, **sizes)
     clip, actions, states = inputs_of(wm, 0)
     with torch.inference_mode():
         context = wm.encode(clip)

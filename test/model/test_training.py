@@ -7,6 +7,7 @@ import torch
 from support import plain_model
 from support.forms import drawn, predictor_inputs, weights_of, wide_config
 from support.reference import encoder_pair, predictor_pair
+from support.small_v21 import v21_config, v21_encoder
 from torch import Tensor, nn
 
 from vjepa_ros.model.blocks import layer_normalize
@@ -47,6 +48,22 @@ def test_encoder(encoding: str) -> None:
     ours, _ = encoder_pair(config)
     weights, clip = leaves(ours), drawn(2, 3, 4, 64, 96)
     compare_gradients(ours, distance(ours(clip)), weights, distance(plain_model.encode(config, weights, clip)))
+
+
+@pytest.mark.parametrize("encoding", ["clip", "frame"])
+def test_encoder_of_v_jepa_2_1(encoding: str) -> None:
+    """All its levels: each norm and each block has a gradient; of the tokenizers, the one that is used."""
+    config = v21_config(encoding=encoding, latent_levels="all")
+    ours = v21_encoder(config)
+    weights, clip = leaves(ours), drawn(2, 3, 4, 64, 96)
+    idle = ("patch_embed.", "video_mod_embed") if encoding == "frame" else ("patch_embed_img.", "img_mod_embed")
+    distance(ours(clip)).backward()
+    distance(plain_model.encode(config, weights, clip)).backward()
+    for name, parameter in ours.named_parameters():
+        if name.startswith(idle):
+            assert parameter.grad is None and weights[name].grad is None
+        else:
+            compared(name, parameter.grad, weights[name].grad)
 
 
 @pytest.mark.parametrize("extrinsics", [False, True])

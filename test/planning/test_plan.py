@@ -54,6 +54,25 @@ def test_it_finds_the_actions_that_lead_to_the_goal(wm: WorldModel, seen: Observ
     assert found.now == pytest.approx(wm.energy(seen.context[:, -16:], goal).item())
 
 
+@pytest.mark.parametrize("levels", ["last", "all"])
+def test_frames_of_v_jepa_2_1_are_planned_on(levels: str) -> None:
+    """Each alone through the tokenizer of images; of all levels too, whose latents are wider."""
+    wm = vjepa_ros.load(
+        "tiny", encoding="frame", encoder_family="vjepa2_1", latent_levels=levels, num_frames=8, predictor_depth=2
+    )
+    rng = np.random.default_rng(0)
+    clip = torch.from_numpy(rng.normal(size=(1, 3, 8, 64, 64)).astype(np.float32))
+    seen = wm.observe(wm.encode(clip), rng.normal(size=(1, 7, DIMS)), rng.normal(size=(1, 8, DIMS)))
+    wanted = np.zeros((2, DIMS))
+    wanted[:, 1] = [1.0, -0.8]
+    goal = goal_of(wm, seen, wanted)
+    assert goal.shape == (1, 16, 128 if levels == "last" else 512)
+    std = np.zeros(DIMS)
+    std[1] = 0.8
+    found = plan(wm, seen, goal, horizon=2, std=std, low=-2, high=2, options=replace(QUICK, samples=64, iterations=6))
+    np.testing.assert_allclose(found.actions, wanted, atol=0.25)
+
+
 @pytest.mark.parametrize("solver", ["cem", "icem", "mppi"])
 def test_energies_are_those_of_the_plan_whatever_the_batches(wm: WorldModel, seen: Observed, solver: str) -> None:
     goal = goal_of(wm, seen, np.full((3, DIMS), 0.5))

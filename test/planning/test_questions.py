@@ -96,20 +96,23 @@ def mock_state_model(states: np.ndarray) -> StateModel:
     return Given("target", 7, 7)
 
 
-@pytest.mark.parametrize("encoding", ["clip", "tubelet", "frame_repeat"])
+@pytest.mark.parametrize("encoding", ["clip", "tubelet", "frame_repeat", "frame"])
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
 def test_energies_are_the_engines(encoding: str, batch_size: int) -> None:
     """Straight from frames, actions, states and picture, with actions and states normalised by hand."""
     numbers = {name: np.linspace(0.5, 2.0, 7) + shift for shift, name in enumerate(("mean", "std", "means", "stds"))}
+    family = "vjepa2_1" if encoding == "frame" else "vjepa2"
     settings = config(
-        encoding=encoding, candidates__batch_size=batch_size, actions__mean=numbers["mean"].tolist(),
-        actions__std=numbers["std"].tolist(), states__mean=numbers["means"].tolist(),
-        states__std=numbers["stds"].tolist(), view__rotation_deg=90,
+        encoding=encoding, encoder_family=family, candidates__batch_size=batch_size,
+        actions__mean=numbers["mean"].tolist(), actions__std=numbers["std"].tolist(),
+        states__mean=numbers["means"].tolist(), states__std=numbers["stds"].tolist(), view__rotation_deg=90,
     )  # fmt: skip
-    asked = vjepa_ros.load("tiny", encoding=encoding, normalization=settings.normalization)
-    model = vjepa_ros.load("tiny", encoding=encoding)  # to which everything is given as the layers want it
+    asked = vjepa_ros.load("tiny", encoding=encoding, encoder_family=family, normalization=settings.normalization)
+    model = vjepa_ros.load(
+        "tiny", encoding=encoding, encoder_family=family
+    )  # to which everything is given as the layers want it
     window = model_window()
-    if encoding == "frame_repeat":  # 16 steps
+    if encoding.startswith("frame"):  # 16 steps
         steps = replace(window.actions, values=np.random.default_rng(1).normal(size=(16, 7)))
         window = replace(window, actions=steps, states=replace(steps, values=steps.values[::-1]))
     bench = Bench(asked, settings, window)

@@ -19,15 +19,20 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from support import plain_model
 from support.agreement import FOLDED_TOLERANCE, HALF_MAXIMUM, HALF_MEAN, TOLERANCE
 from support.reference import encoder_pair, predictor_pair, run, transformers_encoder
+from support.small_v21 import v21_encoder
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.presets import model_config
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import EXTRINSICS_DIM, Predictor
 
 PAGE = Path(__file__).parents[2] / "docs" / "parity.md"
-PRESETS = ("tiny", "vitl", "vith", "vitg", "vjepa2_ac_vitg")
+V21_PRESETS = ("vjepa2_1_vitb", "vjepa2_1_vitl", "vjepa2_1_vitg", "vjepa2_1_vitG")
+PRESETS = ("tiny", "vitl", "vith", "vitg", "vjepa2_ac_vitg", *V21_PRESETS)
+V21_CLIP = {"image_size": 256, "num_frames": 4}
+"""What the presets of V-JEPA 2.1 are compared on, at their full width and depth."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,28 @@ def compared(what: str, other: str, ours: Tensor, theirs: Tensor, tolerance: flo
     return Row(what, other, difference.max().item(), difference.mean().item(), tolerance)
 
 
+def plain_rows(config: ModelConfig, half: bool = True, seed: int = 0) -> Iterator[Row]:
+    """A V-JEPA 2.1 encoder against the plain model, which gives what the public code has stored, as above."""
+    ours = v21_encoder(config, seed)
+    clip = torch.randn(1, 3, config.num_frames, *config.image_size, generator=torch.Generator().manual_seed(seed + 1))
+    what = f"encoder {config.encoder_dim} x {config.encoder_depth}, {config.encoding} {tuple(clip.shape[2:])}"
+    weights = {name: parameter.detach() for name, parameter in ours.named_parameters()}
+    with torch.no_grad():
+        exact, mine = plain_model.encode(config, weights, clip), run(ours, clip)
+        yield compared(f"{what}, float32", "plain model", mine, exact)
+        if half:
+            with torch.autocast("cpu", torch.bfloat16):
+                own = plain_model.encode(config, weights, clip).float()
+            del weights
+            to_bfloat16(ours)
+            yield half_row(what, run(ours, clip.bfloat16()), own, exact, "plain model")
+
+
 def encoder_rows(config: ModelConfig, half: bool = True, seed: int = 0) -> Iterator[Row]:
     """The encoder against both public ones, in float32 and, if asked for, bfloat16."""
+    if config.encoder_family == "vjepa2_1":
+        yield from plain_rows(config, half, seed)
+        return
     ours, public = encoder_pair(config, seed)
     clip = torch.randn(1, 3, config.num_frames, *config.image_size, generator=torch.Generator().manual_seed(seed + 1))
     what = f"encoder {config.encoder_dim} x {config.encoder_depth}, {config.encoding} {tuple(clip.shape[2:])}"
@@ -122,9 +147,9 @@ def predictor_inputs(predictor: Predictor, seed: int) -> list[Tensor]:
     return [torch.randn(1, *size, generator=generator) for size in sizes]
 
 
-def half_row(what: str, mine: Tensor, own: Tensor, exact: Tensor) -> Row:
+def half_row(what: str, mine: Tensor, own: Tensor, exact: Tensor, other: str = "public code") -> Row:
     """Our bfloat16 against the public code's float32; what bfloat16 (autocast) costs the public code sets the limit."""
-    row = compared(f"{what}, bfloat16", "public code", mine.float(), exact)
+    row = compared(f"{what}, bfloat16", other, mine.float(), exact)
     public = compared("", "", own, exact)
     return replace(row, maximum_allowed=HALF_MAXIMUM * public.maximum, mean_allowed=HALF_MEAN * public.mean)
 
@@ -147,6 +172,9 @@ public code from checkpoint to rollout.
 
 * *public code*: cc-vjepa2 {version("cc-vjepa2")}, a fork of the public V-JEPA 2 code whose encoder is the original's.
 * *transformers*: VJEPA2Model of transformers {version("transformers")}: the encoder, for square images.
+* *plain model*: of the tests, for V-JEPA 2.1, which neither of the two has: the model once more in simple words. It
+  gives what the public V-JEPA 2.1 code gave for a small model, as stored in `test/data/reference`. At full width and
+  depth, of a smaller clip.
 * float32: no value may differ by more than {TOLERANCE:.0e}; by {FOLDED_TOLERANCE:.0e} in `frame_repeat`, where this
   package sums the kernel over time before it is used: another order of addition, on average nearer to float64 than the
   public code's.
@@ -166,7 +194,7 @@ def main(names: list[str]) -> int:
     start, rows = time.monotonic(), []
     print(HEAD)
     for name in names or PRESETS:
-        config = model_config(name)
+        config = model_config(name, **(V21_CLIP if name in V21_PRESETS else {}))
         for part in (encoder_rows, predictor_rows):
             for row in part(config):
                 row = replace(row, what=f"`{name}` {row.what}")

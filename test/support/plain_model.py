@@ -18,6 +18,16 @@ from vjepa_ros.model.state_model import StateModel
 
 Weights = Mapping[str, Tensor]
 
+V21_LEVELS = {
+    4: (0, 1, 2, 3),
+    5: (0, 1, 2, 4),
+    12: (2, 5, 8, 11),
+    24: (5, 11, 17, 23),
+    40: (9, 19, 29, 39),
+    48: (11, 23, 37, 47),
+}
+"""By the number of layers, those whose outputs a V-JEPA 2.1 encoder gives; 4 and 5 are the tests' alone."""
+
 
 def normalized(latents: Tensor) -> Tensor:
     """What stands before and after the predictor."""
@@ -32,12 +42,13 @@ def linear(x: Tensor, weights: Weights, name: str) -> Tensor:
     return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
 
-def angles_of(places: list[tuple[float, float, float]], head_dim: int) -> Tensor:
-    """(n, head_dim), of tokens at these (step, row, column); the released weights' oddity is in the tiling."""
+def angles_of(places: list[tuple[float, float, float]], head_dim: int, in_pairs: bool = False) -> Tensor:
+    """(n, head_dim), of tokens at these (step, row, column); the oddity of V-JEPA 2's weights is in the tiling."""
     d = 2 * ((head_dim // 3) // 2)  # channels that an axis turns
     omega = 1.0 / 10000 ** (torch.arange(d // 2, dtype=torch.float32) / (d / 2))
     turned = torch.tensor(places, dtype=torch.float32)[:, :, None] * omega  # (n, 3, d/2)
-    angles = torch.cat([turned, turned], dim=2).flatten(1)  # (n, 3*d)
+    pairs = torch.stack([turned, turned], dim=3).flatten(2) if in_pairs else torch.cat([turned, turned], dim=2)
+    angles = pairs.flatten(1)  # (n, 3*d)
     return F.pad(angles, (0, head_dim - 3 * d))
 
 
@@ -59,7 +70,9 @@ def block(x: Tensor, weights: Weights, name: str, heads: int, angles: Tensor, ma
 
 def encode(config: ModelConfig, weights: Weights, clip: Tensor) -> Tensor:
     """(B, 3, N, H, W) -> (B, T'*H'*W', D), not normalised."""
-    kernel, bias = weights["patch_embed.proj.weight"], weights["patch_embed.proj.bias"]
+    is_v21, of_images = config.encoder_family == "vjepa2_1", config.encoding == "frame"
+    tokenizer = "patch_embed_img.proj" if of_images else "patch_embed.proj"
+    kernel, bias = weights[f"{tokenizer}.weight"], weights[f"{tokenizer}.bias"]
     if config.encoding == "frame_repeat":  # a convolution over equal frames is one with the kernel summed over time
         kernel = kernel.float().sum(dim=2, keepdim=True).to(kernel.dtype)
     maps = F.conv3d(clip, kernel, bias, stride=kernel.shape[2:])  # (B, D, T', H', W')
@@ -68,11 +81,24 @@ def encode(config: ModelConfig, weights: Weights, clip: Tensor) -> Tensor:
     if alone:  # every step is a sequence of its own
         maps = maps.transpose(1, 2).reshape(batch * steps, dim, 1, rows, cols)
     x = maps.flatten(2).transpose(1, 2)
-    places = [(step, row, col) for step in range(maps.shape[2]) for row in range(rows) for col in range(cols)]
-    angles = angles_of(places, dim // config.encoder_heads)
+    if is_v21:
+        x = x + weights["img_mod_embed" if of_images else "video_mod_embed"]
+    down, right = (15 / (rows - 1), 15 / (cols - 1)) if is_v21 else (1, 1)
+    places = [
+        (step, row * down, col * right) for step in range(maps.shape[2]) for row in range(rows) for col in range(cols)
+    ]
+    angles = angles_of(places, dim // config.encoder_heads, in_pairs=is_v21).to(x.device)
+    after = []
     for layer in range(config.encoder_depth):
         x = block(x, weights, f"blocks.{layer}", config.encoder_heads, angles, None)
-    return layer_norm(x, weights, "norm").reshape(batch, -1, dim)
+        after.append(x)
+    if not is_v21:
+        return layer_norm(x, weights, "norm").reshape(batch, -1, dim)
+    levels = [
+        layer_norm(after[at], weights, f"norms_block.{n}") for n, at in enumerate(V21_LEVELS[config.encoder_depth])
+    ]
+    out = torch.cat(levels, dim=2) if config.latent_levels == "all" else levels[-1]
+    return out.reshape(batch, -1, out.shape[2])
 
 
 def frame_causal_mask(steps: int, tokens: int) -> Tensor:

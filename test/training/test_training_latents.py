@@ -29,6 +29,7 @@ ENCODINGS: dict[str, dict[str, Any]] = {
     "clip, all steps": {"context_steps": 0},
     "tubelet": {"encoding": "tubelet"},
     "frame_repeat": {"encoding": "frame_repeat"},
+    "frame": {"encoding": "frame", "encoder_family": "vjepa2_1", "encoder_depth": 4},
     "tubelet_size 1": {"encoding": "tubelet", "tubelet_size": 1, "num_frames": 4},
     "clip, tubelet_size 1": {"tubelet_size": 1, "num_frames": 4, "context_steps": 1},
 }

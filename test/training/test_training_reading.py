@@ -28,6 +28,7 @@ REDUCTIONS: dict[str, dict[str, Any]] = {
     "pose_delta": {"actions.reduction": "pose_delta"},
     "last": {"actions.reduction": "difference", "actions.phase": "last"},
     "frame_repeat": {"encoding": "frame_repeat", "actions.reduction": "sum"},
+    "frame": {"encoding": "frame", "encoder_family": "vjepa2_1", "encoder_depth": 4, "actions.reduction": "sum"},
     "tubelet_size 1": {"encoding": "tubelet", "tubelet_size": 1, "actions.reduction": "sum"},
     "two steps": {"num_frames": 4, "actions.reduction": "sum"},
     "two steps, backwards": {"num_frames": 4, "actions.reduction": "difference"},

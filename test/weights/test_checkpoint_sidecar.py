@@ -12,6 +12,7 @@ import torch
 from support.checkpoint_files import read, refusal, saved_safetensors
 from support.reference import SMALL_CHECKPOINT, small_config
 
+from vjepa_ros.config.model import PARAMETER_OF
 from vjepa_ros.config.presets import MODEL_PARAMETERS
 from vjepa_ros.config.sidecar import CONVENTION, JOINT_NORMALIZATION, SIZES, Sidecar, sidecar_path
 from vjepa_ros.errors import CheckpointError
@@ -19,6 +20,7 @@ from vjepa_ros.weights.values import part_hash
 
 A, B = "0123456789abcdef", "fedcba9876543210"
 Parts = dict[str, dict[str, torch.Tensor]]
+FIELD_OF = {parameter: field for field, parameter in PARAMETER_OF.items()}
 
 
 def small_parts(scale: float = 1.0) -> Parts:
@@ -32,7 +34,10 @@ def sidecar_of(parts: Parts, source: str = A) -> Sidecar:
     return Sidecar(
         vjepa_ros="0.1.0",
         preset="small_ac.yaml",
-        sizes={name: list(value) if isinstance(value := getattr(config, name), tuple) else value for name in SIZES},
+        sizes={
+            name: list(value) if isinstance(value := getattr(config, FIELD_OF.get(name, name)), tuple) else value
+            for name in SIZES
+        },
         convention={"context_steps": 3, "encoding": "clip", "preprocessing": "square", "frame_rate": 4.0,
                     "actions.reduction": "pick", "actions.phase": "first", "actions.alignment": "hold",
                     "actions.tail": "hold", "joint_names": [], "states.source": "joint_states",
@@ -72,8 +77,22 @@ def test_the_first_sidecars_did_not_say_how_many_steps_of_context(pair):
     assert Sidecar.read(sidecar_path(pair)).convention["context_steps"] == 0
 
 
+def test_nor_what_family_the_encoder_is_of(pair):
+    for name in ("encoder_family", "latents.levels"):
+        changed(sidecar_path(pair), "sizes", name, to=...)
+    sizes = Sidecar.read(sidecar_path(pair)).sizes
+    assert (sizes["encoder_family"], sizes["latents.levels"]) == ("vjepa2", "last")
+    assert read(pair).trained
+    changed(sidecar_path(pair), "sizes", "encoder_family", to="vjepa2_1")
+    assert refusal(pair) == "was made for encoder_family 'vjepa2_1', but the configuration says vjepa2"
+    changed(sidecar_path(pair), "sizes", "latents.levels", to=4)
+    with pytest.raises(CheckpointError, match="sizes.latents.levels is not a text, but 4"):
+        Sidecar.read(sidecar_path(pair))
+
+
 def test_every_parameter_of_the_model_is_a_size_or_a_convention():
-    assert set(MODEL_PARAMETERS) <= set(SIZES) | set(CONVENTION) and not set(SIZES) & set(CONVENTION)
+    assert {PARAMETER_OF.get(name, name) for name in MODEL_PARAMETERS} <= set(SIZES) | set(CONVENTION)
+    assert not set(SIZES) & set(CONVENTION)
     assert {"image_size", "encoder_heads", "mlp_ratio", "action_dim"} < set(SIZES)
 
 

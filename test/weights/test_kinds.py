@@ -31,14 +31,18 @@ TRANSFORMERS = {
 }  # fmt: skip
 DINO = {"cls_token": ONE, "register_tokens": ONE, "patch_embed.proj.weight": ONE, "blocks.0.ls1.gamma": ONE}
 
+COMPILED = {  # block by block
+    f"blocks.0._orig_mod.{name.removeprefix('blocks.0.')}" if name.startswith("blocks.0.") else name: tensor
+    for name, tensor in ENCODER.items()
+}
+
 KINDS: dict[str, tuple[Any, str, str]] = {
-    "V-JEPA 2.1": ({"ema_encoder": V21, "predictor": PREDICTOR}, "this is a V-JEPA 2.1 encoder", "take a V-JEPA 2"),
-    "V-JEPA 2.1, bare": (V21, "this is a V-JEPA 2.1 encoder", "take a V-JEPA 2"),
-    "transformers": (renamed("encoder.", TRANSFORMERS), "Hugging Face's transformers", "take the .pt file"),
-    "transformers as encoder": ({"encoder": TRANSFORMERS}, "Hugging Face's transformers", "take the .pt file"),
-    "compiled": ({"encoder": renamed("_orig_mod."), "predictor": PREDICTOR}, "torch.compile", "take `_orig_mod.` out"),
-    "compiled within": ({"encoder": renamed("module._orig_mod.backbone."), "predictor": PREDICTOR}, "torch.compile",
-                        "take `_orig_mod.` out"),
+    "V-JEPA 2.1": ({"ema_encoder": V21, "predictor": PREDICTOR}, "this is a V-JEPA 2.1 encoder",
+                   "begins with vjepa2_1"),
+    "V-JEPA 2.1, bare": (V21, "this is a V-JEPA 2.1 encoder", "begins with vjepa2_1"),
+    "transformers": (renamed("encoder.", TRANSFORMERS), "Hugging Face's transformers", "name its folder"),
+    "transformers as encoder": ({"encoder": TRANSFORMERS}, "Hugging Face's transformers", "name its folder"),
+    "compiled within": ({"encoder": COMPILED, "predictor": PREDICTOR}, "torch.compile", "take `_orig_mod.` out"),
     "FSDP": ({"encoder": renamed("_fsdp_wrapped_module."), "predictor": PREDICTOR}, "FSDP", "full state dict"),
     "FSDP, flat": ({"encoder": {"_fsdp_wrapped_module._flat_param": ONE}}, "FSDP", "full state dict"),
     "bare": (renamed("module.backbone."), "this is a bare state dict", 'save it as {"encoder": ...'),
@@ -69,8 +73,7 @@ def test_what_a_foreign_file_is_and_what_to_do(tmp_path: Path, kind: str) -> Non
 @pytest.mark.parametrize(("tensors", "what"), [
     ({**renamed("encoder.", TRANSFORMERS), **renamed("predictor.", TRANSFORMERS)}, "Hugging Face's transformers"),
     (ENCODER, "this is a bare state dict"),
-    (renamed("encoder._orig_mod."), "torch.compile"),
-    (renamed("_orig_mod.encoder."), "torch.compile"),
+    (renamed("encoder.", COMPILED), "torch.compile"),
     (renamed("encoder.", V21), "V-JEPA 2.1"),
     (DINO, "the DINO or timm kind"),
 ])  # fmt: skip
@@ -102,6 +105,25 @@ def test_many_wrappers_are_taken_off_in_one_pass(tmp_path: Path) -> None:
     assert read(saved(tmp_path, content)).encoder.keys() == ENCODER.keys()
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.backbone.", "_orig_mod.module."])
+def test_what_a_compiler_wraps_around_a_model_is_taken_off(tmp_path: Path, prefix: str) -> None:
+    as_it_is = read(saved(tmp_path, {"encoder": ENCODER, "predictor": PREDICTOR})).hash()
+    content = {"encoder": renamed(prefix), "predictor": renamed(prefix, PREDICTOR)}
+    assert read(saved(tmp_path, content)).hash() == as_it_is
+    for outside, inside in ((prefix, ""), ("", prefix)):
+        parts = {"encoder": ENCODER, "predictor": {name.removeprefix("module."): t for name, t in PREDICTOR.items()}}
+        names = {f"{outside}{part}.{inside}{n}": t.clone() for part, found in parts.items() for n, t in found.items()}
+        save_file(names, tmp_path / "model.safetensors")
+        assert read(tmp_path / "model.safetensors").hash() == as_it_is
+
+
+def test_one_name_in_two_wrappings_is_one_too_many(tmp_path: Path) -> None:
+    names = renamed("encoder.") | {"_orig_mod.encoder.norm.bias": ONE}
+    save_file({name: tensor.clone() for name, tensor in names.items()}, tmp_path / "model.safetensors")
+    message = refusal(tmp_path / "model.safetensors")
+    assert message.startswith("has encoder.norm.bias twice, the second time as ")
+
+
 @pytest.mark.parametrize("key", [5, None, (1, 2), 3.5, b"bytes", True])
 @pytest.mark.parametrize("part", ["encoder", "predictor"])
 def test_keys_that_are_no_text(tmp_path: Path, key: Any, part: str) -> None:
@@ -122,7 +144,7 @@ def test_a_folder_of_parts_and_one_with_a_file_in_it(tmp_path: Path) -> None:
     (tmp_path / "parts" / ".metadata").touch()
     assert "torch.distributed" in refusal(tmp_path / "parts")
     (tmp_path / "hub").mkdir()
-    (tmp_path / "hub" / "model.safetensors").touch()
-    assert refusal(tmp_path / "hub") == (
-        f"is a folder, not a file: name the file in it, {tmp_path / 'hub' / 'model.safetensors'}"
-    )
+    assert refusal(tmp_path / "hub") == "is a folder, not a file"
+    tensors = {**renamed("encoder."), **{f"predictor.{n.removeprefix('module.')}": t for n, t in PREDICTOR.items()}}
+    save_file({n: t.clone() for n, t in tensors.items()}, tmp_path / "hub" / "model.safetensors")
+    assert read(tmp_path / "hub").hash() == read(tmp_path / "hub" / "model.safetensors").hash()

@@ -19,15 +19,18 @@ class Encoding:
             is in, and nothing looks ahead.
         repeats_frames: whether each frame is a step, a tubelet that repeats it; else a step is a tubelet of its own
             frames.
+        sees_images: whether each frame is a step, one single image, which the encoder's tokenizer of images sees: for
+            encoders that have one.
     """
 
     name: str
     is_whole: bool = False
     repeats_frames: bool = False
+    sees_images: bool = False
 
     def stride(self, tubelet_size: int) -> int:
         """Sampled frames per step."""
-        return 1 if self.repeats_frames else tubelet_size
+        return 1 if self.repeats_frames or self.sees_images else tubelet_size
 
     def frames_at_once(self, num_frames: int, tubelet_size: int) -> int:
         """Frames that go through the encoder together: how often a goal image is repeated, to look like a step."""
@@ -40,6 +43,7 @@ ENCODINGS: dict[str, Encoding] = {
         Encoding("clip", is_whole=True),
         Encoding("tubelet"),
         Encoding("frame_repeat", repeats_frames=True),
+        Encoding("frame", sees_images=True),
     )
 }
 """Every encoding, by the value of ``encoding``."""

@@ -11,7 +11,11 @@ from typing import Any, Literal, get_args
 
 from vjepa_ros.config.checks import is_finite, require, require_choice
 from vjepa_ros.config.encodings import ENCODINGS, Encoding
+from vjepa_ros.config.families import FAMILIES, LEVELS, Family
 from vjepa_ros.errors import brief
+
+PARAMETER_OF = {"latent_levels": "latents.levels"}
+"""Fields whose parameter is called otherwise."""
 
 Preprocessing = Literal["square", "droid", "eval"]
 
@@ -41,12 +45,15 @@ class ModelConfig:
         patch_size: side of a patch, in px.
         tubelet_size: frames in a tubelet.
         num_frames: N, the frames of a window.
-        encoder_dim, encoder_depth, encoder_heads, mlp_ratio: the encoder's width D, layers, heads, MLP ratio.
+        encoder_dim, encoder_depth, encoder_heads, mlp_ratio: the encoder's width, layers, heads, MLP ratio.
         predictor_dim, predictor_depth, predictor_heads: the predictor's width, layers, heads.
         action_dim, state_dim: A and S.
         encoding: how a window goes through the encoder, one of :data:`~vjepa_ros.config.encodings.ENCODINGS`.
         preprocessing: how a camera image becomes the encoder's input.
         context_steps: the newest steps that a forecast is made from at most; 0, where a preset does not say, for all.
+        encoder_family: what the encoder's layers are like, one of :data:`~vjepa_ros.config.families.FAMILIES`.
+        latent_levels: which of the encoder's levels become latents, one of :data:`~vjepa_ros.config.families.LEVELS`;
+            the parameter ``latents.levels``.
 
     Raises:
         ConfigError: where a value or a combination makes no sense; it names the parameter.
@@ -69,6 +76,8 @@ class ModelConfig:
     encoding: str
     preprocessing: Preprocessing
     context_steps: int = 0
+    encoder_family: str = "vjepa2"
+    latent_levels: str = LEVELS[0]
 
     def __post_init__(self) -> None:
         for name in MOST.keys() - {"image_size", "mlp_ratio", "context_steps"}:
@@ -104,7 +113,29 @@ class ModelConfig:
             )  # fmt: skip
         require_choice(self.encoding, "encoding", ENCODINGS)
         require_choice(self.preprocessing, "preprocessing", PREPROCESSINGS)
+        self._require_family()
         self._require_size()
+
+    def _require_family(self) -> None:
+        """Refuse what an encoder of another family could do."""
+        require_choice(self.encoder_family, "encoder_family", FAMILIES)
+        require_choice(self.latent_levels, PARAMETER_OF["latent_levels"], LEVELS)
+        family = self.family
+        require(
+            self.encoder_depth >= family.level_norms,
+            "encoder_depth", f"{self.encoder_depth} layers; an encoder of {family.name} has {family.level_norms} "
+            "levels, and at least as many",
+        )  # fmt: skip
+        require(
+            bool(family.levels_used(self.latent_levels)),
+            PARAMETER_OF["latent_levels"], f"{self.latent_levels} needs an encoder of several levels, as those of "
+            f"V-JEPA 2.1 are; one of {family.name} has only {LEVELS[0]}",
+        )  # fmt: skip
+        require(
+            family.has_image_tokenizer or not self.way.sees_images,
+            "encoding", f"{self.encoding} needs an encoder with a tokenizer for single images, as those of V-JEPA 2.1 "
+            f"have; one of {family.name} sees tubelets only: take an encoding that repeats each frame",
+        )  # fmt: skip
 
     def _require_whole(self, name: str, least: int) -> None:
         value = getattr(self, name)
@@ -138,6 +169,16 @@ class ModelConfig:
             "encoder_dim", f"a model of {parameters:,.0f} parameters is larger than the {MOST_PARAMETERS:,} that are "
             "allowed: make encoder_dim, encoder_depth, mlp_ratio, predictor_dim or predictor_depth smaller",
         )  # fmt: skip
+
+    @property
+    def family(self) -> Family:
+        """What sets the encoder apart."""
+        return FAMILIES[self.encoder_family]
+
+    @property
+    def latent_dim(self) -> int:
+        """D, the channels of a latent: the encoder's width, times the levels that it is made of."""
+        return self.encoder_dim * self.family.levels_used(self.latent_levels)
 
     @property
     def way(self) -> Encoding:

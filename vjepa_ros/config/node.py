@@ -129,7 +129,7 @@ def _require_sendable(model: ModelConfig, stream: StreamConfig, steps: str) -> N
     """Refuse latents that no message holds: of all the forecasts of a window."""
     published = stream.horizon + (0 if steps == "forecast" else model.most_context - 1)
     height, width = (side // model.patch_size for side in model.image_size)
-    size = published * height * width * model.encoder_dim * 4  # bytes of float32
+    size = published * height * width * model.latent_dim * 4  # bytes of float32
     require(
         size <= MOST_LATENT_BYTES,
         "latents.horizon", f"latents of {published} steps are {size / 1e9:.1f} GB, more than the "
@@ -156,6 +156,7 @@ def _weights(v: dict[str, Any]) -> tuple[WeightsConfig, tuple[str, ...]]:
         sidecars["checkpoint"],
         v["predictor_checkpoint"],
         sidecars["predictor_checkpoint"],
+        v["encoder_key"],
     )
     return weights, () if weights.deciding is None else _apply(weights.deciding, v)
 

@@ -39,6 +39,7 @@ class WeightsConfig:
         seed: of random weights.
         sidecar: what stands next to the file about it, None where there is nothing; read once.
         predictor_sidecar: the same of the predictor's own file.
+        encoder_key: the only key of a ``.pt`` that the encoder is taken from; empty for the usual ones.
 
     Raises:
         ConfigError: for a predictor's file without an encoder's, or with a random predictor.
@@ -50,6 +51,7 @@ class WeightsConfig:
     sidecar: Sidecar | None = None
     predictor_checkpoint: str = ""
     predictor_sidecar: Sidecar | None = None
+    encoder_key: str = ""
 
     def __post_init__(self) -> None:
         name, given = "predictor_checkpoint", bool(self.predictor_checkpoint)

@@ -14,12 +14,19 @@ from typing import Any
 
 import vjepa_ros
 from vjepa_ros.config import yaml_text
-from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.config.folder import FolderConfig, config_path, weights_file
+from vjepa_ros.config.model import PARAMETER_OF, ModelConfig
 from vjepa_ros.documents import Unreadable, read_text
-from vjepa_ros.errors import ConfigError, brief, named, place, quoted
+from vjepa_ros.errors import CheckpointError, ConfigError, brief, named, place, quoted
 
 MODEL_PARAMETERS: tuple[str, ...] = tuple(field.name for field in fields(ModelConfig) if field.name != "preset")
 """Everything that describes the model; any of them may be overridden."""
+
+
+AUTO = "auto"
+"""Stands for the preset that weights are of, where a ``config.json`` beside them says it."""
+LIKE = ("vitl", "vith", "vitg")
+"""Presets of the encoders that are published with such a file."""
 
 
 def config_folder() -> Path:
@@ -94,6 +101,52 @@ def load_preset(name: str | Path) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
+def preset_for(name: str | Path, checkpoint: str | Path | None) -> tuple[str, dict[str, Any]]:
+    """The name and all parameters of a preset, which may be :data:`AUTO`.
+
+    Then it is the one whose encoder is that of the ``config.json`` beside the weights, whose sizes replace its own:
+    that of the images too, which its published weights were trained with. Of an encoder that no preset has, the first
+    one's in :data:`LIKE` is taken with these sizes.
+
+    Args:
+        name: as for :func:`load_preset`, or :data:`AUTO`.
+        checkpoint: path of the weights, or None or empty for none.
+
+    Raises:
+        ConfigError: as :func:`load_preset`; where ``auto`` has nothing to go by, or that makes no sense.
+    """
+    if str(name) != AUTO:
+        return str(name), load_preset(name)
+    path = config_path(weights_file(checkpoint)) if checkpoint else None
+    if path is None or _is_missing(path):
+        needs = "a `checkpoint` with the config.json of transformers beside it"
+        raise ConfigError("preset", f"{AUTO} needs {needs}" + (f"; there is no {place(path)}" if path else ""))
+    try:
+        found = FolderConfig.read(path)
+    except CheckpointError as error:
+        raise ConfigError("preset", f"{AUTO} cannot be told: {error}") from error
+    presets = {candidate: load_preset(candidate) for candidate in LIKE}
+    chosen = next((candidate for candidate in LIKE if found.is_of(presets[candidate])), LIKE[0])
+    return chosen, {**presets[chosen], **found.sizes, "image_size": [found.crop_px, found.crop_px]}
+
+
+def spelled_out(values: Mapping[str, Any], checkpoint: str | Path | None) -> dict[str, Any]:
+    """Parameters without :data:`AUTO`: the preset that it stands for, and the sizes that are not that one's own.
+
+    Args:
+        values: parameters by name; they win over what the weights say.
+        checkpoint: path of the weights.
+
+    Raises:
+        ConfigError: as :func:`preset_for`.
+    """
+    if str(values.get("preset", "")) != AUTO:
+        return dict(values)
+    name, told = preset_for(AUTO, checkpoint)
+    own = load_preset(name)
+    return {**{size: value for size, value in told.items() if value != own.get(size)}, **values, "preset": name}
+
+
 def model_config(name: str, **overrides: Any) -> ModelConfig:
     """The model of a preset, with some parameters replaced.
 
@@ -125,7 +178,9 @@ def model_of(preset: str, values: Mapping[str, Any]) -> ModelConfig:
     for field in fields(ModelConfig):
         if field.name != "preset" and field.default is MISSING and field.name not in values:
             raise ConfigError(field.name, f"is missing in preset {named(preset)}")
-    found = {name: values[name] for name in MODEL_PARAMETERS if name in values}
+    found = {
+        name: values[key] for name in MODEL_PARAMETERS for key in (PARAMETER_OF.get(name, name), name) if key in values
+    }
     return ModelConfig(preset=preset, **{**found, "image_size": _image_size(values["image_size"])})
 
 

@@ -14,11 +14,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.config.folder import weights_file
+from vjepa_ros.config.model import PARAMETER_OF, ModelConfig
 from vjepa_ros.config.sidecar_fields import (
     CONVENTION,
     ENCODER_SIZES,
     JOINT_NORMALIZATION,
+    LATER_SIZES,
     SIZES,
     require_names,
     require_valid,
@@ -37,6 +39,7 @@ SUFFIX = ".safetensors"
 DTYPES = ("float32", "bfloat16")
 """What weights with a sidecar are written in; the first one unless another is asked for."""
 
+_FIELD_OF = {parameter: field for field, parameter in PARAMETER_OF.items()}
 _VIEWS = ("encoding", "preprocessing")  # of the convention, what concerns an encoder whatever predictor it has
 
 
@@ -78,7 +81,7 @@ class Sidecar:
         Raises:
             CheckpointError: where there is one, but it cannot be read or makes no sense.
         """
-        weights = Path(os.path.expanduser(checkpoint or ""))
+        weights = weights_file(checkpoint or "")
         return cls.next_to(weights) if weights.suffix == ".safetensors" else None
 
     @classmethod
@@ -114,6 +117,8 @@ class Sidecar:
         del content["format"]
         if isinstance(content.get("convention"), dict):
             content["convention"].setdefault("context_steps", 0)  # the first sidecars did not know it: it says nothing
+        if isinstance(content.get("sizes"), dict):
+            content["sizes"] = {**LATER_SIZES, **content["sizes"]}
         require_names(content, tuple(field.name for field in fields(cls)), "", path)
         require_valid(content, path)
         return cls(**content)
@@ -144,7 +149,7 @@ class Sidecar:
         Raises:
             CheckpointError: naming every parameter at fault and both its values.
         """
-        configured = {name: _plain(getattr(config, name)) for name in names}
+        configured = {name: _plain(getattr(config, _FIELD_OF.get(name, name))) for name in names}
         wrong = [
             f"{name} {brief(self.sizes[name])}, but the configuration says {configured[name]}"
             for name in names

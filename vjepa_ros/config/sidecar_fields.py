@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vjepa_ros.config.checks import is_finite
-from vjepa_ros.config.model import ModelConfig
+from vjepa_ros.config.model import PARAMETER_OF, ModelConfig
 from vjepa_ros.errors import CheckpointError, brief, listed, named, place
 
 CONVENTION: tuple[str, ...] = (
@@ -34,8 +34,15 @@ CONVENTION: tuple[str, ...] = (
 JOINT_NORMALIZATION: tuple[str, ...] = ("actions.mean", "actions.std", "states.mean", "states.std")
 """What is done to actions and states before the model sees them; empty lists for nothing."""
 
-SIZES: tuple[str, ...] = tuple(field.name for field in fields(ModelConfig) if field.name not in ("preset", *CONVENTION))
+SIZES: tuple[str, ...] = tuple(
+    PARAMETER_OF.get(field.name, field.name)
+    for field in fields(ModelConfig)
+    if field.name not in ("preset", *CONVENTION)
+)
 """Every other parameter of the model."""
+
+LATER_SIZES = {"encoder_family": "vjepa2", "latents.levels": "last"}
+"""Of the sizes, those that are texts; what they are in the first sidecars, which did not know them."""
 
 ENCODER_SIZES: tuple[str, ...] = tuple(
     name for name in SIZES if name.startswith("encoder_") or name in ("patch_size", "tubelet_size", "mlp_ratio")
@@ -61,6 +68,9 @@ def require_valid(content: Mapping[str, Any], path: Path) -> None:
         _require(isinstance(content[name], dict), name, "is not an object", path)
     require_names(content["sizes"], SIZES, "sizes.", path)
     for name, value in content["sizes"].items():
+        if name in LATER_SIZES:
+            _require(isinstance(value, str), f"sizes.{name}", f"is not a text, but {brief(value)}", path)
+            continue
         numbers = value if isinstance(value, list) else [value]
         fits = bool(numbers) and all(map(_is_number, numbers))
         _require(fits, f"sizes.{name}", f"is not a number or a list of them, but {brief(value)}", path)

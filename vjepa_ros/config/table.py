@@ -13,12 +13,13 @@ from vjepa_ros.config import stream as sc
 from vjepa_ros.config.checks import is_finite
 from vjepa_ros.config.checks import require as _require
 from vjepa_ros.config.encodings import ENCODINGS
+from vjepa_ros.config.families import FAMILIES, LEVELS
 from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, STATE_TYPES
 from vjepa_ros.config.model import MOST, PREPROCESSINGS
 from vjepa_ros.config.parameter import Kind, Parameter, plain
 from vjepa_ros.config.planner_rows import PLANNER
 from vjepa_ros.config.pose import POSE_ACTIONS, POSE_SOURCES
-from vjepa_ros.config.presets import load_preset
+from vjepa_ros.config.presets import preset_for
 from vjepa_ros.config.reductions import REDUCTIONS
 from vjepa_ros.config.view import FLIPS, ROTATIONS_DEG
 from vjepa_ros.errors import brief, named, quoted
@@ -30,8 +31,10 @@ _INT64 = range(-(2**63), 2**63)
 _P = Parameter
 TABLE: tuple[Parameter, ...] = (
     # the model
-    _P("preset", "str", "tiny", "Name of a preset, or path of a preset file."),
-    _P("checkpoint", "str", "", "Path of the weights; empty for seeded random ones (announced as UNTRAINED)."),
+    _P("preset", "str", "tiny", "Name of a preset, or path of a preset file; auto where a config.json of transformers "
+       "beside the checkpoint says which one it is of."),
+    _P("checkpoint", "str", "", "Path of the weights, or of a folder with a model.safetensors; empty for seeded random "
+       "ones (announced as UNTRAINED)."),
     _P("predictor_checkpoint", "str", "", "Path of a predictor in a file of its own, to be used with the encoder of "
        "checkpoint, which it must have been trained with; empty where checkpoint has both."),
     _P("random_predictor", "bool", False, "Take the encoder alone from the checkpoint, with a seeded random predictor "
@@ -53,8 +56,13 @@ TABLE: tuple[Parameter, ...] = (
     _P("patch_size", "int", None, "Side of a patch.", "px", minimum=0, maximum=MOST["patch_size"]),
     _P("tubelet_size", "int", None, "Frames in a tubelet.", "frames", minimum=0, maximum=MOST["tubelet_size"]),
     _P("num_frames", "int", None, "Frames in a window.", "frames", minimum=0, maximum=MOST["num_frames"]),
-    _P("encoder_dim", "int", None, "Width of the encoder: the latents' channels.", "channels", minimum=0,
-       maximum=MOST["encoder_dim"]),
+    _P("encoder_family", "str", None, "What the encoder's layers are like: of V-JEPA 2, or of V-JEPA 2.1.",
+       choices=FAMILIES, fallback="vjepa2"),
+    _P("encoder_key", "str", None, "The only key of a .pt file that its encoder is taken from; where the preset does "
+       "not say, the first of target_encoder, ema_encoder, encoder.",
+       choices=("target_encoder", "ema_encoder", "encoder"), fallback=""),
+    _P("encoder_dim", "int", None, "Width of the encoder: the channels of one level of latents.", "channels",
+       minimum=0, maximum=MOST["encoder_dim"]),
     _P("encoder_depth", "int", None, "Layers of the encoder.", minimum=0, maximum=MOST["encoder_depth"]),
     _P("encoder_heads", "int", None, "Attention heads of the encoder.", minimum=0, maximum=MOST["encoder_heads"]),
     _P("mlp_ratio", "float", None, "Hidden width of the encoder's MLP over its own width.",
@@ -185,6 +193,9 @@ TABLE: tuple[Parameter, ...] = (
        "before them, by what the trajectory in force means to do, else by the last command held, or for sum and "
        "pose_delta by the last motion, repeated as actions.tail made it (docs/time.md, rule 9).", "steps", minimum=1,
        maximum=1024),
+    _P("latents.levels", "str", None, "Which levels of the encoder become latents: the last one, or all of V-JEPA 2.1 "
+       "along the channels, which are then four times as many; a predictor is built for one of the two.",
+       choices=LEVELS, fallback=LEVELS[0]),
     _P("latents.dtype", "str", "32FC1", "Image encoding of the published latents.", choices=("32FC1", "16FC1")),
     _P("latents.publish_context", "bool", False, "Publish the encoder's latents of the window too."),
     # questions about candidate actions
@@ -255,8 +266,7 @@ def effective(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     for name, value in values.items():
         check(name, value)
-    preset_name = str(values.get("preset") or BY_NAME["preset"].default)
-    preset = load_preset(preset_name)
+    preset_name, preset = preset_for(str(values.get("preset") or BY_NAME["preset"].default), values.get("checkpoint"))
     if isinstance(preset.get("image_size"), int):
         preset["image_size"] = [preset["image_size"]] * 2  # presets may give a square by one number
     for name, value in preset.items():
@@ -270,4 +280,5 @@ def effective(values: Mapping[str, Any]) -> dict[str, Any]:
             value = preset.get(row.name, row.fallback)
             _require(value is not None, row.name, f"is neither set nor in the preset {quoted(preset_name)}")
         result[row.name] = plain(value)
+    result["preset"] = preset_name  # which it is, where it was to be found out
     return result

@@ -13,7 +13,7 @@ from vjepa_ros.config.checks import require
 from vjepa_ros.config.model import ModelConfig, Preprocessing
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.parts import EngineConfig, WeightsConfig
-from vjepa_ros.config.presets import MODEL_PARAMETERS, load_preset, model_of
+from vjepa_ros.config.presets import MODEL_PARAMETERS, model_of, preset_for
 from vjepa_ros.config.sidecar import Sidecar, trained_with
 from vjepa_ros.config.state_change import change_of_convention
 from vjepa_ros.config.table import check
@@ -39,6 +39,7 @@ def load(
     fast: bool = True,
     compile_graphs: bool = False,
     normalization: Normalizations | None = None,
+    encoder_key: str | None = None,
     image_size: int | tuple[int, int] | None = None,
     patch_size: int | None = None,
     tubelet_size: int | None = None,
@@ -55,6 +56,8 @@ def load(
     context_steps: int | None = None,
     encoding: str | None = None,
     preprocessing: Preprocessing | None = None,
+    encoder_family: str | None = None,
+    latent_levels: str | None = None,
 ) -> WorldModel:
     """Load a world model: encoder and action-conditioned predictor with their weights.
 
@@ -64,8 +67,10 @@ def load(
     ((8, 4, 4), 128, False)
 
     Args:
-        preset: name of a preset that comes with the package, or the path of a ``.yaml`` file.
-        checkpoint: path of a ``.pt`` or ``.safetensors`` file; without one (None or "") the weights are random.
+        preset: name of a preset that comes with the package, or the path of a ``.yaml`` file; ``auto`` for weights that
+            a ``config.json`` of transformers lies beside.
+        checkpoint: path of a ``.pt`` or ``.safetensors`` file, or of a folder as Hugging Face has them; without one
+            (None or "") the weights are random.
         predictor_checkpoint: path of a file with a predictor that was trained with the encoder in ``checkpoint``, whose
             own is then not used. Its sidecar says with which one that was, and what it expects.
         random_predictor: take the encoder alone from the checkpoint, for files without an action-conditioned predictor;
@@ -77,17 +82,21 @@ def load(
         fast: pack the layers for inference, which takes less time; False leaves them as they are trained.
         compile_graphs: on a GPU, let ``torch.compile`` work on what :meth:`WorldModel.warm_up` records.
         normalization: of actions and states; without one the weights' own (of the preset, or of the sidecar).
-        image_size: height and width of the encoder's input in px, or one number for a square. It and what follows are
-            the preset's where they are None.
+        encoder_key: the only key of a ``.pt`` that its encoder is taken from. It and what follows are the preset's
+            where they are None.
+        image_size: height and width of the encoder's input in px, or one number for a square.
         patch_size: side of a patch, in px.
         tubelet_size: frames in a tubelet.
         num_frames: N, the frames of a window.
-        encoder_dim, encoder_depth, encoder_heads, mlp_ratio: the encoder's width D, layers, heads, MLP ratio.
+        encoder_dim, encoder_depth, encoder_heads, mlp_ratio: the encoder's width, layers, heads, MLP ratio.
         predictor_dim, predictor_depth, predictor_heads: the predictor's width, layers, heads.
         action_dim, state_dim: A and S.
         context_steps: the newest steps that a forecast is made from at most; 0 for all.
-        encoding: how a window goes through the encoder: ``clip``, ``tubelet`` or ``frame_repeat``.
+        encoding: how a window goes through the encoder: ``clip``, ``tubelet``, ``frame_repeat``, or
+            ``frame`` for V-JEPA 2.1.
         preprocessing: how an image becomes the encoder's input: ``square``, ``droid`` or ``eval``.
+        encoder_family: what the encoder's layers are like: ``vjepa2`` or ``vjepa2_1``.
+        latent_levels: which levels of a V-JEPA 2.1 encoder become latents: ``last``, or ``all`` along the channels.
 
     Raises:
         ConfigError: for a parameter that makes no sense, or a device that is not there; it names the parameter.
@@ -97,6 +106,8 @@ def load(
     given = {name: arguments[name] for name in MODEL_PARAMETERS if arguments[name] is not None}
     for name in ("random_predictor", "seed"):
         check(name, arguments[name])
+    if encoder_key is not None:
+        check("encoder_key", encoder_key)
     for name in ("fast", "compile_graphs"):
         require(isinstance(arguments[name], bool), name, f"must be true or false, not {brief(arguments[name])}")
     for name in ("checkpoint", "predictor_checkpoint"):
@@ -105,11 +116,11 @@ def load(
         require(fits, name, f"must be the path of a file, not {brief(path)}")
     fits = normalization is None or isinstance(normalization, Normalizations)
     require(fits, "normalization", f"must be Normalizations, not {brief(normalization)}")
-    values = load_preset(preset)
+    name_of_preset, values = preset_for(preset, checkpoint)
     for name, value in values.items():
         if name != "image_size":  # which may be one number in a preset
             check(name, value)
-    config = model_of(str(preset), {**values, **given})
+    config = model_of(name_of_preset, {**values, **given})
     weights_from = WeightsConfig(
         str(checkpoint or ""),
         random_predictor,
@@ -117,6 +128,7 @@ def load(
         Sidecar.of_checkpoint(checkpoint),
         str(predictor_checkpoint or ""),
         Sidecar.of_checkpoint(predictor_checkpoint),
+        encoder_key or values.get("encoder_key", ""),
     )
     trained = trained_with(values, weights_from.deciding)
     state_model: StateModel | ConfigError
@@ -167,6 +179,7 @@ def build_world_model(
                 sidecar=weights_from.sidecar,
                 predictor_path=weights_from.predictor_checkpoint or None,
                 predictor_sidecar=weights_from.predictor_sidecar,
+                encoder_key=weights_from.encoder_key,
                 device=device,
                 dtype=dtype,
                 norm_dtype=torch.float32 if engine.fast else None,

@@ -266,7 +266,7 @@ class WorldModel(ImageEncoder):
         # What a node asks for: in clip a whole window goes through the encoder, else one step; and all the context.
         clip = torch.zeros(1, 3, config.frames_at_once, *config.image_size)
         steps = config.most_context
-        context = torch.zeros(1, steps * grid.tokens_per_step, config.encoder_dim)
+        context = torch.zeros(1, steps * grid.tokens_per_step, config.latent_dim)
         inputs = context, torch.zeros(1, steps, config.action_dim), torch.zeros(1, steps, config.state_dim)
         if self.kernels:  # packed
             with torch.inference_mode(), failures("recording"):

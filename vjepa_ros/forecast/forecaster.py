@@ -63,7 +63,7 @@ def _warm_up_rollout(model: WorldModel, horizon: int) -> None:
     if horizon == 1:
         return
     sizes, steps = model.config, model.grid.steps
-    context = torch.zeros(1, model.grid.tokens, sizes.encoder_dim)
+    context = torch.zeros(1, model.grid.tokens, sizes.latent_dim)
     actions, states = torch.zeros(1, steps - 1, sizes.action_dim), torch.zeros(1, steps, sizes.state_dim)
     with failures("warming up"):
         model.rollout(context, actions, states, torch.zeros(1, horizon, sizes.action_dim)).sum().item()

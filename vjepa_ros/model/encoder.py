@@ -1,4 +1,4 @@
-"""The V-JEPA 2 encoder: clips in, latents out.
+"""The encoder of V-JEPA 2 and, by the properties of its family, of V-JEPA 2.1: clips in, latents out.
 
 It knows no preprocessing, no checkpoints and not the layer norm between it and the predictor (the engine's). Parameter
 names are those of the released checkpoints.
@@ -87,18 +87,39 @@ class Encoder(nn.Module):
     * ``clip``: as one video; attention looks over the whole clip in both directions.
     * ``tubelet``: every tubelet alone, each at step 0; nothing looks ahead.
     * ``frame_repeat``: every frame alone, as a tubelet that repeats it, at step 0; N frames give N steps.
+    * ``frame``: every frame alone, as an image, by the tokenizer of images; N frames give N steps.
+
+    What sets one family apart (:class:`~vjepa_ros.config.families.Family`) is here: V-JEPA 2.1 has that second
+    tokenizer, an embedding that tells tokens of images from those of tubelets, a LayerNorm for each of four levels
+    instead of one at the end, rows and columns scaled to the grid of its pre-training, and a true rotation. All that
+    the weights have is here whatever the encoding is: so their hash is the same.
+
+    Attributes:
+        config, grid: as given, and what follows from it.
+        levels: the blocks whose outputs, normalised, make the latents.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.grid = Grid.of(config)
-        dim, heads = config.encoder_dim, config.encoder_heads
+        dim, heads, family = config.encoder_dim, config.encoder_heads, config.family
         self.patch_embed = PatchEmbed(dim, config.tubelet_size, config.patch_size, config.way.repeats_frames)
+        if family.has_image_tokenizer:
+            self.patch_embed_img = PatchEmbed(dim, 1, config.patch_size)
+        if family.has_modality_embeddings:
+            self.img_mod_embed = nn.Parameter(torch.empty(1, 1, dim))
+            self.video_mod_embed = nn.Parameter(torch.empty(1, 1, dim))
         self.blocks = nn.ModuleList(Block(dim, heads, config.mlp_ratio) for _ in range(config.encoder_depth))
-        self.norm = Norm(dim)
+        if family.level_norms:
+            self.norms_block = nn.ModuleList(Norm(dim) for _ in range(family.level_norms))
+        else:
+            self.norm = Norm(dim)
+        self.levels = family.levels(config.encoder_depth)[-family.levels_used(config.latent_levels) :]
         attended = self.grid if config.way.is_whole else self.grid.with_steps(1)
-        self.rope = Rope(token_positions(attended), dim // heads)
+        row_scale, col_scale = family.scales(self.grid.rows, self.grid.cols)
+        positions = token_positions(attended, row_scale=row_scale, col_scale=col_scale)
+        self.rope = Rope(positions, dim // heads, family.is_true_rotation)
 
     def forward(self, clip: Tensor) -> Tensor:
         """Encode clips of any whole number of steps up to the window's.
@@ -107,23 +128,44 @@ class Encoder(nn.Module):
             clip: (B, 3, N, H, W), ImageNet-normalised, in the weights' dtype.
 
         Returns:
-            (B, T'*H'*W', D) float32, after the encoder's own last LayerNorm.
+            (B, T'*H'*W', D) float32, after the encoder's own last LayerNorm; the levels along the channels, where
+            several are asked for.
 
         Raises:
             ShapeError: where the clip does not fit the configured grid.
         """
         grid = Grid.of_clip(self.config, clip.shape)
-        x = self.patch_embed(clip).float()  # (B, T'*H'*W', D)
+        x = self._tokens(clip)  # (B, T'*H'*W', D)
         if not self.config.way.is_whole:
             x = x.reshape(-1, grid.tokens_per_step, x.shape[-1])  # (B*T', H'*W', D): each step attends alone
-        for block in self.blocks:
+        outputs: list[Tensor] = []
+        for index, block in enumerate(self.blocks):
             x = block(x, self.rope)
-        out: Tensor = self.norm(x)
+            if index in self.levels:
+                outputs.append(self._norm_of_level(len(outputs))(x))
+        out = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
         return out.reshape(clip.shape[0], grid.tokens, -1)
+
+    def _tokens(self, clip: Tensor) -> Tensor:
+        """(B, 3, N, H, W) -> (B, T'*H'*W', dim) float32, by the tokenizer of the encoding."""
+        sees_images, family = self.config.way.sees_images, self.config.family
+        tokens: Tensor = (self.patch_embed_img if sees_images else self.patch_embed)(clip).float()
+        if not family.has_modality_embeddings:
+            return tokens
+        return tokens + (self.img_mod_embed if sees_images else self.video_mod_embed).float()
+
+    def _norm_of_level(self, used: int) -> nn.Module:
+        """The LayerNorm of the levels that are used, by number."""
+        if not self.config.family.level_norms:
+            return self.norm
+        return self.norms_block[len(self.norms_block) - len(self.levels) + used]
 
     def pack(self, kernels: Kernels) -> None:
         """Make it fast with these kernels, once and for good: it can then neither be trained, nor saved, nor moved."""
         self.rope.pack()
         self.patch_embed.pack(kernels)
+        if self.config.family.has_image_tokenizer:
+            self.patch_embed_img.pack(kernels)
         pack_blocks(self.blocks, kernels)
-        self.norm.float()
+        for norm in self.norms_block if self.config.family.level_norms else [self.norm]:
+            norm.float()

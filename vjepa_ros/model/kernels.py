@@ -17,6 +17,8 @@ from torch.nn import functional as F
 
 from vjepa_ros.devices import cpu_computes_bfloat16
 
+MOST_SCORES = 2**26
+"""That are there at once, 134 MB in bfloat16: more than a head has of 8,000 tokens."""
 _SCORES_IN_CACHE = 1_200_000  # 2.4 MB in bfloat16; a third or twice as many took up to 5 % longer
 _PROBE_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.05}  # of values of about one
 
@@ -82,17 +84,25 @@ def fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def attention_by_products(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention as two batched products with a softmax between, of a q that is scaled already.
 
-    So many heads go at a time that scores stay in the cache. Scores and weights are rounded to the inputs' dtype, which
+    So many heads go at a time that scores stay in the cache; of long windows only some queries of one, so that nothing
+    quadratic is ever there as a whole. Scores and weights are rounded to the inputs' dtype, which
     torch's fused operator keeps in float32.
     """
     batch, heads, rows, channels = query.shape
     q, k, v = (part.reshape(batch * heads, -1, channels) for part in (query, key, value))
     mixed = torch.empty_like(q)
     together = max(1, _SCORES_IN_CACHE // (rows * key.shape[2]))
+    queries = min(rows, max(1, MOST_SCORES // key.shape[2]))
     for start in range(0, batch * heads, together):
         some = slice(start, start + together)
-        scores = torch.bmm(q[some], k[some].transpose(1, 2))  # (heads, n, m)
-        torch.bmm(torch.softmax(scores, dim=-1), v[some], out=mixed[some])
+        for first in range(0, rows, queries):
+            part = slice(first, first + queries)
+            scores = torch.bmm(q[some, part], k[some].transpose(1, 2))  # (heads, n, m)
+            weights = torch.softmax(scores, dim=-1)
+            if queries == rows:
+                torch.bmm(weights, v[some], out=mixed[some])
+            else:
+                mixed[some, part] = torch.bmm(weights, v[some])
     return mixed.view(query.shape).transpose(1, 2)
 
 

@@ -66,14 +66,14 @@ class Predictor(nn.Module):
         self.step_tokens = self.condition_tokens + self.grid.tokens_per_step
         self.in_turn = True
         dim, heads = config.predictor_dim, config.predictor_heads
-        self.predictor_embed = Linear(config.encoder_dim, dim)
+        self.predictor_embed = Linear(config.latent_dim, dim)
         self.action_encoder = Linear(config.action_dim, dim)
         self.state_encoder = Linear(config.state_dim, dim)
         if use_extrinsics:
             self.extrinsics_encoder = Linear(EXTRINSICS_DIM, dim)
         self.predictor_blocks = nn.ModuleList(Block(dim, heads, MLP_RATIO) for _ in range(config.predictor_depth))
         self.predictor_norm = Norm(dim)
-        self.predictor_proj = Linear(dim, config.encoder_dim)
+        self.predictor_proj = Linear(dim, config.latent_dim)
         # The public predictor measures rows and columns in units of its row count: 1 for rows and square grids, but
         # columns of a wide grid move closer together.
         positions = token_positions(self.grid, self.condition_tokens, col_scale=self.grid.rows / self.grid.cols)
@@ -141,7 +141,7 @@ class Predictor(nn.Module):
         self._check_extrinsics(extrinsics)
         windows, candidates, horizon, _ = actions.shape
         conditions = [value.flatten(0, 1) for value in (actions, states, extrinsics) if value is not None]
-        shape = (windows * candidates, horizon, self.grid.tokens_per_step, self.config.encoder_dim)
+        shape = (windows * candidates, horizon, self.grid.tokens_per_step, self.config.latent_dim)
         chunk = max(1, _CHUNK_TOKENS["cpu" if actions.device.type == "cpu" else "gpu"] // self.step_tokens)
         # Without gradients, every forecast is written to where it belongs: of so much memory there are no two copies.
         whole = None if torch.is_grad_enabled() else torch.empty(shape, dtype=torch.float32, device=actions.device)
@@ -242,7 +242,7 @@ def check_inputs(
     """
     grid, batch = whole.of_tokens(context.shape), context.shape[0]
     wanted = {
-        "context": (context, (batch, grid.tokens, config.encoder_dim)),
+        "context": (context, (batch, grid.tokens, config.latent_dim)),
         "actions": (actions, (batch, grid.steps, config.action_dim)),
         "states": (states, (batch, grid.steps, config.state_dim)),
         "extrinsics": (extrinsics, (batch, grid.steps, EXTRINSICS_DIM)),

@@ -117,7 +117,7 @@ def check_observed(config: ModelConfig, context: Tensor, actions: Tensor, states
     """
     steps, batch = Grid.of(config).of_tokens(context.shape).steps, len(context)
     wanted = {
-        "context": (context, (batch, context.shape[1], config.encoder_dim)),
+        "context": (context, (batch, context.shape[1], config.latent_dim)),
         "actions": (actions, (batch, steps - 1, config.action_dim)),
         "states": (states, (batch, steps, config.state_dim)),
     }
@@ -151,7 +151,7 @@ def mean_distance(config: ModelConfig, latents: Tensor, goal: Tensor, mask: Tens
     Raises:
         ShapeError: where one of them does not fit, naming both shapes; or where no token counts.
     """
-    wanted = (Grid.of(config).tokens_per_step, config.encoder_dim)
+    wanted = (Grid.of(config).tokens_per_step, config.latent_dim)
     if tuple(latents.shape[-2:]) != wanted:
         raise ShapeError(f"latents of shape {tuple(latents.shape)} where (..., {wanted[0]}, {wanted[1]}) is needed")
     if tuple(goal.shape) not in (wanted, (1, *wanted)):

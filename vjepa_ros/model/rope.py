@@ -26,17 +26,17 @@ def axis_channels(head_dim: int) -> int:
     return 2 * ((head_dim // 3) // 2)
 
 
-def token_positions(grid: Grid, condition_tokens: int = 0, col_scale: float = 1.0) -> Tensor:
+def token_positions(grid: Grid, condition_tokens: int = 0, col_scale: float = 1.0, row_scale: float = 1.0) -> Tensor:
     """The position (step, row, column) of every token, time-major; (T'*(C+H'*W'), 3) float32.
 
     Args:
         grid: the patches.
         condition_tokens: C, tokens in front of each step's patches. They sit at row 0 and column 0, where the angles
             are zero: so they are turned on the time axis only.
-        col_scale: factor on the columns.
+        col_scale, row_scale: factors on columns and rows.
     """
     step = torch.arange(grid.steps, device="cpu", dtype=torch.float32)
-    row = torch.arange(grid.rows, device="cpu", dtype=torch.float32)
+    row = torch.arange(grid.rows, device="cpu", dtype=torch.float32) * row_scale
     col = torch.arange(grid.cols, device="cpu", dtype=torch.float32) * col_scale
     patches = torch.cartesian_prod(step, row, col).view(grid.steps, grid.tokens_per_step, 3)
     conditions = torch.zeros(grid.steps, condition_tokens, 3, device="cpu")
@@ -44,17 +44,24 @@ def token_positions(grid: Grid, condition_tokens: int = 0, col_scale: float = 1.
     return torch.cat([conditions, patches], dim=1).flatten(0, 1)
 
 
-def rope_angles(positions: Tensor, head_dim: int) -> Tensor:
-    """The angle of every channel, (n, 3) -> (n, head_dim) float32, in radians; zero for channels that stay."""
+def rope_angles(positions: Tensor, head_dim: int, in_pairs: bool = False) -> Tensor:
+    """The angle of every channel, (n, 3) -> (n, head_dim) float32, in radians; zero for channels that stay.
+
+    Args:
+        positions: step, row and column of each token.
+        head_dim: channels of a head.
+        in_pairs: whether both channels of a pair have one angle, as in V-JEPA 2.1: a rotation.
+    """
     channels = axis_channels(head_dim)
     omega = 1.0 / 10000 ** (torch.arange(channels // 2, device="cpu", dtype=torch.float32) / (channels / 2))
     angles = torch.zeros(len(positions), head_dim, device="cpu")
     for axis in range(3):
         turned = positions[:, axis, None] * omega  # (n, d/2)
-        # An oddity of the released weights that must stay: the channels are turned in pairs (x0, x1), (x2, x3)...,
+        # An oddity of V-JEPA 2's weights that must stay: the channels are turned in pairs (x0, x1), (x2, x3)...,
         # but the angles are tiled [f0..fn, f0..fn] instead of [f0, f0, f1, f1..], so that the two members of a pair
         # turn by different frequencies and the "rotation" is none. The weights were trained with it.
-        angles[:, axis * channels : (axis + 1) * channels] = torch.cat([turned, turned], dim=1)
+        of_axis = turned.repeat_interleave(2, dim=1) if in_pairs else torch.cat([turned, turned], dim=1)
+        angles[:, axis * channels : (axis + 1) * channels] = of_axis
     return angles
 
 
@@ -73,9 +80,9 @@ class Rope(nn.Module):
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, positions: Tensor, head_dim: int) -> None:
+    def __init__(self, positions: Tensor, head_dim: int, in_pairs: bool = False) -> None:
         super().__init__()
-        angles = rope_angles(positions, head_dim)
+        angles = rope_angles(positions, head_dim, in_pairs)
         sign = torch.tensor([-1.0, 1.0], device="cpu").repeat(head_dim // 2)  # a pair (x, y) adds (-y, x) * sin
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin() * sign, persistent=False)

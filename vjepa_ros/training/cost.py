@@ -64,7 +64,7 @@ def cost_of(plan: Plan, model: ModelConfig, units: int, steps: int) -> Cost:
     )
     frames = steps * model.stride * 3 * height * width * 2 if plan.train_encoder else 0
     return Cost(
-        latent_bytes=units * kept_rows(model) * tokens * model.encoder_dim * 2,
+        latent_bytes=units * kept_rows(model) * tokens * model.latent_dim * 2,
         frame_bytes=frames,
         encoding_flops=units * encoder,
         training_flops=_BACKWARD * predictor * plan.batch * plan.steps,

@@ -72,7 +72,7 @@ class EncoderLoss(nn.Module):
         self.encoder, self.predictor, self.objective = encoder, predictor, objective
         config = encoder.config
         self.size, self.context = encoder.grid.tokens_per_step, config.most_context if config.way.is_whole else 1
-        self.read = nn.Linear(self.size * config.encoder_dim, config.action_dim, bias=False)
+        self.read = nn.Linear(self.size * config.latent_dim, config.action_dim, bias=False)
         nn.init.zeros_(self.read.weight)
 
     def forward(

@@ -5,7 +5,6 @@ A predictor of other actions or states gets new layers for these, and keeps the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -20,15 +19,13 @@ from vjepa_ros.errors import CheckpointError, ConfigError, listed, named, place,
 from vjepa_ros.model.blocks import Linear
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.weights.checkpoint import ALLOWED_EXTRA, PREFIXES
-from vjepa_ros.weights.file import open_weights
-from vjepa_ros.weights.opened import StoredTensor
+from vjepa_ros.weights.checkpoint import ALLOWED_EXTRA
+from vjepa_ros.weights.file import open_weights, strip
+from vjepa_ros.weights.opened import JoinedTensor, StoredTensor
 from vjepa_ros.weights.values import draw
 
 HEADS = ("action_encoder", "state_encoder")
 """The layers that know the meaning of actions and states: those of another robot are of no use."""
-
-_WRAPPED = re.compile(rf"(?:{'|'.join(map(re.escape, PREFIXES))})*")
 
 
 @dataclass(frozen=True)
@@ -107,15 +104,14 @@ def read_predictor(path: str | Path) -> dict[str, Tensor]:
     with open_weights(path, "predictor") as source:
         tensors: dict[str, Tensor] = {}
         for wrapped, stored in (source.predictor or {}).items():
-            prefix = _WRAPPED.match(wrapped)
-            name = wrapped[prefix.end() :] if prefix else wrapped
-            if name.startswith("mask_tokens."):
+            name = strip(wrapped)
+            if name.startswith(("mask_tokens.", "embeddings.mask_tokens")):
                 raise source.opened.refusal("has a predictor of masked patches, not an action-conditioned one")
-            if not isinstance(stored, StoredTensor) or not stored.dtype.is_floating_point:
+            if not isinstance(stored, (StoredTensor, JoinedTensor)) or not stored.dtype.is_floating_point:
                 raise source.opened.refusal(f"predictor's {named(name)} is no dense floating-point tensor")
             if name in tensors:
                 raise source.opened.refusal(f"predictor has {named(name)} twice")
-            pieces = [piece.clone() for piece in source.opened.pieces(stored)]
+            pieces = [piece.clone() for piece in source.pieces(stored)]
             flat = torch.cat(pieces) if pieces else torch.empty(0, dtype=stored.dtype)
             tensors[name] = flat.view(stored.shape)
     return tensors

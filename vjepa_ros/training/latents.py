@@ -80,7 +80,7 @@ def keep_latents(
         OSError: where the disk is full or fails; it names the file. What is on it is used by the next run.
     """
     config, tokens = model.config, model.grid.tokens_per_step
-    kept, dim = kept_rows(config), config.encoder_dim
+    kept, dim = kept_rows(config), config.latent_dim
     stage = stages.Stage(folder, "latents", latents_key(material, config, encoder_hash, model.dtype))
     if stage.result is None:
         unit_bytes = kept * tokens * dim * 2

@@ -65,7 +65,7 @@ def encoding_model(file: EncoderFile, config: NodeConfig, engine: EngineConfig) 
     if file.sidecar is not None:  # which may be of another predictor: that one is not read
         file.sidecar.require_sizes(config.model, file.path, ENCODER_SIZES)
     model = build_world_model(
-        config.model, WeightsConfig(str(file.path), True, 0), engine, config.normalization, _state_model(config)
+        config.model, _alone(file, config), engine, config.normalization, _state_model(config)
     )  # fmt: skip
     if file.sidecar is not None and "encoder" in file.sidecar.parts:
         file.sidecar.require_parts({"encoder": model.encoder_hash}, file.path, sidecar_path(file.path))
@@ -169,9 +169,15 @@ def load_written(
     where = WeightsConfig(str(weights), False, 0, own)
     if "encoder" not in own.parts:
         # Its own sidecar may be of other sizes than this predictor's; the pair is held together by the hash.
-        where = WeightsConfig(str(encoder.path), False, 0, None, str(weights), own)
+        where = replace(_alone(encoder, config), random_predictor=False, predictor_checkpoint=str(weights),
+                        predictor_sidecar=own)  # fmt: skip
     sizes = replace(config.model, context_steps=context_steps)
     return build_world_model(sizes, where, engine, normalization, _state_model(config))
+
+
+def _alone(file: EncoderFile, config: NodeConfig) -> WeightsConfig:
+    """An encoder without what its file says of a predictor."""
+    return WeightsConfig(str(file.path), True, 0, encoder_key=config.weights.encoder_key)
 
 
 def _state_model(config: NodeConfig) -> Any:
@@ -190,5 +196,6 @@ def _encoder_tensors(file: EncoderFile, config: NodeConfig) -> dict[str, Tensor]
     with torch.device("meta"):
         encoder, predictor = Encoder(config.model), Predictor(config.model)
     return read_checkpoint(
-        file.path, encoder, predictor, sidecar=None, dtype=torch.float32, predictor_seed=0
+        file.path, encoder, predictor, sidecar=None, encoder_key=config.weights.encoder_key, dtype=torch.float32,
+        predictor_seed=0,
     ).encoder  # fmt: skip

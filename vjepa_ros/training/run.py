@@ -14,7 +14,9 @@ from typing import Any
 
 from vjepa_ros import files, work_folder
 from vjepa_ros.config.checks import require
+from vjepa_ros.config.folder import weights_file
 from vjepa_ros.config.parts import EngineConfig
+from vjepa_ros.config.presets import spelled_out
 from vjepa_ros.config.sidecar import JOINT_NORMALIZATION, Sidecar, sidecar_path
 from vjepa_ros.devices import find_device, find_dtype, use_threads
 from vjepa_ros.documents import to_json
@@ -90,7 +92,9 @@ def train(plan: Plan, watcher: Watcher | None = None) -> Done | None:
     report.require_packages()
     team = Team.of(plan.device)
     outputs, checkpoint = [plan.out, sidecar_path(plan.out)], _checkpoint(plan)
-    files.require_apart([*outputs, plan.folder], [*plan.inputs, *([] if plan.train_encoder else [Path(checkpoint)])])
+    files.require_apart(
+        [*outputs, plan.folder], [*plan.inputs, *([] if plan.train_encoder else [weights_file(checkpoint)])]
+    )
     for output in outputs:
         files.require_free(output, force=plan.force)
     with ExitStack() as stack:
@@ -159,7 +163,8 @@ class _Training:
 
         A predictor that is trained further keeps the normalisation that it knows.
         """
-        values = {name: value for name, value in self.plan.values.items() if name not in _FROM_WEIGHTS}
+        spelled = spelled_out(self.plan.values, self.checkpoint or None)
+        values = {name: value for name, value in spelled.items() if name not in _FROM_WEIGHTS}
         known = Sidecar.of_checkpoint(self.plan.predictor)
         if known is not None:
             for name in JOINT_NORMALIZATION:

@@ -7,6 +7,7 @@ to a ``.safetensors`` is :mod:`vjepa_ros.config.sidecar`. It knows no presets an
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -16,18 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vjepa_ros.config.folder import FolderConfig, config_path
 from vjepa_ros.config.sidecar import ENCODER_SIZES, SIZES, Sidecar, sidecar_path
 from vjepa_ros.errors import CheckpointError, blaming, listed, named
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.weights import pairing
-from vjepa_ros.weights.file import WeightsFile, open_weights
+from vjepa_ros.weights.file import WeightsFile, open_weights, strip
 from vjepa_ros.weights.kinds import advice
-from vjepa_ros.weights.opened import StoredTensor
+from vjepa_ros.weights.opened import JoinedTensor, StoredTensor
 from vjepa_ros.weights.values import PartHash, Weights, draw, norm_parameters, part_hash
-
-PREFIXES = ("module.", "backbone.")
-"""What training wraps around a model; names may begin with any of them, in any order, any number of times."""
 
 ALLOWED_EXTRA: dict[str, tuple[str, ...]] = {
     "encoder": ("pos_embed",),  # a sine table that the released encoders carry but, with RoPE, do not use
@@ -35,7 +34,11 @@ ALLOWED_EXTRA: dict[str, tuple[str, ...]] = {
 }
 """The only names that a part may have and the model not, prefixes aside. Nothing may be missing."""
 
-_WRAPPED = re.compile(rf"(?:{'|'.join(map(re.escape, PREFIXES))})*")
+_Found = StoredTensor | JoinedTensor
+_FOUND = (StoredTensor, JoinedTensor)
+_MASKS = re.compile(
+    r"(embeddings\.)?mask_tokens\b"
+)  # of the predictor of pre-training, as released and as transformers has it
 _TELLS = 64  # times that the progress is told
 
 
@@ -48,6 +51,7 @@ def read_checkpoint(
     predictor_path: str | Path | None = None,
     predictor_sidecar: Sidecar | None = None,
     believed: bool = False,
+    encoder_key: str = "",
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     norm_dtype: torch.dtype | None = None,
@@ -66,6 +70,7 @@ def read_checkpoint(
         predictor_path: of another file, whose predictor is taken, and not that of the first one.
         predictor_sidecar: what stands next to that one; it must name the hash of the first one's encoder.
         believed: take the caller's word for it where that one has no sidecar.
+        encoder_key: the only key of a ``.pt`` that the encoder is taken from; empty for the usual ones.
         device: where the tensors go; the CPU without one.
         dtype: of the tensors; without one, as they are in the file.
         norm_dtype: of those of LayerNorms; without one, that of the others.
@@ -83,9 +88,11 @@ def read_checkpoint(
     paired = predictor_path is not None
     with ExitStack() as stack:
         stack.enter_context(blaming("checkpoint"))
-        source = stack.enter_context(open_weights(path))
+        source = stack.enter_context(open_weights(path, encoder_key=encoder_key))
         if sidecar is not None:  # the other file tells what windows, actions and predictor are
             sidecar.require_sizes(encoder.config, source.path, ENCODER_SIZES if paired else SIZES)
+        if source.is_of_transformers:
+            _require_config(source, encoder)
         fitting = {"encoder": _fit(source, source.encoder, encoder, source.key)}
         other = source
         if predictor_path is not None:
@@ -128,7 +135,7 @@ def read_checkpoint(
     return Weights(taken_encoder, taken_predictor, hashes, source.key, trained="predictor" in fitting, notes=notes)
 
 
-def encoder_hash(path: str | Path, encoder: Encoder) -> str:
+def encoder_hash(path: str | Path, encoder: Encoder, encoder_key: str = "") -> str:
     """The hash of a file's encoder, 64 hex digits: :func:`vjepa_ros.weights.values.part_hash` of what it holds.
 
     A predictor is paired with its encoder by it, and what was made of the encoder's latents is known again by it. The
@@ -137,31 +144,43 @@ def encoder_hash(path: str | Path, encoder: Encoder) -> str:
     Args:
         path: of a ``.pt`` or ``.safetensors`` file.
         encoder: the module, on the meta device or with memory; for its names and shapes.
+        encoder_key: as for :func:`read_checkpoint`.
 
     Raises:
         CheckpointError: as :func:`read_checkpoint`.
     """
-    with open_weights(path) as source:
+    with open_weights(path, encoder_key=encoder_key) as source:
         fitting = _fit(source, source.encoder, encoder, source.key)
         digest = PartHash()
         for name in sorted(fitting):
             digest.begin(name, fitting[name].dtype, fitting[name].shape)
-            for piece in source.opened.pieces(fitting[name]):
+            for piece in source.pieces(fitting[name]):
                 digest.update(piece)
     return digest.hexdigest()
+
+
+def _require_config(source: WeightsFile, encoder: Encoder) -> None:
+    """Refuse weights of transformers that are of another encoder: the number of heads, for one, shows in no shape."""
+    path = config_path(source.path)
+    if not os.path.lexists(path):
+        raise source.opened.refusal(
+            f"has the names of Hugging Face's transformers, but there is no {path.name} beside it, whose sizes "
+            "are needed"
+        )
+    FolderConfig.read(path).require_sizes(encoder.config)
 
 
 def _ac_predictor(source: WeightsFile) -> Mapping[str, Any]:
     """The predictor of a file, or a sentence about what there is instead and what can be done."""
     found = source.predictor
-    if found is not None and not any(_strip(name).startswith("mask_tokens.") for name in found):
+    if found is not None and not any(_MASKS.match(strip(name)) for name in found):
         return found
     what = "has no predictor" if found is None else "has a predictor of masked patches, not an action-conditioned one"
     alone = "; to use its encoder alone, with a random predictor, set `random_predictor`" if source.encoder else ""
     raise source.opened.refusal(f"{what}{alone}")
 
 
-def _fit(source: WeightsFile, found: Mapping[str, Any], module: nn.Module, key: str) -> dict[str, StoredTensor]:
+def _fit(source: WeightsFile, found: Mapping[str, Any], module: nn.Module, key: str) -> dict[str, _Found]:
     """The module's parameters among a file's tensors: all of them, each of the right shape, and nothing unexpected."""
     part = "predictor" if key == "predictor" else "encoder"
 
@@ -170,9 +189,9 @@ def _fit(source: WeightsFile, found: Mapping[str, Any], module: nn.Module, key: 
 
     tensors: dict[str, Any] = {}
     for name, tensor in found.items():
-        if _strip(name) in tensors:
-            raise refusal(f"has {named(_strip(name))} twice, the second time as {named(name)}")
-        tensors[_strip(name)] = tensor
+        if strip(name) in tensors:
+            raise refusal(f"has {named(strip(name))} twice, the second time as {named(name)}")
+        tensors[strip(name)] = tensor
     wanted = dict(module.named_parameters())
     missing = [name for name in wanted if name not in tensors]
     if missing:
@@ -182,10 +201,10 @@ def _fit(source: WeightsFile, found: Mapping[str, Any], module: nn.Module, key: 
         raise refusal(f"has {listed(extra, 3, named)}, which this model does not{advice((), found)}")
     for name, parameter in wanted.items():
         tensor = tensors[name]
-        if isinstance(tensor, Tensor) or (isinstance(tensor, StoredTensor) and not tensor.dtype.is_floating_point):
+        if isinstance(tensor, Tensor) or (isinstance(tensor, _FOUND) and not tensor.dtype.is_floating_point):
             layout = tensor.layout if isinstance(tensor, Tensor) else torch.strided
             raise refusal(f"{name} is {tensor.dtype}, {layout}, not dense and floating-point")
-        if not isinstance(tensor, StoredTensor):
+        if not isinstance(tensor, _FOUND):
             raise refusal(f"{name} is a {type(tensor).__name__}, not a tensor")
         if tensor.shape != parameter.shape:
             shape = named(str(tuple(tensor.shape)))
@@ -195,7 +214,7 @@ def _fit(source: WeightsFile, found: Mapping[str, Any], module: nn.Module, key: 
 
 def _take(
     source: WeightsFile,
-    fitting: Mapping[str, StoredTensor],
+    fitting: Mapping[str, _Found],
     device: torch.device,
     dtypes: Mapping[str, torch.dtype | None],
     progress: _Progress,
@@ -209,7 +228,7 @@ def _take(
         target = torch.empty(stored.shape, dtype=dtypes[name] or stored.dtype, device=device)
         digest.begin(name, stored.dtype, stored.shape)
         place = 0
-        for piece in source.opened.pieces(stored):
+        for piece in source.pieces(stored):
             digest.update(piece)
             target.view(-1)[place : place + len(piece)].copy_(piece)
             place += len(piece)
@@ -234,9 +253,3 @@ class _Progress:
     def end(self) -> None:
         if self._tell is not None:
             self._tell(self._total, self._total)
-
-
-def _strip(name: str) -> str:
-    """A name without what training wraps around it; in one pass, however often that is."""
-    wrapped = _WRAPPED.match(name)
-    return name[wrapped.end() :] if wrapped else name

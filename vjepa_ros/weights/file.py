@@ -1,26 +1,30 @@
 """What a weights file holds, whatever model it belongs to: ``.pt`` in the released layout, and ``.safetensors``.
 
-* ``.pt``: the encoder under the first of ``target_encoder``, ``ema_encoder``, ``encoder`` that is there, the predictor
-  under ``predictor``.
-* ``.safetensors``: names ``encoder.*`` and ``predictor.*``.
+* ``.pt``: the encoder under the first of ``target_encoder``, ``ema_encoder``, ``encoder`` that is there, or under the
+  one that is asked for; the predictor under ``predictor``.
+* ``.safetensors``, or shards of one with an index: names ``encoder.*`` and ``predictor.*``, the encoder's as here or as
+  transformers has them.
+* A folder with one of these.
 
 Nothing of a tensor is read before it is asked for. It knows no models and no sidecars.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from vjepa_ros.config.folder import weights_file
 from vjepa_ros.errors import listed, named
-from vjepa_ros.weights import safetensors_file, torch_file
+from vjepa_ros.weights import safetensors_file, shards, torch_file, transformers_names
 from vjepa_ros.weights.kinds import advice
-from vjepa_ros.weights.opened import OpenedFile, StoredTensor
+from vjepa_ros.weights.opened import JoinedTensor, OpenedFile, StoredTensor
 
 ENCODER_KEYS = ("target_encoder", "ema_encoder", "encoder")
 """In order of preference: the averaged encoder is the one whose latents the predictor was trained on."""
@@ -34,6 +38,11 @@ _ALONE = {  # what a file is that has only the part which is not wanted
     "predictor": "; it is an encoder: name it as `checkpoint`",
 }
 
+PREFIXES = ("module.", "backbone.", "_orig_mod.")
+"""What training and compiling wrap around a model; names may begin with any of them, in any order and number."""
+
+_WRAPPED = re.compile(rf"(?:{'|'.join(map(re.escape, PREFIXES))})*")
+
 MOST_NAME_CHARACTERS = 500  # of a tensor; what training wraps around models makes it long, but not that long
 
 
@@ -46,44 +55,71 @@ class WeightsFile:
         key: the key that the encoder stands under; empty where there is none.
         encoder: what stands there; names as in the file, values not yet checked.
         predictor: the same of the predictor; None where the file has none.
+        is_of_transformers: whether the encoder has transformers' names in the file; here it has ours.
     """
 
     opened: OpenedFile
     key: str
     encoder: Mapping[str, Any]
     predictor: Mapping[str, Any] | None
+    is_of_transformers: bool = False
 
     @property
     def path(self) -> Path:
         """Of the file."""
         return self.opened.path
 
+    def pieces(self, tensor: StoredTensor | JoinedTensor) -> Iterator[Tensor]:
+        """The elements of one of its tensors, as :meth:`OpenedFile.pieces` gives them."""
+        return tensor.pieces() if isinstance(tensor, JoinedTensor) else self.opened.pieces(tensor)
+
+
+def strip(name: str) -> str:
+    """A name without what training wraps around it; in one pass, however often that is."""
+    wrapped = _WRAPPED.match(name)
+    return name[wrapped.end() :] if wrapped else name
+
 
 @contextmanager
-def open_weights(path: str | Path, wanted: str = PARTS[0]) -> Iterator[WeightsFile]:
-    """Open a weights file by its ending: ``.safetensors``, or anything else for torch's own format.
+def open_weights(path: str | Path, wanted: str = PARTS[0], encoder_key: str = "") -> Iterator[WeightsFile]:
+    """Open a weights file by its ending: ``.safetensors`` or its index, or anything else for torch's own format.
 
     Args:
-        path: of the file.
+        path: of the file, or of a folder that has one.
         wanted: the part that it must have: ``encoder`` or ``predictor``.
+        encoder_key: the only key of a ``.pt`` that its encoder is taken from; empty for the usual ones.
 
     Raises:
         CheckpointError: where the file is not there, cannot be read, is not a checkpoint, is truncated, lacks what is
             wanted, or wants to run code; where it has changed when it is left. The message names the file.
     """
-    with OpenedFile(path) as opened:
-        is_torch = opened.path.suffix != ".safetensors"
+    with ExitStack() as stack:
+        opened = stack.enter_context(OpenedFile(weights_file(path)))
         try:
-            parts_of = _parts_by_key if is_torch else _parts_by_name
-            yield parts_of(opened, wanted)
+            if opened.path.name.endswith(shards.SUFFIX):
+                yield _parts_by_name(opened, shards.read_content(opened, stack), wanted)
+            elif opened.path.suffix == ".safetensors":
+                stored = safetensors_file.read_content(opened)
+                content = {name: JoinedTensor(((opened, tensor),)) for name, tensor in stored.items()}
+                yield _parts_by_name(opened, content, wanted)
+            else:
+                yield _parts_by_key(opened, wanted, encoder_key)
         finally:
             opened.require_unchanged()  # before anything that is said of it, too: that may be why
 
 
-def _parts_by_key(opened: OpenedFile, wanted: str) -> WeightsFile:
+def _parts_by_key(opened: OpenedFile, wanted: str, encoder_key: str) -> WeightsFile:
     content = torch_file.read_content(opened)
     found = {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
     key = next((key for key in ENCODER_KEYS if key in found), None)
+    if wanted == PARTS[0] and encoder_key and key is not None:
+        if encoder_key not in found:
+            others = listed([name for name in ENCODER_KEYS if name in found], show=named)
+            raise opened.refusal(
+                f"has no {encoder_key}, which is where a file of this preset has its encoder; what is under {others} "
+                "may be another model of the same shapes: if you know that it is not, name its key as `encoder_key`"
+            )
+        key = encoder_key
     if not any(name in found for name in _KEYS[wanted]):
         inside = [name for value in found.values() if isinstance(value, dict) for name in value]
         names = [name[:MOST_NAME_CHARACTERS] for name in (*found, *inside) if isinstance(name, str)]
@@ -115,17 +151,30 @@ def _require_names(opened: OpenedFile, part: str, names: Mapping[Any, Any]) -> N
             raise opened.refusal(f"{part} has a name of {len(name):,} characters, {named(name)}")
 
 
-def _parts_by_name(opened: OpenedFile, wanted: str) -> WeightsFile:
-    content = safetensors_file.read_content(opened)
+def _parts_by_name(opened: OpenedFile, content: Mapping[str, JoinedTensor], wanted: str) -> WeightsFile:
     _require_names(opened, "it", content)
-    parts = {
-        part: {name[len(part) + 1 :]: tensor for name, tensor in content.items() if name.startswith(f"{part}.")}
-        for part in PARTS
-    }
+    parts: dict[str, dict[str, JoinedTensor]] = {part: {} for part in PARTS}
+    unknown = []
+    for name, tensor in content.items():
+        part, _, inner = strip(name).partition(".")
+        if part not in parts:
+            unknown.append(name)
+        elif inner in parts[part]:
+            raise opened.refusal(f"has {named(f'{part}.{inner}')} twice, the second time as {named(name)}")
+        else:
+            parts[part][inner] = tensor
     if not parts[wanted]:
         what = _ALONE[wanted] if any(parts.values()) else advice(content, content)
         raise opened.refusal(f"has no names that begin with {wanted}.{what}")
-    unknown = sorted(name for name in content if not name.startswith(tuple(f"{part}." for part in PARTS)))
     if unknown:
-        raise opened.refusal(f"{named(unknown[0])} belongs neither to encoder. nor to predictor.{advice((), content)}")
-    return WeightsFile(opened, "encoder" if parts["encoder"] else "", parts["encoder"], parts["predictor"] or None)
+        first = named(min(unknown))
+        raise opened.refusal(f"{first} belongs neither to encoder. nor to predictor.{advice((), content)}")
+    encoder = {strip(name): tensor for name, tensor in parts["encoder"].items()}
+    is_of_transformers = len(encoder) == len(parts["encoder"]) and transformers_names.are_used(encoder)
+    return WeightsFile(
+        opened,
+        "encoder" if encoder else "",
+        transformers_names.ours(encoder) if is_of_transformers else parts["encoder"],
+        parts["predictor"] or None,
+        is_of_transformers,
+    )

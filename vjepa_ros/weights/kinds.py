@@ -15,13 +15,13 @@ AS_PARTS = 'save it as {"encoder": ..., "predictor": ...}, each a state_dict()'
 _BY_NAMES: tuple[tuple[str, str], ...] = (
     (r"_fsdp_wrapped_module\.|(^|\.)_?flat_param", "this is a model as FSDP wraps it: save its full state dict, and "
      "take `_fsdp_wrapped_module.` out of the names"),
-    (r"_orig_mod\.", "this is a model as torch.compile wraps it: take `_orig_mod.` out of the names, or save the "
-     "state_dict() of its `_orig_mod`"),
+    (r"_orig_mod\.", "parts of this model are as torch.compile wraps them: take `_orig_mod.` "
+     "out of the names, or save the state_dict() of its `_orig_mod`"),
     (r"\.lora_[AB]|\.lora_(up|down)\.", "these are LoRA adapters, not a model: merge them into theirs first"),
-    (r"(^|\.)norms_block\.|(^|\.)patch_embed_img\.|(^|\.)(video|img)_mod_embed", "this is a V-JEPA 2.1 encoder, which "
-     "this version has no layers for: take a V-JEPA 2 encoder"),
+    (r"(^|\.)norms_block\.|(^|\.)patch_embed_img\.|(^|\.)(video|img)_mod_embed", "this is a V-JEPA 2.1 encoder: take a "
+     "preset that begins with vjepa2_1, of its size"),
     (r"(^|\.)layer\.\d+\.attention\.|embeddings\.patch_embeddings\.", "this is a model under the names of Hugging "
-     f"Face's transformers: {RELEASED}"),
+     "Face's transformers: name its folder, or the model.safetensors in it, beside which its config.json lies"),
     (r"(^|\.)proprio_encoder\.|(^|\.)action_encoder\.(patch_embed|net)", "this is a world model of jepa-wms, whose "
      f"predictor is another one: {RELEASED}"),
     (r"(^|\.)(cls_token|register_tokens|storage_tokens)$|\.ls[12]\.gamma|(^|\.)(dino_head|ibot_head)\.", "this is an "

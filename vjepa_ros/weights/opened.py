@@ -59,6 +59,38 @@ class StoredTensor:
         return (last + 1) * self.dtype.itemsize
 
 
+@dataclass(frozen=True)
+class JoinedTensor:
+    """Tensors of one or several files that are one along their first axis.
+
+    Attributes:
+        parts: of one dtype and one shape but for the first axis, each with the file that it stands in.
+    """
+
+    parts: tuple[tuple[OpenedFile, StoredTensor], ...]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of all parts."""
+        return self.parts[0][1].dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole."""
+        first = self.parts[0][1].shape
+        return (sum(tensor.shape[0] for _, tensor in self.parts), *first[1:]) if first else first
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all parts."""
+        return sum(tensor.nbytes for _, tensor in self.parts)
+
+    def pieces(self) -> Iterator[Tensor]:
+        """The elements of one part after the other, as :meth:`OpenedFile.pieces` gives them."""
+        for opened, tensor in self.parts:
+            yield from opened.pieces(tensor)
+
+
 class OpenedFile:
     """A regular file, open until it is left.
 
@@ -145,5 +177,4 @@ class OpenedFile:
     def _advice(self) -> str:
         if os.path.isfile(self.path / ".metadata"):
             return ": a checkpoint in parts, of torch.distributed; make one file of it by its dcp_to_torch_save"
-        inside = self.path / "model.safetensors"
-        return f": name the file in it, {place(inside)}" if os.path.isfile(inside) else ""
+        return ""
