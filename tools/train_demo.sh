@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What `make train-demo` does: recordings of a simulated arm, an encoder and a predictor trained on them, and the report.
-# Everything lies in train-demo/; called again it goes on where it was. EPISODES, ENCODER_STEPS and STEPS make it shorter.
+# Everything lies in train-demo/; called again it goes on where it was. EPISODES, ENCODER_STEPS and STEPS make it
+# shorter; where they change, remove train-demo/ first.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

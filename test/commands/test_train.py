@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -227,3 +228,26 @@ def test_another_encoders_predictor_is_not_trained_further(folder: Path, capsys:
     status, further = trained(folder, "further", "--predictor", str(other), *frozen, checkpoint=str(other))
     assert status == 0 and Sidecar.of_checkpoint(further).normalization == Sidecar.of_checkpoint(other).normalization
     assert os.path.getsize(further) < os.path.getsize(other)
+
+
+def test_a_predictor_is_trained_further_for_fewer_joints(folder: Path) -> None:
+    """Its normalisation is of seven dimensions: that of six is the data's; what it did nothing to stays untouched."""
+    whole = folder / "whole.safetensors"
+    six = [f"panda_joint{number}" for number in range(1, 7)]
+    status, further = trained(
+        folder, "six", "--predictor", str(whole), checkpoint=str(whole), joint_names=six, action_dim=6
+    )
+    assert status == 0
+    before, after = (Sidecar.of_checkpoint(path).normalization for path in (whole, further))
+    assert len(before["actions.mean"]) == 7 and len(after["actions.mean"]) == 6
+    np.testing.assert_allclose(after["actions.mean"], before["actions.mean"][:6], atol=1e-6)
+
+
+def test_what_stays_and_what_it_starts_from_is_looked_at_before_the_hours_go_by(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out = trained(folder, "early", *ENCODER, "--freeze", "no_such_layer.*")
+    assert status == 1 and "no_such_layer" in capsys.readouterr().err
+    assert not [path for path in out.with_suffix(".train").glob("*") if "encoder" in path.name or "frames" in path.name]
+    status, _ = trained(folder, "odd", "--train-encoder", "--encoder-steps", "20", "--encoder-batch", "9")
+    assert status == 1 and "--encoder-batch: must be even, not 9" in capsys.readouterr().err

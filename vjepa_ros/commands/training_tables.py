@@ -66,7 +66,7 @@ def sentences(data: Data, rate: float) -> Iterator[str]:
     yield (
         f"it takes {_size(cost.latent_bytes)} of latents{frames} on the disk, and {_time(cost.hours(rate) * 3600)} or "
         f"more of computing on this device ({cost.encoding_flops:.0e} operations to encode, "
-        f"{cost.training_flops:.0e} to train the predictor)"
+        f"{cost.training_flops:.0e} to train the predictor; an encoder's own training is not counted)"
     )
 
 

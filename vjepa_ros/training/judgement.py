@@ -56,7 +56,7 @@ def judge(found: Evaluation) -> Judgement:
     if looks:
         return Judgement(
             "ignores",
-            f"The model looks at its actions but is worse than predicting no change: {figures}: train longer, on more "
+            f"The model looks at its actions but is worse than predicting no change: {figures}. Train longer, on more "
             "data, and check actions.reduction and time.offset_s.",
         )
     return Judgement(

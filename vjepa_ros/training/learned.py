@@ -15,6 +15,7 @@ from torch import nn
 
 from vjepa_ros import files
 from vjepa_ros.config.checks import require
+from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.devices import find_device
 from vjepa_ros.documents import to_json
 from vjepa_ros.engine.world_model import WorldModel
@@ -24,7 +25,7 @@ from vjepa_ros.training.data import Data
 from vjepa_ros.training.encoder import encoder_learning, train_encoder
 from vjepa_ros.training.encoder_loss import EncoderObjective
 from vjepa_ros.training.frames import FrameSet
-from vjepa_ros.training.initial import freeze, fresh_encoder, fresh_predictor, predictor_from
+from vjepa_ros.training.initial import Start, freeze, fresh_encoder, fresh_predictor, predictor_from
 from vjepa_ros.training.latents import latents_key
 from vjepa_ros.training.learning import Learning, Precision
 from vjepa_ros.training.losses import Objective
@@ -94,6 +95,19 @@ def learn_encoder(
     return stage.path / ENCODER, _learned(None, stage)
 
 
+def require_sensible(plan: Plan, config: ModelConfig, team: Team) -> None:
+    """Refuse what would be refused only once hours have gone by: a predictor to start from, what stays, batches.
+
+    Raises:
+        ConfigError: naming the option.
+        CheckpointError: for a predictor to start from that does not fit.
+    """
+    freeze(_start(plan, config).predictor, plan.freeze)
+    _common(plan, team, plan.batch, "batch")
+    if plan.train_encoder:
+        _common(plan, team, plan.encoder_batch, "encoder_batch")
+
+
 def learn_predictor(
     plan: Plan, data: Data, model: WorldModel, datasets: tuple[Dataset, Dataset], team: Team, folder: Path, told: Told
 ) -> Learned | None:
@@ -111,7 +125,7 @@ def learn_predictor(
         CheckpointError: for a predictor to start from that does not fit.
     """
     config = data.config.model
-    start = predictor_from(config, plan.predictor, plan.seed) if plan.predictor else fresh_predictor(config, plan.seed)
+    start = _start(plan, config)
     frozen = freeze(start.predictor, plan.freeze)
     # As Plan.sample has it; in `clip` the sample is a window, and its length follows.
     objective = Objective(plan.rollout, 0 if config.way.is_whole else plan.sample_steps, plan.l2)
@@ -140,6 +154,11 @@ def learn_predictor(
     if not team.is_first:
         return None
     return _learned(predictor_from(config, stage.path / PREDICTOR, 0).predictor, stage)
+
+
+def _start(plan: Plan, config: ModelConfig) -> Start:
+    """The predictor that is trained, as it is before."""
+    return predictor_from(config, plan.predictor, plan.seed) if plan.predictor else fresh_predictor(config, plan.seed)
 
 
 def _common(plan: Plan, team: Team, batch: int, name: str) -> dict[str, Any]:

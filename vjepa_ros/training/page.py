@@ -33,7 +33,7 @@ PAGE = """<!DOCTYPE html>
 </head>
 <body>
 <h1>{{ told.model }}</h1>
-<div class="note">Trained on {{ told.survey.hours | figure }} h of recordings, looked at on those that were held back:
+<div class="note">{{ told.survey.hours | figure }} h of recordings, held-back ones included; looked at on those:
 {{ told.survey.held_back }}.</div>
 <div class="judgement {{ told.judgement.word }}">{{ told.judgement.text }}</div>
 

@@ -114,6 +114,8 @@ class Plan:
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool)
             require(whole and value >= least, name, f"must be a whole number of at least {least}, not {brief(value)}")
+        require(self.encoder_batch % 2 == 0, "encoder_batch", f"must be even, not {self.encoder_batch}: half of it are "
+                "units in a row")  # fmt: skip
         for name in ("lr", "encoder_lr"):
             value = getattr(self, name)
             require(is_finite(value) and value > 0, name, f"must be a positive number, not {brief(value)}")

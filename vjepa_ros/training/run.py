@@ -18,6 +18,7 @@ from vjepa_ros.config.folder import weights_file
 from vjepa_ros.config.parts import EngineConfig
 from vjepa_ros.config.presets import spelled_out
 from vjepa_ros.config.sidecar import JOINT_NORMALIZATION, Sidecar, sidecar_path
+from vjepa_ros.config.table import effective
 from vjepa_ros.devices import find_device, find_dtype, use_threads
 from vjepa_ros.documents import to_json
 from vjepa_ros.engine.world_model import WorldModel
@@ -30,7 +31,7 @@ from vjepa_ros.training.data import Data, prepare
 from vjepa_ros.training.evaluation import evaluate
 from vjepa_ros.training.frames import FrameSet
 from vjepa_ros.training.judgement import judge
-from vjepa_ros.training.learned import Learned, learn_encoder, learn_predictor
+from vjepa_ros.training.learned import Learned, learn_encoder, learn_predictor, require_sensible
 from vjepa_ros.training.model_file import EncoderFile, encoding_model, load_written, made_for, write_model
 from vjepa_ros.training.plan import TOOL, Plan
 from vjepa_ros.training.runs import Dataset
@@ -138,6 +139,7 @@ class _Training:
         watcher, team = self.watcher, self.team
         given = self._without_weights()
         data = team.in_turn(lambda: prepare(given, self.folder, watcher.progress, watcher.say))
+        require_sensible(self.plan, data.config.model, team)
         if data.config.engine.threads:  # a training takes all cores where nobody says how many
             use_threads(data.config.engine.threads)
         if team.is_first:
@@ -161,16 +163,19 @@ class _Training:
     def _without_weights(self) -> Plan:
         """The plan as the recordings are read by: what another predictor was trained with is none of its business.
 
-        A predictor that is trained further keeps the normalisation that it knows.
+        A predictor that is trained further keeps the normalisation that it knows, of actions and states of as many
+        dimensions as it had.
         """
         spelled = spelled_out(self.plan.values, self.checkpoint or None)
         values = {name: value for name, value in spelled.items() if name not in _FROM_WEIGHTS}
         known = Sidecar.of_checkpoint(self.plan.predictor)
         if known is not None:
+            own = effective(values)
             for name in JOINT_NORMALIZATION:
-                dim = known.sizes[f"{name.split('.')[0].removesuffix('s')}_dim"]
-                if not values.get(name) and len(known.normalization[name]) in (0, values.get(f"{name}_dim", dim)):
-                    values[name] = known.normalization[name]
+                dim = f"{name.split('.')[0].removesuffix('s')}_dim"
+                if not values.get(name) and own[dim] == known.sizes[dim]:
+                    # Nothing was done to them: said in numbers, or what is trained on would decide.
+                    values[name] = known.normalization[name] or [float(name.endswith(".std"))] * own[dim]
         return replace(self.plan, values=values)
 
     def _engine(self, data: Data) -> EngineConfig:
