@@ -63,4 +63,6 @@ def test_nothing_of_it_reads_bags_and_only_what_is_public_is_used() -> None:
     assert {module for module, _ in used} <= {
         "rosbags.interfaces", "rosbags.rosbag2", "rosbags.serde", "rosbags.typesys"
     }  # fmt: skip
-    assert {name for module, name in used if module == "rosbags.rosbag2"} == {"StoragePlugin", "Writer"}
+    assert {name for module, name in used if module == "rosbags.rosbag2"} == {
+        "CompressionFormat", "CompressionMode", "StoragePlugin", "Writer"
+    }  # fmt: skip
