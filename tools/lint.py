@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
@@ -25,7 +26,7 @@ def read(file: str) -> dict[str, Requirement]:
     """The requirements in a file, by name."""
     lines = (line.partition("#")[0].strip() for line in (REQUIREMENTS / file).read_text("utf-8").splitlines())
     found = [Requirement(line) for line in lines if line]
-    return {requirement.name: requirement for requirement in found}
+    return {canonicalize_name(requirement.name): requirement for requirement in found}  # Jinja2 is jinja2
 
 
 def difference(name: str, pinned: dict[str, Requirement]) -> str:
