@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vjepa_ros.config.inputs import CAMERAS, INPUTS
 from vjepa_ros.config.limits import IMAGES, MESSAGES, ImageLimits, MessageLimits
 from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.config.stream import SignalConfig, StreamConfig
+from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import InputError, ShapeError
 from vjepa_ros.geometry import Vector
 from vjepa_ros.images.compressed import decode_compressed
@@ -97,9 +97,9 @@ class Intake:
         self._clock = CommonClock(offsets_s, self.watch, self.counters, report)
         self._fallback = fallback
         commands, states = config.command_kind.decoder, config.state_kind.decoder
-        self._command_values = _watched(commands, config.commands, "joint_names")
-        self._state_values = _watched(states, config.states, "state_names, or joint_names where that is empty")
-        self._measured_values = _watched(states, config.commands, "joint_names")
+        self._command_values = Watched.of(commands, config.commands, "joint_names")
+        self._state_values = Watched.of(states, config.states, "state_names, or joint_names where that is empty")
+        self._measured_values = Watched.of(states, config.commands, "joint_names")
         self._wanted = self._wanted_joints()
         self._topics: dict[str, str] = {}  # where the messages of an input come from
         self._missing = 0  # steps so far
@@ -314,8 +314,3 @@ class Intake:
         self.counters.rejected[topic, error.reason] += 1
         self._report(topic, error.reason, error.detail)
         return []
-
-
-def _watched(decoder: str, config: SignalConfig, named_by: str) -> Watched:
-    """What reads the joints of a signal."""
-    return Watched(resolve_name(decoder)(config), config.joint_names, named_by)

@@ -6,10 +6,12 @@ It sees messages and what was read of them, and knows no stamps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 
+from vjepa_ros.config.stream import SignalConfig
 from vjepa_ros.errors import listed
 from vjepa_ros.geometry import Vector
 from vjepa_ros.stream.joint_signal import Part
@@ -37,6 +39,11 @@ class Watched:
         self._named_by = named_by
         self._waiting = set(range(len(wanted)))
         self._others: dict[str, None] = {}  # names that did come, a few more than are shown
+
+    @classmethod
+    def of(cls, decoder: str, config: SignalConfig, named_by: str) -> Watched:
+        """What reads the joints of a signal, by the decoder's place: ``module:class``."""
+        return cls(resolve_name(decoder)(config), config.joint_names, named_by)
 
     def __call__(self, message: Any) -> Values:
         """As ``read``."""
