@@ -55,7 +55,6 @@ def resume(robot: Robot) -> None:
     robot.need(lambda: all(robot.count_publishers(topic) >= 1 for topic in topics), "no player")
     client = robot.create_client(bag_play.Resume, f"/{bag_play.NODE}/resume")
     robot.need(client.service_is_ready, "no resume")
-    robot.settle(1.0)
     robot.ask(client, bag_play.Resume.Request())
     robot.destroy_client(client)
 
@@ -66,9 +65,7 @@ def test_the_start_of_a_bag_is_not_lost(
 ) -> None:
     robot.start(image_transport="compressed", actions__max_wait_s=MAX_WAIT_S)
     resets = predictor.log.count(RESET)
-    command = ["bag", "play", str(bag), "--clock", "--rate", str(RATE), *options]
-    if "--delay" in options:
-        command.append("--until-heard")
+    command = ["bag", "play", str(bag), "--clock", "--rate", str(RATE), *options, "--until-heard"]
     with player(robot, [sys.executable, str(Path(bag_play.__file__)), *command], SECONDS / RATE + 20.0):
         if "--start-paused" in options:
             resume(robot)

@@ -3,8 +3,8 @@
 It does what rosbag2's player does with its clock, wanted or not. The clock runs from the start of the bag, 40 times a
 second, unless paused. After ``--delay`` it jumps back to that start, and the first message follows at once, before the
 next /clock. With ``--start-paused`` it stands at the start until ``/rosbag2_player/resume`` is called. Topics are
-reliable, as deep as anybody needs. ``--until-heard`` is its own: the delay begins when somebody listens to every topic,
-where rosbag2's player loses what it sends before.
+reliable, as deep as anybody needs. ``--until-heard`` is its own: the delay begins, or a resume is answered, once
+somebody listens to every topic, where rosbag2's player loses what it sends before.
 """
 
 from __future__ import annotations
@@ -84,12 +84,21 @@ def arguments_of(command: list[str]) -> argparse.Namespace:
     return parser.parse_args(command)
 
 
-def publish(reader: Any, clock: PlayerClock, publishers: dict[str, Any], delay_s: float, *, until_heard: bool) -> None:
-    """Publish every message when its time has come, the first ones after the delay."""
+def publish(
+    reader: Any,
+    clock: PlayerClock,
+    publishers: dict[str, Any],
+    delay_s: float,
+    ready: threading.Event,
+    *,
+    until_heard: bool,
+) -> None:
+    """Publish every message when its time has come, the first ones after the delay; ``ready`` is set as that begins."""
     while until_heard and rclpy.ok() and not all(p.get_subscription_count() for p in publishers.values()):
         time.sleep(0.01)
     time.sleep(delay_s)
     clock.jump(reader.start_time)
+    ready.set()
     for connection, recorded_ns, data in reader.messages():
         while clock.paused or clock.now_ns() < recorded_ns:
             time.sleep(0.001)
@@ -111,7 +120,10 @@ def main(command: list[str]) -> None:
             for connection in reader.connections
         }
 
+        ready = threading.Event()
+
         def on_resume(_request: Any, response: Any) -> Any:
+            ready.wait()
             clock.resume()
             return response
 
@@ -125,7 +137,7 @@ def main(command: list[str]) -> None:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         playing = threading.Thread(
-            target=publish, args=(reader, clock, publishers, arguments.delay),
+            target=publish, args=(reader, clock, publishers, arguments.delay, ready),
             kwargs={"until_heard": arguments.until_heard},
         )  # fmt: skip
         playing.start()
