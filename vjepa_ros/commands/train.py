@@ -67,7 +67,9 @@ def parser() -> Parser:
         _add_number(parser, field, _whole, "N", meaning)
     for field, meaning in _REAL.items():
         _add_number(parser, field, _real, "X", meaning)
-    parser.add_argument("--device", default=Plan.device, help="as torch names it (default: a GPU where there is one)")
+    parser.add_argument("--device", default=Plan.device,
+                        help="to train on, as torch names it (default: a GPU where there is one); a frozen encoder's "
+                        "latents are computed on that of the parameter device")  # fmt: skip
     parser.add_argument("--precision", choices=PRECISIONS, default=Plan.precision,
                         help="of the layers (default: float32 on a CPU, else bfloat16)")  # fmt: skip
     parser.add_argument("--resume", action="store_true",

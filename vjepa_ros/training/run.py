@@ -242,9 +242,9 @@ class _Training:
                 plan.out.name, data.survey, found, judgement, said.convention, hashes, courses, frames,
                 {**_options(plan), "stopped": _stopped(predictor)},
             )  # fmt: skip
-            summary = report.as_json(told)
-            stages.write_whole(self.folder / report.HTML, report.as_html(told).encode())
-            stages.write_whole(self.folder / report.JSON, (to_json(summary, indent=2) + "\n").encode())
+            summary, page = report.as_json(told), report.as_html(told)
+        stages.write_whole(self.folder / report.HTML, page.encode())
+        stages.write_whole(self.folder / report.JSON, (to_json(summary, indent=2) + "\n").encode())
         return Done(summary, tuple(line for tally in data.material.tallies for line in tally.incomplete))
 
 
