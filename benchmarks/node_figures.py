@@ -71,16 +71,16 @@ def measure_node(names: set[str], extent: Extent) -> Iterator[dict[str, Any]]:
     Raises:
         EngineError: where a process did not do what it should.
     """
-    tiny = {"preset": "tiny"}
+    tiny = {"preset": "tiny_random"}
     notes = _robot(tiny, extent.windows) if names & {"node", "memory"} else {}
     if "node" in names:
-        yield from node_figures("tiny", notes)
+        yield from node_figures("tiny_random", notes)
         if extent.layers != 0:
             yield from node_figures("6.4 MB of latents", _robot(LARGE, extent.windows))
     if "start" in names:
         yield start_figure(extent.starts)
     if "memory" in names:
-        yield memory_figure("tiny", tiny, notes["rest_kb"])
+        yield memory_figure("tiny_random", tiny, notes["rest_kb"])
         if extent.layers != 0:
             depth = {} if extent.layers is None else dict.fromkeys(("encoder_depth", "predictor_depth"), extent.layers)
             vitl = {"preset": "vitl", **depth}
@@ -124,15 +124,15 @@ def node_figures(what: str, notes: Mapping[str, Any]) -> Iterator[dict[str, Any]
 
 
 def start_figure(starts: int) -> dict[str, Any]:
-    """Start to active of the preset tiny over the bare imports, in turns; once before that for the file system."""
+    """Start to active of the preset tiny_random over the bare imports, in turns, after once for the file system."""
     node_s: list[float] = []
     bare_s: list[float] = []
     for _ in range(starts + 1):
         bare_s.append(_bare_imports_s())
-        node_s.append(_robot({"preset": "tiny"}, 0, "vjepa_ros.ros.main")["start_ns"] / 1e9)
+        node_s.append(_robot({"preset": "tiny_random"}, 0, "vjepa_ros.ros.main")["start_ns"] / 1e9)
     node, bare = statistics.median(node_s[1:]), statistics.median(bare_s[1:])
     return figure(
-        "start", "start to active, tiny, over import torch, rclpy", node / bare, "x", START_RATIO,
+        "start", "start to active, tiny_random, over import torch, rclpy", node / bare, "x", START_RATIO,
         node_s=node, bare_s=bare, starts=starts,
     )  # fmt: skip
 

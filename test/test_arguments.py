@@ -23,7 +23,7 @@ PICTURE = Image.fromarray(PIXELS[0])
 
 @pytest.fixture(scope="module")
 def wm() -> WorldModel:
-    return vjepa_ros.load("tiny")
+    return vjepa_ros.load("tiny_random")
 
 
 def test_frames_may_be_lists_and_images(wm: WorldModel) -> None:
@@ -136,10 +136,10 @@ def test_arguments_of_load(name: str) -> None:
 
 def test_paths_may_be_paths(tmp_path: Path) -> None:
     preset = tmp_path / "small.yaml"
-    preset.write_text((Path(vjepa_ros.__file__).parents[1] / "config" / "presets" / "tiny.yaml").read_text())
+    preset.write_text((Path(vjepa_ros.__file__).parents[1] / "config" / "presets" / "tiny_random.yaml").read_text())
     assert vjepa_ros.load(preset).config.encoder_dim == 128
     with pytest.raises(vjepa_ros.CheckpointError, match=r"nowhere\.pt: there is no such file"):
-        vjepa_ros.load("tiny", checkpoint=tmp_path / "nowhere.pt")
+        vjepa_ros.load("tiny_random", checkpoint=tmp_path / "nowhere.pt")
 
 
 def test_a_view_is_a_view(wm: WorldModel) -> None:

@@ -24,7 +24,7 @@ TOLERANCE = 1e-5
 
 @pytest.fixture(scope="module")
 def tiny() -> WorldModel:
-    return vjepa_ros.load("tiny")
+    return vjepa_ros.load("tiny_random")
 
 
 def window_of(wm: WorldModel, batch: int = 1, frames: int | None = None, seed: int = 0) -> tuple[Tensor, ...]:
@@ -45,7 +45,7 @@ def forecast(wm: WorldModel, clip: Tensor, actions: Tensor, states: Tensor) -> T
 
 def test_an_untrained_model_says_so(tiny):
     assert not tiny.trained and tiny.checkpoint_key is None
-    assert tiny.grid.shape == (8, 4, 4) and tiny.config.preset == "tiny"
+    assert tiny.grid.shape == (8, 4, 4) and tiny.config.preset == "tiny_random"
     assert tiny.device == torch.device("cpu") and tiny.dtype == torch.float32
 
 
@@ -56,44 +56,46 @@ def test_a_trained_model_says_where_its_weights_come_from():
 
 def test_a_broken_checkpoint_is_reported_and_an_empty_name_is_none(tmp_path):
     with pytest.raises(CheckpointError, match=r"nowhere\.pt"):
-        vjepa_ros.load("tiny", checkpoint=str(tmp_path / "nowhere.pt"))
-    assert not vjepa_ros.load("tiny", checkpoint="").trained
+        vjepa_ros.load("tiny_random", checkpoint=str(tmp_path / "nowhere.pt"))
+    assert not vjepa_ros.load("tiny_random", checkpoint="").trained
 
 
 def test_seeds_and_the_global_random_state(tiny):
     state = torch.get_rng_state()
-    assert vjepa_ros.load("tiny", seed=0).weights_hash == tiny.weights_hash
-    assert vjepa_ros.load("tiny", seed=1).weights_hash != tiny.weights_hash
-    assert vjepa_ros.load("tiny", dtype="bfloat16").weights_hash == tiny.weights_hash  # of the weights, not the run
+    assert vjepa_ros.load("tiny_random", seed=0).weights_hash == tiny.weights_hash
+    assert vjepa_ros.load("tiny_random", seed=1).weights_hash != tiny.weights_hash
+    assert (
+        vjepa_ros.load("tiny_random", dtype="bfloat16").weights_hash == tiny.weights_hash
+    )  # of the weights, not the run
     assert torch.equal(state, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:99", "meta", ""])
 def test_unknown_devices_are_refused(name):
     with pytest.raises(ConfigError, match=f"device: '{name}'"):
-        vjepa_ros.load("tiny", device=name)
+        vjepa_ros.load("tiny_random", device=name)
 
 
 @pytest.mark.parametrize("name", [None, [], {}, 1e300, b"cpu", object])
 def test_what_is_no_name_of_a_device_is_refused(name):
     with pytest.raises(ConfigError, match="device: must be a name such as cpu, cuda or cuda:0, not "):
-        vjepa_ros.load("tiny", device=name)
+        vjepa_ros.load("tiny_random", device=name)
 
 
 @pytest.mark.parametrize("name", ["float64", "int8", "half"])
 def test_unknown_dtypes_are_refused(name):
     with pytest.raises(ConfigError, match=f"dtype: '{name}' is not one of float32, bfloat16, float16"):
-        vjepa_ros.load("tiny", dtype=name)
+        vjepa_ros.load("tiny_random", dtype=name)
 
 
 def test_preprocess_is_the_streams_preprocessing_frame_by_frame():
-    wm = vjepa_ros.load("tiny", preprocessing="droid", image_size=(32, 64))
+    wm = vjepa_ros.load("tiny_random", preprocessing="droid", image_size=(32, 64))
     frames = np.random.default_rng(0).integers(0, 256, (4, 90, 50, 3), np.uint8)
     clip = wm.preprocess(frames)
     assert clip.shape == (1, 3, 4, 32, 64) and clip.dtype == torch.float32
     for index, frame in enumerate(frames):
         assert np.array_equal(clip[0, :, index].numpy(), Preprocess("droid", (32, 64))(frame))
-    assert vjepa_ros.load("tiny", dtype="bfloat16").preprocess(frames).dtype == torch.bfloat16
+    assert vjepa_ros.load("tiny_random", dtype="bfloat16").preprocess(frames).dtype == torch.bfloat16
 
 
 def test_preprocess_looks_at_the_view(tiny):
@@ -122,7 +124,7 @@ def test_preprocess_refuses_other_arrays(tiny, frames):
 @pytest.mark.parametrize("encoding, steps", [("clip", 8), ("tubelet", 8), ("frame_repeat", 16)])
 @pytest.mark.parametrize("size", [(64, 64), (32, 80)])
 def test_latents_and_predictions_are_layer_normalised_float32(encoding, steps, size):
-    wm = vjepa_ros.load("tiny", encoding=encoding, image_size=size)
+    wm = vjepa_ros.load("tiny_random", encoding=encoding, image_size=size)
     clip, actions, states = window_of(wm, batch=2)
     latents = wm.encode(clip)
     predictions = wm.predict(latents, actions, states)
@@ -146,7 +148,7 @@ def test_numpy_actions_and_states_do(tiny):
 
 @pytest.mark.parametrize("encoding", ["clip", "tubelet", "frame_repeat"])
 def test_a_batch_of_two_equals_two_of_one(encoding):
-    wm = vjepa_ros.load("tiny", encoding=encoding)
+    wm = vjepa_ros.load("tiny_random", encoding=encoding)
     inputs = window_of(wm, batch=2)
     both = forecast(wm, *inputs)
     for index in range(2):
@@ -158,7 +160,7 @@ def test_a_batch_of_two_equals_two_of_one(encoding):
 @pytest.mark.parametrize("context_frames", [4, 8])
 def test_changing_frames_after_the_context_cannot_change_a_forecast(encoding, context_frames):
     """Forecasts of a context, first with one future and then with another one coming after it."""
-    wm = vjepa_ros.load("tiny", encoding=encoding)
+    wm = vjepa_ros.load("tiny_random", encoding=encoding)
     clip, actions, states = window_of(wm)
     other = clip.clone()
     other[:, :, context_frames:] = torch.randn(other[:, :, context_frames:].shape)
@@ -194,7 +196,7 @@ def test_a_forecast_depends_on_its_actions_states_and_frames(tiny):
 @pytest.mark.parametrize("dtype, mean_limit, max_limit", [("bfloat16", 2e-2, 0.2), ("float16", 2e-3, 0.03)])
 @pytest.mark.parametrize("encoding", ["clip", "frame_repeat"])
 def test_half_precision_is_close_to_float32(dtype, mean_limit, max_limit, encoding):
-    full, half = (vjepa_ros.load("tiny", dtype=name, encoding=encoding) for name in ("float32", dtype))
+    full, half = (vjepa_ros.load("tiny_random", dtype=name, encoding=encoding) for name in ("float32", dtype))
     clip, actions, states = window_of(full)
     latents = full.encode(clip)
     pairs = {
@@ -209,7 +211,7 @@ def test_half_precision_is_close_to_float32(dtype, mean_limit, max_limit, encodi
 
 
 def test_rope_keeps_its_dtype_in_half_precision():
-    wm = vjepa_ros.load("tiny", dtype="bfloat16", fast=False)
+    wm = vjepa_ros.load("tiny_random", dtype="bfloat16", fast=False)
     assert wm.encoder.rope.cos.dtype == wm.predictor.rope.sin.dtype == torch.float32
     parameters = [*wm.encoder.parameters(), *wm.predictor.parameters()]
     assert all(parameter.dtype == torch.bfloat16 and not parameter.requires_grad for parameter in parameters)
@@ -236,7 +238,7 @@ class OutOfMemory(nn.Module):
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_failing_model_raises_engine_error_with_its_cause(fast):
-    wm = vjepa_ros.load("tiny", fast=fast)
+    wm = vjepa_ros.load("tiny_random", fast=fast)
     clip, actions, states = window_of(wm)
     context = wm.encode(clip)
     wm.predictor.predictor_blocks[1] = OutOfMemory()
@@ -252,7 +254,7 @@ def test_a_failing_model_raises_engine_error_with_its_cause(fast):
 
 @pytest.mark.parametrize("encoding", ["clip", "tubelet", "frame_repeat"])
 def test_warm_up_runs_what_a_node_asks_for_and_changes_nothing(encoding, monkeypatch):
-    wm = vjepa_ros.load("tiny", encoding=encoding)
+    wm = vjepa_ros.load("tiny_random", encoding=encoding)
     seen: list[tuple[int, ...]] = []
 
     def noting(compute: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -119,7 +119,7 @@ def output_of(workspace: Path, code: str) -> str:
         "share/vjepa_ros/package.xml",
         "share/vjepa_ros/launch/predictor.launch.py",
         "share/vjepa_ros/launch/panda_sim.launch.py",
-        "share/vjepa_ros/config/presets/tiny.yaml",
+        "share/vjepa_ros/config/presets/tiny_random.yaml",
         *(f"lib/vjepa_ros/{name}" for name in sorted(EXECUTABLES)),
     ],
 )
@@ -149,7 +149,7 @@ def test_no_file_is_left_behind(workspace: Path) -> None:
 
 
 def test_presets_are_found_where_they_were_installed(workspace: Path) -> None:
-    load = "from vjepa_ros.config.presets import load_preset; load_preset('tiny')"
+    load = "from vjepa_ros.config.presets import load_preset; load_preset('tiny_random')"
     output = output_of(workspace, f"{load}; import vjepa_ros; print(vjepa_ros.__file__)")
     assert Path(output).is_relative_to(workspace / "install")
 

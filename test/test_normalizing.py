@@ -20,7 +20,7 @@ TOLERANCE = 1e-5
 @pytest.fixture(scope="module")
 def models() -> tuple[WorldModel, WorldModel]:
     """The same weights, which want actions and states normalised, and which want nothing."""
-    return vjepa_ros.load("tiny", normalization=Normalizations(ONE, ONE)), vjepa_ros.load("tiny")
+    return vjepa_ros.load("tiny_random", normalization=Normalizations(ONE, ONE)), vjepa_ros.load("tiny_random")
 
 
 def test_by_hand_and_by_itself_are_the_same(models: tuple[WorldModel, WorldModel]) -> None:

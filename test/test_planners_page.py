@@ -65,7 +65,7 @@ def test_where_a_number_lies(dtype: Any) -> None:
 
 def test_every_key_is_explained() -> None:
     config = resolve({"joint_names": [f"joint{number}" for number in range(7)]})
-    constant = info.latent_info(config, vjepa_ros.load("tiny"))
+    constant = info.latent_info(config, vjepa_ros.load("tiny_random"))
     assert constant.keys() - {"info_id"} <= keys_of("keys of `latent_info`")
     assert info.window_info("a", model_window(), 1.0, ("", "")).keys() <= keys_of("keys of `window_info`")
     assert answer_info(0, (), None, None, "a").keys() == keys_of("key of `candidate_info`")
@@ -83,7 +83,7 @@ def test_every_parameter_that_is_named_exists() -> None:
 
 def test_the_planner_of_the_node_is_explained() -> None:
     config = resolve({"joint_names": [f"joint{number}" for number in range(7)], "planner.enabled": True})
-    model = vjepa_ros.load("tiny")
+    model = vjepa_ros.load("tiny_random")
     planner = Planner(config, model, Forecaster(model, config), (), lambda: 0)
     execution = Execution(config.planner, Silent(), lambda reason, detail: None)
     assert plan_values(planner, Outcome(), execution).keys() == keys_of("key of `planner_status`")

@@ -19,7 +19,7 @@ TOLERANCE = 1e-5
 
 @pytest.fixture(scope="module")
 def wm() -> WorldModel:
-    return vjepa_ros.load("tiny")  # joint targets; 8 steps of 16 tokens
+    return vjepa_ros.load("tiny_random")  # joint targets; 8 steps of 16 tokens
 
 
 def observed(wm: WorldModel, steps: int, candidates: int = 2, horizon: int = 3) -> tuple[Tensor, ...]:
@@ -48,7 +48,7 @@ def test_one_step_ahead_is_the_last_step_of_predict(wm, steps):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_each_forecast_is_predicted_from_those_before_it(dtype):
     """Written out with predict: a joint target is the next state."""
-    wm = vjepa_ros.load("tiny", dtype=dtype)
+    wm = vjepa_ros.load("tiny_random", dtype=dtype)
     context, actions, states, future = observed(wm, 2, candidates=1)
     rolled = wm.rollout(context, actions, states, future)
     for step in range(3):
@@ -120,7 +120,7 @@ def test_other_shapes_are_refused(wm, index, shape, said):
 
 
 def test_a_model_whose_actions_say_nothing_about_its_states_can_predict_but_not_roll_out():
-    wm = vjepa_ros.load("tiny", state_dim=5)
+    wm = vjepa_ros.load("tiny_random", state_dim=5)
     context, actions, states, future = observed(wm, 2)
     wm.predict(context, future[:1, :2], states)
     with pytest.raises(ConfigError, match="state_dim: 5 state dimensions cannot be advanced by 7"):
@@ -147,7 +147,7 @@ def test_energy_is_the_mean_absolute_difference(wm):
 
 @pytest.mark.parametrize("encoding, frames", [("clip", 16), ("tubelet", 2), ("frame_repeat", 1), ("frame", 1)])
 def test_a_goal_is_an_image_in_which_nothing_moves(encoding, frames):
-    wm = vjepa_ros.load("tiny", encoding=encoding, encoder_family="vjepa2_1" if encoding == "frame" else None)
+    wm = vjepa_ros.load("tiny_random", encoding=encoding, encoder_family="vjepa2_1" if encoding == "frame" else None)
     image = np.random.default_rng(0).integers(0, 256, (90, 50, 3), np.uint8)
     goal = wm.encode_goal(image)
     repeated = wm.encode(wm.preprocess(np.stack([image] * frames)))

@@ -79,7 +79,7 @@ class ConfigError(VjepaError, ValueError):
     """A parameter, or a combination of parameters, that makes no sense.
 
     >>> import vjepa_ros
-    >>> vjepa_ros.load("tiny", encoder_heads=3)
+    >>> vjepa_ros.load("tiny_random", encoder_heads=3)
     Traceback (most recent call last):
         ...
     vjepa_ros.errors.ConfigError: encoder_heads: 3 heads do not divide encoder_dim 128
@@ -99,7 +99,7 @@ class CheckpointError(VjepaError):
     """A weights file that is missing, broken, or made for another model.
 
     >>> import vjepa_ros
-    >>> vjepa_ros.load("tiny", checkpoint="nowhere.pt")
+    >>> vjepa_ros.load("tiny_random", checkpoint="nowhere.pt")
     Traceback (most recent call last):
         ...
     vjepa_ros.errors.CheckpointError: nowhere.pt: there is no such file
@@ -125,7 +125,7 @@ class ShapeError(VjepaError, ValueError):
     """An array or tensor that does not fit the grid it is meant for; the message has both shapes.
 
     >>> import numpy as np, vjepa_ros
-    >>> vjepa_ros.load("tiny").encode(np.zeros((1, 3, 15, 64, 64), np.float32))
+    >>> vjepa_ros.load("tiny_random").encode(np.zeros((1, 3, 15, 64, 64), np.float32))
     Traceback (most recent call last):
         ...
     vjepa_ros.errors.ShapeError: a clip of shape (1, 3, 15, 64, 64) does not fit (B, 3, N, 64, 64) with N a multiple ...

@@ -47,7 +47,7 @@ def counted(module: torch.nn.Module, *inputs: torch.Tensor) -> tuple[int, int]:
 @pytest.mark.parametrize("encoding", ["clip", "frame_repeat", "frame"])
 def test_the_encoders_work_is_counted(encoding: str) -> None:
     family = "vjepa2_1" if encoding == "frame" else "vjepa2"
-    config = model_config("tiny", encoding=encoding, encoder_family=family)
+    config = model_config("tiny_random", encoding=encoding, encoder_family=family)
     encoder = Encoder(config)
     frames = config.num_frames if encoding == "clip" else 1
     tokens = Grid.of(config).tokens if encoding == "clip" else Grid.of(config).tokens_per_step
@@ -61,7 +61,7 @@ def conditions(config: ModelConfig, batch: int, steps: int) -> int:
 
 
 def test_the_predictors_work_is_counted() -> None:
-    config = model_config("tiny")
+    config = model_config("tiny_random")
     grid = Grid.of(config)
     context, joints = torch.zeros(1, grid.tokens, config.encoder_dim), torch.zeros(1, grid.steps, 7)
     products, attention = counted(Predictor(config), context, joints, joints)
@@ -74,7 +74,7 @@ def test_the_predictors_work_is_counted() -> None:
 
 def test_a_rollouts_work_is_that_of_its_steps_once() -> None:
     """Three observed steps for one candidate, each computed once, are what one prediction of as many steps takes."""
-    config = model_config("tiny", num_frames=8)
+    config = model_config("tiny_random", num_frames=8)
     whole, stepwise = predict_shapes(config, 1), rollout_shapes(config, 1, 3, 2)
     assert attention_flops(stepwise) == attention_flops(whole)  # four steps attend, in both
     size, dim, wide = Grid.of(config).tokens_per_step, config.predictor_dim, config.encoder_dim

@@ -23,7 +23,7 @@ NOTES = {
 
 
 def test_the_overhead_is_what_neither_the_wait_nor_the_model_took() -> None:
-    overhead, frame, command = node_figures("tiny", NOTES)
+    overhead, frame, command = node_figures("tiny_random", NOTES)
     # 40 - 12 - 4 - 15 = 9 ms, and 130 - 111 - 0 - 12 = 7 ms
     assert overhead["value"] == pytest.approx(8.0)
     assert overhead["from"]["worst_ms"] == pytest.approx(9.0)

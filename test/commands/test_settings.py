@@ -61,7 +61,7 @@ def test_an_unknown_preset_is_refused_with_those_that_there_are(
 ) -> None:
     option = ["--preset", "nope"] if "--preset" in tuned.options else ["--set", "preset=nope"]
     assert tuned.run(*option) == 1
-    assert sentence(tuned, capsys).removeprefix("--").startswith("preset: 'nope' is not one of tiny, vitg, ")
+    assert sentence(tuned, capsys).removeprefix("--").startswith("preset: 'nope' is not one of tiny_random, vitg, ")
     assert tuned.written == []
 
 

@@ -28,7 +28,7 @@ CONVENTION: dict[str, Any] = {
     "frame_rate": 10.0, "joint_names": JOINTS, "actions.reduction": "difference", "actions.phase": "last",
     "states.source": "none", "hop": 2,
 }  # fmt: skip
-VALUES = {"preset": "tiny", "device": "cpu", "threads": 1, **SIZES, **CONVENTION}
+VALUES = {"preset": "tiny_random", "device": "cpu", "threads": 1, **SIZES, **CONVENTION}
 FEW = ("--steps", "20", "--batch", "8", "--lr", "2e-3", "--evaluate-every", "10", "--device", "cpu")
 ENCODER = ("--train-encoder", "--encoder-steps", "20", "--encoder-batch", "8")
 BAGS = ("0", "1", "2")
@@ -74,7 +74,7 @@ def test_encoder_and_predictor_run_as_a_node_would_run_them(folder: Path, tmp_pa
     assert found["convention"]["actions.reduction"] == "difference" and found["convention"]["context_steps"] == 1
     html = (folder / "whole.train" / report.HTML).read_text()
     assert found["judgement_text"].split(":")[0] in html and "recordings/2" in html
-    model = vjepa_ros.load("tiny", checkpoint=out, **SIZES)
+    model = vjepa_ros.load("tiny_random", checkpoint=out, **SIZES)
     assert model.trained and model.weights_hash == found["hashes"]["model"]
     assert model.encoder_hash == found["hashes"]["encoder"]
     assert max(map(abs, model.normalization.actions.mean)) > 0 and min(model.normalization.actions.std) < 0.5
@@ -107,7 +107,7 @@ def test_a_predictor_alone_is_trained_on_a_frozen_encoder(
     assert sidecar is not None and list(sidecar.parts) == ["predictor"]
     assert sidecar.encoder_hash == told(whole)["hashes"]["encoder"] == told(out)["hashes"]["encoder"]
     assert sidecar.convention["actions.reduction"] == "pick"
-    model = vjepa_ros.load("tiny", checkpoint=whole, predictor_checkpoint=out, **SIZES)
+    model = vjepa_ros.load("tiny_random", checkpoint=whole, predictor_checkpoint=out, **SIZES)
     assert model.weights_hash == told(out)["hashes"]["model"]
     both = ["--set", f"predictor_checkpoint={out}"]
     given = [str(folder / "recordings" / "0"), "--params", str(params(folder, **changes)), *both]

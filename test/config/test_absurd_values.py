@@ -83,9 +83,9 @@ def test_every_preset_is_far_from_the_limits(name: str) -> None:
 ])  # fmt: skip
 def test_models_that_are_too_large(changes: dict[str, Any], parameter: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        model_config("tiny", **changes)
+        model_config("tiny_random", **changes)
     assert caught.value.parameter == parameter and len(str(caught.value)) < 400
-    assert isinstance(model_config("tiny"), ModelConfig)
+    assert isinstance(model_config("tiny_random"), ModelConfig)
 
 
 def test_latents_that_no_message_holds() -> None:
@@ -125,11 +125,11 @@ def test_paths_that_lead_nowhere(name: str) -> None:
     for call in (
         lambda: load_preset(f"{name}.yaml"),
         lambda: ros_file.read(Path(f"{name}.yaml"), "/node"),
-        lambda: vjepa_ros.load("tiny", checkpoint=f"{name}.safetensors"),
-        lambda: vjepa_ros.load("tiny", checkpoint=f"{name}.pt"),
+        lambda: vjepa_ros.load("tiny_random", checkpoint=f"{name}.safetensors"),
+        lambda: vjepa_ros.load("tiny_random", checkpoint=f"{name}.pt"),
         lambda: (
             resolve({"joint_names": JOINTS, "checkpoint": f"{name}.safetensors"})
-            and vjepa_ros.load("tiny", checkpoint=f"{name}.pt")
+            and vjepa_ros.load("tiny_random", checkpoint=f"{name}.pt")
         ),
         lambda: Sidecar.read(Path(f"{name}.json")),
     ):

@@ -84,7 +84,7 @@ def test_states_may_be_fewer_than_actions() -> None:
         ({"hop": None}, "hop", "neither set nor in the preset"),
         ({"encoder_dim": None}, "encoder_dim", "neither set nor in the preset"),
         ({"actions.timeout_s": 5.0}, "actions.timeout_s", "cannot be set by a preset"),  # it would be ignored
-        ({"preset": "tiny"}, "preset", "cannot be set by a preset"),
+        ({"preset": "tiny_random"}, "preset", "cannot be set by a preset"),
     ],
 )
 def test_presets_that_make_no_sense(tmp_path: Path, changes: dict[str, Any], parameter: str, said: str) -> None:

@@ -15,7 +15,7 @@ from vjepa_ros.errors import ConfigError
     [("clip", 2, 8, 16), ("tubelet", 2, 8, 2), ("frame_repeat", 1, 16, 1), ("frame", 1, 16, 1)],
 )
 def test_what_an_encoding_says(encoding: str, stride: int, steps: int, at_once: int) -> None:
-    config = model_config("tiny", encoding=encoding, encoder_family="vjepa2_1")
+    config = model_config("tiny_random", encoding=encoding, encoder_family="vjepa2_1")
     assert (config.stride, config.steps, config.frames_at_once) == (stride, steps, at_once)
     assert config.way.is_whole == (encoding == "clip"), "the others see nothing of what comes later"
 

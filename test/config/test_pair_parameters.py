@@ -82,10 +82,10 @@ def test_it_needs_an_encoder_and_goes_with_no_random_predictor(values: dict[str,
     both = ("predictor_checkpoint", "cannot be used with `random_predictor`: choose one")
     assert refused(values, random_predictor=True) == both
     with pytest.raises(ConfigError) as error:
-        vjepa_ros.load("tiny", predictor_checkpoint=values["predictor_checkpoint"])
+        vjepa_ros.load("tiny_random", predictor_checkpoint=values["predictor_checkpoint"])
     assert (error.value.parameter, error.value.reason) == needs
     with pytest.raises(ConfigError) as error:
-        vjepa_ros.load("tiny", checkpoint="a.pt", predictor_checkpoint="b.pt", random_predictor=True)
+        vjepa_ros.load("tiny_random", checkpoint="a.pt", predictor_checkpoint="b.pt", random_predictor=True)
     assert (error.value.parameter, error.value.reason) == both
 
 

@@ -34,7 +34,7 @@ def shapes(module: nn.Module) -> dict[str, torch.Size]:
 
 def test_every_preset_is_a_whole_model():
     assert preset_names() == [
-        "tiny", "vitg", "vith", "vitl", "vjepa2_1_vitG", "vjepa2_1_vitb", "vjepa2_1_vitg", "vjepa2_1_vitl",
+        "tiny_random", "vitg", "vith", "vitl", "vjepa2_1_vitG", "vjepa2_1_vitb", "vjepa2_1_vitg", "vjepa2_1_vitl",
         "vjepa2_ac_vitg",
     ]  # fmt: skip
     for name in preset_names():
@@ -165,29 +165,29 @@ def test_sizes_that_do_not_work_out_are_refused(overrides, parameter):
 
 
 def test_tiny():
-    config = model_config("tiny")
+    config = model_config("tiny_random")
     assert (config.image_size, config.patch_size, config.tubelet_size, config.num_frames) == ((64, 64), 16, 2, 16)
     assert config.steps == 8 and config.encoding == "clip"
 
 
 def test_a_preset_also_holds_what_the_streams_need():
-    values = load_preset("tiny")
+    values = load_preset("tiny_random")
     assert values["actions.reduction"] == "pick" and values["hop"] == 2
     optional = {"context_steps", "encoder_family", "latent_levels"}
     assert set(MODEL_PARAMETERS) - optional < set(values), "all steps, V-JEPA 2, and its only level"
-    assert model_config("tiny").most_context == 8
+    assert model_config("tiny_random").most_context == 8
 
 
 def test_overrides_replace_the_presets_values():
-    config = model_config("tiny", encoder_dim=64, encoding="tubelet", image_size=(32, 96))
+    config = model_config("tiny_random", encoder_dim=64, encoding="tubelet", image_size=(32, 96))
     assert (config.encoder_dim, config.encoding, config.image_size) == (64, "tubelet", (32, 96))
-    assert config.predictor_dim == model_config("tiny").predictor_dim
-    assert model_config("tiny", image_size=32).image_size == (32, 32)
-    assert model_config("tiny", image_size=[32, 48]).image_size == (32, 48)
+    assert config.predictor_dim == model_config("tiny_random").predictor_dim
+    assert model_config("tiny_random", image_size=32).image_size == (32, 32)
+    assert model_config("tiny_random", image_size=[32, 48]).image_size == (32, 48)
 
 
 def test_a_preset_by_path(tmp_path):
-    values = load_preset("tiny")
+    values = load_preset("tiny_random")
     path = written(tmp_path, yaml.safe_dump({**values, "encoder_depth": 2}))
     config = model_config(path)
     assert config.encoder_depth == 2 and config.preset == path
@@ -197,9 +197,9 @@ def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(ConfigError, match=r"preset: 'huge' is not one of .*tiny"):
         model_config("huge")
     with pytest.raises(ConfigError, match=r"encoder_width: .*these are: image_size, .*, encoder_dim"):
-        model_config("tiny", encoder_width=3)
+        model_config("tiny_random", encoder_width=3)
     with pytest.raises(ConfigError, match="hop: is not a parameter of the model"):
-        model_config("tiny", hop=4)
+        model_config("tiny_random", hop=4)
     with pytest.raises(ConfigError, match=r"preset: there is no file .*nowhere\.yaml"):
         model_config("nowhere.yaml")
 
@@ -220,7 +220,7 @@ def test_files_that_are_no_presets(tmp_path, content, reason):
 
 
 def test_a_preset_without_one_of_the_models_parameters(tmp_path):
-    values = {key: value for key, value in load_preset("tiny").items() if key != "patch_size"}
+    values = {key: value for key, value in load_preset("tiny_random").items() if key != "patch_size"}
     with pytest.raises(ConfigError, match="patch_size: is missing in preset"):
         model_config(written(tmp_path, yaml.safe_dump(values)))
 
@@ -248,13 +248,13 @@ def test_a_preset_without_one_of_the_models_parameters(tmp_path):
 )
 def test_values_that_make_no_sense_name_the_parameter(parameter, value):
     with pytest.raises(ConfigError) as error:
-        model_config("tiny", **{parameter: value})
+        model_config("tiny_random", **{parameter: value})
     assert error.value.parameter.split("_")[0] == parameter.split("_")[0]
 
 
 def test_an_odd_number_of_channels_a_head_is_refused():
     with pytest.raises(ConfigError, match="encoder_heads: 7 channels a head"):
-        model_config("tiny", encoder_dim=14)
+        model_config("tiny_random", encoder_dim=14)
 
 
 @pytest.mark.parametrize(

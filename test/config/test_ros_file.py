@@ -29,12 +29,12 @@ def test_the_later_block_wins_and_names_may_be_nested(tmp_path: Path) -> None:
     text = """
 /**: {ros__parameters: {hop: 8, actions: {timeout_s: 2, type: JointTrajectory}, use_sim_time: true}}
 robot1: {vjepa_predictor: {ros__parameters: {hop: 4, view.flip: vertical}}}
-/robot1/*: {ros__parameters: {preset: tiny}}
+/robot1/*: {ros__parameters: {preset: tiny_random}}
 """
     values, unknown = read(tmp_path, text, "/robot1/vjepa_predictor")
     assert values == {
         "hop": 4, "actions.timeout_s": 2.0, "actions.type": "JointTrajectory", "view.flip": "vertical",
-        "preset": "tiny",
+        "preset": "tiny_random",
     }  # fmt: skip
     assert unknown == ["use_sim_time"]
     assert read(tmp_path, text)[0]["hop"] == 8
@@ -119,10 +119,11 @@ def test_a_list_of_one_type_is_read(tmp_path: Path, value: str) -> None:
 
 
 HEAD = "/**:\n  ros__parameters:\n    "
-BESIDE = f"{HEAD}preset: tiny\n"
+BESIDE = f"{HEAD}preset: tiny_random\n"
 AS_ROS: dict[str, bool] = {  # whether ROS reads the file
     HEAD + "actions.scale: [1, 1]": True, HEAD + "actions.scale: []": True, HEAD + "preset: ''": True,
-    HEAD + "preset: ~": True, HEAD + "{}": True, HEAD + "preset: &a tiny": True, HEAD + "preset: |\n      tiny": True,
+    HEAD + "preset: ~": True, HEAD + "{}": True,
+    HEAD + "preset: &a tiny_random": True, HEAD + "preset: |\n      tiny_random": True,
     HEAD + "anything: [[1]]": True, HEAD + "5: 1": True, f"other: {{}}\n{BESIDE}": True,
     f"other:\n  ros__parameters: {{a: [1, 2]}}\n{BESIDE}": True,
     HEAD + "preset:": False, HEAD + "anything: [1, 1.5]": False, HEAD + "anything: [[1], [2]]": False,

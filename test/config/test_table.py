@@ -119,13 +119,13 @@ def test_bad_values_are_refused_by_name(name: str, value: Any, said: str) -> Non
 
 def test_defaults_and_preset() -> None:
     config = resolve({"joint_names": JOINTS})
-    preset = load_preset("tiny")
+    preset = load_preset("tiny_random")
     for field in fields(ModelConfig):
         if field.name != "preset":
             value = getattr(config.model, field.name)
             silent = {"context_steps": 0, "encoder_family": "vjepa2", "latent_levels": "last"}
             assert (list(value) if isinstance(value, tuple) else value) == {**silent, **preset}[field.name]
-    assert config.model.preset == "tiny"
+    assert config.model.preset == "tiny_random"
     stream = config.stream
     assert (stream.num_frames, stream.stride, stream.phase, stream.hop) == (16, 2, "first", 2)
     assert (stream.frame_rate_hz, stream.max_gap_s, stream.jump_back_s, stream.max_wait_s) == (0.0, 1.0, 1.0, 0.2)

@@ -92,7 +92,7 @@ def test_what_the_node_is_given(predictor: Predictor, robot: Robot, tmp_path: Pa
         assert robot.set_parameters(**values)[0][0]
         assert not robot.change_state(Transition.TRANSITION_CONFIGURE)
         assert robot.state() == "unconfigured"
-        assert robot.set_parameters(**dict.fromkeys(values, "tiny" if "preset" in values else ""))[0][0]
+        assert robot.set_parameters(**dict.fromkeys(values, "tiny_random" if "preset" in values else ""))[0][0]
     refusals = [line for line in predictor.log.splitlines() if "cannot configure: " in line]
     assert len(refusals) == len(given) and all(len(line) < 2000 for line in refusals)
     robot.start()

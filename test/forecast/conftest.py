@@ -13,7 +13,7 @@ from vjepa_ros.stream.window import Window
 @pytest.fixture(scope="module")
 def model() -> WorldModel:
     """The tiny model with random weights; its grid is (8, 4, 4), its latents have 128 channels."""
-    return vjepa_ros.load("tiny")
+    return vjepa_ros.load("tiny_random")
 
 
 @pytest.fixture(scope="module")

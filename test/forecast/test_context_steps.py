@@ -20,7 +20,7 @@ TOKENS = 16  # of a step
 
 @pytest.fixture(scope="module")
 def wm() -> WorldModel:
-    return vjepa_ros.load("tiny", context_steps=MOST)
+    return vjepa_ros.load("tiny_random", context_steps=MOST)
 
 
 def config(**values: object) -> NodeConfig:
@@ -78,6 +78,6 @@ def test_predict_itself_takes_as_many_as_the_grid_has(wm: WorldModel) -> None:
 def test_it_is_at_most_the_window(values: dict[str, int], most: int) -> None:
     resolved = resolve({"joint_names": JOINTS, "latents.steps": "all", **values})
     assert resolved.model.most_context == most
-    wm = vjepa_ros.load("tiny", encoder_depth=1, predictor_depth=1, **values)
+    wm = vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=1, **values)
     info = latent_info(resolved, wm)
     assert (info["context_steps"], info["steps"], info["grid"][0]) == (most, most, 8)

@@ -63,7 +63,7 @@ def test_the_forecast_depends_on_all_that_the_window_holds(model: WorldModel, wi
 
 
 def test_what_is_not_finite_is_noticed(window: Window) -> None:
-    broken = vjepa_ros.load("tiny", encoder_depth=1, predictor_depth=1, fast=False)
+    broken = vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=1, fast=False)
     with torch.no_grad():
         next(broken.predictor.parameters()).fill_(float("nan"))
     forecast = Forecaster(broken, config(latents__publish_context=True))(window)

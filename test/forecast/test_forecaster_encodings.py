@@ -32,7 +32,7 @@ class Encodings:
     def __init__(self, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
         sizes = {**SMALL, **({"encoder_family": "vjepa2_1", "encoder_depth": 4} if encoding == "frame" else {})}
         self.config = config(**{**sizes, "encoding": encoding, "latents__publish_context": True})
-        self.model = vjepa_ros.load("tiny", encoding=encoding, **sizes)
+        self.model = vjepa_ros.load("tiny_random", encoding=encoding, **sizes)
         self.calls: list[int] = []
         encode = self.model.encode
 

@@ -21,7 +21,7 @@ SMALL: dict[str, Any] = {"encoder_depth": 1, "predictor_depth": 1}
 
 @pytest.fixture(scope="module")
 def model() -> WorldModel:
-    return vjepa_ros.load("tiny", **SMALL)
+    return vjepa_ros.load("tiny_random", **SMALL)
 
 
 def info_of(model: WorldModel | None = None, **values: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def info_of(model: WorldModel | None = None, **values: Any) -> dict[str, Any]:
             "preprocessing": m.preprocessing,
             "num_frames": m.num_frames,
         }
-        model = vjepa_ros.load("tiny", seed=config.weights.seed, image_size=m.image_size, **SMALL, **overrides)
+        model = vjepa_ros.load("tiny_random", seed=config.weights.seed, image_size=m.image_size, **SMALL, **overrides)
     return latent_info(config, model)
 
 
@@ -42,7 +42,7 @@ def test_it_says_what_a_planner_needs(model: WorldModel) -> None:
     info = info_of(model, frame_rate=4.0, **{"latents.dtype": "16FC1"})
     assert info["grid"] == [8, 4, 4]
     assert (info["dim"], info["steps"], info["published"], info["dtype"]) == (128, 1, "forecast", "16FC1")
-    assert (info["model"], info["trained"], info["checkpoint"]) == ("tiny", False, "")
+    assert (info["model"], info["trained"], info["checkpoint"]) == ("tiny_random", False, "")
     assert "UNTRAINED" in info["notice"]
     assert info["weights_hash"] == model.weights_hash
     assert info["model_dtype"] == "float32"

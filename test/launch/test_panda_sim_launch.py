@@ -131,7 +131,7 @@ def test_nonsense_is_refused_with_the_name_of_the_argument(share: Path, name: st
 def test_an_argument_that_there_is_not_is_spoken_of(share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(launch.logging.get_logger("panda_sim.launch.py"), "warning", said.append)
-    evaluate(share, push_distance="0.3", preset="tiny")  # the second is one of another launch file
+    evaluate(share, push_distance="0.3", preset="tiny_random")  # the second is one of another launch file
     assert said == ["there is no argument 'push_distance': it is ignored; did you mean push_distance_m?"]
 
 

@@ -44,7 +44,7 @@ def test_a_compiler_finds_one_graph_without_a_break(encoding: str, monkeypatch: 
     )
     family, depth = ("vjepa2_1", 4) if encoding == "frame" else ("vjepa2", 2)
     sizes = {"encoder_family": family, "encoder_depth": depth, "predictor_depth": 2}
-    wm = vjepa_ros.load("tiny", encoding=encoding, fast=True, **sizes)
+    wm = vjepa_ros.load("tiny_random", encoding=encoding, fast=True, **sizes)
     clip, actions, states = inputs_of(wm, 0)
     with torch.inference_mode():
         context = wm.encode(clip)
@@ -59,8 +59,8 @@ def test_a_compiler_finds_one_graph_without_a_break(encoding: str, monkeypatch: 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_replay_is_a_call(encoding: str, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # of the patches' convolution
-    exact = vjepa_ros.load("tiny", encoding=encoding, fast=False)
-    wm = vjepa_ros.load("tiny", encoding=encoding, device="cuda", dtype="float32", compile_graphs=compiled)
+    exact = vjepa_ros.load("tiny_random", encoding=encoding, fast=False)
+    wm = vjepa_ros.load("tiny_random", encoding=encoding, device="cuda", dtype="float32", compile_graphs=compiled)
     wm.warm_up()
     assert len(wm._graphs._recorded) == 2
     for seed in range(2):  # the second replay must not change what the first one gave

@@ -22,7 +22,7 @@ FAST = [False, True]
 @cache
 def world_model(fast: bool, dtype: str = "float32", context_steps: int = 0) -> WorldModel:
     """8 steps of 16 tokens."""
-    return vjepa_ros.load("tiny", fast=fast, dtype=dtype, context_steps=context_steps)
+    return vjepa_ros.load("tiny_random", fast=fast, dtype=dtype, context_steps=context_steps)
 
 
 def asked(steps: int, candidates: int, horizon: int, seed: int = 0) -> tuple[Tensor, ...]:

@@ -144,13 +144,13 @@ def test_norms_stay_float32_where_packed_layers_are_bfloat16(form: str) -> None:
 
 def test_norms_are_loaded_as_float32_where_the_layers_are_bfloat16(tmp_path: Path) -> None:
     """A gain of 1.001 is 1.0 in bfloat16."""
-    wm = vjepa_ros.load("tiny", dtype="bfloat16")
+    wm = vjepa_ros.load("tiny_random", dtype="bfloat16")
     plain = Encoder(wm.config)
     torch.nn.init.constant_(plain.norm.weight, 1.001)
     weights = {f"encoder.{name}": tensor.detach() for name, tensor in plain.named_parameters()}
     weights |= {f"predictor.{name}": tensor.detach() for name, tensor in Predictor(wm.config).named_parameters()}
     save_file(weights, tmp_path / "weights.safetensors")
-    loaded = vjepa_ros.load("tiny", checkpoint=str(tmp_path / "weights.safetensors"), dtype="bfloat16").encoder
+    loaded = vjepa_ros.load("tiny_random", checkpoint=str(tmp_path / "weights.safetensors"), dtype="bfloat16").encoder
     assert (loaded.norm.weight == torch.tensor(1.001)).all()
 
 

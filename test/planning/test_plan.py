@@ -23,7 +23,7 @@ DIMS = 7
 
 @pytest.fixture(scope="module")
 def wm() -> WorldModel:
-    return vjepa_ros.load("tiny", encoding="tubelet", encoder_depth=1, predictor_depth=2)
+    return vjepa_ros.load("tiny_random", encoding="tubelet", encoder_depth=1, predictor_depth=2)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,12 @@ def test_it_finds_the_actions_that_lead_to_the_goal(wm: WorldModel, seen: Observ
 def test_frames_of_v_jepa_2_1_are_planned_on(levels: str) -> None:
     """Each alone through the tokenizer of images; of all levels too, whose latents are wider."""
     wm = vjepa_ros.load(
-        "tiny", encoding="frame", encoder_family="vjepa2_1", latent_levels=levels, num_frames=8, predictor_depth=2
+        "tiny_random",
+        encoding="frame",
+        encoder_family="vjepa2_1",
+        latent_levels=levels,
+        num_frames=8,
+        predictor_depth=2,
     )
     rng = np.random.default_rng(0)
     clip = torch.from_numpy(rng.normal(size=(1, 3, 8, 64, 64)).astype(np.float32))

@@ -21,7 +21,7 @@ from vjepa_ros.planning.planner import Planner
 
 @pytest.fixture(scope="module")
 def model() -> WorldModel:
-    return vjepa_ros.load("tiny", encoder_depth=1, predictor_depth=1)
+    return vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=1)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ TOLERANCE = 1e-6  # the same candidates in batches of another size
 
 @pytest.fixture(scope="module")
 def model() -> WorldModel:
-    return vjepa_ros.load("tiny")
+    return vjepa_ros.load("tiny_random")
 
 
 def config(**values: object) -> NodeConfig:
@@ -107,9 +107,11 @@ def test_energies_are_the_engines(encoding: str, batch_size: int) -> None:
         actions__mean=numbers["mean"].tolist(), actions__std=numbers["std"].tolist(),
         states__mean=numbers["means"].tolist(), states__std=numbers["stds"].tolist(), view__rotation_deg=90,
     )  # fmt: skip
-    asked = vjepa_ros.load("tiny", encoding=encoding, encoder_family=family, normalization=settings.normalization)
+    asked = vjepa_ros.load(
+        "tiny_random", encoding=encoding, encoder_family=family, normalization=settings.normalization
+    )
     model = vjepa_ros.load(
-        "tiny", encoding=encoding, encoder_family=family
+        "tiny_random", encoding=encoding, encoder_family=family
     )  # to which everything is given as the layers want it
     window = model_window()
     if encoding.startswith("frame"):  # 16 steps

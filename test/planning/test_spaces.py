@@ -81,7 +81,7 @@ def test_joints_in_another_order() -> None:
 
 def test_a_plan_in_motions_of_the_tip() -> None:
     """The model knows nothing of robots; its forecasts of joint actions are found again through the tip."""
-    wm = vjepa_ros.load("tiny", encoding="tubelet", encoder_depth=1, predictor_depth=2)
+    wm = vjepa_ros.load("tiny_random", encoding="tubelet", encoder_depth=1, predictor_depth=2)
     rng = np.random.default_rng(0)
     seen = wm.observe(rng.normal(size=(1, 16, 128)).astype(np.float32), np.zeros((1, 0, 7)), START[None, None])
     tip = space()

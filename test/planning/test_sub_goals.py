@@ -13,7 +13,7 @@ from vjepa_ros.planning.aims import GoalImages
 
 @pytest.fixture(scope="module")
 def model() -> WorldModel:
-    return vjepa_ros.load("tiny", encoder_depth=1, predictor_depth=1)
+    return vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=1)
 
 
 def test_sub_goals_one_after_another(model: WorldModel) -> None:

@@ -45,8 +45,8 @@ def test_the_minimum_lies_at_the_action_that_the_goal_was_forecast_by(encoding: 
     """Forecasts by hand: the engine alone, actions normalised here, each candidate by itself."""
     frames = {"clip": 16, "frame_repeat": 8}[encoding]
     settings = config(encoding=encoding, num_frames=frames, hop=1 if encoding == "frame_repeat" else 2)
-    model = vjepa_ros.load("tiny", encoding=encoding, num_frames=frames)
-    asked = vjepa_ros.load("tiny", encoding=encoding, num_frames=frames, normalization=settings.normalization)
+    model = vjepa_ros.load("tiny_random", encoding=encoding, num_frames=frames)
+    asked = vjepa_ros.load("tiny_random", encoding=encoding, num_frames=frames, normalization=settings.normalization)
     forecaster = Forecaster(asked, settings)
     window = builders.model_window()
     window = window.__class__(**{**window.__dict__, "frames": window.frames[:frames]})
@@ -71,7 +71,7 @@ def test_the_minimum_lies_at_the_action_that_the_goal_was_forecast_by(encoding: 
 
 
 def test_batches_change_nothing_and_are_counted() -> None:
-    model = vjepa_ros.load("tiny")
+    model = vjepa_ros.load("tiny_random")
     seen = Forecaster(model, config()).see(builders.model_window())
     results = []
     for size in (1, 4, 100):

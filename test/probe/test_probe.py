@@ -63,7 +63,7 @@ def test_the_energies_are_the_engines(bag: Path, probed: Path, tmp_path: Path) -
     """Windows, contexts and goals from vjepa_replay's export; each action forecast by itself, by the preset's rules."""
     assert replays.run(bag, "-o", tmp_path / "out", "--export", tmp_path / "export", *NORMALISED) == 0
     examples = list(export.load(tmp_path / "export"))
-    model, found = vjepa_ros.load("tiny"), report(probed)
+    model, found = vjepa_ros.load("tiny_random"), report(probed)
     assert found["windows_there"] == len(examples) - 1
     chosen = [(2 * part + 1) * (len(examples) - 1) // 6 for part in range(3)]
     stamps_ns = [int(examples[index].frame_stamps_ns[-1]) for index in chosen]

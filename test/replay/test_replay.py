@@ -98,7 +98,7 @@ def test_the_same_bag_twice_gives_the_same_hashes_and_the_windows_do_not_need_th
 
 def test_the_latents_are_a_bag_as_the_node_would_publish_them(whole: Path) -> None:
     windows = replays.lines(whole / "dump")
-    model = vjepa_ros.load("tiny")
+    model = vjepa_ros.load("tiny_random")
     with AnyReader([whole / "out"]) as reader:
         found: dict[str, list] = {}
         for connection, received_ns, raw in reader.messages():
@@ -142,7 +142,7 @@ def test_the_latents_are_a_bag_as_the_node_would_publish_them(whole: Path) -> No
 
 
 def test_an_export_is_loaded_again(whole: Path) -> None:
-    windows, model = replays.lines(whole / "dump"), vjepa_ros.load("tiny")
+    windows, model = replays.lines(whole / "dump"), vjepa_ros.load("tiny_random")
     examples = list(export.load(whole / "export"))
     assert len(examples) == len(windows) == 113
     for example, window in zip(examples, windows, strict=True):
@@ -228,7 +228,7 @@ def test_a_horizon_is_the_oracles_and_the_forecasts_are_the_engines(tmp_path: Pa
     assert {name: report["sha256"][name] for name in hashes} == hashes
     assert hashes["windows"] == replays.digest(replays.expected(recorded.BAG))["windows"]
     assert hashes["actions"] != replays.digest(replays.expected(recorded.BAG))["actions"]
-    model = vjepa_ros.load("tiny")
+    model = vjepa_ros.load("tiny_random")
     errors: list[tuple[Any, ...]] = []
     before: tuple[Any, Any] | None = None
     examples = list(export.load(tmp_path / "export"))

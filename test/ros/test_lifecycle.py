@@ -36,7 +36,7 @@ def test_every_invalid_transition_is_refused_and_the_node_lives(predictor: Predi
 @pytest.mark.parametrize(
     ("bad", "good", "reason"),
     [
-        ({"preset": "huge"}, {"preset": "tiny"}, "preset: 'huge' is not one of"),
+        ({"preset": "huge"}, {"preset": "tiny_random"}, "preset: 'huge' is not one of"),
         ({"checkpoint": "/nowhere/weights.pt"}, {"checkpoint": ""}, "checkpoint: "),
         ({"device": "cuda:77"}, {"device": "cpu"}, "device: 'cuda:77'"),
         ({"joint_names": ["panda_joint1"]}, {"joint_names": [f"panda_joint{i}" for i in range(1, 8)]}, "joint_names: "),
@@ -116,7 +116,7 @@ def test_an_encoder_alone_has_to_be_asked_for_and_is_announced(
     predictor: Predictor, robot: Robot, tmp_path: Path
 ) -> None:
     path = tmp_path / "encoder.pt"
-    torch.save({"encoder": vjepa_ros.load("tiny", seed=5, fast=False).encoder.state_dict()}, path)
+    torch.save({"encoder": vjepa_ros.load("tiny_random", seed=5, fast=False).encoder.state_dict()}, path)
     assert robot.set_parameters(checkpoint=str(path))[0][0]
     assert not robot.change_state(CONFIGURE)
     assert f"cannot configure: checkpoint: {path}: has no predictor; to use its encoder alone" in predictor.log

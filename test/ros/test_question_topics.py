@@ -33,7 +33,7 @@ def asker(robot: Robot) -> Asker:
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return vjepa_ros.load("tiny")
+    return vjepa_ros.load("tiny_random")
 
 
 def send_recording(robot: Robot, frames: int) -> dict[int, np.ndarray]:

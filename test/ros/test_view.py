@@ -36,7 +36,7 @@ def test_the_latents_are_those_of_the_view(predictor: Predictor, robot: Robot) -
         robot.images.publish(image(stamp_ns, "bgr16", wide, is_bigendian=1))
     assert robot.spin(lambda: len(robot.contexts) == 1 and len(robot.windows) == 1)
     assert robot.info["view"] == {"roi": [8, 4, 32, 40], "rotation_deg": 90, "flip": "vertical"}
-    model = vjepa_ros.load("tiny")
+    model = vjepa_ros.load("tiny_random")
     frames = np.stack([pixels(index) for index in range(16)])
     seen = np.ascontiguousarray(np.rot90(frames[:, 4:44, 8:40], -1, axes=(1, 2))[:, ::-1])
     context = latents.read(robot.contexts[0], robot.info).array

@@ -37,7 +37,7 @@ def test_windows_equal_the_oracle_and_latents_equal_the_engine(predictor: Predic
     robot.send_frames(0, 24)
     want = expected(24)
     windows_of(robot, len(want))
-    model = vjepa_ros.load("tiny")
+    model = vjepa_ros.load("tiny_random")
     for number, (message, context, window, oracles) in enumerate(
         zip(robot.predicted, robot.contexts, robot.windows, want, strict=True)
     ):

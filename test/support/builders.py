@@ -158,7 +158,7 @@ def assert_own_images(windows: list[Window]) -> None:
 def model_window(
     frames: int = 0, actions: int = 0, states: int = 0, nan_frame: int | None = None, ahead: int = 0
 ) -> Window:
-    """A window that fits the preset tiny and seven joints; the numbers are the seeds of its contents.
+    """A window that fits the preset tiny_random and seven joints; the numbers are the seeds of its contents.
 
     With ``ahead`` future actions, all of them held.
     """

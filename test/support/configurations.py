@@ -22,8 +22,8 @@ def refused(values: dict[str, Any]) -> ConfigError:
 
 
 def preset_file(folder: Path, **changes: Any) -> str:
-    """A preset like tiny with some values changed; None takes one out."""
-    values = {**load_preset("tiny"), **changes}
+    """A preset like tiny_random with some values changed; None takes one out."""
+    values = {**load_preset("tiny_random"), **changes}
     path = folder / "changed.yaml"
     path.write_text(json.dumps({name: value for name, value in values.items() if value is not None}))  # JSON is YAML
     return str(path)

@@ -17,7 +17,7 @@ from vjepa_ros.training.runs import Dataset, Sample
 
 JOINTS = ["shoulder", "elbow"]
 SMALL: dict[str, Any] = {
-    "preset": "tiny", "image_size": [32, 32], "num_frames": 8, "encoder_dim": 12, "encoder_heads": 1,
+    "preset": "tiny_random", "image_size": [32, 32], "num_frames": 8, "encoder_dim": 12, "encoder_heads": 1,
     "encoder_depth": 1, "predictor_dim": 24, "predictor_heads": 2, "predictor_depth": 1, "action_dim": 2,
     "state_dim": 2, "joint_names": JOINTS, "frame_rate": 10.0, "hop": 2, "encoding": "tubelet", "context_steps": 1,
     "actions.reduction": "difference", "actions.phase": "last", "device": "cpu", "threads": 1,

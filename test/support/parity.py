@@ -30,7 +30,7 @@ from vjepa_ros.model.predictor import EXTRINSICS_DIM, Predictor
 
 PAGE = Path(__file__).parents[2] / "docs" / "parity.md"
 V21_PRESETS = ("vjepa2_1_vitb", "vjepa2_1_vitl", "vjepa2_1_vitg", "vjepa2_1_vitG")
-PRESETS = ("tiny", "vitl", "vith", "vitg", "vjepa2_ac_vitg", *V21_PRESETS)
+PRESETS = ("tiny_random", "vitl", "vith", "vitg", "vjepa2_ac_vitg", *V21_PRESETS)
 V21_CLIP = {"image_size": 256, "num_frames": 4}
 """What the presets of V-JEPA 2.1 are compared on, at their full width and depth."""
 

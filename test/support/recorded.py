@@ -35,7 +35,7 @@ def oracle_lists(bag: Path = BAG) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 def oracle_arguments(frame_rate: float = 0.0, hop: int = 2) -> dict[str, Any]:
-    """The oracle's keyword arguments for the preset tiny and default parameters."""
+    """The oracle's keyword arguments for the preset tiny_random and default parameters."""
     return {
         "num_frames": 16, "stride": 2, "phase": 0, "hop": hop, "frame_rate": frame_rate,
         "max_gap_ns": round((2.5 / frame_rate if frame_rate else 1.0) * 1e9), "jump_back_ns": 10**9,

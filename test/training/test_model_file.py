@@ -89,7 +89,8 @@ def test_python_loads_it_too(tmp_path: Path) -> None:
     written = Written(tmp_path, with_encoder=False)
     sizes = {name: SMALL[name] for name in written.sidecar.sizes if name in SMALL}
     model = vjepa_ros.load(
-        "tiny", checkpoint=written.encoder_path, predictor_checkpoint=written.path, encoding="tubelet", context_steps=1,
+        "tiny_random",
+        checkpoint=written.encoder_path, predictor_checkpoint=written.path, encoding="tubelet", context_steps=1,
         **{**sizes, "image_size": 32},
     )  # fmt: skip
     written.require_same(model)

@@ -36,7 +36,7 @@ ENCODINGS: dict[str, dict[str, Any]] = {
 
 
 def model_of(values: dict[str, Any]) -> WorldModel:
-    return vjepa_ros.load("tiny", fast=False, **{**trainings.SMALL, **values})
+    return vjepa_ros.load("tiny_random", fast=False, **{**trainings.SMALL, **values})
 
 
 def paths_of(folder: Path) -> list[Path]:
@@ -140,7 +140,7 @@ with stages.entered(asked.folder, asked.out) as entered:
     data = prepare(asked, entered, progress)
     if stage == "frames":
         data.frames(entered, progress)
-    model = vjepa_ros.load("tiny", fast=False, **trainings.SMALL)
+    model = vjepa_ros.load("tiny_random", fast=False, **trainings.SMALL)
     data.datasets(model, "hash", entered, progress)
 """
 

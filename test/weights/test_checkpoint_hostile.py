@@ -21,7 +21,7 @@ from vjepa_ros.weights import safetensors_file, torch_file
 BOUNDED = """
 import resource, sys, time, vjepa_ros
 preset, path = sys.argv[1:]
-vjepa_ros.load("tiny")
+vjepa_ros.load("tiny_random")
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) * 1024
 resource.setrlimit(resource.RLIMIT_AS, (used + 400_000_000, used + 400_000_000))
 started = time.monotonic()

@@ -145,8 +145,8 @@ def test_a_preset_that_disagrees_is_refused_with_both_sizes(folder: Folder) -> N
         f"{folder.path / 'config.json'}: says encoder_heads 2, but the preset 'vitl' says 1; `preset: auto` takes what "
         "it says"
     )
-    assert "encoder_dim 64, but the preset 'tiny' says 128; encoder_depth 3, but" in refused(folder.path, preset="tiny",
-        encoder_dim=None, encoder_depth=None, encoder_heads=None)  # fmt: skip
+    assert "encoder_dim 64, but the preset 'tiny_random' says 128; encoder_depth 3, but" in refused(folder.path,
+        preset="tiny_random", encoder_dim=None, encoder_depth=None, encoder_heads=None)  # fmt: skip
 
 
 def test_heads_show_nowhere_else(folder: Folder) -> None:

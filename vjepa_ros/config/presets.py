@@ -51,7 +51,7 @@ def preset_names() -> list[str]:
     """The presets that come with the package, sorted.
 
     >>> import vjepa_ros
-    >>> "tiny" in vjepa_ros.preset_names()
+    >>> "tiny_random" in vjepa_ros.preset_names()
     True
 
     Raises:

@@ -31,8 +31,8 @@ _INT64 = range(-(2**63), 2**63)
 _P = Parameter
 TABLE: tuple[Parameter, ...] = (
     # the model
-    _P("preset", "str", "tiny", "Name of a preset, or path of a preset file; auto where a config.json of transformers "
-       "beside the checkpoint says which one it is of."),
+    _P("preset", "str", "tiny_random", "Name of a preset, or path of a preset file; auto where a config.json of "
+       "transformers beside the checkpoint says which one it is of."),
     _P("checkpoint", "str", "", "Path of the weights, or of a folder with a model.safetensors; empty for seeded random "
        "ones (announced as UNTRAINED)."),
     _P("predictor_checkpoint", "str", "", "Path of a predictor in a file of its own, to be used with the encoder of "

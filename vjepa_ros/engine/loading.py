@@ -28,7 +28,7 @@ from vjepa_ros.weights.values import random_weights
 
 
 def load(
-    preset: str | Path = "tiny",
+    preset: str | Path = "tiny_random",
     *,
     checkpoint: str | Path | None = None,
     predictor_checkpoint: str | Path | None = None,
@@ -62,7 +62,7 @@ def load(
     """Load a world model: encoder and action-conditioned predictor with their weights.
 
     >>> import vjepa_ros
-    >>> wm = vjepa_ros.load("tiny", seed=0)
+    >>> wm = vjepa_ros.load("tiny_random", seed=0)
     >>> wm.grid.shape, wm.config.encoder_dim, wm.trained
     ((8, 4, 4), 128, False)
 

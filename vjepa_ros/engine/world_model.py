@@ -34,7 +34,7 @@ class WorldModel(ImageEncoder):
     :func:`vjepa_ros.load` makes one.
 
     >>> import numpy as np, vjepa_ros
-    >>> wm = vjepa_ros.load("tiny")
+    >>> wm = vjepa_ros.load("tiny_random")
     >>> frames = np.zeros((16, 120, 160, 3), np.uint8)  # RGB
     >>> context = wm.encode(wm.preprocess(frames))
     >>> actions, states = np.zeros((1, 8, 7)), np.zeros((1, 8, 7))  # in the units in which they are read

@@ -74,7 +74,7 @@ def plan(
     ones, and everything would be computed again for each candidate. The numbers are those of a window that had no more.
 
     >>> import numpy as np, vjepa_ros
-    >>> wm = vjepa_ros.load("tiny")
+    >>> wm = vjepa_ros.load("tiny_random")
     >>> frames = np.zeros((16, 120, 160, 3), np.uint8)  # RGB
     >>> context = wm.encode(wm.preprocess(frames))
     >>> seen = wm.observe(context, np.zeros((1, 7, 7)), np.zeros((1, 8, 7)))
