@@ -14,6 +14,7 @@ from vjepa_ros.config.checks import require
 from vjepa_ros.config.limits import ImageLimits, MessageLimits
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.normalization import Normalizations
+from vjepa_ros.config.own_weights import checkpoint_of, require_own_sizes
 from vjepa_ros.config.parts import (
     CameraConfig,
     CandidatesConfig,
@@ -99,6 +100,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
             require(v[name] == len(POSE_NAMES), name, f"must be {len(POSE_NAMES)}, those of a pose, not {v[name]}")
     weights, warnings = _weights(v)
     model = model_of(v["preset"], v)
+    require_own_sizes(v["checkpoint"], weights.checkpoint, weights.sidecar, model)
     stream = _stream(v, model)
     _require_sendable(model, stream, v["latents.steps"])
     change, no_change = _state_change(stream)
@@ -144,13 +146,14 @@ def _weights(v: dict[str, Any]) -> tuple[WeightsConfig, tuple[str, ...]]:
         That, and where the values differ from the convention, if that is overridden.
     """
     sidecars = {}
+    files = {**v, "checkpoint": checkpoint_of(v["preset"], v["checkpoint"])}
     for name in ("checkpoint", "predictor_checkpoint"):
         try:
-            sidecars[name] = Sidecar.of_checkpoint(v[name])
+            sidecars[name] = Sidecar.of_checkpoint(files[name])
         except CheckpointError as error:
             raise ConfigError(name, str(error)) from error
     weights = WeightsConfig(
-        v["checkpoint"],
+        files["checkpoint"],
         v["random_predictor"],
         v["seed"],
         sidecars["checkpoint"],

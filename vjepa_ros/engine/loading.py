@@ -12,6 +12,7 @@ import torch
 from vjepa_ros.config.checks import require
 from vjepa_ros.config.model import ModelConfig, Preprocessing
 from vjepa_ros.config.normalization import Normalizations
+from vjepa_ros.config.own_weights import checkpoint_of, require_own_sizes
 from vjepa_ros.config.parts import EngineConfig, WeightsConfig
 from vjepa_ros.config.presets import MODEL_PARAMETERS, model_of, preset_for
 from vjepa_ros.config.sidecar import Sidecar, trained_with
@@ -70,7 +71,8 @@ def load(
         preset: name of a preset that comes with the package, or the path of a ``.yaml`` file; ``auto`` for weights that
             a ``config.json`` of transformers lies beside.
         checkpoint: path of a ``.pt`` or ``.safetensors`` file, or of a folder as Hugging Face has them; without one
-            (None or "") the weights are random.
+            (None or "") the weights are those that come with the preset, and random where none do; ``random`` for
+            random ones in any case.
         predictor_checkpoint: path of a file with a predictor that was trained with the encoder in ``checkpoint``, whose
             own is then not used. Its sidecar says with which one that was, and what it expects.
         random_predictor: take the encoder alone from the checkpoint, for files without an action-conditioned predictor;
@@ -121,15 +123,17 @@ def load(
         if name != "image_size":  # which may be one number in a preset
             check(name, value)
     config = model_of(name_of_preset, {**values, **given})
+    path = checkpoint_of(name_of_preset, checkpoint)
     weights_from = WeightsConfig(
-        str(checkpoint or ""),
+        path,
         random_predictor,
         seed,
-        Sidecar.of_checkpoint(checkpoint),
+        Sidecar.of_checkpoint(path),
         str(predictor_checkpoint or ""),
         Sidecar.of_checkpoint(predictor_checkpoint),
         encoder_key or values.get("encoder_key", ""),
     )
+    require_own_sizes(checkpoint, path, weights_from.sidecar, config)
     trained = trained_with(values, weights_from.deciding)
     state_model: StateModel | ConfigError
     try:

@@ -1,0 +1,177 @@
+"""Arms that are to reach goals, by one way to choose commands or another; and what a push does to forecasts.
+
+The planner is :func:`vjepa_ros.plan` with the options that config/panda_sim_planner.yaml has for the node.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import vjepa_ros
+from tools.tiny.world import Seen, Stage
+from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.geometry import Vector
+from vjepa_ros.kinematics.inverse import InverseKinematics
+from vjepa_ros.planning.solvers import Options
+from vjepa_ros.planning.spaces import Space, TipSpace
+from vjepa_ros.simulation import panda
+
+STEPS = 20
+STD_M, MOST_M = 0.05, 0.08  # of the tip in a step
+OPTIONS = Options(samples=32, elites=4, iterations=2, min_std=0.003)
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """A space whose actions stand for other candidates than they should.
+
+    Attributes:
+        space: what is shuffled.
+        order: where the chance comes from.
+    """
+
+    space: Space
+    order: np.random.Generator
+
+    @property
+    def dims(self) -> int:
+        """As the space."""
+        return self.space.dims
+
+    def actions(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """(K, H, dims) -> (K, H, A), in another order; the one that is left in the end is its own."""
+        found = self.space.actions(samples)
+        return found[self.order.permutation(len(found))]
+
+
+@dataclass
+class PlanningPolicy:
+    """Plans at each step.
+
+    Attributes:
+        wm: the model.
+        horizon: steps ahead that are free.
+        delayed: whether the command of a step is that which was planned in the step before, as where planning takes
+            time: it is committed in the plan that follows.
+        shuffles: whether the model is asked about the actions of other candidates.
+        took_s: of each plan.
+    """
+
+    wm: WorldModel
+    horizon: int = 1
+    delayed: bool = False
+    shuffles: bool = False
+    took_s: list[float] = field(default_factory=list)
+
+    def start(self, number: int) -> None:
+        """Before a goal."""
+        self._seed, self._committed = 1000 * number, None
+
+    def __call__(self, seen: Seen, stage: Stage) -> Vector | None:
+        """(7,) rad to go to now; None to stay with the last command."""
+        if seen.latents is None:
+            return self._committed if self.delayed else None
+        began_s = time.perf_counter()
+        committed: Vector | None = None
+        if self.delayed:
+            committed = seen.joints if self._committed is None else self._committed
+        space: Space = tip_space(seen.joints if committed is None else committed)
+        if self.shuffles:
+            space = Shuffled(space, np.random.default_rng(self._seed))
+        actions, states = np.zeros((1, 0, 7)), seen.joints[None, None]
+        found = vjepa_ros.plan(
+            self.wm, self.wm.observe(seen.latents, actions, states), stage.goal,
+            horizon=self.horizon + self.delayed, std=STD_M, low=-MOST_M, high=MOST_M,
+            committed=None if committed is None else committed[None], space=space, options=OPTIONS, seed=self._seed,
+        )  # fmt: skip
+        self._seed += 1
+        self.took_s.append(time.perf_counter() - began_s)
+        if not self.delayed:
+            return np.asarray(found.actions[0])
+        self._committed = np.asarray(found.actions[1])
+        return committed
+
+
+def tip_space(joints: Vector) -> TipSpace:
+    """Motions of the tip, as the node draws them."""
+    inverse = InverseKinematics(panda.kinematics(), panda.LOWER, panda.UPPER, panda.READY)
+    return TipSpace(panda.kinematics(), inverse, joints, tuple(range(7)), "target", (panda.LOW, panda.HIGH))
+
+
+@dataclass
+class Still:
+    """Stays where it is."""
+
+    def start(self, number: int) -> None:
+        """Nothing to do."""
+
+    def __call__(self, seen: Seen, stage: Stage) -> Vector | None:
+        """No command."""
+        return None
+
+
+@dataclass
+class Random:
+    """Moves by chance, as far as a plan may."""
+
+    def start(self, number: int) -> None:
+        """Before a goal."""
+        self._chance = np.random.default_rng(number)
+
+    def __call__(self, seen: Seen, stage: Stage) -> Vector | None:
+        """(7,) rad."""
+        motion = np.clip(self._chance.normal(0, STD_M, (1, 1, 3)), -MOST_M, MOST_M)
+        return np.asarray(tip_space(seen.joints).actions(motion)[0, 0])
+
+
+Policy = PlanningPolicy | Still | Random
+
+
+def reach(stage: Stage, policy: Policy, steps: int = STEPS) -> tuple[float, float]:
+    """(distance at the start, at the end) in m, after so many commands, each of them for a step."""
+    policy.start(stage.number)
+    seen, start_m = stage.step(), stage.distance_m
+    for _ in range(steps):
+        joints = policy(seen, stage)
+        if joints is not None:
+            stage.command(joints)
+        seen = stage.step()
+    return start_m, stage.distance_m
+
+
+def push_ratio(stage: Stage, policy: PlanningPolicy, metres: float, steps: int = STEPS, looked_at: int = 2) -> float:
+    """The larger prediction error of the next steps after a push, over the median of all steps before it.
+
+    The arm is on its way to a goal, and pushed once it is there.
+
+    Args:
+        stage, policy: who moves.
+        metres: how far the tip is pushed; 0 for no push.
+        steps: before it.
+        looked_at: steps after it.
+    """
+    errors: list[float] = []
+    policy.start(stage.number)
+    seen = stage.step()
+    for step in range(steps + looked_at):
+        joints = policy(seen, stage)
+        target = seen.joints if joints is None else joints
+        stage.command(target)
+        forecast = forecast_of(policy.wm, seen, target)
+        if step == steps and metres:
+            stage.push(metres)
+        seen = stage.step()
+        assert seen.latents is not None
+        errors.append(float(policy.wm.energy(seen.latents[0], forecast)))
+    return max(errors[steps:]) / float(np.median(errors[:steps]))
+
+
+def forecast_of(wm: WorldModel, seen: Seen, target: Vector) -> Any:
+    """(H'*W', D): what a command is expected to lead to."""
+    assert seen.latents is not None
+    return wm.rollout(seen.latents, np.zeros((1, 0, 7)), seen.joints[None, None], target[None, None])[0, 0]
