@@ -3,7 +3,7 @@
 # any name.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train-demo lint test fuzz parity bench gpu soak clean
+.PHONY: help setup demo train-demo tiny lint test fuzz parity bench gpu soak clean
 export PYTHON
 
 help:  ## this list
@@ -18,6 +18,9 @@ demo: setup  ## play the sample bag through the node; writes demo.png
 
 train-demo: setup  ## simulate recordings, train a small model on them; writes train-demo/ (15 minutes)
 	@tools/train_demo.sh $(ARGS)
+
+tiny: setup  ## train the preset tiny from nothing, into vjepa_ros/weights/, and evaluate it (90 minutes)
+	@tools/tiny.sh
 
 lint: setup  ## ruff and mypy, where their versions and those of what they read are the pinned ones
 	@tools/run.sh tools/lint.py

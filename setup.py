@@ -36,7 +36,7 @@ setup(
     license=manifest.findtext("license"),
     python_requires=">=3.10",
     packages=find_packages(include=[name, f"{name}.*"]),
-    package_data={name: ["simulation/assets/*"]},
+    package_data={name: ["simulation/assets/*", "weights/*.json", "weights/*.safetensors"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{name}"]),
         (f"share/{name}", ["package.xml"]),

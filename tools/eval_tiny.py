@@ -25,6 +25,7 @@ from tools.tiny.reaching import PlanningPolicy, Policy, Random, Still, push_rati
 from tools.tiny.world import Stage
 from vjepa_ros.devices import use_threads
 from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.geometry import Vector
 from vjepa_ros.simulation.episodes import simulate
 from vjepa_ros.simulation.plan import World
 
@@ -85,11 +86,11 @@ def evaluate(wm: WorldModel, goals: int, world: World, horizon: int, parts: tupl
         parts: which figures, of :data:`PARTS`.
     """
 
-    def ends(make: Callable[[], Policy], lost: float = 0.0) -> np.ndarray:
+    def ends(make: Callable[[], Policy], lost: float = 0.0) -> Vector:
         policy = make()
         return np.array([reach(Stage(wm, world, number, lost), policy) for number in range(goals)]).reshape(-1, 2)
 
-    def near(ends_m: np.ndarray) -> int:
+    def near(ends_m: Vector) -> int:
         return int((ends_m[:, 1] < NEAR_M).sum())
 
     found: dict[str, Any] = {"goals": goals}

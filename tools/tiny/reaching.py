@@ -70,7 +70,8 @@ class PlanningPolicy:
 
     def start(self, number: int) -> None:
         """Before a goal."""
-        self._seed, self._committed = 1000 * number, None
+        self._seed = 1000 * number
+        self._committed: Vector | None = None
 
     def __call__(self, seen: Seen, stage: Stage) -> Vector | None:
         """(7,) rad to go to now; None to stay with the last command."""

@@ -18,7 +18,7 @@ _SUFFIX = ".safetensors"
 
 
 def own_weights(preset: str | Path) -> Path | None:
-    """The file of weights that comes with a preset; None where it has none, as a preset file of somebody's never has."""
+    """The file of weights that comes with a preset; None where it has none, as somebody's own preset file never has."""
     name = str(preset)
     path = Path(vjepa_ros.__file__).resolve().parent / "weights" / f"{name}{_SUFFIX}"
     return path if name == path.stem and path.is_file() else None

@@ -33,8 +33,8 @@ TABLE: tuple[Parameter, ...] = (
     # the model
     _P("preset", "str", "tiny_random", "Name of a preset, or path of a preset file; auto where a config.json of "
        "transformers beside the checkpoint says which one it is of."),
-    _P("checkpoint", "str", "", "Path of the weights, or of a folder with a model.safetensors; empty for those that come "
-       "with the preset; random, or empty where none do, for seeded random ones (announced as UNTRAINED)."),
+    _P("checkpoint", "str", "", "Path of the weights, or of a folder with a model.safetensors; empty for those that "
+       "come with the preset; random, or empty where none do, for seeded random ones (announced as UNTRAINED)."),
     _P("predictor_checkpoint", "str", "", "Path of a predictor in a file of its own, to be used with the encoder of "
        "checkpoint, which it must have been trained with; empty where checkpoint has both."),
     _P("random_predictor", "bool", False, "Take the encoder alone from the checkpoint, with a seeded random predictor "
@@ -125,7 +125,8 @@ TABLE: tuple[Parameter, ...] = (
     _P("messages.max_description_length", "int", 2_000_000, "A robot description that is longer is refused.",
        "characters", minimum=1, maximum=5_000_000),
     # actions
-    _P("joint_names", "str[]", None, "The commanded joints, in the order of the model's action dimensions.", fallback=()),
+    _P("joint_names", "str[]", None, "The commanded joints, in the order of the model's action dimensions.",
+       fallback=()),
     _P("actions.type", "str", "JointState", "Type of the messages on joint_commands.", choices=COMMAND_TYPES),
     _P("actions.field", "str", "position", "Which of a joint's values is the command.", choices=sc.FIELDS),
     _P("actions.alignment", "str", None, "The command at a time: the newest before it, interpolated, or the nearest.",
