@@ -15,10 +15,11 @@ from typing import Any
 from vjepa_ros import files, work_folder
 from vjepa_ros.config.checks import require
 from vjepa_ros.config.folder import weights_file
+from vjepa_ros.config.own_weights import RANDOM, checkpoint_of
 from vjepa_ros.config.parts import EngineConfig
 from vjepa_ros.config.presets import spelled_out
 from vjepa_ros.config.sidecar import JOINT_NORMALIZATION, Sidecar, sidecar_path
-from vjepa_ros.config.table import effective
+from vjepa_ros.config.table import BY_NAME, effective
 from vjepa_ros.devices import find_device, find_dtype, use_threads
 from vjepa_ros.documents import to_json
 from vjepa_ros.engine.world_model import WorldModel
@@ -114,7 +115,9 @@ def _leave_empty(folder: Path) -> None:
 
 def _checkpoint(plan: Plan) -> str:
     """The file of the frozen encoder; empty where one is trained."""
-    path = str(plan.values.get("checkpoint") or "")
+    given = str(plan.values.get("checkpoint") or "")
+    preset = str(plan.values.get("preset") or BY_NAME["preset"].default)
+    path = checkpoint_of(preset, RANDOM if plan.train_encoder and not given else given)
     require(
         not (plan.train_encoder and path), "train_encoder",
         "trains an encoder from scratch, but the parameter checkpoint names one: leave out one of the two",
@@ -168,6 +171,7 @@ class _Training:
         """
         spelled = spelled_out(self.plan.values, self.checkpoint or None)
         values = {name: value for name, value in spelled.items() if name not in _FROM_WEIGHTS}
+        values["checkpoint"] = RANDOM  # not those that come with the preset either
         known = Sidecar.of_checkpoint(self.plan.predictor)
         if known is not None:
             own = effective(values)
