@@ -34,7 +34,7 @@ def shapes(module: nn.Module) -> dict[str, torch.Size]:
 
 def test_every_preset_is_a_whole_model():
     assert preset_names() == [
-        "tiny_random", "vitg", "vith", "vitl", "vjepa2_1_vitG", "vjepa2_1_vitb", "vjepa2_1_vitg", "vjepa2_1_vitl",
+        "tiny", "tiny_random", "vitg", "vith", "vitl", "vjepa2_1_vitG", "vjepa2_1_vitb", "vjepa2_1_vitg", "vjepa2_1_vitl",
         "vjepa2_ac_vitg",
     ]  # fmt: skip
     for name in preset_names():
@@ -121,11 +121,14 @@ def test_the_presets_of_v_jepa_2_1(name):
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_resolves_with_the_joints_named(name):
-    config = resolve({"preset": name, "joint_names": JOINTS, "pose.source": "names"})
+    # Weights that come with a preset are of other joints, and of its sizes.
+    given = {"preset": name, "joint_names": JOINTS, "pose.source": "names", "checkpoint": "random"}
+    config = resolve(given)
     assert config.model == model_config(name)
-    assert config.stream.steps == config.model.steps == 8
+    assert config.stream.steps == config.model.steps == (4 if name == "tiny" else 8)
     assert config.stream.commands.joint_names == tuple(JOINTS)
-    assert (config.stream.hop, config.stream.phase) == (config.model.stride, "first")
+    phase = "last" if name == "tiny" else "first"
+    assert (config.stream.hop, config.stream.phase) == (config.model.stride, phase)
 
 
 # A value for every parameter that a preset has, none of them any preset's own, which together make sense.
@@ -141,8 +144,9 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", preset_names())
 def test_everything_in_a_preset_can_be_overridden(name):
-    assert set(OTHERS) >= set(load_preset(name))
-    config = resolve({"preset": name, "joint_names": ["a", "b"], "state_names": ["a", "b", "c"], **OTHERS})
+    names = {"joint_names": ["a", "b"], "state_names": ["a", "b", "c"]}
+    assert {*OTHERS, *names} >= set(load_preset(name))
+    config = resolve({"preset": name, "checkpoint": "random", **names, **OTHERS})
     sizes = {name: OTHERS[PARAMETER_OF.get(name, name)] for name in MODEL_PARAMETERS}
     assert config.model == ModelConfig(preset=name, **{**sizes, "image_size": (48, 72)})
     assert (config.stream.frame_rate_hz, config.stream.hop, config.stream.phase) == (5.0, 6, "last")
