@@ -4,9 +4,9 @@ A skipped or expectedly failing test fails the run, unless it is on the short li
 installation that has no wheel (``pytest.importorskip("launch")``), a GPU (``@pytest.mark.gpu``), or a C++ compiler
 (``@pytest.mark.compiler``). All of them are listed at the end, by name or by file. It knows nothing of the package.
 
-With ``-n 2`` of pytest-xdist, as in ``make test``, two workers share the tests, file by file. The first begins with those
-that talk to other processes, the others at the other end, so that as few nodes as can be compute at the same time. This
-process then runs no test: it gets reports, and what workers leave to be printed in ``config.workeroutput[SECTIONS]``.
+With ``-n 2`` of pytest-xdist, as in ``make test``, two workers share the tests, file by file. The first begins with
+those that talk to other processes, the others at the other end, so that as few nodes as can be compute at the same
+time. This process then runs no test: it gets reports, and what workers leave to be printed in their ``workeroutput``.
 
 Tests are skipped one by one, never as a file: launch_testing's plugin imports every file of a folder while it collects
 the folder, and one that raises takes all of them out.
