@@ -39,7 +39,6 @@ THIS = (sys.executable, "-m", "benchmarks.soak")
 PROFILE = Path(__file__).resolve().parents[1] / "config" / "fastdds.xml"
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2 and 3
 STREAM, MODEL, TOPICS = (f"{NODE}: {part}" for part in ("stream", "model", "topics"))
-COUNTED = (("frames", "images"), ("commands", "commands"))  # what the node calls it, and the sender
 LARGE_SHAPE = (1, 32, 49, 1024)  # 6.4 MB of float32
 LARGE_HZ = 10.0
 MIN_COMMANDS, MIN_IMAGES, MAX_P99_MS, MAX_GROWTH_MB = 0.99, 0.97, 25.0, 20.0
@@ -115,7 +114,7 @@ def _watch(predictor: Predictor, robot: Robot, sender: Any, arguments: argparse.
     robot.settle(2.5)  # the last report comes after the last message
     sent = json.loads(sender.stdout.read())
     if arguments.paced:  # all of it must come, however slow the machine is
-        robot.spin(lambda: all(int(robot.diagnostics[STREAM][of]) >= sent[name] for of, name in COUNTED))
+        robot.spin(lambda: _is_done(robot, sent))
     stream, model = robot.diagnostics[STREAM], robot.diagnostics[MODEL]
     slower = max(1.0, memory_mb[-1][0] / arguments.seconds) if arguments.paced else 1.0
     settled = [megabytes for at_s, megabytes in memory_mb if at_s >= arguments.settle * slower]
@@ -138,6 +137,13 @@ def _watch(predictor: Predictor, robot: Robot, sender: Any, arguments: argparse.
         "memory_growth_mb": round(statistics.median(settled[-5:]) - statistics.median(settled[:5]), 2),
         "load_average": os.getloadavg()[0],
     }
+
+
+def _is_done(robot: Robot, sent: dict[str, int]) -> bool:
+    """Whether all that was sent was taken in, and nothing waits for the model."""
+    stream, model = robot.diagnostics[STREAM], robot.diagnostics[MODEL]
+    taken = int(stream["frames"]) >= sent["images"] and int(stream["commands"]) >= sent["commands"]
+    return taken and int(stream["windows"]) == int(model["done"]) + int(model["superseded"])
 
 
 def resident_mb(pid: int) -> float:

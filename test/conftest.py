@@ -33,8 +33,8 @@ SKIPPABLE_MODULES = {
 NO_GPU = "needs a CUDA device"
 NO_COMPILER = "needs g++"
 
-# Whose tests start nodes, commands and senders, and wait for what they say, longest first; all others only compute.
-LIVE = ("ros", "faults", "launch", "replay", "commands")
+# Whose tests start nodes, commands and senders, and wait for what they say; all others only compute.
+LIVE = ("benchmarks", "ros", "faults", "launch", "replay", "test_examples.py", "commands")
 # One worker runs a folder as a whole where its last test judges what all others there left in memory.
 UNDIVIDED = ("faults",)
 
@@ -141,8 +141,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _rank(file: str) -> int:
     """Where a file stands in the queue: the live ones first, folder by folder; the order is kept among equals."""
-    folder = file.split("/")[1] if file.count("/") > 1 else ""
-    return LIVE.index(folder) if folder in LIVE else len(LIVE)
+    place = file.split("/")[1] if "/" in file else ""
+    return LIVE.index(place) if place in LIVE else len(LIVE)
 
 
 @pytest.hookimpl(optionalhook=True)
