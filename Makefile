@@ -25,8 +25,9 @@ tiny: setup  ## train the preset tiny from nothing, into vjepa_ros/weights/, and
 lint: setup  ## ruff and mypy, where their versions and those of what they read are the pinned ones
 	@tools/run.sh tools/lint.py
 
-test: lint  ## lint, then all tests
-	@tools/run.sh -m pytest $(ARGS)
+# Two workers of pytest-xdist share the tests, by the rule of test/conftest.py; `-n 0` in ARGS runs them one after another.
+test: lint  ## lint, then all tests, two at a time
+	@tools/run.sh -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n 2) $(ARGS)
 
 fuzz: setup  ## the tests of random and damaged input, many times as long as in `make test` (half an hour)
 	@VJEPA_ROS_FUZZ=3000 tools/run.sh -m pytest --timeout 7200 test/stream/test_against_oracle.py test/recordings/test_damaged.py \

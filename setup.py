@@ -72,6 +72,6 @@ setup(
         # For vjepa_train: a robot that only runs the node does without. torch brings jinja2.
         "train": ["accelerate>=1.0", "jinja2", "matplotlib", "safetensors", "tensorboardX>=2.6"],
         "pictures": ["matplotlib", "pillow"],  # for that of vjepa_probe, and of the examples
-        "test": ["hypothesis", "pillow", "pytest<9", "pytest-timeout"],
+        "test": ["hypothesis", "pillow", "pytest<9", "pytest-timeout", "pytest-xdist"],
     },
 )

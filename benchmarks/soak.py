@@ -23,75 +23,28 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import rclpy
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
-from support.costly_images import COSTLY
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
 from support.harness import Predictor, Robot
-from support.messages import JOINTS, joint_message, rgb8, stamp_ns, stamped
+from support.messages import stamp_ns
 from support.robot import RobotNode
 
+from benchmarks.load import NODE, require_listeners, send
 from vjepa_ros import latents
 from vjepa_ros.ros import qos
 
 THIS = (sys.executable, "-m", "benchmarks.soak")
 PROFILE = Path(__file__).resolve().parents[1] / "config" / "fastdds.xml"
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2 and 3
-STREAM, MODEL, TOPICS = (f"/vjepa_predictor: {part}" for part in ("stream", "model", "topics"))
+STREAM, MODEL, TOPICS = (f"{NODE}: {part}" for part in ("stream", "model", "topics"))
 LARGE_SHAPE = (1, 32, 49, 1024)  # 6.4 MB of float32
 LARGE_HZ = 10.0
 MIN_COMMANDS, MIN_IMAGES, MAX_P99_MS, MAX_GROWTH_MB = 0.99, 0.97, 25.0, 20.0
 MAX_WORST_MS = 100.0  # of any callback, where files come that hold up decoders
 MIN_SENT = 0.99  # of seconds times rate: what was not sent is not seen to be lost
 MIN_COMPUTED_HZ = 1.0  # below that, load was not measured beside a model at work
-
-
-def send(seconds: float, width: int, height: int, hz: float, command_hz: float, reliable: bool, costly: bool) -> None:
-    """The robot: frames, commands and states by an absolute timetable; prints what it sent.
-
-    With ``costly`` the frames are JPEG files, and between every two of them comes one that ends or holds up decoders.
-    """
-    rclpy.init()
-    reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-    robot = RobotNode("load", QoSProfile(depth=30 if reliable else 5, reliability=reliability))
-    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    image, images, bad = rgb8(picture), robot.images, []
-    if costly:
-        images = robot.create_publisher(CompressedImage, "image/compressed", QoSProfile(depth=30))
-        image = CompressedImage(format="jpeg", data=cv2.imencode(".jpg", picture)[1].tobytes())
-        bad = [CompressedImage(format="jpeg", data=file) for _, file in COSTLY.values()]
-    require_listeners(robot, images, robot.commands)
-    started_s, sent = time.monotonic(), {"images": 0, "commands": 0}
-    while (now_s := time.monotonic() - started_s) < seconds:
-        if sent["commands"] <= now_s * command_hz:
-            robot.commands.publish(joint_message(time.time_ns(), JOINTS, [now_s] * 7))
-            sent["commands"] += 1
-        if sent["images"] <= now_s * hz:
-            images.publish(stamped(image, time.time_ns()))
-            if bad:
-                images.publish(stamped(bad[sent["images"] % len(bad)], time.time_ns()))
-            sent["images"] += 1
-        next_s = min(sent["commands"] / command_hz, sent["images"] / hz)
-        time.sleep(max(0.0, next_s - (time.monotonic() - started_s)))
-    print(json.dumps(sent), flush=True)
-    time.sleep(1.0)  # the middleware may still have some to hand over
-    robot.close()
-    rclpy.shutdown()
-
-
-def require_listeners(robot: RobotNode, *publishers: Any) -> None:
-    """Return when each publisher has a subscriber, and a little later: that side must know of it too.
-
-    Raises:
-        SystemExit: naming the topics that nobody has subscribed to in time.
-    """
-    try:
-        robot.need_listeners(*publishers)
-    except TimeoutError as error:
-        sys.exit(str(error))
-    robot.settle(0.5)
 
 
 def require_success(sender: Any) -> None:
@@ -121,7 +74,12 @@ def soak(arguments: argparse.Namespace) -> dict[str, Any]:
             assert robot.change_state(1) and robot.change_state(3), predictor.log  # configure, activate
             shape = [str(value) for value in (arguments.seconds, width, height, arguments.hz, arguments.command_hz)]
             sender = subprocess.Popen(
-                [*THIS, "--send", *shape, str(int(arguments.reliable)), str(int(arguments.costly))],
+                [
+                    *THIS,
+                    "--send",
+                    *shape,
+                    *(str(int(f)) for f in (arguments.reliable, arguments.costly, arguments.paced)),
+                ],
                 stdout=subprocess.PIPE,
             )
             figures = _watch(predictor, robot, sender, arguments)
@@ -155,8 +113,11 @@ def _watch(predictor: Predictor, robot: Robot, sender: Any, arguments: argparse.
     assert robot.spin(lambda: {STREAM, MODEL, TOPICS} <= robot.diagnostics.keys())
     robot.settle(2.5)  # the last report comes after the last message
     sent = json.loads(sender.stdout.read())
+    if arguments.paced:  # all of it must come, however slow the machine is
+        robot.spin(lambda: _is_done(robot, sent))
     stream, model = robot.diagnostics[STREAM], robot.diagnostics[MODEL]
-    settled = [megabytes for at_s, megabytes in memory_mb if at_s >= arguments.settle]
+    slower = max(1.0, memory_mb[-1][0] / arguments.seconds) if arguments.paced else 1.0
+    settled = [megabytes for at_s, megabytes in memory_mb if at_s >= arguments.settle * slower]
     return {
         "seconds": arguments.seconds,
         "hz": arguments.hz,
@@ -176,6 +137,13 @@ def _watch(predictor: Predictor, robot: Robot, sender: Any, arguments: argparse.
         "memory_growth_mb": round(statistics.median(settled[-5:]) - statistics.median(settled[:5]), 2),
         "load_average": os.getloadavg()[0],
     }
+
+
+def _is_done(robot: Robot, sent: dict[str, int]) -> bool:
+    """Whether all that was sent was taken in, and nothing waits for the model."""
+    stream, model = robot.diagnostics[STREAM], robot.diagnostics[MODEL]
+    taken = int(stream["frames"]) >= sent["images"] and int(stream["commands"]) >= sent["commands"]
+    return taken and int(stream["windows"]) == int(model["done"]) + int(model["superseded"])
 
 
 def resident_mb(pid: int) -> float:
@@ -254,18 +222,21 @@ def main() -> int:
         "--costly", action="store_true", help="JPEG files, and between them such as end or hold up decoders"
     )
     parser.add_argument("--reliable", action="store_true", help="images too, instead of best effort as by default")
+    parser.add_argument("--paced", action="store_true", help="wait for the node, so that nothing may be lost")
     parser.add_argument("--large", type=int, help="send this many latent messages of 6.4 MB instead")
     parser.add_argument(
         "--without-profile", action="store_true", help="of Fast DDS, with --large: to see the difference"
     )
     parser.add_argument("--check", action="store_true", help="fail where a figure is not what it should be")
-    parser.add_argument("--send", nargs=7, help=argparse.SUPPRESS)
+    parser.add_argument("--send", nargs=8, help=argparse.SUPPRESS)
     parser.add_argument("--send-large", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.paced and arguments.costly:
+        parser.error("--paced waits for frames, and costly ones may be refused")
     if arguments.send:
         seconds, width, height, hz, command_hz, *flags = arguments.send
-        reliable, costly = (bool(int(flag)) for flag in flags)
-        send(float(seconds), int(width), int(height), float(hz), float(command_hz), reliable, costly)
+        reliable, costly, paced = (bool(int(flag)) for flag in flags)
+        send(float(seconds), int(width), int(height), float(hz), float(command_hz), reliable, costly, paced)
         return 0
     if arguments.send_large:
         send_large(arguments.send_large)

@@ -1,8 +1,12 @@
-"""What holds for every test: its place among ROS processes, and what may be skipped.
+"""What holds for every test: its place among ROS processes, what may be skipped, and who runs what where several run.
 
 A skipped or expectedly failing test fails the run, unless it is on the short list below: it needs a part of a full ROS
 installation that has no wheel (``pytest.importorskip("launch")``), a GPU (``@pytest.mark.gpu``), or a C++ compiler
 (``@pytest.mark.compiler``). All of them are listed at the end, by name or by file. It knows nothing of the package.
+
+With ``-n 2`` of pytest-xdist, as in ``make test``, two workers share the tests, file by file. The first begins with
+those that talk to other processes, the others at the other end, so that as few nodes as can be compute at the same
+time. This process then runs no test: it gets reports, and what workers leave to be printed in their ``workeroutput``.
 
 Tests are skipped one by one, never as a file: launch_testing's plugin imports every file of a folder while it collects
 the folder, and one that raises takes all of them out.
@@ -16,6 +20,7 @@ import re
 import shutil
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +32,11 @@ SKIPPABLE_MODULES = {
 }  # fmt: skip
 NO_GPU = "needs a CUDA device"
 NO_COMPILER = "needs g++"
+
+# Whose tests start nodes, commands and senders, and wait for what they say; all others only compute.
+LIVE = ("benchmarks", "ros", "faults", "launch", "replay", "test_examples.py", "commands")
+# One worker runs a folder as a whole where its last test judges what all others there left in memory.
+UNDIVIDED = ("faults",)
 
 # What pytest.importorskip says of a module that is not installed; one that is there but broken must not be skipped.
 _NOT_INSTALLED = re.compile(r"could not import '(?P<module>[\w.]+)': No module named '(?P<missing>[\w.]+)'$")
@@ -55,6 +65,8 @@ os.environ["ROS_DOMAIN_ID"] = str(_domain)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.pop("ROS_LOCALHOST_ONLY", None)  # the older name of the same setting, which would overrule it
 os.environ.setdefault("ROS_LOG_DIR", str(Path(__file__).parents[1] / "log" / "ros"))
+if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with two threads each on two cores keep both busy with waiting
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What tests start finds what pytest itself finds by the `pythonpath` of pyproject.toml.
 _paths = [
     str(Path(__file__).parents[1]),
@@ -107,7 +119,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List what was skipped, and what of it must not be."""
+    """Print what workers have left; list what was skipped, and what of it must not be."""
+    for title, lines in terminalreporter.config.stash.get(_SECTIONS, []):
+        terminalreporter.section(title)
+        for line in lines:
+            terminalreporter.line(line)
     skipped = _skipped(terminalreporter.config)
     if not skipped:
         return
@@ -121,3 +137,47 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{verdict}  {named}: {reason}")
     if not all(map(_is_allowed, skipped.values())):
         terminalreporter.line("FORBIDDEN: not on the list of test/conftest.py, so the run fails.", red=True)
+
+
+def _rank(file: str) -> int:
+    """Where a file stands in the queue: the live ones first, folder by folder; the order is kept among equals."""
+    place = file.split("/")[1] if "/" in file else ""
+    return LIVE.index(place) if place in LIVE else len(LIVE)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out whole files, from both ends of the queue; another ``--dist`` than the default goes its own way."""
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FromBothEnds(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            parts = file.split("/")
+            return "/".join(parts[:2]) if len(parts) > 2 and parts[1] in UNDIVIDED else file
+
+        def schedule(self) -> None:
+            self.config.option.loadscopereorder = False  # it would sort by the number of tests
+            super().schedule()
+
+        def _assign_work_unit(self, node: Any) -> None:
+            if self.workqueue:
+                first = node.gateway.id == "gw0"
+                scopes = sorted(self.workqueue, key=_rank)
+                self.workqueue.move_to_end(scopes[0 if first else -1], last=False)
+            super()._assign_work_unit(node)
+
+    return FromBothEnds(config, log)
+
+
+SECTIONS = "vjepa_ros_sections"  # where a worker leaves what is to be printed at the end: titles with lines
+_SECTIONS = pytest.StashKey[list[tuple[str, list[str]]]]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Keep what a worker had to say; one that died has said nothing."""
+    said = getattr(node, "workeroutput", {}).get(SECTIONS, [])
+    node.config.stash.setdefault(_SECTIONS, []).extend(said)

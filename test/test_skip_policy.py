@@ -14,7 +14,7 @@ CONFTEST = Path(__file__).with_name("conftest.py")
 NOT_THERE = "surely_not_installed"
 
 
-def run_pytest(folder: Path, source: str, *, skippable: str = "launch") -> subprocess.CompletedProcess[str]:
+def run_pytest(folder: Path, source: str, *options: str, skippable: str = "launch") -> subprocess.CompletedProcess[str]:
     """Run pytest on one sample file, next to a copy of the real conftest.py that allows ``skippable`` as well."""
     policy = CONFTEST.read_text(encoding="utf-8").replace(
         "SKIPPABLE_MODULES = {", f'SKIPPABLE_MODULES = {{"{skippable}", '
@@ -26,7 +26,7 @@ def run_pytest(folder: Path, source: str, *, skippable: str = "launch") -> subpr
     (folder / "test_passing.py").write_text("def test_passes(): pass", encoding="utf-8")
     (folder / "test_sample.py").write_text(f"import pytest\n{source}", encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--basetemp", folder / "tmp", folder],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--basetemp", folder / "tmp", *options, folder],
         cwd=folder,
         env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "PATH": ""},  # no GPU and no compiler, whatever machine this is
         capture_output=True,
@@ -122,3 +122,57 @@ def test_each_test_process_has_a_ros_domain_of_its_own(tmp_path: Path) -> None:
     assert os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
     check = f"import os\ndef test_domain(): assert int(os.environ['ROS_DOMAIN_ID']) not in ({mine}, 0)"
     assert run_pytest(tmp_path, check).returncode == 0
+
+
+SPREAD = """
+import os
+import pytest
+
+@pytest.mark.parametrize("number", range(20))
+def test_of_one_file(number):
+    with open("workers.txt", "a") as file:
+        print(__file__, os.environ["PYTEST_XDIST_WORKER"], os.environ["ROS_DOMAIN_ID"], file=file)
+"""
+
+
+def test_workers_run_whole_files_in_domains_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text(SPREAD, encoding="utf-8")
+    run = run_pytest(tmp_path, SPREAD, "-n", "2")
+    assert run.returncode == 0 and "41 passed" in run.stdout, run.stdout + run.stderr
+    lines = [line.split() for line in (tmp_path / "workers.txt").read_text(encoding="utf-8").splitlines()]
+    assert len(lines) == 40 and len({file for file, _, _ in lines}) == 2
+    assert len({(file, worker) for file, worker, _ in lines}) == 2, "a file was divided"
+    assert len({worker for _, worker, _ in lines}) == len({domain for _, _, domain in lines}) == 2
+
+
+def test_the_policy_holds_with_workers(tmp_path: Path) -> None:
+    """A skip of one worker and a file that another one leaves out reach the process that prints and judges."""
+    (tmp_path / "test_left_out.py").write_text(f"import pytest\npytest.importorskip('{NOT_THERE}')", encoding="utf-8")
+    allowed = run_pytest(tmp_path, f"def test_it(): pytest.importorskip('{NOT_THERE}')", "-n", "2", skippable=NOT_THERE)
+    assert allowed.returncode == 0, allowed.stdout + allowed.stderr
+    for name in ("test_sample.py::test_it", "test_left_out.py"):
+        assert f"allowed    {name}: " in allowed.stdout
+    forbidden = run_pytest(tmp_path, "def test_it(): pytest.skip('no time')", "-n", "2", skippable=NOT_THERE)
+    assert forbidden.returncode == 1, forbidden.stdout + forbidden.stderr
+    assert "FORBIDDEN  test_sample.py::test_it: no time" in forbidden.stdout
+    assert "allowed    test_left_out.py: " in forbidden.stdout
+
+
+LEFT = """
+def pytest_sessionfinish(session):
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["vjepa_ros_sections"] = [("what a worker says", ["one line"])]
+"""
+
+
+def test_what_workers_say_is_printed(tmp_path: Path) -> None:
+    (tmp_path / "left.py").write_text(LEFT, encoding="utf-8")
+    run = run_pytest(tmp_path, "def test_it(): pass", "-n", "1", "-p", "left")
+    assert run.returncode == 0 and "what a worker says" in run.stdout and "\none line\n" in run.stdout, run.stdout
+
+
+def test_without_workers_or_without_the_plugin_all_is_as_before(tmp_path: Path) -> None:
+    for options in (("-n", "0"), ("-p", "no:xdist")):
+        run = run_pytest(tmp_path, "def test_it(): pytest.skip('no time')", *options)
+        assert run.returncode == 1 and "FORBIDDEN  test_sample.py::test_it" in run.stdout, run.stdout + run.stderr
