@@ -1,4 +1,4 @@
-"""The planner of 60 lines in a process of its own, beside the node in another: what it asks, and what it makes of it."""
+"""The planner of 60 lines in a process of its own, the node in another: what it asks, and what it makes of that."""
 
 from __future__ import annotations
 

@@ -144,6 +144,38 @@ def test_windows_go_on_beside_plans(predictor: Predictor, standing: Standing) ->
     assert len(robot.windows) > len(standing.plans)
 
 
+def test_no_window_is_lost_at_4_hz_beside_plans_that_take_longer(predictor: Predictor, standing: Standing) -> None:
+    """The newest window wins, and each plan takes until its time is up: longer than one window stays the newest one.
+
+    Whatever else keeps the machine busy for a moment may cost a window; twelve in a row are not had by chance.
+    """
+    limit_s = 0.6
+    standing.start(
+        queue="latest", frame_rate=8.0, hop=2, image_size=[64, 64], num_frames=16, encoder_depth=4, predictor_depth=4,
+        planner__samples=64, planner__elites=8, planner__iterations=1000, planner__time_limit_s=limit_s,
+    )  # fmt: skip
+    standing.aim()
+    assert standing.is_planning(), standing.statuses[-1:]
+    robot = standing.robot
+
+    def in_a_row() -> list[dict[str, Any]]:
+        """The newest windows, none of which is missing."""
+        numbers = [window["window"] for window in robot.windows]
+        first = next((n for n in range(len(numbers) - 1, 0, -1) if numbers[n] != numbers[n - 1] + 1), 0)
+        return robot.windows[first:]
+
+    def beside() -> list[dict[str, Any]]:
+        """The plans that were made of these windows."""
+        numbers = {window["window"] for window in in_a_row()}
+        return [status for status in planned(standing) if status["window"] in numbers]
+
+    assert robot.spin(lambda: len(in_a_row()) >= 12 and len(beside()) >= 3), [w["window"] for w in robot.windows]
+    for status in beside():
+        assert status["ended_early"] and status["took_s"] >= limit_s
+    stamps = [window["frame_stamps"][-1] for window in in_a_row()]
+    np.testing.assert_allclose(np.diff(stamps) / S, 0.25, atol=0.11)  # the nearest frames of a camera at 10 Hz
+
+
 def test_the_picture_is_made_only_for_somebody(predictor: Predictor, standing: Standing) -> None:
     robot = standing.robot
     standing.start()
