@@ -65,12 +65,17 @@ def test_from_measured_joints_to_a_plan_of_poses(predictor: Predictor, robot: Ro
     assert robot.spin(lambda: bool(standing.plans), 240.0), (standing.statuses[-1:], predictor.log)
     robot.destroy_timer(timer)
     plans = list(standing.plans)
-    robot.need(lambda: len([s for s in standing.statuses if s["state"] == "planned"]) >= len(plans), "no status")
-    planned = [status for status in standing.statuses if status["state"] == "planned"]
+
+    def planned() -> list[dict[str, Any]]:
+        return [status for status in standing.statuses if status["state"] == "planned"]
+
+    robot.need(lambda: len(planned()) >= len(plans), "a plan has no status")
+    used = {status["window"] for status in planned()[: len(plans)]}
+    robot.need(lambda: used <= {window["window"] for window in robot.windows}, "a window has no window_info")
     assert (robot.info["model"], robot.info["trained"], robot.info["grid"]) == ("vjepa2_ac_vitg", True, [8, 16, 16])
     windows = {window["window"]: window for window in robot.windows}
     tip = panda.pose(READY)
-    for plan, status in zip(plans, planned, strict=False):
+    for plan, status in zip(plans, planned(), strict=False):
         window, decided, actions = windows[status["window"]], status["decided"], np.array(status["actions"])
         states = np.array(window["states"])
         np.testing.assert_allclose(np.hypot(states[:, 0], states[:, 1]), np.hypot(*tip[:2]), atol=1e-3)
