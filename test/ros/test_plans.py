@@ -72,7 +72,7 @@ def test_a_plan_of_every_window(predictor: Predictor, standing: Standing) -> Non
     health = robot.diagnostics
     assert robot.spin(lambda: int(health[HEALTH]["planned"]) >= len(statuses)), health[HEALTH]
     found = {"planning": "planned", "reason": "", "goal": "goal_image", "sub_goal": "1", "executing": "False"}
-    assert found.items() <= health[HEALTH].items() and robot.messages[HEALTH].startswith("planned")
+    assert found.items() <= health[HEALTH].items(), health[HEALTH]
     assert float(health[HEALTH]["energy"]) > 0 and float(health[HEALTH]["took_s"]) > 0
     assert int(health[HEALTH]["no_plan no_goal"]) >= 1
 
