@@ -29,7 +29,7 @@ from benchmarks.setups import (
 )
 from benchmarks.shapes import encoder_shapes, predict_shapes, rollout_shapes
 from vjepa_ros.config.model import ModelConfig
-from vjepa_ros.config.presets import load_preset
+from vjepa_ros.config.presets import load_preset, model_config
 from vjepa_ros.config.state_change import change_of_convention
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.model.grid import Grid
@@ -37,6 +37,8 @@ from vjepa_ros.model.state_model import StateModel
 
 RELEASED = "vjepa2_ac_vitg"
 """The preset of the released size."""
+SMALL = "tiny_random"
+"""The preset that plans are timed with."""
 V21 = "vjepa2_1_vitb"
 """The smallest preset of V-JEPA 2.1."""
 
@@ -158,43 +160,64 @@ def predict(settings: Settings, folder: Path, preset: str = "", **sizes: Any) ->
     )
 
 
-def rollout(settings: Settings, folder: Path, *, candidates: int, observed: int, horizon: int) -> Setup:
-    """``horizon`` steps ahead for each of ``candidates`` action sequences, after ``observed`` steps."""
-    config = settings.config("predictor")
+def rollout(
+    settings: Settings, folder: Path, *, candidates: int, observed: int, horizon: int, iterations: int = 1,
+    preset: str = "",
+) -> Setup:  # fmt: skip
+    """``horizon`` steps ahead for each of ``candidates`` action sequences, after ``observed`` steps; and that for other
+    sequences in each of several iterations, as a plan is made. What is compared are the last iteration's forecasts."""
+    config = settings.config("predictor", preset)
     candidates = min(candidates, TOY_CANDIDATES) if settings.toy else candidates
     size = Grid.of(config).tokens_per_step
     context = normal(noise(settings, 1, observed * size, config.encoder_dim))
     past = noise(settings, 1, observed - 1, config.action_dim)
     states = noise(settings, 1, observed, config.state_dim, seed=8)
-    future = noise(settings, candidates, horizon, config.action_dim, seed=9)
+    future = noise(settings, iterations, candidates, horizon, config.action_dim, seed=9)
+    goal = normal(noise(settings, 1, size, config.encoder_dim, seed=10))
     drawn = drawn_weights(config)
     # The states are given to the public way: its own update, a loop in Python over candidates, is not timed.
     advance = StateModel(change_of_convention(load_preset(config.preset)), config.action_dim, config.state_dim)
-    ahead = torch.from_numpy(
-        advance.unroll(states[0, -1:].cpu().double().numpy(), future[:, :-1].cpu().double().numpy())
-    )
-    all_states = torch.cat([states.expand(candidates, -1, -1), ahead.to(states)], dim=1)  # (K, t+H-1, S)
-    all_actions = torch.cat([past.expand(candidates, -1, -1), future], dim=1)  # (K, t+H-1, A)
+    every = (candidates, -1, -1)
+    given: list[tuple[Tensor, Tensor]] = []  # per iteration actions (K, t+H-1, A) and states (K, t+H-1, S)
+    for actions in future:
+        ahead = advance.unroll(states[0, -1:].cpu().double().numpy(), actions[:, :-1].cpu().double().numpy())
+        all_states = torch.cat([states.expand(*every), torch.from_numpy(ahead).to(states)], dim=1)
+        given.append((torch.cat([past.expand(*every), actions], dim=1), all_states))
+
+    def ours(world_model: WorldModel) -> Callable[[], Tensor]:
+        def run() -> Tensor:
+            seen = world_model.observe(context, past, states)
+            for actions in future:
+                forecasts = world_model.rollout_from(seen, actions)
+                if iterations > 1:
+                    world_model.energy(forecasts, goal)
+            return forecasts
+
+        return run
 
     def recompute(public: nn.Module) -> Tensor:
         """As the public planner does it: every step predicted from all before it, which are computed again."""
-        latents = context.expand(candidates, -1, -1)
-        for stop in range(observed, observed + horizon):
-            predicted = public_code.run(public, latents, all_actions[:, :stop], all_states[:, :stop])
-            latents = torch.cat([latents, normal(predicted[:, -size:])], dim=1)
-        return latents[:, observed * size :].reshape(candidates, horizon, size, -1)
+        for all_actions, all_states in given:
+            latents = context.expand(*every)
+            for stop in range(observed, observed + horizon):
+                predicted = public_code.run(public, latents, all_actions[:, :stop], all_states[:, :stop])
+                latents = torch.cat([latents, normal(predicted[:, -size:])], dim=1)
+            forecasts = latents[:, observed * size :].reshape(candidates, horizon, size, -1)
+            if iterations > 1:
+                (forecasts - goal).abs().mean(dim=(2, 3))
+        return forecasts
 
     return Setup(
         config,
         settings,
         folder,
-        lambda wm: lambda: wm.rollout(context, past, states, future),
+        ours,
         of_public(
             settings,
             lambda: public_predictor(config, settings, drawn["predictor"]),
             lambda public: lambda: recompute(public),
         ),
-        rollout_shapes(config, candidates, observed, horizon),
+        rollout_shapes(config, candidates, observed, horizon, iterations),
         drawn,
     )
 
@@ -236,9 +259,25 @@ def planning(settings: Settings, folder: Path, *, candidates: int = 800, iterati
         lambda: public_predictor(config, settings, drawn["predictor"]),
         lambda public: lambda: public_plan(public),
     )
-    shapes = rollout_shapes(config, candidates, 1, 1) * iterations
+    shapes = rollout_shapes(config, candidates, 1, 1, iterations)
     return Setup(config, settings, folder, ours, references, shapes, drawn)
 
+
+def plan(settings: Settings, folder: Path, *, horizon: int) -> Setup:
+    """A plan's forecasts and energies: 4 times 64 candidates with a small model, from as many of a window's 8 steps as
+    leave room for the horizon, which is what the planner observes."""
+    observed = Grid.of(model_config(SMALL)).steps - horizon + 1
+    return rollout(
+        settings, folder, candidates=64, observed=observed, horizon=horizon, iterations=4, preset=SMALL
+    )  # fmt: skip
+
+
+HORIZONS = range(1, 9)
+PLANS = tuple(
+    Case(f"plan-{horizon}", f"plan of {horizon} step{'s' * (horizon > 1)}, {SMALL}: 4 x 64 candidates", {},
+         partial(plan, horizon=horizon), CHAINED_TOLERANCE)
+    for horizon in HORIZONS
+)  # fmt: skip
 
 CASES = (
     Case("encoder", "encoder, one window", {"float32": 0.72, "bfloat16": 0.75}, window),
@@ -252,6 +291,7 @@ CASES = (
          partial(rollout, candidates=32, observed=1, horizon=2), CHAINED_TOLERANCE),
     Case("rollout-history", "2 steps, 32 candidates, after 6 executed steps", {"float32": 0.15, "bfloat16": 0.15},
          partial(rollout, candidates=32, observed=6, horizon=2), CHAINED_TOLERANCE),
+    *PLANS,
     Case("next-window", "next of 16 frames in frame_repeat, against all 16", {"float32": 0.08, "bfloat16": 0.08},
          next_window, FOLDED_TOLERANCE),
     Case("encoder-2.1", "V-JEPA 2.1 B, one window", {}, partial(window, preset=V21)),

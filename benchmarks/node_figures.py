@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 import vjepa_ros
@@ -24,12 +25,14 @@ from vjepa_ros.config.presets import config_folder, model_config
 from vjepa_ros.errors import EngineError
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.planning.solvers import Options
 
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2 and 3
 WIDTH, HEIGHT = 640, 480  # px
 TIMEOUT_S = 900.0  # a big model has to be drawn and loaded
 
 ALLOWED_OVERHEAD_MS, FRAME_CPU_MS, COMMAND_CPU_US, START_RATIO, MEMORY_RATIO = 5.0, 2.0, 50.0, 1.5, 1.2
+PLAN_S = 0.5  # on 2 cores
 
 LARGE: dict[str, Any] = {"preset": "vitl", "encoder_depth": 1, "predictor_depth": 1, "latents.steps": "all"}
 """Latents of 6.4 MB from a model that is quick for its size."""
@@ -62,7 +65,7 @@ class Extent:
 
 
 def measure_node(names: set[str], extent: Extent) -> Iterator[dict[str, Any]]:
-    """The figures of ``node``, ``start`` and ``memory``, those that are asked for.
+    """The figures of ``node``, ``start``, ``memory`` and ``plan``, those that are asked for.
 
     Yields:
         Each with ``name``, ``what``, ``value`` and ``unit``, ``goal`` (None: for information) and, in ``from``, the
@@ -85,6 +88,8 @@ def measure_node(names: set[str], extent: Extent) -> Iterator[dict[str, Any]]:
             depth = {} if extent.layers is None else dict.fromkeys(("encoder_depth", "predictor_depth"), extent.layers)
             vitl = {"preset": "vitl", **depth}
             yield memory_figure("vitl", vitl, _robot(vitl, 2)["rest_kb"])
+    if "plan" in names:
+        yield plan_figure(extent.windows)
 
 
 def node_figures(what: str, notes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -152,6 +157,30 @@ def memory_figure(what: str, parameters: Mapping[str, Any], rest_kb: int) -> dic
         "memory", f"memory at rest, {what}, over weights and activations",
         (rest_mb - bare_mb) / (weights_mb + activations_mb), "x", MEMORY_RATIO,
         rest_mb=rest_mb, bare_mb=bare_mb, weights_mb=weights_mb, activations_mb=activations_mb,
+    )  # fmt: skip
+
+
+def plan_figure(plans: int) -> dict[str, Any]:
+    """How long ``vjepa_ros.plan`` takes with the preset tiny_random, solver and all, after one to warm up.
+
+    A plan of 5 steps by the cross-entropy method: 64 candidates, 4 iterations.
+    """
+    model = vjepa_ros.load("tiny_random")
+    random, config = np.random.default_rng(0), model.config
+    frames = random.integers(0, 256, (config.num_frames + 1, 120, 160, 3), np.uint8)
+    context, steps = model.encode(model.preprocess(frames[1:])), model.grid.steps
+    past = random.normal(size=(1, steps - 1, config.action_dim))
+    seen = model.observe(context, past, random.normal(size=(1, steps, config.state_dim)))
+    goal, options = model.encode_goal(frames[0]), Options(samples=64, elites=8, iterations=4)
+    took_s: list[float] = []
+    for seed in range(plans + 1):
+        began_s = time.perf_counter()
+        vjepa_ros.plan(model, seen, goal, horizon=5, std=0.05, options=options, seed=seed)
+        took_s.append(time.perf_counter() - began_s)
+    median_s = statistics.median(took_s[1:])
+    return figure(
+        "plan", "plan of 5 steps, 64 candidates, 4 iterations, tiny_random", median_s, "s", PLAN_S,
+        worst_s=max(took_s[1:]), candidates_per_s=64 * 4 / median_s, threads=torch.get_num_threads(), plans=plans,
     )  # fmt: skip
 
 

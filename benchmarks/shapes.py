@@ -79,8 +79,10 @@ def predict_shapes(config: ModelConfig, batch: int) -> list[Shape]:
     return [into, *predictor_shapes(config, batch, 0, grid.steps), out]
 
 
-def rollout_shapes(config: ModelConfig, candidates: int, observed: int, horizon: int) -> list[Shape]:
-    """The shapes of a rollout that computes each step once.
+def rollout_shapes(
+    config: ModelConfig, candidates: int, observed: int, horizon: int, iterations: int = 1
+) -> list[Shape]:
+    """The shapes of a rollout that computes each step once, or of several from the same observed steps.
 
     The observed steps but the last are the same for all candidates; the last one holds the candidate's first action.
     """
@@ -89,12 +91,13 @@ def rollout_shapes(config: ModelConfig, candidates: int, observed: int, horizon:
     shapes: list[Shape] = [Product(observed * size, wide, dim)]
     if observed > 1:
         shapes += predictor_shapes(config, 1, 0, observed - 1)
+    ahead: list[Shape] = []
     for step in range(horizon):
         if step:
-            shapes.append(Product(candidates * size, wide, dim))
-        shapes += predictor_shapes(config, candidates, observed - 1 + step, 1)
-        shapes.append(Product(candidates * size, dim, wide))
-    return shapes
+            ahead.append(Product(candidates * size, wide, dim))
+        ahead += predictor_shapes(config, candidates, observed - 1 + step, 1)
+        ahead.append(Product(candidates * size, dim, wide))
+    return shapes + ahead * iterations
 
 
 def _layers(rows: int, dim: int, mlp_ratio: float, depth: int) -> list[Shape]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from support.builders import model_window
 
 import vjepa_ros
@@ -90,6 +91,17 @@ def test_the_planner_of_the_node_is_explained() -> None:
     assert keys_of("reason for no plan") == set(PLAN_REASONS)
     named = set(re.findall(r"`(planner\.\w+)", PAGE))
     assert len(named) >= 10 and named <= BY_NAME.keys()
+
+
+def test_the_parameters_of_the_steps_can_be_configured() -> None:
+    first, second = (
+        values["/**"]["ros__parameters"]
+        for values in map(yaml.safe_load, re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL))
+    )
+    joints = {"joint_names": [f"joint{number}" for number in range(7)]}
+    dry = resolve({**joints, **first}).planner
+    assert dry.enabled and not dry.execute
+    assert resolve({**joints, **first, **second}).planner.execute
 
 
 class Silent:

@@ -80,3 +80,25 @@ def test_flatten_refuses_maps_of_another_grid(shape):
     with pytest.raises(ShapeError) as error:
         Grid(3, 2, 4).flatten(torch.zeros(shape))
     assert str(shape) in str(error.value) and "(3, 2, 4)" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "region, rows, cols",
+    [
+        ((0.0, 0.0, 1.0, 1.0), range(4), range(8)),
+        ((0.0, 0.0, 0.5, 1.0), range(4), range(4)),
+        ((0.5, 0.5, 1.0, 1.0), range(2, 4), range(4, 8)),
+        ((0.25, 0.37, 0.75, 0.38), range(1, 2), range(2, 6)),  # row 1 has its centre at 0.375
+        ((0.0, 0.375, 1.0, 0.625), range(1, 2), range(8)),  # on the upper edge it lies inside, on the lower one not
+        ((0.0, 0.13, 1.0, 0.37), range(0), range(8)),
+    ],
+)
+def test_patches_whose_centres_lie_in_a_region(region, rows, cols):
+    grid = Grid(3, 4, 8)
+    counted = np.zeros((4, 8), bool)
+    counted[grid.patches(region)] = True
+    want = np.zeros((4, 8), bool)
+    for row in rows:
+        for col in cols:
+            want[row, col] = True
+    np.testing.assert_array_equal(counted, want)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from support.plan_bench import GIVEN, NEWEST_NS, STEP_NS, Bench, later, picture
 import vjepa_ros
 from vjepa_ros.config.node import resolve
 from vjepa_ros.engine.world_model import WorldModel
-from vjepa_ros.errors import EngineError
+from vjepa_ros.errors import EngineError, InputError
+from vjepa_ros.planning.motion import Steps
 from vjepa_ros.planning.planner import Planner
 
 
@@ -197,6 +199,32 @@ def test_reasons_for_no_plan(model: WorldModel) -> None:
     time.sleep(2e-3)
     assert question.turn(0)
     assert question.outcome.reason == "no_time"
+
+
+def test_no_plan_where_nothing_says_how_long_a_step_lasts() -> None:
+    stream = resolve(GIVEN).stream
+    assert Steps.of(model_window(), stream).period_ns == STEP_NS
+    for stamps in ((NEWEST_NS,), (NEWEST_NS, NEWEST_NS)):
+        with pytest.raises(InputError, match="set frame_rate") as error:
+            Steps.of(replace(model_window(), step_stamps_ns=stamps), stream)
+        assert error.value.reason == "no_period"
+
+
+def test_no_plan_for_a_robot_outside_of_its_limits(model: WorldModel) -> None:
+    bench = Bench(model, max_action=[0.1])
+    bench.planner.arm = SimpleNamespace(lower=np.full(7, 50.0), upper=np.full(7, 60.0))
+    assert bench.plan().reason == "bad_limits"
+    bench.planner.arm = SimpleNamespace(lower=np.full(7, -50.0), upper=np.full(7, 60.0))
+    assert bench.plan().plan is not None
+
+
+def test_no_plan_for_a_tip_that_other_joints_carry(model: WorldModel) -> None:
+    bench = Bench(model)
+    given = {**GIVEN, "planner.sample_space": "tip", "pose.tip_link": "hand"}
+    bench.planner = Planner(resolve(given), model, bench.forecaster, (picture(1),), lambda: bench.now_ns)
+    bench.planner.arm = SimpleNamespace(kinematics=SimpleNamespace(joint_names=("joint0", "elbow")))
+    outcome = bench.plan()
+    assert outcome.reason == "no_tip" and "'elbow' carries the tip" in outcome.detail
 
 
 def test_an_epoch_that_ends_in_the_middle(bench: Bench) -> None:

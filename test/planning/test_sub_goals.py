@@ -8,6 +8,7 @@ from support.plan_bench import Bench, picture
 
 import vjepa_ros
 from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import ConfigError
 from vjepa_ros.planning.aims import GoalImages
 
 
@@ -44,3 +45,29 @@ def test_several_images_of_one_goal_are_their_mean(model: WorldModel) -> None:
     both = GoalImages("both", (*one.images, *other.images))
     latents = [Bench(model, (goal,)).plan().target.latents for goal in (one, other, both)]  # type: ignore[union-attr]
     np.testing.assert_allclose(latents[2], (latents[0] + latents[1]) / 2, atol=1e-6)
+
+
+def test_only_the_patches_of_the_mask_count(model: WorldModel) -> None:
+    """Left half of the picture, all but the uppermost of its four rows: what lies elsewhere changes no energy."""
+    bench, everything = Bench(model, goal_mask=[0.0, 0.25, 0.5, 1.0]), Bench(model)
+    outcome, whole = bench.plan(), everything.plan()
+    plan, seen = outcome.plan, bench.forecaster.last
+    assert plan is not None and seen is not None and outcome.target is not None and whole.plan is not None
+    goal = outcome.target.latents[0].numpy().reshape(4, 4, -1)
+    differences = np.abs(seen.context[0, -16:].numpy().reshape(4, 4, -1) - goal).mean(axis=-1)
+    assert outcome.now == plan.now == pytest.approx(differences[1:, :2].mean(), abs=1e-6)
+    assert whole.now == pytest.approx(differences.mean(), abs=1e-6)
+    observed = model.newest(model.observe(seen.context, seen.past_actions, seen.states), 5)
+    last = model.rollout_from(observed, plan.actions[None])[0, -1].numpy().reshape(4, 4, -1)
+    assert plan.energies[-1] == pytest.approx(np.abs(last - goal).mean(axis=-1)[1:, :2].mean(), abs=1e-5)
+    assert not np.array_equal(plan.actions, whole.plan.actions)
+    # It holds for a goal that comes later too.
+    bench.planner.aims.set(picture(2))
+    other = bench.plan().target
+    assert other is not None and other.mask is not None and other.mask.sum() == 6
+
+
+def test_a_mask_without_a_patch_is_refused(model: WorldModel) -> None:
+    with pytest.raises(ConfigError, match=r"holds the centre of no patch; there are 4 rows of 4") as error:
+        Bench(model, goal_mask=[0.4, 0.0, 0.6, 1.0])
+    assert error.value.parameter == "planner.goal_mask"

@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
-from support import bags, panda, recorded, replays
+from support import bags, checkpoint_files, panda, recorded, replays
 from support.harness import Predictor, Robot
 
-import vjepa_ros
 from vjepa_ros import latents
 
 DEPTHS = {"encoder_depth": 1, "predictor_depth": 1}
@@ -33,15 +31,7 @@ STREAM = "/vjepa_predictor: stream"
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights, laid out as the released file is: two equal encoders, a predictor, prefixes, extrinsics."""
-    wm = vjepa_ros.load("vjepa2_ac_vitg", seed=1, fast=False, **DEPTHS)
-    encoder = {f"module.backbone.{name}": tensor for name, tensor in wm.encoder.state_dict().items()}
-    predictor = {f"module.{name}": tensor for name, tensor in wm.predictor.state_dict().items()}
-    predictor["module.extrinsics_encoder.weight"] = torch.zeros(wm.config.predictor_dim, 6)
-    predictor["module.extrinsics_encoder.bias"] = torch.zeros(wm.config.predictor_dim)
-    path = tmp_path_factory.mktemp("released") / "vjepa2-ac-vitg.pt"
-    torch.save({"encoder": encoder, "target_encoder": encoder, "predictor": predictor, "epoch": 1}, path)
-    return path
+    return checkpoint_files.released(tmp_path_factory.mktemp("released"), **DEPTHS)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import vjepa_ros
 from support.reference import SMALL_CHECKPOINT, small_config
 from vjepa_ros.config.sidecar import Sidecar
 from vjepa_ros.errors import CheckpointError
@@ -41,6 +42,18 @@ def small_content() -> dict[str, Any]:
 def saved(tmp_path: Path, content: object) -> Path:
     torch.save(content, tmp_path / "weights.pt")
     return tmp_path / "weights.pt"
+
+
+def released(folder: Path, **depths: int) -> Path:
+    """Random weights, laid out as the released V-JEPA 2-AC: two equal encoders, a predictor, prefixes, extrinsics."""
+    wm = vjepa_ros.load("vjepa2_ac_vitg", seed=1, fast=False, **depths)
+    encoder = {f"{ENCODER_PREFIX}{name}": tensor for name, tensor in wm.encoder.state_dict().items()}
+    predictor = {f"module.{name}": tensor for name, tensor in wm.predictor.state_dict().items()}
+    predictor["module.extrinsics_encoder.weight"] = torch.zeros(wm.config.predictor_dim, 6)
+    predictor["module.extrinsics_encoder.bias"] = torch.zeros(wm.config.predictor_dim)
+    path = folder / "vjepa2-ac-vitg.pt"
+    torch.save({"encoder": encoder, "target_encoder": encoder, "predictor": predictor, "epoch": 1}, path)
+    return path
 
 
 def saved_safetensors(path: Path, parts: Mapping[str, Mapping[str, torch.Tensor]]) -> Path:

@@ -56,12 +56,13 @@ class Standing:
     Attributes:
         plans, energies, statuses, commands: what has come.
         is_sending: whether frames are sent; ``joints`` whether joints are.
-        positions: of the joints, as they are measured and commanded.
+        names, positions: of the joints, as they are measured and commanded.
     """
 
     def __init__(self, robot: Robot, command: type = JointTrajectory, plan: type = JointTrajectory) -> None:
         self.robot = robot
         self.is_sending = self.joints = True
+        self.names: list[str] = JOINTS
         self.positions = np.array(READY)
         self.frames = 0
         self.plans: list[Any] = []
@@ -91,8 +92,8 @@ class Standing:
     def _send(self) -> None:
         now_ns = self.robot.get_clock().now().nanoseconds
         if self.joints:
-            self.robot.commands.publish(joint_message(now_ns, JOINTS, self.positions))
-            self.robot.states.publish(joint_message(now_ns, JOINTS, self.positions))
+            self.robot.commands.publish(joint_message(now_ns, self.names, self.positions))
+            self.robot.states.publish(joint_message(now_ns, self.names, self.positions))
         if self.is_sending:
             self.robot.images.publish(image_message(now_ns, self.frames % 50))
             self.frames += 1

@@ -29,6 +29,7 @@ class PlannerConfig:
         sample_space, std, max_action, yaw, gripper: what is searched in, and how widely.
         time_limit_s, max_age_s: how long a plan may take, and how old what it is made of may be.
         goals, goal_energy, goal_plans, goal_steps: a folder of sub-goals, and what ends each.
+        goal_mask: left, top, right, bottom of the part of the picture that counts, as fractions; empty for all of it.
         patience, max_prediction_error, max_limit_hits: what ends execution.
         box_m, min_position, max_position, max_velocity, max_step: what bounds it.
         command_type: of what is sent.
@@ -58,6 +59,7 @@ class PlannerConfig:
     goal_energy: float
     goal_plans: int
     goal_steps: int
+    goal_mask: tuple[float, ...]
     max_prediction_error: float
     max_limit_hits: int
     box_m: tuple[float, ...]
@@ -89,6 +91,12 @@ class PlannerConfig:
         yield (
             any(low >= high for low, high in zip(self.box_m[:3], self.box_m[3:], strict=False)), "planner.box_m",
             f"{brief(list(self.box_m))}: its lowest corner is not below its highest one",
+        )  # fmt: skip
+        edges = zip(self.goal_mask[:2], self.goal_mask[2:], strict=False)
+        yield (
+            len(self.goal_mask) not in (0, 4) or any(low >= high for low, high in edges), "planner.goal_mask",
+            "must be left, top, right, bottom as fractions of the picture, left below right and top below bottom, not "
+            f"{brief(list(self.goal_mask))}",
         )  # fmt: skip
         both = zip(self.min_position, self.max_position, strict=False)
         yield (

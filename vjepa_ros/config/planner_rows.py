@@ -57,6 +57,9 @@ PLANNER: tuple[Parameter, ...] = (
        "plans", minimum=1, maximum=1_000_000),
     _P("planner.goal_steps", "int", 0, "A sub-goal that is not the last is left after so many executed steps, reached "
        "or not; 0: never.", "steps", minimum=0, maximum=1_000_000),
+    _P("planner.goal_mask", "float[]", [], "What of a picture counts in energies, [left, top, right, bottom] as "
+       "fractions of what the model sees of it, after view and preprocessing: the patches whose centres lie in there; "
+       "empty: all.", minimum=0.0, maximum=1.0),
     _P("planner.max_prediction_error", "float", 0.0, "Execution ends where a prediction error is above this; 0 is "
        "refused with planner.execute.", minimum=0.0, maximum=1e6),
     _P("planner.max_limit_hits", "int", 5, "Execution ends once a limit or the box has cut or kept back so many "

@@ -7,6 +7,7 @@ arrays alike and imports neither.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -87,6 +88,20 @@ class Grid:
                 f"(B, t*{self.tokens_per_step}, D) with t from 1 to {self.steps}"
             )
         return self.with_steps(steps)
+
+    def patches(self, region: Sequence[float]) -> tuple[slice, slice]:
+        """Rows and columns of the patches whose centres lie in a region of the picture; either may be empty.
+
+        Args:
+            region: left, top, right, bottom as fractions of the picture's sides, from 0 to 1; a centre on the left or
+                upper edge lies in it.
+        """
+        left, top, right, bottom = region
+        rows, cols = (
+            slice(math.ceil(low * count - 0.5), math.ceil(high * count - 0.5))
+            for low, high, count in ((top, bottom, self.rows), (left, right, self.cols))
+        )
+        return rows, cols
 
     def unflatten(self, latents: ArrayT) -> ArrayT:
         """(B, t*H'*W', D) -> (B, t, H', W', D), a view where possible, for whole steps t up to T'.

@@ -46,12 +46,14 @@ class Target:
         version: of the aims.
         goal, index: which one.
         latents: (1, H'*W', D).
+        mask: (H', W') bool, the tokens that count; None for all.
     """
 
     version: int
     goal: GoalImages
     index: int
     latents: torch.Tensor
+    mask: NDArray[np.bool_] | None = None
 
 
 class Aims:
@@ -60,12 +62,16 @@ class Aims:
     Args:
         config: what ends a goal.
         given: the sub-goals of the folder; none where a goal must come first.
+        mask: (H', W') bool, the tokens of each goal that count; None for all.
 
     Attributes:
         version: rises whenever something else is aimed at.
     """
 
-    def __init__(self, config: PlannerConfig, given: Sequence[GoalImages]) -> None:
+    def __init__(
+        self, config: PlannerConfig, given: Sequence[GoalImages], mask: NDArray[np.bool_] | None = None
+    ) -> None:
+        self._mask = mask
         self._end = End(config.goal_energy, config.goal_plans, config.goal_steps)
         self._lock = threading.Lock()
         self._given = tuple(given)
@@ -140,7 +146,7 @@ class Aims:
         with self._lock:
             if self._goals is None and images is self._images and images:
                 subgoals = [
-                    SubGoal.of_images(found, name=goal.name) for goal, found in zip(images, latents, strict=True)
+                    SubGoal.of_images(found, self._mask, goal.name) for goal, found in zip(images, latents, strict=True)
                 ]
                 self._goals = Goals(subgoals, self._end)
         return False
@@ -151,7 +157,8 @@ class Aims:
             if self._goals is None:
                 return None
             index = self._goals.index
-            return Target(self.version, self._images[index], index, self._goals.current.latents)
+            goal = self._goals.current
+            return Target(self.version, self._images[index], index, goal.latents, goal.mask)
 
     def note(self, version: int, energy: float, executed: int) -> Verdict:
         """Take note of where the robot is, unless something else is aimed at by now."""

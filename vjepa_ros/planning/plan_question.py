@@ -90,7 +90,7 @@ class PlanQuestion:
         if self._seen is None:
             seen, self._began_s = planner.window(epoch), time.monotonic()
             tokens = planner.model.grid.tokens_per_step
-            self._now = float(planner.model.energy(seen.context[0, -tokens:], target.latents))
+            self._now = float(planner.model.energy(seen.context[0, -tokens:], target.latents, target.mask))
             self._seen = seen
             verdict = "reached" if planner.aims.is_reached else planner.note(target, self._now)
             if verdict == "reached":

@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vjepa_ros.config.checks import require
 from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.config.planner import PlannerConfig
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import InputError
 from vjepa_ros.forecast.forecaster import Forecaster, SeenWindow
+from vjepa_ros.model.grid import Grid
 from vjepa_ros.planning.aims import Aims, GoalImages, Target
 from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.motion import Motion, Steps
@@ -93,6 +96,9 @@ class Planner:
         now_ns: the time on the clock of the frames' stamps.
         wants_picture: whether somebody wants to see what a plan leads to.
 
+    Raises:
+        ConfigError: for a goal mask that leaves no patch.
+
     Attributes:
         config: as given.
         aims: the goals.
@@ -116,7 +122,7 @@ class Planner:
         self.forecaster = forecaster
         self.now_ns = now_ns
         self.wants_picture = wants_picture
-        self.aims = Aims(config.planner, goals)
+        self.aims = Aims(config.planner, goals, _mask(config.planner, model.grid))
         self.motion = Motion(config)
         self.arm: Arm | None = None
         self.tally: Counter[str] = Counter(dict.fromkeys(("planned", "late", "restarted", *REASONS), 0))
@@ -205,7 +211,7 @@ class Planner:
         planning = Planning(
             self.model, observed, target.latents, horizon=config.horizon,
             std=np.broadcast_to(np.array(config.std), shape), mean=mean, low=low, high=high, committed=committed,
-            last=before, executed=moved, space=self.motion.space(config, self.arm, state, committed),
+            last=before, executed=moved, mask=target.mask, space=self.motion.space(config, self.arm, state, committed),
             solver=config.solver, options=self.options, batch_size=self.config.candidates.batch_size,
             time_limit_s=config.time_limit_s, seed=config.seed + self._count - 1, began_s=began_s,
         )  # fmt: skip
@@ -237,6 +243,19 @@ class Planner:
         self._last = outcome
         self._took_s.append(outcome.took_s)
         self.delay_s = (self.now_ns() - outcome.steps.start_ns) / S_TO_NS
+
+
+def _mask(config: PlannerConfig, grid: Grid) -> NDArray[np.bool_] | None:
+    """(H', W') the patches of a picture that count; None for all."""
+    if not config.goal_mask:
+        return None
+    mask = np.zeros((grid.rows, grid.cols), np.bool_)
+    mask[grid.patches(config.goal_mask)] = True
+    require(
+        bool(mask.any()), "planner.goal_mask",
+        f"{list(config.goal_mask)} holds the centre of no patch; there are {grid.rows} rows of {grid.cols}",
+    )  # fmt: skip
+    return mask
 
 
 def _resized(plan: Plan, steps: int) -> Plan:

@@ -1,4 +1,4 @@
-"""What ``planner_status`` says, out of the planner's state. It changes nothing."""
+"""What ``planner_status`` and ``/diagnostics`` say, out of the planner's state. It changes nothing."""
 
 from __future__ import annotations
 
@@ -54,3 +54,15 @@ def plan_values(planner: Planner, outcome: Outcome, execution: Execution) -> dic
         "no_plan": {reason: count for reason, count in planner.tally.items()
                     if count and reason not in ("planned", "restarted", "late")},
     }  # fmt: skip
+
+
+def health_values(values: dict[str, Any]) -> dict[str, Any]:
+    """What the planner's part of ``/diagnostics`` has of these: a count for each reason, and no actions.
+
+    Args:
+        values: of :func:`plan_values`.
+    """
+    left_out = {"actions", "no_plan", "state", "epoch", "window", "window_stamp", "goal_stamp"}
+    kept = {name: "" if value is None else value for name, value in values.items() if name not in left_out}
+    no_plan = {f"no_plan {reason}": count for reason, count in values["no_plan"].items()}
+    return {"planning": values["state"], **kept, **no_plan}

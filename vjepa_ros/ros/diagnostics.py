@@ -34,6 +34,7 @@ class Snapshot:
         failed: why the model was given up, None where it was not.
         prediction: the prediction errors so far, None before the first.
         questions: what became of questions; None before the node is configured.
+        planner: what the planner is at, and what became of plans; None where there is none, or nothing was active yet.
         topics: what keeps messages away, and how long callbacks take.
         mismatches: endpoints that cannot be connected to, in words, by topic.
         namesakes: other nodes of the same name.
@@ -49,6 +50,7 @@ class Snapshot:
     failed: Exception | None
     prediction: Summary | None
     questions: dict[str, Any] | None
+    planner: dict[str, Any] | None
     topics: dict[str, Any]
     mismatches: dict[str, str]
     namesakes: int
@@ -89,6 +91,7 @@ class Snapshot:
             failed=failed,
             prediction=None if configured is None else configured.outcomes.errors.summary,
             questions=None if configured is None else _question_values(configured.candidates),
+            planner=None if configured is None else configured.planner.health,
             topics=topics,
             mismatches={mismatch.topic: mismatch.text for mismatch in mismatches},
             namesakes=namesakes,
@@ -148,12 +151,14 @@ class Health:
             found = self._new(time_jumps=("jumps of time back, which reset everything", jumps))
             parts["clocks"] = {**now.clock_problems, **found}, {"state": now.state, **(now.clocks or {})}
             parts["questions"] = self._question_problems(now.questions), now.questions
+            if now.planner is not None:
+                parts["planner"] = self._planner_problems(now.planner), {"state": now.state, **now.planner}
         parts["topics"] = self._own_problems(now.topics) | _topic_problems(now), now.topics
         statuses: list[DiagnosticStatus] = []
         problems: dict[str, str] = {}
         for part, (found, values) in parts.items():
             level = DiagnosticStatus.WARN if found else DiagnosticStatus.OK
-            text = ", ".join(found.values()) or now.state
+            text = ", ".join(found.values()) or (_planning(now) if part == "planner" else now.state)
             if part == "model" and now.failed is not None:
                 level, text, found = DiagnosticStatus.ERROR, f"the model has failed: {now.failed}", {}
             statuses.append(status_message(f"{self._name}: {part}", level, text, values))
@@ -196,6 +201,16 @@ class Health:
             goals_refused=("goal images refused", values["goals_refused"]),
         )
 
+    def _planner_problems(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Waiting for the first goal or window is none."""
+        missing = {name: count for name, count in values.items() if name.startswith("no_plan ")}
+        waits = sum(missing.get(f"no_plan {reason}", 0) for reason in ("no_goal", "no_window"))
+        return self._new(
+            no_plan=("windows without a plan, see planner_status", sum(missing.values()) - waits),
+            late_plans=("plans that came after their step", values["late_plans"]),
+            limit_hits=("commands that a limit has cut or kept back", values["limit_hits"]),
+        )
+
     def _own_problems(self, values: Mapping[str, Any]) -> dict[str, str]:
         return self._new(internal=("mistakes of the node itself: see its log", values["internal_errors"]))
 
@@ -222,6 +237,15 @@ def _prediction_values(errors: Summary | None) -> dict[str, Any]:
         "count": errors.count, "stamp_ns": last.stamp_ns, "steps_ahead": last.ahead, "error": last.error,
         "no_change": last.no_change, "mean_error": errors.mean_error, "mean_no_change": errors.mean_no_change,
     }  # fmt: skip
+
+
+def _planning(now: Snapshot) -> str:
+    """What the planner is at, in words."""
+    values = now.planner
+    if values is None or now.state != "active":
+        return now.state
+    what = f"{values['planning']}, executing" if values["executing"] else str(values["planning"])
+    return f"{what}: {values['reason']}: {values['detail']}" if values["reason"] else what
 
 
 def _topic_problems(now: Snapshot) -> dict[str, str]:

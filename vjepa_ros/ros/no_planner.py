@@ -13,6 +13,10 @@ from vjepa_ros.worker import Worker
 class NoPlanner:
     """Does nothing, by the names of :class:`~vjepa_ros.ros.planner.PlannerTopics`."""
 
+    @property
+    def health(self) -> None:
+        """Nothing is said of it."""
+
     def destroy(self) -> None:
         """Nothing was made."""
 

@@ -28,7 +28,7 @@ from vjepa_ros.planning.goal_files import read_goals
 from vjepa_ros.planning.plan_question import PlanQuestion
 from vjepa_ros.planning.planner import Outcome, Planner
 from vjepa_ros.planning.questions import Goal
-from vjepa_ros.planning.status import plan_values
+from vjepa_ros.planning.status import health_values, plan_values
 from vjepa_ros.ros import plan_messages, qos
 from vjepa_ros.ros.commanding import KINDS, Commanding
 from vjepa_ros.ros.endpoints import Endpoints
@@ -260,6 +260,13 @@ class PlannerTopics:
             self._publishers["image"].publish(plan_messages.picture_message(outcome.picture, window.stamp_ns, frame_id))
 
     # -- either
+
+    @property
+    def health(self) -> dict[str, Any] | None:
+        """What ``/diagnostics`` has of it; None where nothing has been planned yet for want of an activation."""
+        if self._execution is None:
+            return None
+        return health_values(plan_values(self._planner, self._outcome, self._execution))
 
     def _publish_status(self) -> None:
         if self._execution is None or "status" not in self._publishers:
