@@ -82,7 +82,7 @@ def losses(folder: Path) -> list[float]:
     return found
 
 
-FIRST_LOSSES = {"encoder": 0.0, "predictor": 0.0}
+FIRST_LOSSES = {"encoder": 1.3335, "predictor": 1.3983}
 """Means over the first ten steps, as they came on the machine that the weights were trained on."""
 
 

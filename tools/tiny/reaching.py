@@ -17,11 +17,13 @@ from tools.tiny.world import Seen, Stage
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.geometry import Vector
 from vjepa_ros.kinematics.inverse import InverseKinematics
+from vjepa_ros.planning.plan import Plan
 from vjepa_ros.planning.solvers import Options
 from vjepa_ros.planning.spaces import Space, TipSpace
 from vjepa_ros.simulation import panda
 
 STEPS = 20
+REPEAT = 1
 STD_M, MOST_M = 0.05, 0.08  # of the tip in a step
 OPTIONS = Options(samples=32, elites=4, iterations=2, min_std=0.003)
 
@@ -72,6 +74,7 @@ class PlanningPolicy:
         """Before a goal."""
         self._seed = 1000 * number
         self._committed: Vector | None = None
+        self._last: Plan | None = None
 
     def __call__(self, seen: Seen, stage: Stage) -> Vector | None:
         """(7,) rad to go to now; None to stay with the last command."""
@@ -88,8 +91,10 @@ class PlanningPolicy:
         found = vjepa_ros.plan(
             self.wm, self.wm.observe(seen.latents, actions, states), stage.goal,
             horizon=self.horizon + self.delayed, std=STD_M, low=-MOST_M, high=MOST_M,
-            committed=None if committed is None else committed[None], space=space, options=OPTIONS, seed=self._seed,
+            committed=None if committed is None else committed[None], last=self._last, action_repeat=REPEAT, space=space, options=OPTIONS,
+            seed=self._seed,
         )  # fmt: skip
+        self._last = found
         self._seed += 1
         self.took_s.append(time.perf_counter() - began_s)
         if not self.delayed:

@@ -11,7 +11,7 @@ SOLVERS: dict[str, str] = {
     "mppi": f"{_SOLVERS}.mppi:PathIntegral",
 }
 """``module:class`` of every solver, by the value of ``planner.solver``: what adds one is a row."""
-COSTS = ("last", "sum")
+COSTS = ("last", "sum", "min")
 SPACES = ("actions", "tip")
 COMMAND_TYPES = ("JointTrajectory", "PoseStamped", "TwistStamped")
 

@@ -19,7 +19,7 @@ from vjepa_ros.devices import failures
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.rollout import Observed
-from vjepa_ros.planning.solvers import SOLVERS, Options, Problem, Solution, search, shifted
+from vjepa_ros.planning.solvers import SOLVERS, Options, Problem, Solution, costs_of, search, shifted
 from vjepa_ros.planning.spaces import ActionSpace, Space
 
 Array = NDArray[Any]
@@ -60,6 +60,7 @@ def plan(
     committed: Array | None = None,
     last: Plan | None = None,
     executed: int = 1,
+    action_repeat: int = 1,
     mask: Array | None = None,
     space: Space | None = None,
     solver: str = "cem",
@@ -95,6 +96,8 @@ def plan(
             will be there; none where nothing is said.
         last: the plan before: what is left of it is drawn around instead of ``mean``, and tried (a warm start).
         executed: how many steps of the last plan were executed since.
+        action_repeat: for how many steps what is drawn for one of them is kept up: a plan that looks far ahead with few
+            numbers to find. All that is said below of H-n is then of one in so many of them.
         mask: (H', W') bool, the tokens of the goal that count; all where there is none.
         space: what candidates are drawn in, dims numbers a step; the actions themselves where nothing is said.
         solver: ``cem``, ``icem`` or ``mppi``.
@@ -112,7 +115,7 @@ def plan(
     """
     planning = Planning(
         wm, seen, goal, horizon=horizon, std=std, mean=mean, low=low, high=high, committed=committed, last=last,
-        executed=executed, mask=mask, space=space, solver=solver, options=options, batch_size=batch_size,
+        executed=executed, action_repeat=action_repeat, mask=mask, space=space, solver=solver, options=options, batch_size=batch_size,
         time_limit_s=time_limit_s, seed=seed,
     )  # fmt: skip
     while not planning.turn():
@@ -142,6 +145,7 @@ class Planning:
         committed: Array | None = None,
         last: Plan | None = None,
         executed: int = 1,
+        action_repeat: int = 1,
         mask: Array | None = None,
         space: Space | None = None,
         solver: str = "cem",
@@ -161,13 +165,15 @@ class Planning:
         action_dim = wm.config.action_dim
         self._space = space or ActionSpace(action_dim)
         self._committed = _decided(committed, action_dim, horizon)
-        shape = (horizon - len(self._committed), self._space.dims)
-        problem = _problem(shape, std, mean, low, high, last, executed, options)
+        require(action_repeat >= 1, "planner.action_repeat", "must be at least 1")
+        self._repeat, self._free = action_repeat, horizon - len(self._committed)
+        shape = (-(-self._free // action_repeat), self._space.dims)
+        problem = _problem(shape, std, mean, low, high, last, executed // action_repeat, options)
         self._room = wm.newest(seen, max(1, wm.config.most_context - horizon + 1))
         newest = seen.context[0, -wm.grid.tokens_per_step :]
         self._now = float(wm.energy(newest, goal, mask))
         method = SOLVERS[solver](problem, options, np.random.default_rng(seed))
-        self._search = search(method, options)
+        self._search = search(method, options, self._free)
         self._found: Plan | None = None
         self._ask(next(self._search))
 
@@ -202,11 +208,12 @@ class Planning:
     def _actions(self, samples: Array) -> Array:
         """(K, H-n, dims) -> (K, H, A)"""
         first = np.broadcast_to(self._committed, (len(samples), *self._committed.shape))
-        return np.concatenate([first, self._space.actions(samples)], axis=1)
+        drawn = np.repeat(samples, self._repeat, axis=1)[:, : self._free]
+        return np.concatenate([first, self._space.actions(drawn)], axis=1)
 
     def _ask(self, candidates: Array) -> None:
         self._candidates: Array = candidates
-        self._energies: Array = np.empty(candidates.shape[:2])
+        self._energies: Array = np.empty((len(candidates), self._free))
         self._done = 0
 
     def _hear(self, energies: Array | None) -> bool:
@@ -257,8 +264,7 @@ def _problem(
 def _best(plan: Plan, count: int, cost: str) -> Array:
     """(n, H-n, dims) the best candidates of a plan's last iteration."""
     candidates, energies = plan.tried[-1]
-    costs = energies[:, -1] if cost == "last" else energies.sum(axis=1)
-    return candidates[np.argsort(costs, kind="stable")[:count]]
+    return candidates[np.argsort(costs_of(energies, cost), kind="stable")[:count]]
 
 
 def _fitting(shape: tuple[int, int]) -> Callable[[str, Any], Array]:

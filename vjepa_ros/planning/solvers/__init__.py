@@ -12,6 +12,7 @@ from vjepa_ros.planning.solvers.search import (
     Search,
     Solution,
     Solver,
+    costs_of,
     search,
     shifted,
     solve,
@@ -20,4 +21,16 @@ from vjepa_ros.planning.solvers.search import (
 SOLVERS: dict[str, type[Solver]] = {name: resolve_name(place) for name, place in ROWS.items()}
 """Every solver, by the value of ``planner.solver``; which there are is a matter of the configuration."""
 
-__all__ = ["SOLVERS", "Energies", "Options", "Problem", "Search", "Solution", "Solver", "search", "shifted", "solve"]
+__all__ = [
+    "SOLVERS",
+    "Energies",
+    "Options",
+    "Problem",
+    "Search",
+    "Solution",
+    "Solver",
+    "costs_of",
+    "search",
+    "shifted",
+    "solve",
+]

@@ -31,7 +31,8 @@ class Options:
         samples: candidates per iteration.
         elites: the best of them, which the next iteration is drawn around (``cem``, ``icem``).
         iterations: how often candidates are drawn.
-        cost: ``last``, the energy of the last step; or ``sum``, of all steps.
+        cost: ``last``, the energy of the last step; ``sum``, of all steps; or ``min``, of the step that comes nearest,
+            the sooner the better.
         momentum_mean: share of the old mean that stays, one number or one for each dimension of an action.
         momentum_std: share of the old standard deviation that stays, likewise.
         min_std: what the standard deviation does not fall below, in the unit of the actions.
@@ -152,13 +153,26 @@ Search = Generator[Array, "NDArray[np.floating] | None", Solution]
 """Gives candidates (K, H, A) and is sent their energies (K, H), or None to end with what there is."""
 
 
+_SOONER = 0.1  # what the mean over all steps counts with ``min``: of two that come as near, the sooner one is better
+_COSTS: dict[str, Callable[[NDArray[np.floating]], NDArray[np.floating]]] = {
+    "last": lambda energies: energies[:, -1],
+    "sum": lambda energies: energies.sum(axis=1),
+    "min": lambda energies: energies.min(axis=1) + _SOONER * energies.mean(axis=1),
+}
+
+
 def costs_of(energies: NDArray[np.floating], cost: str) -> Array:
     """(K, H) energies -> (K,) what is minimised."""
-    return np.asarray(energies[:, -1] if cost == "last" else energies.sum(axis=1), np.float64)
+    return np.asarray(_COSTS[cost](energies), np.float64)
 
 
-def search(solver: Solver, options: Options) -> Search:
+def search(solver: Solver, options: Options, steps: int | None = None) -> Search:
     """Search, a question at a time; the last one is the plan itself.
+
+    Args:
+        solver: with the problem.
+        options: of the solver.
+        steps: that a candidate has energies of; as many as it has actions where nothing is said.
 
     Raises:
         InputError: ``not_finite`` where no candidate has finite energies; ``no_time`` where it was ended before the
@@ -172,8 +186,9 @@ def search(solver: Solver, options: Options) -> Search:
         if answer is None:
             return _ended(solver, best[1], tried)
         energies = np.asarray(answer, np.float64)
-        if energies.shape != candidates.shape[:2]:
-            raise ShapeError(f"energies of shape {energies.shape} where {candidates.shape[:2]} is needed")
+        needed = len(candidates), steps or candidates.shape[1]
+        if energies.shape != needed:
+            raise ShapeError(f"energies of shape {energies.shape} where {needed} is needed")
         finite = np.isfinite(energies).all(axis=1)
         if not finite.any():
             raise InputError("not_finite", f"none of {len(energies)} candidates has energies that are finite")
