@@ -1,6 +1,6 @@
 """Looks on while the simulated Panda is driven by the planner: what happened at which frame, and the services of both.
 
-It sends no command but to stay. It knows topics, services and how the wire is laid out, nothing of models or motions.
+It commands nothing unless it is told to. It knows topics, services and how the wire is laid out, nothing of models or motions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from vjepa_ros.units import set_stamp, stamp_to_ns
 SIM, PREDICTOR = "panda_sim", "vjepa_predictor"
 FRAME_NS = 100_000_000  # between two frames of the simulated camera
 STEP_NS = 2 * FRAME_NS
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
 
 
 class NothingCame(RuntimeError):
@@ -78,7 +78,7 @@ class Watcher(Node):
         self._commanded: JointState | None = None
         self._latents: list[Image] = []
         self._subscribe()
-        self._stay = self.create_publisher(JointState, "joint_commands", QoSProfile(depth=1000))
+        self._commands = self.create_publisher(JointState, "joint_commands", QoSProfile(depth=1000))
         self._asking = {
             name: self.create_client(kind, name)
             for kind, name in (
@@ -240,12 +240,21 @@ class Watcher(Node):
 
     def stay(self, at_ns: int) -> None:
         """Command that it stays where it was sent last, or where it is."""
-        joints = self._commanded or self._joints
-        assert joints is not None
-        kept = [(name, at) for name, at in zip(joints.name, joints.position, strict=True) if "finger" not in name]
-        message = JointState(name=[name for name, _ in kept], position=[at for _, at in kept])
+        self.command(at_ns, self.joints)
+
+    @property
+    def joints(self) -> NDArray[np.float64]:
+        """(7,) where the arm was sent last, or, before that, where it is; in rad."""
+        known = self._commanded or self._joints
+        assert known is not None
+        by_name = dict(zip(known.name, known.position, strict=True))
+        return np.array([by_name[name] for name in self.info["joint_names"]])
+
+    def command(self, at_ns: int, joints: NDArray[np.float64]) -> None:
+        """Send the arm to (7,) joints in rad, from a time on."""
+        message = JointState(name=self.info["joint_names"], position=joints.tolist())
         set_stamp(message.header.stamp, at_ns)
-        self._stay.publish(message)
+        self._commands.publish(message)
 
     def draw_goal(self) -> float:
         """Have a goal drawn, while the time stands still; m from the tip to it, once the planner knows it."""
