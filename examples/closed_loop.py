@@ -45,7 +45,7 @@ class Reach:
     Attributes:
         begin_ns, end_ns: the frames at which it was drawn, and at which the last step's command has had its time.
         start_m, end_m: how far the tip was from it then.
-        best: steps after which the tip was within 4 cm of it for the first time, else all of them.
+        first: steps after which the tip was within 4 cm of it for the first time, else all of them.
         took_ms: how long each plan took.
         end_reason: why execution ended.
     """
@@ -54,14 +54,14 @@ class Reach:
     end_ns: int
     start_m: float
     end_m: float
-    best: int
+    first: int
     took_ms: tuple[float, ...]
     end_reason: str
 
     @property
     def is_reached(self) -> bool:
-        """Whether it ended near it."""
-        return self.end_m <= REACHED_M
+        """Whether it ended near it, after as many steps as there were to be."""
+        return self.end_reason == "steps_done" and self.end_m <= REACHED_M
 
 
 @contextmanager
@@ -112,12 +112,11 @@ def processes(sim: dict[str, Any], predictor: dict[str, Any], files: Sequence[Pa
                     process.kill()
 
 
-def reach(watcher: Watcher, steps: int = STEPS) -> Reach:
-    """Draw a goal and have the planner go there, from where the robot stands still.
+def reach(watcher: Watcher) -> Reach:
+    """Draw a goal and have the planner go there, from where the robot stands still, until execution ends.
 
     Args:
         watcher: that has begun an episode.
-        steps: that it has, as many as the predictor's ``planner.execute_steps``.
     """
     begin_ns = watcher.now_ns
     start_m = watcher.draw_goal()
@@ -125,18 +124,16 @@ def reach(watcher: Watcher, steps: int = STEPS) -> Reach:
     watcher.stay(begin_ns)  # the window that ends here waits for what is in force from here on
     watcher.need(lambda: watcher.status["end_reason"] and not watcher.status["executing"], "execution does not end")
     ended = watcher.status
-    if ended["end_reason"] != "steps_done":
-        raise NothingCame(f"execution ended: {ended['end_reason']}: {ended['end_detail']}")
     # The first command is in force one step after the goal came, each for one step.
-    end_ns = begin_ns + (steps + 1) * STEP_NS
+    end_ns = begin_ns + (ended["commands_sent"] + 1) * STEP_NS
     watcher.need(lambda: watcher.now_ns == end_ns, "its time does not go on")
-    watcher.need(lambda: watcher.distance_m(end_ns) is not None, "no distance of the last frame")
-    after = [watcher.distance_m(begin_ns + step * STEP_NS) for step in range(2, steps + 2)]
+    watcher.need(lambda: watcher.distance_m(end_ns) is not None and end_ns in watcher.pictures, "no last frame")
+    after = [watcher.distance_m(at_ns) for at_ns in range(begin_ns + 2 * STEP_NS, end_ns + 1, STEP_NS)]
     near = [step for step, m in enumerate(after, start=1) if m is not None and m <= REACHED_M]
     took = [status["took_s"] * 1e3 for at, status in sorted(watcher.plans.items()) if begin_ns <= at < end_ns]
     end_m = watcher.distance_m(end_ns)
     assert end_m is not None
-    return Reach(begin_ns, end_ns, start_m, end_m, near[0] if near else steps, tuple(took), ended["end_reason"])
+    return Reach(begin_ns, end_ns, start_m, end_m, near[0] if near else len(after), tuple(took), ended["end_reason"])
 
 
 def _arguments(parameters: dict[str, Any]) -> list[str]:
@@ -170,7 +167,10 @@ def main() -> None:
                 watcher.begin(episode=episode)
                 found = reach(watcher)
                 reaches.append(found)
-                print(f"goal {episode:3d}   {found.start_m * 100:5.1f} cm -> {found.end_m * 100:5.1f} cm", flush=True)
+                said = "" if found.end_reason == "steps_done" else f"   {found.end_reason}"
+                print(
+                    f"goal {episode:3d}   {found.start_m * 100:5.1f} -> {found.end_m * 100:5.1f} cm{said}", flush=True
+                )
             late = max(window["late"] for window in watcher.windows)
     except NothingCame as error:
         sys.exit(f"the loop has stopped: {error}")

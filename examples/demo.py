@@ -50,8 +50,7 @@ def print_plan(console: Console, watcher: Watcher, goal: int, begin_ns: int, sta
 def moments(watcher: Watcher, number: int, found: Reach) -> list[Moment]:
     """What was to be seen of one goal, at each of its steps."""
     seen = []
-    for step in range(STEPS + 2):
-        at_ns = found.begin_ns + step * STEP_NS
+    for step, at_ns in enumerate(range(found.begin_ns, found.end_ns + 1, STEP_NS)):
         distance_m, plan = watcher.distance_m(at_ns), watcher.plans.get(at_ns)
         seen.append(
             Moment(
@@ -117,7 +116,7 @@ def main() -> None:
         "reached": all(found.is_reached for found in reaches),
         "distance_cm": [round(found.end_m * 100, 1) for found in reaches],
         "start_cm": [round(found.start_m * 100, 1) for found in reaches],
-        "steps": [found.best for found in reaches],
+        "steps": [found.first for found in reaches],
         "windows": len(windows),
         "plan_ms_p50": round(float(np.median([ms for found in reaches for ms in found.took_ms])), 1),
         "late": max(window["late"] for window in windows) + late_plans,

@@ -168,7 +168,8 @@ class _Curves:
         self._canvas = FigureCanvasAgg(self._figure)
         self._moments = [moment for goal in goals for moment in goal.moments]
         # The last moment of a goal is the first one of the next.
-        self._begins_s = [number * (len(goals[0].moments) - 1) * STEP_S for number in range(len(goals))]
+        lengths = [len(goal.moments) - 1 for goal in goals]
+        self._begins_s = [sum(lengths[:number]) * STEP_S for number in range(len(goals))]
         far, near = self._figure.subplots(1, 2)
         ends_s = self._begins_s[-1] + (len(goals[-1].moments) - 1) * STEP_S
         most_cm = max(moment.distance_m for moment in self._moments) * 100

@@ -1,6 +1,7 @@
 """Looks on while the simulated Panda is driven by the planner: what happened at which frame, and the services of both.
 
-It commands nothing unless it is told to. It knows topics, services and how the wire is laid out, nothing of models or motions.
+It commands nothing unless it is told to. It knows topics, services and how the wire is laid out, nothing of models or
+motions.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Watcher(Node):
         forecasts: (H', W', D) of each window, by its stamp.
         windows: their ``window_info``, in the order in which they came.
         errors: each ``prediction_error``, in the order in which they came.
-        goal: (h, w, 3) the goal that was drawn last.
+        goal: (h, w, 3) the goal that was drawn last; None before one came.
         status: the newest ``planner_status``.
         info: ``latent_info``.
         on_plan: called with each status that has a plan.
@@ -85,6 +86,7 @@ class Watcher(Node):
                 *((Trigger, f"{SIM}/{what}") for what in ("reset", "draw_goal", "push")),
                 (SetParameters, f"{SIM}/set_parameters"),
                 (ChangeState, f"{PREDICTOR}/change_state"),
+                (SetBool, f"{PREDICTOR}/execute"),
             )
         }
 
@@ -258,18 +260,18 @@ class Watcher(Node):
 
     def draw_goal(self) -> float:
         """Have a goal drawn, while the time stands still; m from the tip to it, once the planner knows it."""
-        at_ns = self.now_ns
+        at_ns, self.goal = self.now_ns, None
         said = self.trigger("draw_goal")
         self._goal_since_ns = self._goal_since_ns or at_ns
         self.need(lambda: self.status.get("goal_stamp") == at_ns, "the planner does not know the goal")
+        self.need(lambda: self.goal is not None, "no goal image came")
         found = re.search(r"([0-9.]+) m from the tip", said)
         assert found is not None, said
         return float(found[1])
 
     def execute(self) -> None:
         """Switch execution on."""
-        client = self.create_client(SetBool, f"{PREDICTOR}/execute")
-        answer = self.ask(client, SetBool.Request(data=True))
+        answer = self.ask(self._asking[f"{PREDICTOR}/execute"], SetBool.Request(data=True))
         if not answer.success:
             raise NothingCame(f"execution could not be switched on: {answer.message}")
         self.need(lambda: self.status["executing"], "execution is not on")

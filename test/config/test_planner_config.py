@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support import panda
 from support.configurations import JOINTS, refused
 
+from vjepa_ros.config import ros_file
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.planner import PlannerConfig
 from vjepa_ros.config.planner_rows import PLANNER, SOLVERS
 from vjepa_ros.planning.solvers import SOLVERS as IMPLEMENTED
+from vjepa_ros.simulation import panda as simulated
+from vjepa_ros.simulation.arms import REACH_BEYOND_M
 
+ROOT = Path(__file__).parents[2]
 ON: dict[str, Any] = {"planner.enabled": True}
 BOX = [-1.0, -1.0, 0.0, 1.0, 1.0, 1.0]
 EXECUTE: dict[str, Any] = {
@@ -117,6 +123,16 @@ def test_the_tip_needs_joints_that_are_measured(changes: dict[str, Any], paramet
     error = refused({**TIP, **changes})
     assert error.parameter == parameter
     assert said in error.reason
+
+
+def test_the_file_for_the_simulated_robot() -> None:
+    values, _ = ros_file.read(ROOT / "config" / "panda_sim_planner.yaml", "/vjepa_predictor")
+    config = resolve(values)
+    assert config.planner.execute and config.planner.decided(config.stream) == 1 and config.planner.horizon == 2
+    assert config.stream.commands.joint_names == simulated.JOINTS
+    np.testing.assert_allclose(config.planner.rest, simulated.READY, atol=1e-12)
+    low, high = np.reshape(config.planner.box_m, (2, 3))
+    np.testing.assert_allclose([simulated.LOW - low, high - simulated.HIGH], REACH_BEYOND_M)
 
 
 def test_the_tip_is_none_for_poses() -> None:

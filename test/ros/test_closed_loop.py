@@ -1,4 +1,4 @@
-"""The loop closes: the simulated robot, the predictor with its planner and the model that comes with it, over topics."""
+"""The loop closes: the simulated robot, and the predictor with its planner and the model that comes with it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def watcher(ros: None) -> Iterator[Watcher]:
 def test_the_arm_goes_to_a_goal_image(watcher: Watcher) -> None:
     watcher.begin(episode=0)
     found = reach(watcher)
-    print(f"{found.start_m * 100:.1f} cm -> {found.end_m * 100:.1f} cm, first within 4 cm after {found.best} steps")
+    print(f"{found.start_m * 100:.1f} cm -> {found.end_m * 100:.1f} cm, first within 4 cm after {found.first} steps")
     assert watcher.info["trained"]
     assert found.start_m >= 0.3
-    assert found.is_reached and found.best < STEPS
+    assert found.is_reached and found.first < STEPS
     assert len(found.took_ms) >= STEPS
     assert max(window["late"] for window in watcher.windows) == 0
     # What the model was told of each step is what the planner had sent for it: commands are there in time.
@@ -50,7 +50,7 @@ def walked(watcher: Watcher, rng: np.random.Generator, tip: np.ndarray, steps: i
 
 
 def excess(watcher: Watcher, *, push: bool) -> float:
-    """The larger error of the two windows after a walk, during which the arm is pushed or not, over the walk's median."""
+    """After a walk the arm is pushed, or not: the larger error of the next two windows over the walk's median."""
     watcher.begin(episode=3)
     before = len(watcher.errors)
     rng = np.random.default_rng(0)
