@@ -17,14 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from examples.closed_loop import (  # sets what rclpy finds when imported
-    PARAMS,
-    REACHED_M,
-    STEPS,
-    Reach,
-    processes,
-    reach,
-)
+from examples.closed_loop import PARAMS, REACHED_M, Reach, processes, reach  # sets what rclpy reads at its import
 from examples.demo_picture import Goal, Moment, write_gif, write_png
 
 # isort: split
