@@ -211,7 +211,7 @@ class Watcher(Node):
             self.need(lambda t=topic, n=listeners: self.count_subscribers(t) >= n, f"not all listen to {topic}")
         for topic in ("planner_status", "predicted_latents", "window_info"):
             self.need(lambda t=topic: self.count_publishers(f"{PREDICTOR}/{t}") == 1, f"nobody sends {topic}")
-        self.need(lambda: self.info and self.now_ns and self._joints, "nothing came")
+        self.need(lambda: self.info and self.now_ns, "nothing came")
         self.settle(0.5)
 
     def begin(self, **parameters: Any) -> None:
@@ -230,8 +230,9 @@ class Watcher(Node):
         for kept in (self.pictures, self.plans, self.forecasts):
             kept.clear()
         self.distances.clear()
-        self._goal_since_ns, self._commanded = 0, None
+        self._goal_since_ns, self._commanded, self._joints = 0, None, None
         self.need(lambda: len([at for at in self.pictures if at > before_ns]) >= 2, "no frames")
+        self.need(lambda: self._joints is not None, "no joints")
         first_ns, frames = min(at for at in self.pictures if at > before_ns), int(self.info["num_frames"])
         # As in the recordings: where it stands, from one frame before the first, then one command for each step.
         for frame in range(-1, frames, STEP_NS // FRAME_NS):
