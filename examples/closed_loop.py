@@ -175,7 +175,7 @@ def main() -> None:
     except NothingCame as error:
         sys.exit(f"the loop has stopped: {error}")
     finally:
-        rclpy.shutdown()
+        rclpy.try_shutdown()
     figures = {
         "goals": len(reaches),
         "reached_4cm": sum(found.is_reached for found in reaches),

@@ -100,7 +100,7 @@ def main() -> None:
     except NothingCame as error:
         sys.exit(f"the loop has stopped: {error}")
     finally:
-        rclpy.shutdown()
+        rclpy.try_shutdown()
     model = info["model"] + ("" if info["trained"] else " (UNTRAINED)")
     write_gif(arguments.gif, model, goals)
     write_png(arguments.picture, model, goals)

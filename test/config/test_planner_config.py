@@ -81,7 +81,11 @@ def test_what_makes_sense_is_taken() -> None:
         ({"planner.samples": 100_000, "planner.horizon": 8}, "planner.samples", "are 22,400,000 numbers, more than"),
         ({"planner.time_limit_s": 0.0}, "planner.time_limit_s", "less than 0.001 s"),
         ({"planner.solver": "best"}, "planner.solver", "is not one of cem, icem, mppi"),
-        ({"planner.command_type": "Twist"}, "planner.command_type", "is not one of JointTrajectory, PoseStamped"),
+        (
+            {"planner.command_type": "Twist"},
+            "planner.command_type",
+            "is not one of JointTrajectory, JointState, PoseStamped",
+        ),
         ({"planner.std": [-0.1]}, "planner.std", "less than 0"),
         ({"planner.std": [float("nan")]}, "planner.std", "finite numbers"),
     ],
