@@ -84,7 +84,7 @@ def test_what_makes_sense_is_taken() -> None:
         (
             {"planner.command_type": "Twist"},
             "planner.command_type",
-            "is not one of JointTrajectory, JointState, PoseStamped",
+            "is not one of JointTrajectory, JointState",
         ),
         ({"planner.std": [-0.1]}, "planner.std", "less than 0"),
         ({"planner.std": [float("nan")]}, "planner.std", "finite numbers"),
