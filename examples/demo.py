@@ -33,7 +33,8 @@ GOALS = 3
 def print_plan(console: Console, watcher: Watcher, goal: int, begin_ns: int, status: dict[str, Any]) -> None:
     """One line per plan."""
     step, distance_m = (status["window_stamp"] - begin_ns) // STEP_NS, watcher.distance_m(status["window_stamp"])
-    far = "      " if distance_m is None else f"{distance_m * 100:5.1f} cm"
+    # At the first step what has come is the distance to the goal before.
+    far = "       -" if distance_m is None or step == 0 else f"{distance_m * 100:5.1f} cm"
     console.print(
         f"goal {goal + 1}   step {step:2d}   distance {far}   energy {status['energy']:.3f}, planned "
         f"{status['planned_energy']:.3f}   plan {status['took_s'] * 1e3:4.0f} ms"
