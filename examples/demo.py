@@ -102,7 +102,7 @@ def main() -> None:
         sys.exit(f"the loop has stopped: {error}")
     finally:
         rclpy.try_shutdown()
-    model = info["model"] + ("" if info["trained"] else " (UNTRAINED)")
+    model = Path(info["model"]).stem + ("" if info["trained"] else " (UNTRAINED)")
     write_gif(arguments.gif, model, goals)
     write_png(arguments.picture, model, goals)
     console.print(f"pictures: {arguments.gif}, {arguments.picture}")

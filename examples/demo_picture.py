@@ -85,7 +85,7 @@ def write_gif(path: Path, model: str, goals: Sequence[Goal]) -> None:
             frames.append(_page(title, state + verdict, [tiles], curves.until(moment)))
             times_ms.append(LAST_MS if is_last else FRAME_MS)
     # One palette for all frames: colours that differ from frame to frame would flicker, and cost much.
-    palette = _side_by_side([frames[0], frames[len(frames) // 2], frames[-1]]).quantize(256)
+    palette = _side_by_side(frames[::5]).quantize(256)
     images = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     images[0].save(path, save_all=True, append_images=images[1:], duration=times_ms, loop=0, optimize=False)
 
@@ -187,7 +187,7 @@ class _Curves:
         far.text(ends_s, REACHED_CM + most_cm * 0.02, "4 cm", fontsize=7, color=GREY, ha="right")
         self._far = [far.plot([], [], color=BLUE, lw=1.6)[0] for _ in goals]
         self._near = [near.plot([], [], color=ORANGE, lw=1.6)[0] for _ in goals]
-        self._figure.tight_layout(pad=0.6)
+        self._figure.tight_layout(pad=0.6, w_pad=2.5)
 
     def until(self, moment: Moment) -> Image.Image:
         """With what is known at a moment."""
