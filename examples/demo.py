@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace, console: Console, watcher: Watcher) -> tu
     goals: list[Goal] = []
     for number in range(GOALS):
         begin_ns = watcher.now_ns
-        watcher.on_plan = lambda status, n=number, b=begin_ns: print_plan(console, watcher, n, b, status)
+        watcher.on_plan = partial(print_plan, console, watcher, number, begin_ns)
         found = reach(watcher)
         verdict = "reached" if found.is_reached else "MISSED"
         console.print(f"goal {number + 1} {verdict}: {found.start_m * 100:.1f} cm -> {found.end_m * 100:.1f} cm")

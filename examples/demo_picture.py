@@ -197,5 +197,9 @@ class _Curves:
             far.set_data([begin_s + m.step * STEP_S for m in seen], [m.distance_m * 100 for m in seen])
             planned = [(begin_s + m.step * STEP_S, m.energy) for m in seen if m.energy is not None]
             near.set_data([at for at, _ in planned], [energy for _, energy in planned])
-        self._canvas.draw()
-        return Image.fromarray(np.asarray(self._canvas.buffer_rgba())[..., :3].copy())
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        return Image.fromarray(
+            np.asarray(self._canvas.buffer_rgba())[  # type: ignore[no-untyped-call]
+                ..., :3
+            ].copy()
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -208,11 +209,14 @@ class Watcher(Node):
                 raise NothingCame("the predictor could not be configured and activated")
         # On joint_commands the two nodes and this one.
         for topic, listeners in (("image", 2), ("joint_states", 2), ("joint_commands", 3)):
-            self.need(lambda t=topic, n=listeners: self.count_subscribers(t) >= n, f"not all listen to {topic}")
+            self.need(partial(self._is_heard, topic, listeners), f"not all listen to {topic}")
         for topic in ("planner_status", "predicted_latents", "window_info"):
-            self.need(lambda t=topic: self.count_publishers(f"{PREDICTOR}/{t}") == 1, f"nobody sends {topic}")
+            self.need(partial(self.count_publishers, f"{PREDICTOR}/{topic}"), f"nobody sends {topic}")
         self.need(lambda: self.info and self.now_ns, "nothing came")
         self.settle(0.5)
+
+    def _is_heard(self, topic: str, listeners: int) -> bool:
+        return bool(self.count_subscribers(topic) >= listeners)
 
     def begin(self, **parameters: Any) -> None:
         """Begin an episode of the simulated robot, and have it stay until there is a window.
