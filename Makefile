@@ -3,7 +3,7 @@
 # any name.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train-demo tiny lint test fuzz parity bench gpu soak clean
+.PHONY: help setup demo demo-bag train-demo tiny lint test fuzz parity bench gpu soak clean
 export PYTHON
 
 help:  ## this list
@@ -13,8 +13,11 @@ help:  ## this list
 setup:  ## make .venv, unless it is there and up to date
 	@tools/setup.sh
 
-demo: setup  ## play the sample bag through the node; writes demo.png
+demo: setup  ## a simulated robot reaches three goal images by planning; writes demo.gif and demo.png (90 seconds)
 	@tools/run.sh -m examples.demo $(ARGS)
+
+demo-bag: setup  ## play the sample bag through the node; writes demo_bag.png
+	@tools/run.sh -m examples.demo_bag $(ARGS)
 
 train-demo: setup  ## simulate recordings, train a small model on them; writes train-demo/ (15 minutes)
 	@tools/train_demo.sh $(ARGS)
@@ -48,5 +51,5 @@ soak: setup  ## ten minutes of load, then 600 large messages; fails where a figu
 	@tools/run.sh -m benchmarks.soak --check --large 600
 
 clean:  ## remove everything that is not source, .venv included
-	@rm -rf .venv build install log train-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info demo.png
+	@rm -rf .venv build install log train-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info demo.gif demo.png demo_bag.png
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

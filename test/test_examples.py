@@ -1,4 +1,4 @@
-"""The examples stand on the package alone, and the demo's check is one: what it expects is what the oracle says."""
+"""The examples stand on the package alone; what the demo of a bag expects is what the oracle says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support import oracle, recorded
 
-from examples import demo
+from examples import demo_bag
 from examples.planner import Received
 from vjepa_ros.latents import Latents
 
@@ -36,7 +36,7 @@ def test_examples_need_no_file_of_the_tests() -> None:
 @pytest.fixture(scope="module")
 def expected() -> list[dict[str, Any]]:
     """By the demo, for every frame."""
-    return demo.expected_windows(0.0)
+    return demo_bag.expected_windows(0.0)
 
 
 def assert_equal(expected: list[dict[str, Any]], frame_rate: float) -> None:
@@ -44,7 +44,7 @@ def assert_equal(expected: list[dict[str, Any]], frame_rate: float) -> None:
     want = oracle.windows(*recorded.oracle_lists(), **recorded.oracle_arguments(frame_rate))
     assert len(expected) == len(want) > 20
     for got, oracles in zip(expected, want, strict=True):
-        for key in demo.COMPARED:
+        for key in demo_bag.COMPARED:
             np.testing.assert_array_equal(got[key], oracles[key])
 
 
@@ -53,7 +53,7 @@ def test_the_demo_expects_what_the_oracle_says(expected: list[dict[str, Any]]) -
 
 
 def test_and_at_another_frame_rate_too() -> None:
-    assert_equal(demo.expected_windows(8.0), 8.0)
+    assert_equal(demo_bag.expected_windows(8.0), 8.0)
 
 
 def received(windows: list[dict[str, Any]]) -> list[Received]:
@@ -63,16 +63,16 @@ def received(windows: list[dict[str, Any]]) -> list[Received]:
 
 
 def test_the_demo_finds_no_difference_where_there_is_none(expected: list[dict[str, Any]]) -> None:
-    assert demo.difference(received(expected), expected) == ""
+    assert demo_bag.difference(received(expected), expected) == ""
 
 
 def test_the_demo_says_which_window_is_missing_or_differs(expected: list[dict[str, Any]]) -> None:
-    assert demo.difference(received(expected[:-1]), expected).startswith(f"{len(expected) - 1} windows came")
-    for key in demo.COMPARED:
+    assert demo_bag.difference(received(expected[:-1]), expected).startswith(f"{len(expected) - 1} windows came")
+    for key in demo_bag.COMPARED:
         changed = np.array(expected[7][key])
         changed.flat[3] += 1 if changed.dtype == np.int64 else 1e-9
         windows = [*expected[:7], {**expected[7], key: changed.tolist()}, *expected[8:]]
-        assert demo.difference(received(windows), expected) == f"window 7 differs from the replay's in {key}"
+        assert demo_bag.difference(received(windows), expected) == f"window 7 differs from the replay's in {key}"
     shifted = received(expected)
     shifted[3] = replace(shifted[3], latents=shifted[4].latents)
-    assert demo.difference(shifted, expected) == "window 3 is not stamped like its newest frame"
+    assert demo_bag.difference(shifted, expected) == "window 3 is not stamped like its newest frame"

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support import panda
 from support.configurations import JOINTS, refused
 
+from vjepa_ros.config import ros_file
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.planner import PlannerConfig
 from vjepa_ros.config.planner_rows import PLANNER, SOLVERS
 from vjepa_ros.planning.solvers import SOLVERS as IMPLEMENTED
+from vjepa_ros.simulation import panda as simulated
+from vjepa_ros.simulation.arms import REACH_BEYOND_M
 
+ROOT = Path(__file__).parents[2]
 ON: dict[str, Any] = {"planner.enabled": True}
 BOX = [-1.0, -1.0, 0.0, 1.0, 1.0, 1.0]
 EXECUTE: dict[str, Any] = {
@@ -41,6 +47,10 @@ def test_what_makes_sense_is_taken() -> None:
     config = planner(**TIP, **{"planner.std": [0.05, 0.05, 0.02, 0.1], "planner.yaw": True})
     assert config.std == (0.05, 0.05, 0.02, 0.1)
     assert planner(**ON, **{"planner.std": [0.1, *[0.0] * 6]}).enabled
+    of_commands = {"actions.reduction": "difference", "states.source": "none"}
+    assert planner(**TIP, **of_commands, **{"planner.rest": [0.1] * 7}).rest == (0.1,) * 7
+    ahead = resolve({"joint_names": JOINTS, **ON, "actions.phase": "last", "planner.least_decided": 1})
+    assert ahead.planner.decided(ahead.stream) == 1
     poses = resolve({**panda.PRESET, **ON, "planner.horizon": 1})
     assert poses.planner.decided(poses.stream) == 0, "a step is a frame: nothing of it is over"
 
@@ -69,11 +79,17 @@ def test_what_makes_sense_is_taken() -> None:
         ({"planner.enabled": False, "planner.execute": True}, "planner.execute", "needs planner.enabled"),
         ({"state_names": [*JOINTS[1:], JOINTS[0]]}, "state_names", "or set planner.enabled: false"),
         ({"actions.field": "velocity", "states.field": "velocity"}, "planner.enabled", "actions.field is velocity"),
-        ({"actions.reduction": "difference", "states.source": "none"}, "planner.enabled", "set states.source"),
+        ({"actions.reduction": "sum", "states.source": "none"}, "planner.enabled", "set states.source"),
+        ({"planner.least_decided": 4}, "planner.horizon", "4 steps with planner.least_decided: 4 leave nothing"),
+        ({"planner.rest": [0.0] * 7}, "planner.rest", "belongs to planner.sample_space: tip"),
         ({"planner.samples": 100_000, "planner.horizon": 8}, "planner.samples", "are 22,400,000 numbers, more than"),
         ({"planner.time_limit_s": 0.0}, "planner.time_limit_s", "less than 0.001 s"),
         ({"planner.solver": "best"}, "planner.solver", "is not one of cem, icem, mppi"),
-        ({"planner.command_type": "Twist"}, "planner.command_type", "is not one of JointTrajectory, PoseStamped"),
+        (
+            {"planner.command_type": "Twist"},
+            "planner.command_type",
+            "is not one of JointTrajectory, JointState",
+        ),
         ({"planner.std": [-0.1]}, "planner.std", "less than 0"),
         ({"planner.std": [float("nan")]}, "planner.std", "finite numbers"),
     ],
@@ -106,12 +122,25 @@ def test_nothing_is_executed_without_limits(without: dict[str, Any], parameter: 
         ({"actions.scale": [2.0] * 7}, "planner.sample_space", "leave actions.scale"),
         ({"planner.gripper": "finger"}, "planner.gripper", "'finger' is not one of joint_names"),
         ({"planner.std": [0.1] * 7}, "planner.std", "7 numbers for 3 dimensions"),
+        ({"planner.rest": [0.0] * 6}, "planner.rest", "6 numbers for 7 joints"),
+        ({"planner.rest": [0.0] * 7, "planner.yaw": True}, "planner.rest", "use one of the two"),
+        ({"actions.reduction": "pick", "states.source": "none"}, "planner.sample_space", "must be the measured"),
     ],
 )
 def test_the_tip_needs_joints_that_are_measured(changes: dict[str, Any], parameter: str, said: str) -> None:
     error = refused({**TIP, **changes})
     assert error.parameter == parameter
     assert said in error.reason
+
+
+def test_the_file_for_the_simulated_robot() -> None:
+    values, _ = ros_file.read(ROOT / "config" / "panda_sim_planner.yaml", "/vjepa_predictor")
+    config = resolve(values)
+    assert config.planner.execute and config.planner.decided(config.stream) == 1 and config.planner.horizon == 2
+    assert config.stream.commands.joint_names == simulated.JOINTS
+    np.testing.assert_allclose(config.planner.rest, simulated.READY, atol=1e-12)
+    low, high = np.reshape(config.planner.box_m, (2, 3))
+    np.testing.assert_allclose([simulated.LOW - low, high - simulated.HIGH], REACH_BEYOND_M)
 
 
 def test_the_tip_is_none_for_poses() -> None:

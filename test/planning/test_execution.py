@@ -138,6 +138,23 @@ def test_progress_is_judged_after_so_many_plans_and_anew_for_another_goal() -> N
     assert bench.execution.detail == "after 3 plans the energy is 2, and was 2 at the start"
 
 
+def test_it_ends_by_itself_after_so_many_commands_and_not_before_the_last_has_had_its_step() -> None:
+    bench = Bench(execute_steps=3).on()
+    assert [bench.offer() for _ in range(3)] == [True] * 3
+    assert bench.execution.is_on and bench.sent.rests == 0
+    assert not bench.offer()
+    assert bench.ends == ["steps_done"] and len(bench.sent.commands) == 3
+    assert bench.execution.detail == "planner.execute_steps is 3"
+    bench.on()
+    assert [bench.offer() for _ in range(4)] == [True, True, True, False], "counted anew"
+
+
+def test_a_command_says_when_its_step_begins() -> None:
+    bench = Bench().on()
+    assert bench.execution.offer(1.0, READY + 0.01, 0.5, is_pose=False, at_ns=12345)
+    assert (bench.sent.commands[0].at_ns, bench.sent.commands[0].period_s) == (12345, 0.5)
+
+
 @pytest.mark.parametrize("energy", [np.nan, np.inf])
 def test_an_energy_that_is_no_number_ends_it(energy: float) -> None:
     bench = Bench().on()

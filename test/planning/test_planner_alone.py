@@ -105,6 +105,30 @@ def test_where_a_step_is_read_at_its_last_frame_nothing_is_decided_yet(model: Wo
     assert outcome.plan.samples.shape == (4, 7) and len(outcome.plan.energies) == 4
 
 
+def test_steps_are_decided_that_are_said_to_be(model: WorldModel) -> None:
+    bench = Bench(model)
+    config = resolve({**GIVEN, "actions.phase": "last", "planner.least_decided": 2})
+    bench.planner = Planner(config, model, bench.forecaster, (picture(1),), lambda: bench.now_ns)
+    bench.planner._took_s.append(0.0)
+    window = model_window()
+    bench.see(replace(window, step_stamps_ns=tuple(stamp + 50 * MS for stamp in window.step_stamps_ns)))
+    bench.planner.sent(NEWEST_NS + STEP_NS, np.full(7, 3.0))
+    outcome = bench.plan()
+    assert outcome.first == 2 and outcome.plan is not None
+    np.testing.assert_array_equal(outcome.plan.actions[:2], [window.actions.values[-1], np.full(7, 3.0)])
+
+
+def test_without_states_a_plan_of_differences_starts_where_the_arm_was_sent(model: WorldModel) -> None:
+    bench = Bench(model)
+    config = resolve({**GIVEN, "actions.reduction": "difference", "states.source": "none"})
+    bench.planner = Planner(config, model, bench.forecaster, (picture(1),), lambda: bench.now_ns)
+    origin = np.arange(7.0)
+    bench.see(replace(model_window(), origin=origin))
+    outcome = bench.plan()
+    assert outcome.plan is not None and outcome.reached is not None
+    np.testing.assert_allclose(outcome.reached, origin + outcome.plan.actions.cumsum(axis=0), atol=1e-12)
+
+
 def test_candidates_of_the_tip_wait_for_a_robot(model: WorldModel) -> None:
     bench = Bench(model)
     given = {**GIVEN, "planner.sample_space": "tip", "pose.tip_link": "hand"}

@@ -61,6 +61,18 @@ def test_the_box_holds_step_by_step() -> None:
     np.testing.assert_allclose(moved, [0.02, -0.01], atol=1e-3)
 
 
+def test_with_an_orientation_and_a_rest_joints_follow_from_the_tip_alone() -> None:
+    """Whatever posture and turn of the gripper a motion begins with; as all that the simulated robot is commanded."""
+    down = panda.kinematics().transform(panda.READY)[:3, :3]
+    turned = START + np.array([0.1, 0.0, -0.1, 0.0, 0.05, 0.05, 0.3])
+    samples = motions(20, 3)
+    joints = space(start=turned, effect="target", orientation=down, iterations=12).actions(samples)
+    wanted = panda.tips_of(turned) + samples.cumsum(axis=1)
+    inside = panda.is_inside(wanted)
+    assert inside.sum() > 30
+    np.testing.assert_allclose(joints[inside], panda.joints_for(wanted)[inside], atol=2e-3)
+
+
 def test_yaw_and_gripper_by_option() -> None:
     eight = space(start=np.append(START, 0.5), turns=True, gripper=7)
     assert eight.dims == 5 and space().dims == 3

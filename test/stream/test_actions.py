@@ -88,6 +88,16 @@ def test_targets(reduction: Any, phase: Any, expected: list[float]) -> None:
     assert window.held == 0
 
 
+def test_a_difference_begins_where_the_step_before_was_sent() -> None:
+    """Known where nothing else says where the robot is, for who adds actions up."""
+    for phase, was in (("first", 12.0**2), ("last", 14.0**2)):
+        window = window_of(SQUARES, reduction="difference", phase=phase, state_source="none")
+        assert window.origin is not None and window.origin.tolist() == [was]
+        assert (window.origin + window.actions.values[-1]).tolist() == [(was**0.5 + 4) ** 2]
+    assert window_of(SQUARES, reduction="difference").origin is None
+    assert window_of(SQUARES, reduction="pick", state_source="none").origin is None
+
+
 @pytest.mark.parametrize(
     ("phase", "expected"),
     [

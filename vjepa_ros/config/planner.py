@@ -14,6 +14,7 @@ from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import ConfigError, brief, quoted
 
 TWIST = "TwistStamped"
+JOINT_STATE = "JointState"
 _TIP_DIMS = 3  # x, y, z
 _MOST_NUMBERS = 20_000_000  # of all candidates of a plan, which are kept until the next one: 160 MB
 
@@ -26,11 +27,12 @@ class PlannerConfig:
         enabled, execute: whether there are plans at all, and whether they may be sent to the robot.
         solver, samples, elites, iterations, momentum_mean, momentum_std, cost, seed: of the search.
         horizon: H, steps of a plan.
-        sample_space, std, max_action, yaw, gripper: what is searched in, and how widely.
+        least_decided: how many of them at least are decided when it is made.
+        sample_space, std, max_action, yaw, gripper, rest: what is searched in, and how widely.
         time_limit_s, max_age_s: how long a plan may take, and how old what it is made of may be.
         goals, goal_energy, goal_plans, goal_steps: a folder of sub-goals, and what ends each.
         goal_mask: left, top, right, bottom of the part of the picture that counts, as fractions; empty for all of it.
-        patience, max_prediction_error, max_limit_hits: what ends execution.
+        patience, max_prediction_error, max_limit_hits, execute_steps: what ends execution.
         box_m, min_position, max_position, max_velocity, max_step: what bounds it.
         command_type: of what is sent.
 
@@ -44,6 +46,7 @@ class PlannerConfig:
     elites: int
     iterations: int
     horizon: int
+    least_decided: int
     std: tuple[float, ...]
     momentum_mean: float
     momentum_std: float
@@ -52,6 +55,7 @@ class PlannerConfig:
     sample_space: str
     yaw: bool
     gripper: str
+    rest: tuple[float, ...]
     time_limit_s: float
     max_age_s: float
     patience: int
@@ -69,6 +73,7 @@ class PlannerConfig:
     max_step: tuple[float, ...]
     command_type: str
     execute: bool
+    execute_steps: int
     seed: int
 
     def __post_init__(self) -> None:
@@ -106,6 +111,11 @@ class PlannerConfig:
         yield (
             self.sample_space != "tip" and (self.yaw or bool(self.gripper)),
             "planner.yaw" if self.yaw else "planner.gripper", "belongs to planner.sample_space: tip",
+        )  # fmt: skip
+        yield self.sample_space != "tip" and bool(self.rest), "planner.rest", "belongs to planner.sample_space: tip"
+        yield (
+            self.yaw and bool(self.rest), "planner.rest",
+            "says how the tip is turned, which planner.yaw would change: use one of the two",
         )  # fmt: skip
         yield self.execute and not self.enabled, "planner.execute", "needs planner.enabled: true"
         if self.execute:
@@ -154,15 +164,20 @@ class PlannerConfig:
             f"numbers, more than {_MOST_NUMBERS:,}",
         )  # fmt: skip
         yield (
-            self.horizon <= self.decided(stream), "planner.horizon",
+            self.horizon <= self._in_force(stream), "planner.horizon",
             "with actions.phase: first the first step's action is in force already, so at least 2 are needed",
+        )  # fmt: skip
+        yield (
+            self.horizon <= self.least_decided, "planner.horizon",
+            f"{self.horizon} steps with planner.least_decided: {self.least_decided} leave nothing to plan",
         )  # fmt: skip
         yield (
             is_joints and stream.commands.field != "position", "planner.enabled",
             f"a plan is made of positions or motions of joints, and actions.field is {stream.commands.field}",
         )  # fmt: skip
         yield (
-            stream.state_source != "joint_states" and stream.reducer.effect != "target", "planner.enabled",
+            stream.state_source != "joint_states" and stream.reducer.effect != "target" and not stream.has_origin,
+            "planner.enabled",
             f"a plan of motions ({stream.reduction}) begins where the robot is: set states.source: joint_states",
         )  # fmt: skip
         parameter = next((name for name, value in (
@@ -188,9 +203,15 @@ class PlannerConfig:
             "tip makes joint actions of motions of the tip, and these actions are poses: use actions",
         )  # fmt: skip
         yield (
-            stream.state_source != "joint_states" or stream.states.joint_names != stream.commands.joint_names
-            or stream.states.field != "position", "planner.sample_space",
+            not stream.has_origin and (
+                stream.state_source != "joint_states" or stream.states.joint_names != stream.commands.joint_names
+                or stream.states.field != "position"
+            ), "planner.sample_space",
             "tip begins where the joints are: states must be the measured positions of joint_names",
+        )  # fmt: skip
+        yield (
+            len(self.rest) not in (0, stream.commands.dim), "planner.rest",
+            f"{len(self.rest)} numbers for {stream.commands.dim} joints",
         )  # fmt: skip
         yield (
             stream.commands.is_scaled or stream.states.is_scaled, "planner.sample_space",
@@ -205,8 +226,11 @@ class PlannerConfig:
         """How many numbers stand for a step of a candidate."""
         return _TIP_DIMS + self.yaw + bool(self.gripper) if self.sample_space == "tip" else stream.commands.dim
 
+    def decided(self, stream: StreamConfig) -> int:
+        """Actions of a plan that are decided before it can be made, however fast it is."""
+        return max(self.least_decided, self._in_force(stream))
+
     @staticmethod
-    def decided(stream: StreamConfig) -> int:
-        """Actions of a plan that are in force before it can be made, however fast it is: that of a step which is read
-        before its last frame."""
+    def _in_force(stream: StreamConfig) -> int:
+        """Those that are in force already: that of a step which is read before its last frame."""
         return int(stream.phase_frames < stream.stride - 1)

@@ -13,7 +13,7 @@ SOLVERS: dict[str, str] = {
 """``module:class`` of every solver, by the value of ``planner.solver``: what adds one is a row."""
 COSTS = ("last", "sum", "min")
 SPACES = ("actions", "tip")
-COMMAND_TYPES = ("JointTrajectory", "PoseStamped", "TwistStamped")
+COMMAND_TYPES = ("JointTrajectory", "JointState", "PoseStamped", "TwistStamped")
 
 _P = Parameter
 PLANNER: tuple[Parameter, ...] = (
@@ -26,6 +26,9 @@ PLANNER: tuple[Parameter, ...] = (
     _P("planner.iterations", "int", 4, "How often candidates are drawn.", minimum=1, maximum=1000),
     _P("planner.horizon", "int", 4, "Steps of a plan, those that are decided already included.", "steps", minimum=1,
        maximum=1024),
+    _P("planner.least_decided", "int", 0, "How many of a plan's first actions are taken for decided at least, however "
+       "fast plans are made; 1 where a step's command must be there before the step begins.", "steps", minimum=0,
+       maximum=1023),
     _P("planner.std", "float[]", [0.05], "Standard deviation of the first candidates, one number for all dimensions of "
        "planner.sample_space or one for each; 0 keeps a dimension as it is.", minimum=0.0, maximum=1e6),
     _P("planner.momentum_mean", "float", 0.0, "Share of the old mean that stays after an iteration.", minimum=0.0,
@@ -42,6 +45,9 @@ PLANNER: tuple[Parameter, ...] = (
     _P("planner.yaw", "bool", False, "With sample_space tip: turns about the base's z axis are drawn too, in rad."),
     _P("planner.gripper", "str", "", "With sample_space tip: the joint, of joint_names, that is drawn too; empty for "
        "none."),
+    _P("planner.rest", "float[]", [], "With sample_space tip: the posture of joint_names that joints stay near as far "
+       "as the tip leaves it open, and whose orientation the tip keeps; empty: those where the robot is.", "rad or m",
+       minimum=-1e6, maximum=1e6),
     _P("planner.time_limit_s", "float", 0.5, "After this time a plan is the best that was found so far.", "s",
        minimum=1e-3, maximum=1e6),
     _P("planner.max_age_s", "float", 1.0, "No plan is begun or published from a window whose newest frame is older "
@@ -78,6 +84,8 @@ PLANNER: tuple[Parameter, ...] = (
     _P("planner.command_type", "str", "JointTrajectory", "Type of the messages on ~/command.", choices=COMMAND_TYPES),
     _P("planner.execute", "bool", False, "Allow ~/execute to switch execution on: the first step of each plan is then "
        "sent on ~/command (docs/safety.md)."),
+    _P("planner.execute_steps", "int", 0, "Execution ends by itself after so many commands; 0: never.", "steps",
+       minimum=0, maximum=1_000_000),
     _P("planner.seed", "int", 0, "Seed of the candidates.", minimum=0, maximum=1_000_000_000),
 )  # fmt: skip
 """The rows, in the order in which they are read."""

@@ -231,6 +231,11 @@ class StreamConfig:
         )  # fmt: skip
 
     @property
+    def has_origin(self) -> bool:
+        """Whether it is the commands that say where an action begins: differences of targets, and no states."""
+        return self.state_source == "none" and self.reducer.effect == "delta" and not self.reducer.of_messages
+
+    @property
     def reads_measured_commands(self) -> bool:
         """Whether measured values of the commanded joints are needed: before a trajectory's first point."""
         return self.command_kind.is_trajectory and self.action_topic == "joint_commands"

@@ -34,6 +34,7 @@ REASONS = (
     "not_finite",  # a prediction error, an energy or a command that is not
     "model_failed",
     "limit_hits",  # too many
+    "steps_done",  # as many commands as were asked for
     "internal_error",
 )
 """Why execution ended."""
@@ -45,14 +46,16 @@ class Command:
 
     Attributes:
         arm: whose joints they are.
-        now, target: (joints,) where they are, and where they are to be after ``period_s``.
-        period_s: of a step.
+        now, target: (joints,) where they are, and where they are to be.
+        period_s: from when it is in force until then.
+        at_ns: when its step begins, on the clock of the frames' stamps.
     """
 
     arm: Arm
     now: Vector
     target: Vector
     period_s: float
+    at_ns: int
 
 
 class Sender(Protocol):
@@ -187,19 +190,22 @@ class Execution:
             return f"windows: {age}; planner.max_age_s is {most:g} s, and one comes in {self._window_every_s:.2f} s"
         return ""
 
-    def offer(self, energy: float, step: Vector, period_s: float, *, is_pose: bool) -> bool:
+    def offer(self, energy: float, step: Vector, period_s: float, *, is_pose: bool, at_ns: int = 0) -> bool:
         """Take the first free step of a plan, and send it where that is on and allowed; whether it was sent.
 
         Args:
             energy: of what is observed now.
             step: joints that actions are about, in rad and m, or (4, 4) the pose of the tip, after the step.
-            period_s: of the step.
+            period_s: how long there is to get there.
             is_pose: which of them it is.
+            at_ns: when the step begins, on the clock of the frames' stamps.
         """
         with self._lock:
             self.check()
             if not self._on or self._arm is None or not self._progresses(energy):
                 return False
+            if 0 < self._config.execute_steps <= self.sent:
+                return not self.end("steps_done", f"planner.execute_steps is {self._config.execute_steps}")
             arm, now = self._arm, self._joints.copy()
             try:
                 target = arm.reach(now, step) if is_pose else np.concatenate([step, now[len(step) :]])
@@ -213,7 +219,7 @@ class Execution:
             if self._config.command_type == TWIST:
                 self._moves_until_s = time.monotonic() + period_s
             self.sent += 1
-            self._sender.send(Command(arm, now, verdict.positions, period_s))
+            self._sender.send(Command(arm, now, verdict.positions, period_s, at_ns))
             return True
 
     def _hit(self, detail: str, *, goes_on: bool = False) -> bool:

@@ -24,6 +24,7 @@ from vjepa_ros.units import S_TO_NS, to_ns
 
 Array = NDArray[Any]
 """Of float64."""
+_INSIDE_M = 0.005  # how far candidates stay inside of the box: rounding, or a way that is bent, keeps no command back
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,17 @@ class Motion:
         self.is_of_tip = stream.are_actions_poses
         self.joint_names: Sequence[str] = () if self.is_of_tip else stream.commands.joint_names
 
+    @staticmethod
+    def start(window: Window) -> Vector:
+        """(S,) where the robot is at a window's newest step, or (A,) where it was sent before it."""
+        return window.states.values[-1] if window.origin is None else window.origin
+
     def reached(self, state: Vector, actions: Array) -> Array:
-        """(S,) the newest observed state and (H, A) actions -> (H, A) joints, in rad and m, or poses, after each."""
+        """(S,) where a plan starts and (H, A) actions -> (H, A) joints, in rad and m, or poses, after each."""
         signal = self._stream.commands
         found = np.asarray(actions, np.float64)
         if self._effect != "target":
-            signal = self._stream.states
+            signal = self._stream.commands if self._stream.has_origin else self._stream.states
             rows, now = [], np.asarray(state, np.float64)
             for action in found:
                 now = pose_sum(now, action) if self._effect == "pose" else now + action
@@ -119,7 +125,7 @@ class Motion:
         Args:
             planner: which.
             arm: None before there is a robot description.
-            state: (S,) the newest observed one.
+            state: (S,) where the plan starts.
             committed: (n, A) the actions before those that are drawn.
 
         Raises:
@@ -134,10 +140,13 @@ class Motion:
         missing = [name for name in arm.kinematics.joint_names if name not in names]
         if missing:
             raise InputError("no_tip", f"joint {missing[0]!r} carries the tip, and is not one of joint_names")
+        chain = tuple(names.index(n) for n in arm.kinematics.joint_names)
+        rest = np.array(planner.rest) if planner.rest else start
         return TipSpace(
-            arm.kinematics, arm.inverse(start), start, tuple(names.index(n) for n in arm.kinematics.joint_names),
-            "target" if self.holds else "delta", (arm.box_m[0], arm.box_m[1]), planner.yaw,
+            arm.kinematics, arm.inverse(rest), start, chain,
+            "target" if self.holds else "delta", _inside(arm.box_m), planner.yaw,
             names.index(planner.gripper) if planner.gripper else None,
+            arm.tip(rest)[:3, :3] if planner.rest else None,
         )  # fmt: skip
 
     def bounds(self, planner: PlannerConfig, arm: Arm | None, rest: Vector, steps: int) -> tuple[Array, Array, Array]:
@@ -162,3 +171,10 @@ class Motion:
             ends = np.stack([arm.lower[few], arm.upper[few]]) * np.array(signal.scale) + np.array(signal.offset)
             low, high = np.maximum(low, ends.min(axis=0)), np.minimum(high, ends.max(axis=0))
         return mean, low, high
+
+
+def _inside(box_m: Vector) -> tuple[Vector, Vector]:
+    """(2, 3) a box -> the corners of a slightly smaller one; infinite sides stay."""
+    low, high = box_m
+    margin = np.minimum(_INSIDE_M, (high - low) / 4)
+    return low + margin, high - margin

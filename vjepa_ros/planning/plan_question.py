@@ -112,7 +112,7 @@ class PlanQuestion:
         first = len(plan.actions) - len(plan.samples)
         self.outcome = Outcome(
             seen=self._seen, target=self._target, now=plan.now, plan=plan,
-            reached=planner.motion.reached(self._seen.window.states.values[-1], plan.actions), first=first,
+            reached=planner.motion.reached(planner.motion.start(self._seen.window), plan.actions), first=first,
             steps=self._steps, is_late=planner.now_ns() > self._steps.begins_ns(first + 1),
             took_s=time.monotonic() - self._began_s, picture=picture,
         )  # fmt: skip

@@ -197,7 +197,7 @@ class Planner:
         count = steps.decided(ready_ns, config.decided(stream), config.horizon - 1)
         committed = self._committed(window.actions.values[-1], steps, count)
         observed = self.model.observe(seen.context, seen.past_actions, seen.states)
-        state = window.states.values[-1]
+        state = self.motion.start(window)
         rest = committed[-1] if count else window.actions.values[-1]
         mean, low, high = self.motion.bounds(config, self.arm, rest, config.horizon - count)
         last = self._last if self._last is not None and self._continues(seen, target) else None

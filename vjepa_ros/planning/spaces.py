@@ -52,7 +52,7 @@ class TipSpace:
     """Motions of the tip, a step after another: x, y, z in m, then yaw in rad and the gripper, where asked for.
 
     Each step's pose of the tip is reached by inverse kinematics from the joints of the step before; its orientation
-    stays what it is at the start, but for a turn about the base's z axis.
+    stays what it is at the start, but for a turn about the base's z axis, or is one that is given.
 
     Attributes:
         kinematics: of the chain that carries the tip.
@@ -63,6 +63,7 @@ class TipSpace:
         box_m: ((x, y, z), (x, y, z)), corners in the base's frame that the tip stays between; None for none.
         turns: whether the yaw is sampled.
         gripper: place of the gripper in an action, where it is sampled; None where it stays.
+        orientation: (3, 3) of the tip after every step; None where it stays.
         iterations: of the inverse kinematics, per step.
     """
 
@@ -74,6 +75,7 @@ class TipSpace:
     box_m: tuple[Vector, Vector] | None = None
     turns: bool = False
     gripper: int | None = None
+    orientation: Vector | None = None
     iterations: int = 6
     _pose: Vector = field(init=False, repr=False)
 
@@ -86,7 +88,10 @@ class TipSpace:
                 f"{len(self.kinematics.joint_names)}, one for each joint of the chain, are needed"
             )
         object.__setattr__(self, "start", start)
-        object.__setattr__(self, "_pose", self.kinematics.transform(start[list(self.joints)]))
+        pose = self.kinematics.transform(start[list(self.joints)])
+        if self.orientation is not None:
+            pose[:3, :3] = self.orientation
+        object.__setattr__(self, "_pose", pose)
 
     @property
     def dims(self) -> int:

@@ -6,14 +6,18 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.node import Node
+from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.execution import Command
-from vjepa_ros.ros import plan_messages
+from vjepa_ros.ros import messages, plan_messages
 from vjepa_ros.units import to_ns
 
-KINDS: dict[str, type] = {"JointTrajectory": JointTrajectory, "PoseStamped": PoseStamped, "TwistStamped": TwistStamped}
+KINDS: dict[str, type] = {
+    "JointTrajectory": JointTrajectory, "JointState": JointState, "PoseStamped": PoseStamped,
+    "TwistStamped": TwistStamped,
+}  # fmt: skip
 """By the value of ``planner.command_type``."""
 
 
@@ -43,6 +47,11 @@ class Commanding:
             places = self._places(arm)
             names = [arm.joint_names[place] for place in places]
             message = plan_messages.trajectory_message(names, command.target[None, places], 0, to_ns(command.period_s))
+        elif self._kind is JointState:
+            places = self._places(arm)
+            message = messages.joints_message(
+                [arm.joint_names[place] for place in places], command.target[places], command.at_ns
+            )
         elif self._kind is PoseStamped:
             message = plan_messages.pose_message(arm.tip(command.target), arm.base, stamp_ns)
         else:

@@ -18,6 +18,7 @@ from std_msgs.msg import Float32MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.config.planner import JOINT_STATE
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.forecast.forecaster import Forecaster
 from vjepa_ros.geometry import rotation_matrix
@@ -25,6 +26,7 @@ from vjepa_ros.planning.aims import GoalImages
 from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.execution import Execution
 from vjepa_ros.planning.goal_files import read_goals
+from vjepa_ros.planning.motion import Steps
 from vjepa_ros.planning.plan_question import PlanQuestion
 from vjepa_ros.planning.planner import Outcome, Planner
 from vjepa_ros.planning.questions import Goal
@@ -241,8 +243,18 @@ class PlannerTopics:
             placed = np.eye(4)
             placed[:3, :3], placed[:3, 3] = rotation_matrix(step[3:6]), step[:3]
             step = placed
-        if execution.offer(outcome.now, step, outcome.steps.period_s, is_pose=is_pose):
-            self._planner.sent(self._now_ns(), outcome.plan.actions[outcome.first])
+        begins_ns, within_s = self._timing(outcome.steps, outcome.first)
+        if execution.offer(outcome.now, step, within_s, is_pose=is_pose, at_ns=begins_ns):
+            self._planner.sent(begins_ns, outcome.plan.actions[outcome.first])
+
+    def _timing(self, steps: Steps, first: int) -> tuple[int, float]:
+        """When a command is in force, and how long there is from now to get where it leads: it is at once, and there is
+        one step, unless its stamp says when its step begins."""
+        now_ns = self._now_ns()
+        if self._config.planner.command_type != JOINT_STATE:
+            return now_ns, steps.period_s
+        within_ns = max(steps.begins_ns(first + 1) - now_ns, steps.period_ns)
+        return steps.begins_ns(first), within_ns / S_TO_NS
 
     def _publish_plan(self, outcome: Outcome) -> None:
         assert outcome.plan is not None and outcome.reached is not None and outcome.steps is not None

@@ -173,6 +173,12 @@ def read_actions(config: StreamConfig, times: StepTimes, commands: Reader, messa
     return _collect(rows)
 
 
+def read_origin(config: StreamConfig, times: StepTimes, commands: Reader) -> Vector | None:
+    """(A,) what was commanded when the last action began to be in force, which is added to it; None where states say
+    where that was, or nothing does."""
+    return commands.at(times.previous_ns[-1]).value if config.has_origin else None
+
+
 def _of_messages(how: Reduction, messages: JointSignal, span: StepSpan, dim: int) -> Vector:
     """What the messages of a step come to; where joints come in messages of their own, each joint by its own."""
     total = np.zeros(dim)

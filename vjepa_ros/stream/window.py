@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from vjepa_ros.geometry import Vector
 from vjepa_ros.stream.actions import Steps
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.future import Future
@@ -36,6 +37,8 @@ class Window:
         actions, states: their values at those times.
         late: messages that had come too late, in all, when the window was resolved.
         future: the actions after its last one.
+        origin: (A,) what was commanded at the step before the last, to which the last action is added, where that is
+            how actions are made and no states say where the robot is (``StreamConfig.has_origin``); else None.
     """
 
     epoch: int
@@ -46,6 +49,7 @@ class Window:
     states: Steps
     late: int
     future: Future
+    origin: Vector | None = None
 
     @property
     def stamp_ns(self) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.geometry import Vector
-from vjepa_ros.stream.actions import StepTimes, read_actions, read_states
+from vjepa_ros.stream.actions import StepTimes, read_actions, read_origin, read_states
 from vjepa_ros.stream.align import PoseReader, Reader, SampleReader, TrajectoryReader
 from vjepa_ros.stream.clock_jump import ClockJump
 from vjepa_ros.stream.counters import Counters
@@ -266,10 +266,12 @@ class WindowStream:
                 continue
             self.counters.windows += 1
             future = read_future(self.config, ended.times, self._read_commands, actions.values[-1])
-            late = self.counters.late
+            late, origin = self.counters.late, read_origin(self.config, ended.times, self._read_commands)
             windows.append(
-                Window(self.epoch, ended.number, ended.frames, ended.times.steps_ns, actions, states, late, future)
-            )
+                Window(
+                    self.epoch, ended.number, ended.frames, ended.times.steps_ns, actions, states, late, future, origin
+                )
+            )  # fmt: skip
         return windows
 
     def _needs(self, times: StepTimes) -> Iterator[tuple[JointSignal, int, bool]]:
