@@ -56,13 +56,12 @@ def main(arguments: list[str] | None = None) -> int:
     variation.add_argument("--fixed", action="store_true", help="one scene")
     parser.add_argument("--preset", default="tiny", help="or the path of a preset file")
     parser.add_argument("--checkpoint", default="", help="of another model of this kind")
-    parser.add_argument("--horizon", type=int, default=1, help="steps ahead that a plan chooses")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is looked at")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     given = parser.parse_args(arguments)
     use_threads(given.threads)
     wm = vjepa_ros.load(given.preset, checkpoint=given.checkpoint)
-    found = evaluate(wm, given.goals, world_of(given), given.horizon, given.parts)
+    found = evaluate(wm, given.goals, world_of(given), given.parts)
     for name, value in found.items():
         print(f"{name:12} {value!s:>8}   {MEANINGS[name]}")
     print(json.dumps(found))
@@ -75,14 +74,13 @@ def world_of(given: argparse.Namespace) -> World:
     return World(seed=given.seed, size=256, variation=variation)
 
 
-def evaluate(wm: WorldModel, goals: int, world: World, horizon: int, parts: tuple[str, ...]) -> dict[str, Any]:
+def evaluate(wm: WorldModel, goals: int, world: World, parts: tuple[str, ...]) -> dict[str, Any]:
     """The figures, by name.
 
     Args:
         wm: the model.
         goals: how many.
         world: where they are.
-        horizon: steps ahead that a plan chooses.
         parts: which figures, of :data:`PARTS`.
     """
 
@@ -95,16 +93,16 @@ def evaluate(wm: WorldModel, goals: int, world: World, horizon: int, parts: tupl
 
     found: dict[str, Any] = {"goals": goals}
     if "reach" in parts:
-        policy = PlanningPolicy(wm, horizon)
+        policy = PlanningPolicy(wm)
         reached = ends(lambda: policy)
         found["reached_4cm"] = near(reached)
         found["reached_8cm"] = int((reached[:, 1] < NEARISH_M).sum())
     if "baselines" in parts:
         found["stay"], found["random"] = near(ends(Still)), near(ends(Random))
-        found["shuffled"] = near(ends(lambda: PlanningPolicy(wm, horizon, shuffles=True)))
+        found["shuffled"] = near(ends(lambda: PlanningPolicy(wm, shuffles=True)))
     if "hard" in parts:
-        found["drop15"] = near(ends(lambda: PlanningPolicy(wm, horizon), lost=0.15))
-        found["delay1"] = near(ends(lambda: PlanningPolicy(wm, horizon, delayed=True)))
+        found["drop15"] = near(ends(lambda: PlanningPolicy(wm), lost=0.15))
+        found["delay1"] = near(ends(lambda: PlanningPolicy(wm, delayed=True)))
     if "reach" in parts:
         found["median_cm"] = round(100 * float(np.median(reached[:, 1])), 2)
         found["start_cm"] = round(100 * float(reached[:, 0].min()), 1)
@@ -118,9 +116,7 @@ def evaluate(wm: WorldModel, goals: int, world: World, horizon: int, parts: tupl
         found["plan_ms"] = round(1000 * float(np.median(policy.took_s)), 1)
     if "pushes" in parts:
         for name, metres in (("pushed", PUSH_M), ("not_pushed", 0.0)):
-            ratios = [
-                push_ratio(Stage(wm, world, number), PlanningPolicy(wm, horizon), metres) for number in range(PUSHES)
-            ]
+            ratios = [push_ratio(Stage(wm, world, number), PlanningPolicy(wm), metres) for number in range(PUSHES)]
             found[name] = sum(ratio >= PUSHED_RATIO for ratio in ratios)
     return found
 

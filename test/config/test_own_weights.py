@@ -41,8 +41,9 @@ def test_random_stands_for_random_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "value"), [("encoder_dim", 48), ("encoder_depth", 2), ("predictor_dim", 64), ("image_size", 32), ("num_frames", 16)]
-)  # fmt: skip
+    ("size", "value"),
+    [("encoder_dim", 48), ("encoder_depth", 2), ("predictor_dim", 64), ("image_size", 32), ("num_frames", 16)],
+)
 def test_another_size_is_refused_with_what_to_do(size: str, value: int) -> None:
     heads = {"encoder_heads": 3} if size == "encoder_dim" else {}
     changes: dict[str, Any] = {size: value, **heads}

@@ -34,8 +34,8 @@ def shapes(module: nn.Module) -> dict[str, torch.Size]:
 
 def test_every_preset_is_a_whole_model():
     assert preset_names() == [
-        "tiny", "tiny_random", "vitg", "vith", "vitl", "vjepa2_1_vitG", "vjepa2_1_vitb", "vjepa2_1_vitg", "vjepa2_1_vitl",
-        "vjepa2_ac_vitg",
+        "tiny", "tiny_random", "vitg", "vith", "vitl", "vjepa2_1_vitG", "vjepa2_1_vitb", "vjepa2_1_vitg",
+        "vjepa2_1_vitl", "vjepa2_ac_vitg",
     ]  # fmt: skip
     for name in preset_names():
         assert model_config(name).preset == name

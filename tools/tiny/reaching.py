@@ -1,12 +1,15 @@
 """Arms that are to reach goals, by one way to choose commands or another; and what a push does to forecasts.
 
-The planner is :func:`vjepa_ros.plan` with the options that config/panda_sim_planner.yaml has for the node.
+The planner is :func:`vjepa_ros.plan` as config/panda_sim_planner.yaml has it for the node, whose space of motions
+it uses too.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,18 +17,36 @@ from numpy.typing import NDArray
 
 import vjepa_ros
 from tools.tiny.world import Seen, Stage
+from vjepa_ros.config import ros_file
+from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.geometry import Vector
-from vjepa_ros.kinematics.inverse import InverseKinematics
+from vjepa_ros.planning.arm import Arm
+from vjepa_ros.planning.motion import Motion
 from vjepa_ros.planning.plan import Plan
 from vjepa_ros.planning.solvers import Options
-from vjepa_ros.planning.spaces import Space, TipSpace
+from vjepa_ros.planning.spaces import Space
 from vjepa_ros.simulation import panda
 
 STEPS = 20
-REPEAT = 1
-STD_M, MOST_M = 0.05, 0.08  # of the tip in a step
-OPTIONS = Options(samples=32, elites=4, iterations=2, min_std=0.003)
+PARAMS = Path(__file__).resolve().parents[2] / "config" / "panda_sim_planner.yaml"
+
+
+@cache
+def node() -> NodeConfig:
+    """The node that plans for panda_sim."""
+    return resolve(ros_file.read(PARAMS, "/vjepa_predictor")[0])
+
+
+@cache
+def _arm() -> Arm:
+    config = node()
+    return Arm(panda.description(), config.planner, config.stream.pose, config.stream.commands.joint_names)
+
+
+def tip_space(joints: Vector) -> Space:
+    """(7,) rad where motions of the tip begin -> the space that the node draws them in."""
+    return Motion(node()).space(node().planner, _arm(), joints, np.empty((0, len(joints))))
 
 
 @dataclass(frozen=True)
@@ -57,7 +78,6 @@ class PlanningPolicy:
 
     Attributes:
         wm: the model.
-        horizon: steps ahead that are free.
         delayed: whether the command of a step is that which was planned in the step before, as where planning takes
             time: it is committed in the plan that follows.
         shuffles: whether the model is asked about the actions of other candidates.
@@ -65,7 +85,6 @@ class PlanningPolicy:
     """
 
     wm: WorldModel
-    horizon: int = 1
     delayed: bool = False
     shuffles: bool = False
     took_s: list[float] = field(default_factory=list)
@@ -80,19 +99,20 @@ class PlanningPolicy:
         """(7,) rad to go to now; None to stay with the last command."""
         if seen.latents is None:
             return self._committed if self.delayed else None
-        began_s = time.perf_counter()
+        began_s, given = time.perf_counter(), node().planner
         committed: Vector | None = None
         if self.delayed:
             committed = seen.joints if self._committed is None else self._committed
-        space: Space = tip_space(seen.joints if committed is None else committed)
+        space = tip_space(seen.joints if committed is None else committed)
         if self.shuffles:
             space = Shuffled(space, np.random.default_rng(self._seed))
-        actions, states = np.zeros((1, 0, 7)), seen.joints[None, None]
+        observed = self.wm.observe(seen.latents, np.zeros((1, 0, 7)), seen.joints[None, None])
+        most = given.max_action[0]
         found = vjepa_ros.plan(
-            self.wm, self.wm.observe(seen.latents, actions, states), stage.goal,
-            horizon=self.horizon + self.delayed, std=STD_M, low=-MOST_M, high=MOST_M,
-            committed=None if committed is None else committed[None], last=self._last, action_repeat=REPEAT, space=space, options=OPTIONS,
-            seed=self._seed,
+            self.wm, observed, stage.goal, horizon=given.horizon - given.least_decided + self.delayed,
+            std=given.std[0], low=-most, high=most, committed=None if committed is None else committed[None],
+            last=self._last, action_repeat=given.action_repeat, space=space, solver=given.solver,
+            options=Options(given.samples, given.elites, given.iterations, given.cost), seed=self._seed,
         )  # fmt: skip
         self._last = found
         self._seed += 1
@@ -101,12 +121,6 @@ class PlanningPolicy:
             return np.asarray(found.actions[0])
         self._committed = np.asarray(found.actions[1])
         return committed
-
-
-def tip_space(joints: Vector) -> TipSpace:
-    """Motions of the tip, as the node draws them."""
-    inverse = InverseKinematics(panda.kinematics(), panda.LOWER, panda.UPPER, panda.READY)
-    return TipSpace(panda.kinematics(), inverse, joints, tuple(range(7)), "target", (panda.LOW, panda.HIGH))
 
 
 @dataclass
@@ -131,7 +145,8 @@ class Random:
 
     def __call__(self, seen: Seen, stage: Stage) -> Vector | None:
         """(7,) rad."""
-        motion = np.clip(self._chance.normal(0, STD_M, (1, 1, 3)), -MOST_M, MOST_M)
+        given = node().planner
+        motion = np.clip(self._chance.normal(0, given.std[0], (1, 1, 3)), -given.max_action[0], given.max_action[0])
         return np.asarray(tip_space(seen.joints).actions(motion)[0, 0])
 
 

@@ -28,6 +28,7 @@ class PlannerConfig:
         solver, samples, elites, iterations, momentum_mean, momentum_std, cost, seed: of the search.
         horizon: H, steps of a plan.
         least_decided: how many of them at least are decided when it is made.
+        action_repeat: for how many steps what is drawn for one is kept up.
         sample_space, std, max_action, yaw, gripper, rest: what is searched in, and how widely.
         time_limit_s, max_age_s: how long a plan may take, and how old what it is made of may be.
         goals, goal_energy, goal_plans, goal_steps: a folder of sub-goals, and what ends each.
@@ -47,6 +48,7 @@ class PlannerConfig:
     iterations: int
     horizon: int
     least_decided: int
+    action_repeat: int
     std: tuple[float, ...]
     momentum_mean: float
     momentum_std: float

@@ -35,11 +35,13 @@ PLANNER: tuple[Parameter, ...] = (
        maximum=0.999),
     _P("planner.momentum_std", "float", 0.0, "Share of the old standard deviation that stays after an iteration.",
        minimum=0.0, maximum=0.999),
+    _P("planner.action_repeat", "int", 1, "For how many steps of a plan what is drawn for one of them is kept up: it "
+       "looks far ahead with few numbers to find.", "steps", minimum=1, maximum=1024),
     _P("planner.max_action", "float[]", [], "The most that a candidate moves in a step, in the unit of "
        "planner.sample_space, one number for all dimensions or one for each; empty for no bound.", minimum=0.0,
        maximum=1e6),
-    _P("planner.cost", "str", "last", "What of a candidate's energies is made small: that of its last step, or the sum "
-       "over all steps.", choices=COSTS),
+    _P("planner.cost", "str", "last", "What of a candidate's energies is made small: that of its last step, the sum "
+       "over all steps, or that of the step that comes nearest, the sooner the better (min).", choices=COSTS),
     _P("planner.sample_space", "str", "actions", "What candidates are drawn in: the actions, or motions of the tip in "
        "m, made joint actions by inverse kinematics.", choices=SPACES),
     _P("planner.yaw", "bool", False, "With sample_space tip: turns about the base's z axis are drawn too, in rad."),

@@ -115,8 +115,8 @@ def plan(
     """
     planning = Planning(
         wm, seen, goal, horizon=horizon, std=std, mean=mean, low=low, high=high, committed=committed, last=last,
-        executed=executed, action_repeat=action_repeat, mask=mask, space=space, solver=solver, options=options, batch_size=batch_size,
-        time_limit_s=time_limit_s, seed=seed,
+        executed=executed, action_repeat=action_repeat, mask=mask, space=space, solver=solver, options=options,
+        batch_size=batch_size, time_limit_s=time_limit_s, seed=seed,
     )  # fmt: skip
     while not planning.turn():
         pass

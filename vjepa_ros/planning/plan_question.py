@@ -109,7 +109,7 @@ class PlanQuestion:
             return False
         planner.require_fresh(self._seen)
         picture = self._picture(planning, self._target) if planner.wants_picture() else None
-        first = len(plan.actions) - len(plan.samples)
+        first = len(plan.actions) - len(plan.energies)
         self.outcome = Outcome(
             seen=self._seen, target=self._target, now=plan.now, plan=plan,
             reached=planner.motion.reached(planner.motion.start(self._seen.window), plan.actions), first=first,

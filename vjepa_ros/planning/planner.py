@@ -199,7 +199,8 @@ class Planner:
         observed = self.model.observe(seen.context, seen.past_actions, seen.states)
         state = self.motion.start(window)
         rest = committed[-1] if count else window.actions.values[-1]
-        mean, low, high = self.motion.bounds(config, self.arm, rest, config.horizon - count)
+        drawn = -(-(config.horizon - count) // config.action_repeat)
+        mean, low, high = self.motion.bounds(config, self.arm, rest, drawn)
         last = self._last if self._last is not None and self._continues(seen, target) else None
         shape = mean.shape
         moved, before = 0, None
@@ -211,7 +212,8 @@ class Planner:
         planning = Planning(
             self.model, observed, target.latents, horizon=config.horizon,
             std=np.broadcast_to(np.array(config.std), shape), mean=mean, low=low, high=high, committed=committed,
-            last=before, executed=moved, mask=target.mask, space=self.motion.space(config, self.arm, state, committed),
+            last=before, executed=moved, action_repeat=config.action_repeat, mask=target.mask,
+            space=self.motion.space(config, self.arm, state, committed),
             solver=config.solver, options=self.options, batch_size=self.config.candidates.batch_size,
             time_limit_s=config.time_limit_s, seed=config.seed + self._count - 1, began_s=began_s,
         )  # fmt: skip
