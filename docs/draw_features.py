@@ -1,7 +1,8 @@
 """Draws docs/features.png, what the encoder's latents say of the sample bag: ``python -m docs.draw_features``.
 
 A column for each of a few moments: the frame, how alike its patches are to one patch of the first frame, and the
-principal components of the latents as colours.
+principal components of the latents as colours. Of these, what each place usually looks like is taken off first, since
+the camera stands still: what is left is what has changed there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ PICTURE = Path(__file__).with_name("features.png")
 BAG = Path(__file__).parents[1] / "examples" / "data" / "panda_pick"
 PRESET = "tiny"
 MOMENTS = 6
-PATCH = (1, 2)  # row and column: the hand, in the first of the moments
+PATCH = (2, 1)  # row and column: the table, in the first of the moments
 _TILE, _GAP = 160, 6  # px
 _RED = (255, 0, 0)
 
@@ -35,22 +36,23 @@ class Seen:
     Attributes:
         frames: (n, h, w, 3) uint8, red, green, blue: the newest frame of each moment as the encoder gets it.
         latents: (n, H', W', D), those of each window's last step, as ``~/context_latents`` has them.
+        changed: the same, less each place's mean over all windows of the bag.
     """
 
     frames: Picture
     latents: Latents
+    changed: Latents
 
 
 def seen() -> Seen:
     """A few moments of the sample bag, evenly spread, through the encoder."""
     wm = vjepa_ros.load(PRESET, device="cpu", dtype="float32")
     windows = list(vjepa_ros.read_windows(BAG, settings={"preset": PRESET}))
-    chosen = [windows[index] for index in np.linspace(0, len(windows) - 1, MOMENTS).round().astype(int)]
-    latents = [wm.grid.unflatten(wm.encode(window.clip))[0, -1].numpy() for window in chosen]
-    mean = np.array([0.485, 0.456, 0.406]) * 255
-    std = np.array([0.229, 0.224, 0.225]) * 255
-    frames = [window.clip[0, :, -1].transpose(1, 2, 0) * std + mean for window in chosen]
-    return Seen(np.stack(frames).round().clip(0, 255).astype(np.uint8), np.stack(latents))
+    every = np.stack([wm.grid.unflatten(wm.encode(window.clip))[0, -1].numpy() for window in windows])
+    chosen = np.linspace(0, len(windows) - 1, MOMENTS).round().astype(int)
+    mean, std = np.array([0.485, 0.456, 0.406]) * 255, np.array([0.229, 0.224, 0.225]) * 255  # of ImageNet
+    frames = np.stack([windows[index].clip[0, :, -1].transpose(1, 2, 0) * std + mean for index in chosen])
+    return Seen(frames.round().clip(0, 255).astype(np.uint8), every[chosen], (every - every.mean(axis=0))[chosen])
 
 
 def similarity(latents: Latents, patch: tuple[int, int]) -> Latents:
@@ -64,23 +66,26 @@ def similarity(latents: Latents, patch: tuple[int, int]) -> Latents:
         (n, H', W') cosines, after what all patches have in common is taken off.
     """
     own = latents - latents.mean(axis=(0, 1, 2))
-    own /= np.linalg.norm(own, axis=-1, keepdims=True)
-    return np.asarray(own @ own[0][patch], np.float32)
+    directions = own / np.linalg.norm(own, axis=-1, keepdims=True)
+    return np.asarray(directions @ directions[0][patch], np.float32)
 
 
 def picture(found: Seen) -> Picture:
     """(rows, columns, 3) red, green, blue."""
     alike = similarity(found.latents, PATCH)
-    heat = cv2.applyColorMap(((alike + 1) * 127.5).round().clip(0, 255).astype(np.uint8).reshape(-1, 1), cv2.COLORMAP_VIRIDIS)
-    heat = cv2.cvtColor(heat, cv2.COLOR_BGR2RGB).reshape(*alike.shape, 3)
-    colours = principal_colours(found.latents)
-    rows = []
-    for kind, images in enumerate((found.frames, heat, colours)):
-        tiles = [_tile(image, cv2.INTER_LINEAR if kind == 0 else cv2.INTER_NEAREST) for image in images]
-        if kind < 2:
-            _mark(tiles[0], alike.shape[1:])
-        rows.append(np.concatenate([_framed(tile) for tile in tiles], axis=1))
-    return np.concatenate(rows)
+    levels = ((alike + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+    heat = [cv2.cvtColor(cv2.applyColorMap(one, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB) for one in levels]
+    colours = principal_colours(found.changed)
+    seen_tiles = [_tile(frame, cv2.INTER_LINEAR) for frame in found.frames]
+    heat_tiles = [
+        cv2.addWeighted(frame, 0.35, _tile(one, cv2.INTER_NEAREST), 0.65, 0.0)
+        for frame, one in zip(seen_tiles, heat, strict=True)
+    ]
+    colour_tiles = [_tile(one, cv2.INTER_NEAREST) for one in colours]
+    for tiles in (seen_tiles, heat_tiles):
+        tiles[0] = _marked(tiles[0], alike.shape[1:])
+    rows = (seen_tiles, heat_tiles, colour_tiles)
+    return np.concatenate([np.concatenate([_framed(tile) for tile in tiles], axis=1) for tiles in rows])
 
 
 def _tile(image: Picture, interpolation: int) -> Picture:
@@ -91,11 +96,13 @@ def _framed(tile: Picture) -> Picture:
     return np.pad(tile, ((0, _GAP), (0, _GAP), (0, 0)), constant_values=255)
 
 
-def _mark(tile: Picture, grid: tuple[int, ...]) -> None:
-    """A red square around the patch."""
+def _marked(tile: Picture, grid: tuple[int, ...]) -> Picture:
+    """The same with a red square around the patch."""
     height, width = _TILE // grid[0], _TILE // grid[1]
     top, left = PATCH[0] * height, PATCH[1] * width
-    cv2.rectangle(tile, (left, top), (left + width - 1, top + height - 1), _RED, 2)
+    marked = tile.copy()
+    cv2.rectangle(marked, (left, top), (left + width - 1, top + height - 1), _RED, 2)
+    return marked
 
 
 def main() -> None:

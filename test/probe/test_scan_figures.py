@@ -54,14 +54,16 @@ def test_what_is_shared_is_said_to_be() -> None:
     again = figures(0.5, landscape(0, 0, 0.125, 1.0), landscape(1, 0, 0.5, 0.25))
     assert best([NEAR, again, FAR], "distance") == [0.94, 0.5]
     said = sentences("frame_rate", [NEAR, again, FAR], trained=True)
-    assert said[0].startswith("With frame_rate 0.94 or 0.5 every figure is lowest: 0.05 for the distance of the minimum")
+    assert said[0].startswith(
+        "With frame_rate 0.94 or 0.5 every figure is lowest: 0.05 for the distance of the minimum"
+    )
 
 
 def test_the_sentences() -> None:
     agree = sentences("frame_rate", [NEAR, FAR], trained=True)
     assert agree == [
-        "With frame_rate 0.94 every figure is lowest: 0.05 for the distance of the minimum from the recorded action, 1.5 "
-        "for the recorded action's rank, 0.5 for the error over that of no change."
+        "With frame_rate 0.94 every figure is lowest: 0.05 for the distance of the minimum from the recorded action, "
+        "1.5 for the recorded action's rank, 0.5 for the error over that of no change."
     ]
     better = figures(2.0, landscape(2, 2, 0.25, 1.0))
     differ = sentences("frame_rate", [NEAR, better, FAR], trained=False)

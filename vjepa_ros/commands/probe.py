@@ -1,5 +1,7 @@
-"""The command ``vjepa_probe``: arguments, progress bars, a table, an exit status for :mod:`vjepa_ros.probe.probing`, and
-with ``--scan`` for :mod:`vjepa_ros.probe.scanning`."""
+"""The command ``vjepa_probe``: arguments, progress bars, a table, an exit status.
+
+The work is done by :mod:`vjepa_ros.probe.probing`, with ``--scan`` by :mod:`vjepa_ros.probe.scanning`.
+"""
 
 from __future__ import annotations
 

@@ -49,16 +49,15 @@ def draw(figure: Any, parameter: str, found: Sequence[Figures], grid: Scan, titl
         "rank": f"rank of the recorded action, of {grid.points**2}",
         "error_over_no_change": "error over that of no change",
     }
-    middles = {"rank": ((grid.points**2 + 1) / 2, "by chance"), "error_over_no_change": (1.0, "no change")}
+    useless = {"rank": (grid.points**2 + 1) / 2, "error_over_no_change": 1.0}
     for panel, name in zip(figure.subplots(1, len(FIGURES)), FIGURES, strict=True):
         _draw_figure(panel, name, found)
         panel.set_title(labels[name], fontsize=10)
         panel.set_xlabel(parameter)
-        if name in middles:
-            level, word = middles[name]
-            panel.axhline(level, color="black", linewidth=0.8, linestyle=":", label=word)
+        if name in useless:
+            panel.axhline(useless[name], color="black", linewidth=0.8, linestyle=":", label="forecasts worth nothing")
         panel.set_ylim(bottom=0)
-        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=4, fontsize=8, frameon=False)
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncol=4, fontsize=8, frameon=False)
     figure.savefig(path, format="png", dpi=80, metadata={"Software": None})
 
 
