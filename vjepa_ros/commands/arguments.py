@@ -113,6 +113,27 @@ def _setting(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"{brief(value)} cannot be read as a value of {named(name)}") from error
 
 
+def values_parsed(text: str) -> tuple[str, list[Any]]:
+    """A parameter and several values of it: ``frame_rate=0.5,4``, ``view.roi=[0, 0, 64, 64],[]``.
+
+    Commas within square brackets part nothing. Each value is read as :func:`_setting` reads one.
+
+    Raises:
+        argparse.ArgumentTypeError: for what is not of that form.
+    """
+    name, equals, several = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{brief(text)} is not parameter=value,value,...")
+    values, depth = [""], 0
+    for character in several:
+        depth += (character == "[") - (character == "]")
+        if character == "," and depth == 0:
+            values.append("")
+        else:
+            values[-1] += character
+    return name, [_setting(f"{name}={value}")[1] for value in values]
+
+
 def add_recording(parser: Parser, bags: str = _BAGS) -> None:
     """Add the arguments that say what is read, and with which parameters.
 

@@ -1,4 +1,7 @@
-"""The command ``vjepa_probe``: arguments, progress bars, a table, an exit status for :mod:`vjepa_ros.probe.probing`."""
+"""The command ``vjepa_probe``: arguments, progress bars, a table, an exit status.
+
+The work is done by :mod:`vjepa_ros.probe.probing`, with ``--scan`` by :mod:`vjepa_ros.probe.scanning`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vjepa_ros.commands.arguments import Parser, add_recording, reading_of
+from vjepa_ros.commands.arguments import Parser, add_recording, reading_of, values_parsed
 from vjepa_ros.commands.terminal import Terminal
-from vjepa_ros.probe.plan import PICTURE, REPORT, TABLE, TOOL, Plan
+from vjepa_ros.probe.plan import PICTURE, REPORT, SCAN_PICTURE, SCAN_REPORT, TABLE, TOOL, Plan, ScanPlan
 from vjepa_ros.units import S_TO_NS
 
 if TYPE_CHECKING:
@@ -54,7 +57,10 @@ def parser() -> Parser:
     )
     add_recording(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR",
-                        help=f"folder to make: {PICTURE}, {TABLE}, {REPORT}")  # fmt: skip
+                        help=f"folder to make: {PICTURE}, {TABLE}, {REPORT}; with --scan {SCAN_PICTURE}, "
+                        f"{SCAN_REPORT}")  # fmt: skip
+    parser.add_argument("--scan", type=values_parsed, metavar="PARAMETER=V,V,...",
+                        help="probe with one value of a parameter after another, and compare them")  # fmt: skip
     parser.add_argument("--dims", type=lambda text: text.split(","), default=Plan.dims, metavar="A,B",
                         help="the two dimensions of the action to scan, by name or index from 0 (default: those that "
                         "move most; of a pose, two of x, y, z)")  # fmt: skip
@@ -66,7 +72,7 @@ def parser() -> Parser:
     parser.add_argument("--windows", type=_windows, default=Plan.windows,
                         help="windows to probe, evenly spread over the recording (default: %(default)s)")  # fmt: skip
     parser.add_argument("--no-picture", dest="draws", action="store_false",
-                        help=f"do without {PICTURE}, and so matplotlib")  # fmt: skip
+                        help="do without the picture, and so matplotlib")  # fmt: skip
     parser.add_force("DIR if it is there already")
     return parser
 
@@ -84,29 +90,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _probed(given: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
+    own = {name: getattr(given, name) for name in ("dims", "spans", "points", "windows", "draws")}
+    reading = reading_of(given, terminal.say)
+    if given.scan is not None:
+        from vjepa_ros.probe import scanning
+
+        name, values = given.scan
+        with terminal.progress() as progress:
+            return scanning.scan(ScanPlan(**reading, **own, parameter=name, tried=values), progress, terminal.say)
     from vjepa_ros.probe import probing
 
-    own = {name: getattr(given, name) for name in ("dims", "spans", "points", "windows", "draws")}
-    plan = Plan(**reading_of(given, terminal.say), **own)
     with terminal.progress() as progress:
-        return probing.probe(plan, progress, terminal.say)
+        return probing.probe(Plan(**reading, **own), progress, terminal.say)
 
 
 def _print(report: dict[str, Any], out: Path, terminal: Terminal) -> None:
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False, markup=False)
-    names = [axis["name"] for axis in report["dims"]]
-    console.print(_table(report, names))
+    console.print(_table(report) if "windows" in report else _table_of_values(report))
     for sentence in report["says"]:
         console.print(terminal.translated(sentence), soft_wrap=True)
     console.print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}", soft_wrap=True)
 
 
-def _table(report: dict[str, Any], names: Sequence[str]) -> Table:
+def _table(report: dict[str, Any]) -> Table:
     """A line per window, then the medians; the energies are called E."""
     from rich.table import Table
 
+    names = [axis["name"] for axis in report["dims"]]
     first_ns = report["windows"][0]["stamp_ns"]
     title = f"Along {' and '.join(names)}; the first window's stamp is {first_ns / S_TO_NS:.3f} s"
     table = Table(title=title, title_justify="left")
@@ -117,6 +129,23 @@ def _table(report: dict[str, Any], names: Sequence[str]) -> Table:
         where = (", ".join(f"{row[f'{kind}_{name}']:+.3f}" for name in names) for kind in _PLACES)
         energies = (f"{row[f'energy_{kind}']:.5f}" for kind in ("recorded", "minimum", "no_change"))
         table.add_row(after, *where, *energies, f"{row['rank']:g}")
+    return table
+
+
+def _table_of_values(report: dict[str, Any]) -> Table:
+    """A line per value of what was scanned; a star behind the lowest of each figure."""
+    from rich.table import Table
+
+    names = " and ".join(axis["name"] for axis in report["dims"])
+    table = Table(title=f"Along {names}; * is the lowest", title_justify="left")
+    for name in (report["parameter"], "windows", "distance", "rank", "error / no change"):
+        table.add_column(name, justify="right")
+    for row in report["values"]:
+        figures = (
+            "-" if row[name] is None else f"{row[name]:.4g}{' *' if row['value'] in lowest else '  '}"
+            for name, lowest in report["best"].items()
+        )
+        table.add_row(str(row["value"]), f"{len(row['windows'])}", *figures)
     return table
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vjepa_ros.recordings.reading import Reading
 
 TOOL = "vjepa_probe"
 PICTURE, TABLE, REPORT = "probe.png", "probe.csv", "probe.json"
+SCAN_PICTURE, SCAN_REPORT = "scan.png", "scan.json"
 
 
 @dataclass(frozen=True)
@@ -29,3 +31,16 @@ class Plan(Reading):
     points: int = 9
     windows: int = 8
     draws: bool = True
+
+
+@dataclass(frozen=True)
+class ScanPlan(Plan):
+    """The same with one value of a parameter after another; ``out`` is the folder for picture and report.
+
+    Attributes:
+        parameter: its name.
+        tried: its values, at least two, in the order in which they are shown.
+    """
+
+    parameter: str = ""
+    tried: Sequence[Any] = ()

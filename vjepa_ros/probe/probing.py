@@ -6,7 +6,7 @@ The landscapes are :mod:`vjepa_ros.probe.landscape`'s; the command line is :mod:
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -17,19 +17,16 @@ import numpy as np
 from vjepa_ros import files
 from vjepa_ros.config.node import resolve
 from vjepa_ros.documents import to_json
-from vjepa_ros.errors import BagError
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import Forecaster, load_model, notices
 from vjepa_ros.planning.energies import Energies
 from vjepa_ros.probe import picture
 from vjepa_ros.probe.landscape import Landscape, Scan, choose_axes, medians, survey
-from vjepa_ros.probe.pairs import pairs, require_pairs, spread
+from vjepa_ros.probe.pairs import require_pairs
 from vjepa_ros.probe.plan import PICTURE, REPORT, TABLE, TOOL, Plan
+from vjepa_ros.probe.reading import PASSES, PairReader, counting, one_ahead
 from vjepa_ros.recordings import feed
-from vjepa_ros.recordings.feed import Feed, Source
-from vjepa_ros.recordings.reading import PROGRESS_MESSAGES, Progress, Say
-from vjepa_ros.stream.intake import Decode
-from vjepa_ros.stream.window import Window
+from vjepa_ros.recordings.reading import Progress, Say
 
 
 def probe(
@@ -58,35 +55,22 @@ def probe(
     files.require_apart([plan.out], plan.inputs)
     figure = picture.blank() if plan.draws else None
     with ExitStack() as stack:
-        source = feed.open_source(plan.bags, resolve(_values(plan.values)), plan.topics, plan.urdf, say, stack)
+        source = feed.open_source(plan.bags, resolve(one_ahead(plan.values)), plan.topics, plan.urdf, say, stack)
         config = source.config
         require_pairs(config.stream)
         choose_axes(config.stream, plan.dims, np.zeros(config.model.action_dim), plan.spans)  # refuses early
         new = stack.enter_context(files.whole([plan.out], tool=TOOL, force=plan.force))[plan.out]
-        reading = _Reading(source, plan.fallback, progress)
-        count, movement = 0, np.zeros(config.model.action_dim)
-        for pair in pairs(reading.windows(say), config.stream):
-            count += 1
-            movement += pair.movement(config.stream) / config.normalization.actions.std
-        if count == 0:
-            raise BagError(reading.nothing())
+        reader = PairReader(source, plan.fallback, counting(progress, "messages", PASSES * source.count))
+        count, movement = reader.overview(say)
         scan = Scan(choose_axes(config.stream, plan.dims, movement, plan.spans), plan.points)
-        chosen = spread(count, plan.windows)
         model = load_model(config)
         for notice in notices(config, model):
             say(notice)
         forecaster, energies, batch_size = Forecaster(model, config), Energies(model), config.candidates.batch_size
-        done, total = 0, len(chosen) * plan.points**2
-
-        def forecast(more: int) -> None:
-            nonlocal done
-            done += more
-            progress("forecasts", done, total)
-
+        forecast = counting(progress, "forecasts", min(count, plan.windows) * plan.points**2)
         landscapes = [
             survey(model, forecaster, energies, scan, pair, batch_size, forecast)
-            for index, pair in enumerate(pairs(reading.windows(lambda sentence: None), config.stream))
-            if index in chosen
+            for pair in reader.chosen(count, plan.windows)
         ]
         rows = [landscape.row(scan) for landscape in landscapes]
         middle = medians(rows)
@@ -112,43 +96,6 @@ def probe(
             with files.naming(new / PICTURE):
                 picture.draw(figure, scan, landscapes, _title(plan, report), new / PICTURE)
     return report
-
-
-def _values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters, for windows that end at every step and a single forecast from each."""
-    one_ahead = {**values, "latents.horizon": 1, "latents.steps": "forecast", "latents.publish_context": False}
-    return {**one_ahead, "hop": resolve(one_ahead).model.stride}
-
-
-class _Reading:
-    """Reads the recording, as often as is asked."""
-
-    def __init__(self, source: Source, fallback: Decode | None, progress: Progress) -> None:
-        self._source = source
-        self._fallback = fallback
-        self._progress = progress
-        self._read = 0
-        self._feed: Feed | None = None
-
-    def windows(self, say: Say) -> Iterator[Window]:
-        source, total = self._source, 2 * self._source.count
-        self._feed = Feed(source, self._fallback, say)
-        for recorded in source.recording.messages(source.chosen.all):
-            yield from self._feed.take(recorded)
-            self._read += 1
-            if self._read % PROGRESS_MESSAGES == 0 or self._read == total:
-                self._progress("messages", self._read, total)
-        self._feed.finish()
-
-    def nothing(self) -> str:
-        """Why there was nothing to probe, in a sentence."""
-        assert self._feed is not None
-        counters = self._feed.intake.counters
-        return (
-            f"no window is followed by one that observes its next step: {counters.frames:,} frames made "
-            f"{counters.windows:,} windows, {counters.windows_skipped:,} were skipped for want of a command or state, "
-            f"{counters.gaps:,} gaps, {sum(counters.rejected.values()):,} messages rejected"
-        )
 
 
 def _write_table(path: Path, rows: Sequence[dict[str, Any]], middle: Mapping[str, float]) -> None:
