@@ -49,7 +49,7 @@ def test_what_makes_sense_is_taken() -> None:
     assert planner(**ON, **{"planner.std": [0.1, *[0.0] * 6]}).enabled
     of_commands = {"actions.reduction": "difference", "states.source": "none"}
     assert planner(**TIP, **of_commands, **{"planner.rest": [0.1] * 7}).rest == (0.1,) * 7
-    ahead = resolve({"joint_names": JOINTS, **ON, "actions.phase": "last", "planner.least_decided": 1})
+    ahead = resolve({"joint_names": JOINTS, **ON, "actions.phase": "last", "planner.decided_steps": 1})
     assert ahead.planner.decided(ahead.stream) == 1
     poses = resolve({**panda.PRESET, **ON, "planner.horizon": 1})
     assert poses.planner.decided(poses.stream) == 0, "a step is a frame: nothing of it is over"
@@ -80,7 +80,7 @@ def test_what_makes_sense_is_taken() -> None:
         ({"state_names": [*JOINTS[1:], JOINTS[0]]}, "state_names", "or set planner.enabled: false"),
         ({"actions.field": "velocity", "states.field": "velocity"}, "planner.enabled", "actions.field is velocity"),
         ({"actions.reduction": "sum", "states.source": "none"}, "planner.enabled", "set states.source"),
-        ({"planner.least_decided": 4}, "planner.horizon", "4 steps with planner.least_decided: 4 leave nothing"),
+        ({"planner.decided_steps": 4}, "planner.horizon", "4 steps with planner.decided_steps: 4 leave nothing"),
         ({"planner.rest": [0.0] * 7}, "planner.rest", "belongs to planner.sample_space: tip"),
         ({"planner.samples": 100_000, "planner.horizon": 8}, "planner.samples", "are 22,400,000 numbers, more than"),
         ({"planner.time_limit_s": 0.0}, "planner.time_limit_s", "less than 0.001 s"),
@@ -136,7 +136,7 @@ def test_the_tip_needs_joints_that_are_measured(changes: dict[str, Any], paramet
 def test_the_file_for_the_simulated_robot() -> None:
     values, _ = ros_file.read(ROOT / "config" / "panda_sim_planner.yaml", "/vjepa_predictor")
     config = resolve(values)
-    assert config.planner.action_repeat == config.planner.horizon - config.planner.least_decided == 3
+    assert config.planner.action_repeat == config.planner.horizon - config.planner.decided_steps == 3
     assert config.planner.execute and config.planner.decided(config.stream) == 1 and config.planner.horizon == 4
     assert config.stream.commands.joint_names == simulated.JOINTS
     np.testing.assert_allclose(config.planner.rest, simulated.READY, atol=1e-12)

@@ -127,6 +127,21 @@ def test_a_warm_start_goes_on_with_what_is_left_of_the_last_plan(wm: WorldModel,
         plan(wm, seen, goal, horizon=2, std=0.1, last=first)
 
 
+def test_what_is_drawn_is_kept_up_for_several_steps(wm: WorldModel, seen: Observed) -> None:
+    goal = wm.encode_goal(np.full((64, 64, 3), 90, np.uint8))
+    given: dict[str, Any] = {"std": 0.3, "low": -0.5, "high": 0.5, "options": QUICK, "action_repeat": 2}
+    committed = np.full((1, DIMS), 0.2)
+    found = plan(wm, seen, goal, horizon=6, committed=committed, **given)
+    assert found.samples.shape == (3, DIMS) and found.energies.shape == (5,) and found.tried[0][1].shape == (24, 5)
+    np.testing.assert_array_equal(found.actions, np.concatenate([committed, found.samples[[0, 0, 1, 1, 2]]]))
+    forecasts = wm.rollout_from(wm.newest(seen, 3), found.actions[None])[0, 1:]
+    np.testing.assert_allclose(found.energies, wm.energy(forecasts, goal).numpy(), atol=1e-6)
+    again = plan(wm, seen, goal, horizon=6, committed=committed, last=found, executed=2, **given)
+    np.testing.assert_array_equal(again.tried[0][0][-1 - round(0.3 * QUICK.elites) :][0], found.samples[[1, 2, 2]])
+    with pytest.raises(ConfigError, match="action_repeat"):
+        plan(wm, seen, goal, horizon=6, std=0.3, action_repeat=0)
+
+
 def test_a_mask_says_which_tokens_count(wm: WorldModel, seen: Observed) -> None:
     goal = goal_of(wm, seen, np.full((1, DIMS), 0.5))
     spoiled = goal.clone()

@@ -107,7 +107,7 @@ def test_where_a_step_is_read_at_its_last_frame_nothing_is_decided_yet(model: Wo
 
 def test_steps_are_decided_that_are_said_to_be(model: WorldModel) -> None:
     bench = Bench(model)
-    config = resolve({**GIVEN, "actions.phase": "last", "planner.least_decided": 2})
+    config = resolve({**GIVEN, "actions.phase": "last", "planner.decided_steps": 2})
     bench.planner = Planner(config, model, bench.forecaster, (picture(1),), lambda: bench.now_ns)
     bench.planner._took_s.append(0.0)
     window = model_window()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from support.reference import DATA
 
 from vjepa_ros.errors import ConfigError, InputError, ShapeError
-from vjepa_ros.planning.solvers import SOLVERS, Options, Problem, Solution, search, shifted, solve
+from vjepa_ros.planning.solvers import SOLVERS, Options, Problem, Solution, costs_of, search, shifted, solve
 from vjepa_ros.planning.solvers.icem import coloured
 
 Array = NDArray[np.float64]
@@ -212,3 +212,12 @@ def test_a_plan_is_shifted_by_what_was_executed() -> None:
     np.testing.assert_array_equal(shifted(plan, 0), plan)
     np.testing.assert_array_equal(shifted(plan, 1), plan[[1, 2, 2]])
     np.testing.assert_array_equal(shifted(plan[None], 5), plan[None, [2, 2, 2]])
+
+
+def test_what_of_the_energies_is_made_small() -> None:
+    energies = np.array([[3.0, 1.0, 5.0], [2.0, 2.0, 2.0]])
+    assert costs_of(energies, "last").tolist() == [5.0, 2.0]
+    assert costs_of(energies, "sum").tolist() == [9.0, 6.0]
+    np.testing.assert_allclose(costs_of(energies, "min"), [1.3, 2.2])
+    sooner, later = costs_of(np.array([[1.0, 4.0], [4.0, 1.0], [1.0, 1.0]]), "min")[[2, 1]]
+    assert sooner < later, "where it stays near, that is better"

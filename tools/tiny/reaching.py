@@ -109,7 +109,7 @@ class PlanningPolicy:
         observed = self.wm.observe(seen.latents, np.zeros((1, 0, 7)), seen.joints[None, None])
         most = given.max_action[0]
         found = vjepa_ros.plan(
-            self.wm, observed, stage.goal, horizon=given.horizon - given.least_decided + self.delayed,
+            self.wm, observed, stage.goal, horizon=given.horizon - given.decided_steps + self.delayed,
             std=given.std[0], low=-most, high=most, committed=None if committed is None else committed[None],
             last=self._last, action_repeat=given.action_repeat, space=space, solver=given.solver,
             options=Options(given.samples, given.elites, given.iterations, given.cost), seed=self._seed,

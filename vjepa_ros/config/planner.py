@@ -27,7 +27,7 @@ class PlannerConfig:
         enabled, execute: whether there are plans at all, and whether they may be sent to the robot.
         solver, samples, elites, iterations, momentum_mean, momentum_std, cost, seed: of the search.
         horizon: H, steps of a plan.
-        least_decided: how many of them at least are decided when it is made.
+        decided_steps: how many of them are decided when it is made; 0 for as many as that takes.
         action_repeat: for how many steps what is drawn for one is kept up.
         sample_space, std, max_action, yaw, gripper, rest: what is searched in, and how widely.
         time_limit_s, max_age_s: how long a plan may take, and how old what it is made of may be.
@@ -47,7 +47,7 @@ class PlannerConfig:
     elites: int
     iterations: int
     horizon: int
-    least_decided: int
+    decided_steps: int
     action_repeat: int
     std: tuple[float, ...]
     momentum_mean: float
@@ -170,8 +170,8 @@ class PlannerConfig:
             "with actions.phase: first the first step's action is in force already, so at least 2 are needed",
         )  # fmt: skip
         yield (
-            self.horizon <= self.least_decided, "planner.horizon",
-            f"{self.horizon} steps with planner.least_decided: {self.least_decided} leave nothing to plan",
+            self.horizon <= self.decided_steps, "planner.horizon",
+            f"{self.horizon} steps with planner.decided_steps: {self.decided_steps} leave nothing to plan",
         )  # fmt: skip
         yield (
             is_joints and stream.commands.field != "position", "planner.enabled",
@@ -229,8 +229,9 @@ class PlannerConfig:
         return _TIP_DIMS + self.yaw + bool(self.gripper) if self.sample_space == "tip" else stream.commands.dim
 
     def decided(self, stream: StreamConfig) -> int:
-        """Actions of a plan that are decided before it can be made, however fast it is."""
-        return max(self.least_decided, self._in_force(stream))
+        """Actions of a plan that are decided before it can be made, however fast it is; with :attr:`decided_steps` set,
+        however slow it is, too."""
+        return max(self.decided_steps, self._in_force(stream))
 
     @staticmethod
     def _in_force(stream: StreamConfig) -> int:

@@ -26,9 +26,9 @@ PLANNER: tuple[Parameter, ...] = (
     _P("planner.iterations", "int", 4, "How often candidates are drawn.", minimum=1, maximum=1000),
     _P("planner.horizon", "int", 4, "Steps of a plan, those that are decided already included.", "steps", minimum=1,
        maximum=1024),
-    _P("planner.least_decided", "int", 0, "How many of a plan's first actions are taken for decided at least, however "
-       "fast plans are made; 1 where a step's command must be there before the step begins.", "steps", minimum=0,
-       maximum=1023),
+    _P("planner.decided_steps", "int", 0, "How many of a plan's first actions are taken for decided: 1 where a step's "
+       "command is to be there before the step begins; 0: those that begin before the plan is there, by how long the "
+       "last ones took.", "steps", minimum=0, maximum=1023),
     _P("planner.std", "float[]", [0.05], "Standard deviation of the first candidates, one number for all dimensions of "
        "planner.sample_space or one for each; 0 keeps a dimension as it is.", minimum=0.0, maximum=1e6),
     _P("planner.momentum_mean", "float", 0.0, "Share of the old mean that stays after an iteration.", minimum=0.0,
