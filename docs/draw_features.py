@@ -78,7 +78,7 @@ def picture(found: Seen) -> Picture:
     colours = principal_colours(found.changed)
     seen_tiles = [_tile(frame, cv2.INTER_LINEAR) for frame in found.frames]
     heat_tiles = [
-        cv2.addWeighted(frame, 0.35, _tile(one, cv2.INTER_NEAREST), 0.65, 0.0)
+        np.asarray(cv2.addWeighted(frame, 0.35, _tile(one, cv2.INTER_NEAREST), 0.65, 0.0), np.uint8)
         for frame, one in zip(seen_tiles, heat, strict=True)
     ]
     colour_tiles = [_tile(one, cv2.INTER_NEAREST) for one in colours]

@@ -54,7 +54,7 @@ class Figures:
         return cls(
             value,
             windows_there,
-            np.hypot(*offsets),
+            np.hypot(offsets[0], offsets[1]),
             np.array([landscape.rank for landscape in landscapes]),
             np.isin(minima, (0, grid.points - 1)).any(axis=1),
             np.array([landscape.recorded for landscape in landscapes]),
