@@ -56,7 +56,7 @@ class Figures:
             windows_there,
             np.hypot(offsets[0], offsets[1]),
             np.array([landscape.rank for landscape in landscapes]),
-            np.isin(minima, (0, grid.points - 1)).any(axis=1),
+            np.asarray(np.isin(minima, (0, grid.points - 1)).any(axis=1), np.bool_),
             np.array([landscape.recorded for landscape in landscapes]),
             np.array([landscape.no_change for landscape in landscapes]),
         )
