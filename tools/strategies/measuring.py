@@ -126,13 +126,13 @@ def _encoding(variant: Variant) -> dict[str, object]:
 
 def _encoder_operations(config: ModelConfig) -> int:
     with torch.device("meta"):
-        encoder = Encoder(config)
+        encoder = Encoder(config).to("meta")  # the tables of RoPE too
         return _counted(lambda: encoder(torch.empty(1, 3, config.frames_at_once, *config.image_size)))
 
 
 def _predictor_operations(config: ModelConfig) -> int:
     with torch.device("meta"):
-        predictor = Predictor(config)
+        predictor = Predictor(config).to("meta")
         context = torch.empty(1, predictor.grid.tokens_per_step, config.latent_dim)
         given = torch.empty(1, 1, config.action_dim), torch.empty(1, 1, config.state_dim)
         return _counted(lambda: predictor(context, *given))
