@@ -75,7 +75,8 @@ def _rows(variant: Variant, wm: WorldModel, filmed: Filmed) -> tuple[torch.Tenso
     frames = wm.preprocess(filmed.pictures)
     starts = range(0, frames.shape[2] - config.frames_at_once + 1, variant.stride)
     clips = torch.cat([frames[:, :, start : start + config.frames_at_once] for start in starts])
-    latents = wm.encode(clips).unflatten(1, (-1, size))
+    latents = wm.encode(clips)
+    latents = latents.view(len(latents), -1, size, latents.shape[-1])
     if config.way.is_whole:
         latents = latents[:, -config.most_context :]
     commands = filmed.commands[1:]

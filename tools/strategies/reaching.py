@@ -122,7 +122,7 @@ class Reach:
             if self.wm.config.way.is_whole:  # the steps of one window know each other, and nothing of the one before
                 self._latents.clear()
             latents = self.wm.encode(self.wm.preprocess(list(self._frames)))
-            self._latents.extend(latents.split(self.wm.grid.tokens_per_step, dim=1))
+            self._latents.extend(latents.chunk(latents.shape[1] // self.wm.grid.tokens_per_step, dim=1))
         self.took_s.append(time.process_time() - began_s)
 
     def _frame(self) -> Picture:
