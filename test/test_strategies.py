@@ -84,10 +84,12 @@ def test_the_comparison_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert all(math.isfinite(value) and value > 0 for value in figures["error"].values())
         assert 0 <= figures["reached"] <= 2 and figures["start_cm"] >= 30
         assert set(figures["steps"]) == ({"predictor"} if name == "sum" else {"encoder", "predictor"})
-        assert all(figures["seconds"].values()) and all(figures["operations_a_second"].values())
+    assert list(found["costs"]) == list(VARIANTS)
+    for costs in found["costs"].values():
+        assert min(*costs["seconds"].values(), *costs["operations_a_second"].values(), costs["plan_s"]) > 0
     written = (tmp_path / page.PAGE).read_text()
     assert written.startswith("before\n") and written.endswith("\nafter\n") and "old" not in written
-    assert "| `sum` |" in written and "Not measured: `clip`" in written
+    assert "| `sum` |" in written and "| 0.2 | - | - | - |" in written
     assert (tmp_path / page.PLOT).read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(command, "trained", None)  # nothing is trained or measured twice
     assert command.main(arguments) == 0

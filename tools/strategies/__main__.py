@@ -24,6 +24,7 @@ from tools.strategies.reaching import Reach
 from tools.strategies.recordings import film, record
 from tools.strategies.training import trained
 from tools.strategies.variants import COMMON, VARIANTS, Variant
+from vjepa_ros.config.own_weights import RANDOM
 from vjepa_ros.config.presets import MODEL_PARAMETERS
 from vjepa_ros.devices import use_threads
 from vjepa_ros.engine.world_model import WorldModel
@@ -31,6 +32,7 @@ from vjepa_ros.simulation.plan import World
 
 NEAR_M = 0.04
 TRAINED_SEED, MEASURED_SEED, GOALS_SEED = 1, 500, 1000
+PLANS = 15  # whose time is looked at, the last ones
 RESULTS = "results.json"
 
 
@@ -50,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     use_threads(1)
     given.out.mkdir(parents=True, exist_ok=True)
     results = _known(given)
+    for name in VARIANTS:
+        if name not in results["costs"]:
+            results["costs"][name] = _costs(VARIANTS[name], given)
+            _keep(given.out / RESULTS, results)
     bags = record(given.out / "recordings", _world(given, TRAINED_SEED), given.episodes, given.bags)
     for name in given.only:
         if name not in results["variants"]:
@@ -71,7 +77,7 @@ def _known(given: argparse.Namespace) -> dict[str, Any]:
         if found["about"] != about:
             raise SystemExit(f"{path} is of {found['about']}: name another folder with --out")
         return found
-    return {"about": about, "variants": {}}
+    return {"about": about, "costs": {}, "variants": {}}
 
 
 def _keep(path: Path, results: dict[str, Any]) -> None:
@@ -84,8 +90,19 @@ def _world(given: argparse.Namespace, seed: int) -> World:
     return World(seed=seed, size=64, drawn=128, variation=given.variation)
 
 
+def _costs(variant: Variant, given: argparse.Namespace) -> dict[str, Any]:
+    """What a variant takes, whatever its weights are: these are random."""
+    wm = loaded(variant, RANDOM)
+    reach = Reach(variant, wm, _world(given, GOALS_SEED), 0)
+    reach()
+    return {
+        "seconds": seconds(wm), "plan_s": float(np.median(reach.took_s[-PLANS:])),
+        "operations_a_second": operations_a_second(variant),
+    }  # fmt: skip
+
+
 def _measured(variant: Variant, bags: list[Path], given: argparse.Namespace) -> dict[str, Any]:
-    """Train a variant, and everything that is measured of it."""
+    """Train a variant, and what its model is worth."""
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -98,16 +115,14 @@ def _measured(variant: Variant, bags: list[Path], given: argparse.Namespace) -> 
     found = {
         "steps": made.steps, "cpu_s": made.cpu_s, **forecast_errors(variant, wm, episodes),
         "reached": int((ends[:, 1] < NEAR_M).sum()), "median_cm": round(100 * float(np.median(ends[:, 1])), 2),
-        "start_cm": round(100 * float(ends[:, 0].min()), 1), "seconds": seconds(wm),
-        "plan_s": float(np.median([took for reach in goals for took in reach.took_s[-10:]])),
-        "operations_a_second": operations_a_second(variant),
+        "start_cm": round(100 * float(ends[:, 0].min()), 1),
     }  # fmt: skip
     say(f"{variant.name}: {found['reached']} of {given.goals} goals, median {found['median_cm']} cm")
     return found
 
 
-def loaded(variant: Variant, path: Path) -> WorldModel:
-    """A variant's model."""
+def loaded(variant: Variant, path: Path | str) -> WorldModel:
+    """A variant's model, of a file."""
     sizes = {name: value for name, value in variant.parameters.items() if name in MODEL_PARAMETERS}
     return vjepa_ros.load(str(COMMON["preset"]), checkpoint=path, **sizes)
 

@@ -24,42 +24,37 @@ def step_s(name: str) -> float:
 
 
 def table(results: Found) -> str:
-    """The figures as Markdown; costs as ratios to the first variant that was measured."""
-    found: Mapping[str, Found] = {name: results["variants"][name] for name in VARIANTS if name in results["variants"]}
+    """The figures as Markdown; times as ratios to the first variant's."""
+    costs, trained = results["costs"], results["variants"]
     goals = results["about"]["goals"]
-    if not found:
-        return "Nothing is measured yet."
-    first = next(iter(found))
+
+    def of_model(cell: Callable[[Found], str]) -> Callable[[str], str]:
+        return lambda name: cell(trained[name]) if name in trained else "-"
 
     def ratio(value: Callable[[str], float]) -> Callable[[str], str]:
-        return lambda name: f"{value(name) / value(first):.2f}"
-
-    def computing_s(name: str) -> float:
-        return float(found[name]["plan_s"]) / step_s(name)
+        return lambda name: f"{value(name) / value(next(iter(VARIANTS))):.2f}"
 
     columns: dict[str, Callable[[str], str]] = {
         "variant": lambda name: f"`{name}`",
         "": lambda name: VARIANTS[name].about,
         "step, s": lambda name: f"{step_s(name):.1f}",
-        "CPU-min": lambda name: f"{sum(found[name]['cpu_s'].values()) / 60:.1f}",
-        "training steps": lambda name: " + ".join(f"{steps:,}" for steps in found[name]["steps"].values()),
-        f"error {NEAR_S} s": lambda name: f"{found[name]['error'][NEAR_S]:.2f}",
-        f"{FAR_S} s": lambda name: f"{found[name]['error'][FAR_S]:.2f}",
-        f"shuffled {FAR_S} s": lambda name: f"{found[name]['shuffled'][FAR_S]:.1f}",
-        f"within 4 cm, of {goals}": lambda name: str(found[name]["reached"]),
-        "median, cm": lambda name: f"{found[name]['median_cm']:.1f}",
-        "a window": ratio(lambda name: found[name]["seconds"]["window"]),
-        "a new step": ratio(lambda name: found[name]["seconds"]["encoder"]),
-        "a step ahead": ratio(lambda name: found[name]["seconds"]["predictor"]),
-        "a second of planning": ratio(computing_s),
-        "encoder": lambda name: f"{found[name]['operations_a_second']['encoder'] / 1e12:.2f}",
-        "predictor": lambda name: f"{found[name]['operations_a_second']['predictor'] / 1e12:.3f}",
+        "CPU-min": of_model(lambda found: f"{sum(found['cpu_s'].values()) / 60:.1f}"),
+        "training steps": of_model(lambda found: " + ".join(f"{steps:,}" for steps in found["steps"].values())),
+        f"error {NEAR_S} s": of_model(lambda found: f"{found['error'][NEAR_S]:.2f}"),
+        f"{FAR_S} s": of_model(lambda found: f"{found['error'][FAR_S]:.2f}"),
+        f"shuffled {FAR_S} s": of_model(lambda found: f"{found['shuffled'][FAR_S]:.1f}"),
+        f"within 4 cm, of {goals}": of_model(lambda found: str(found["reached"])),
+        "median, cm": of_model(lambda found: f"{found['median_cm']:.1f}"),
+        "a window": ratio(lambda name: costs[name]["seconds"]["window"]),
+        "a new step": ratio(lambda name: costs[name]["seconds"]["encoder"]),
+        "a step ahead": ratio(lambda name: costs[name]["seconds"]["predictor"]),
+        "a second of planning": ratio(lambda name: costs[name]["plan_s"] / step_s(name)),
+        "encoder": lambda name: f"{costs[name]['operations_a_second']['encoder'] / 1e12:.2f}",
+        "predictor": lambda name: f"{costs[name]['operations_a_second']['predictor'] / 1e12:.3f}",
     }
     rows = [list(columns), ["---"] * len(columns)]
-    rows += [[cell(name) for cell in columns.values()] for name in found]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    missing = [f"`{name}`" for name in VARIANTS if name not in found]
-    return "\n".join([*lines, *([f"\nNot measured: {', '.join(missing)}."] if missing else [])])
+    rows += [[cell(name) for cell in columns.values()] for name in VARIANTS]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def with_table(page: str, results: Found) -> str:
@@ -82,24 +77,31 @@ def plot(path: Path, results: Found) -> None:
     from matplotlib.figure import Figure
 
     found: Mapping[str, Found] = {name: results["variants"][name] for name in VARIANTS if name in results["variants"]}
-    names = list(found)
+    names = list(VARIANTS)
     colours = [f"C{number}" for number in range(len(names))]
     figure = Figure(figsize=(13, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     errors, reached, cost = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
     for name, colour in zip(names, colours, strict=True):
+        if name not in found:
+            continue
         seconds = [float(at) for at in found[name]["error"]]
         style = "--" if VARIANTS[name].frozen else "-"
         errors.plot(seconds, list(found[name]["error"].values()), style, marker=".", color=colour, label=name)
     errors.axhline(1, color="0.6", linewidth=1)
     errors.set(xlabel="seconds ahead", ylabel="error of forecasts / error of no change", ylim=(0, None), xlim=(0, None))
-    errors.legend(fontsize=8)
+    if found:
+        errors.legend(fontsize=8)
     places = list(range(len(names)))[::-1]
     goals = results["about"]["goals"]
-    reached.barh(places, [found[name]["reached"] for name in names], color=colours)
+    for place, name, colour in zip(places, names, colours, strict=True):
+        if name in found:
+            reached.barh(place, found[name]["reached"], color=colour)
+        else:
+            reached.text(0, place, " not measured", va="center", color="0.5", fontsize=8)
     reached.set(xlabel=f"goals reached within 4 cm, of {goals}", xlim=(0, goals))
     reached.set_yticks(places, names)
-    cost.barh(places, [1000 * found[name]["plan_s"] / step_s(name) for name in names], color=colours)
+    cost.barh(places, [1000 * results["costs"][name]["plan_s"] / step_s(name) for name in names], color=colours)
     cost.set(xlabel="ms of computing (one thread)\nfor a second of encoding and planning")
     cost.set_yticks(places, [""] * len(names))
     figure.savefig(path, dpi=100)
