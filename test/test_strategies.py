@@ -12,10 +12,9 @@ import pytest
 import vjepa_ros
 from tools.strategies import __main__ as command
 from tools.strategies import page, training
-from tools.strategies.reaching import Told
+from tools.strategies.reaching import Told, tip_space
 from tools.strategies.recordings import film, record
 from tools.strategies.variants import VARIANTS, WIRES
-from tools.tiny.reaching import tip_space
 from vjepa_ros.simulation.episodes import FRAME_NS, START_NS
 from vjepa_ros.simulation.plan import World
 

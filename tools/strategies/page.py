@@ -45,12 +45,12 @@ def table(results: Found) -> str:
         f"shuffled {FAR_S} s": of_model(lambda found: f"{found['shuffled'][FAR_S]:.1f}"),
         f"within 4 cm, of {goals}": of_model(lambda found: str(found["reached"])),
         "median, cm": of_model(lambda found: f"{found['median_cm']:.1f}"),
-        "a window": ratio(lambda name: costs[name]["seconds"]["window"]),
+        "time: a window": ratio(lambda name: costs[name]["seconds"]["window"]),
         "a new step": ratio(lambda name: costs[name]["seconds"]["encoder"]),
         "a step ahead": ratio(lambda name: costs[name]["seconds"]["predictor"]),
         "a second of planning": ratio(lambda name: costs[name]["plan_s"] / step_s(name)),
-        "encoder": lambda name: f"{costs[name]['operations_a_second']['encoder'] / 1e12:.2f}",
-        "predictor": lambda name: f"{costs[name]['operations_a_second']['predictor'] / 1e12:.3f}",
+        "ViT-L encoder": lambda name: f"{costs[name]['operations_a_second']['encoder'] / 1e12:.2f}",
+        "ViT-L predictor": lambda name: f"{costs[name]['operations_a_second']['predictor'] / 1e12:.3f}",
     }
     rows = [list(columns), ["---"] * len(columns)]
     rows += [[cell(name) for cell in columns.values()] for name in VARIANTS]
@@ -99,9 +99,9 @@ def plot(path: Path, results: Found) -> None:
             reached.barh(place, found[name]["reached"], color=colour)
         else:
             reached.text(0, place, " not measured", va="center", color="0.5", fontsize=8)
-    reached.set(xlabel=f"goals reached within 4 cm, of {goals}", xlim=(0, goals))
+    reached.set(xlabel=f"goals reached within 4 cm, of {goals}", xlim=(0, goals), ylim=(-0.6, len(names) - 0.4))
     reached.set_yticks(places, names)
     cost.barh(places, [1000 * results["costs"][name]["plan_s"] / step_s(name) for name in names], color=colours)
-    cost.set(xlabel="ms of computing (one thread)\nfor a second of encoding and planning")
+    cost.set(xlabel="ms of one thread for a second of encoding and planning", ylim=reached.get_ylim())
     cost.set_yticks(places, [""] * len(names))
     figure.savefig(path, dpi=100)

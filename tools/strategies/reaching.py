@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 import vjepa_ros
 from tools.strategies.variants import Variant
-from tools.tiny.reaching import MOST_M, OPTIONS, STD_M, tip_space
-from tools.tiny.world import LEAST_M
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.geometry import Vector
+from vjepa_ros.kinematics.inverse import InverseKinematics
 from vjepa_ros.model.rollout import Observed
-from vjepa_ros.planning.spaces import Space
+from vjepa_ros.planning.solvers import Options
+from vjepa_ros.planning.spaces import Space, TipSpace
 from vjepa_ros.simulation import panda
 from vjepa_ros.simulation.drawing import Picture
 from vjepa_ros.simulation.episodes import FRAME_NS, START_NS
@@ -31,6 +31,16 @@ from vjepa_ros.simulation.plan import STEP_FRAMES, World
 
 SECONDS = 4.0
 """For a goal, from the first command on."""
+LEAST_M = 0.3
+"""From the tip to its goal at the start."""
+STD_M, MOST_M = 0.05, 0.08  # of the tip in 0.2 s
+OPTIONS = Options(samples=32, elites=4, iterations=2, min_std=0.003)
+
+
+def tip_space(joints: Vector) -> TipSpace:
+    """(7,) rad where motions of the tip begin -> the space of these motions, with joint targets as actions."""
+    inverse = InverseKinematics(panda.kinematics(), panda.LOWER, panda.UPPER, panda.READY)
+    return TipSpace(panda.kinematics(), inverse, joints, tuple(range(7)), "target", (panda.LOW, panda.HIGH))
 
 
 @dataclass(frozen=True)
