@@ -102,6 +102,6 @@ def plot(path: Path, results: Found) -> None:
     reached.set(xlabel=f"goals reached within 4 cm, of {goals}", xlim=(0, goals), ylim=(-0.6, len(names) - 0.4))
     reached.set_yticks(places, names)
     cost.barh(places, [1000 * results["costs"][name]["plan_s"] / step_s(name) for name in names], color=colours)
-    cost.set(xlabel="ms of one thread for a second of encoding and planning", ylim=reached.get_ylim())
+    cost.set(xlabel="ms to encode and plan 1 s, one thread", ylim=reached.get_ylim())
     cost.set_yticks(places, [""] * len(names))
     figure.savefig(path, dpi=100)
