@@ -136,8 +136,8 @@ def test_the_tip_needs_joints_that_are_measured(changes: dict[str, Any], paramet
 def test_the_file_for_the_simulated_robot() -> None:
     values, _ = ros_file.read(ROOT / "config" / "panda_sim_planner.yaml", "/vjepa_predictor")
     config = resolve(values)
-    assert config.planner.action_repeat == config.planner.horizon - config.planner.decided_steps == 3
-    assert config.planner.execute and config.planner.decided(config.stream) == 1 and config.planner.horizon == 4
+    assert config.planner.action_repeat == config.planner.horizon - config.planner.decided_steps == 4
+    assert config.planner.execute and config.planner.decided(config.stream) == 1 and config.planner.horizon == 5
     assert config.stream.commands.joint_names == simulated.JOINTS
     np.testing.assert_allclose(config.planner.rest, simulated.READY, atol=1e-12)
     low, high = np.reshape(config.planner.box_m, (2, 3))

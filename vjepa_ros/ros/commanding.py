@@ -14,10 +14,7 @@ from vjepa_ros.planning.execution import Command
 from vjepa_ros.ros import messages, plan_messages
 from vjepa_ros.units import to_ns
 
-KINDS: dict[str, type] = {
-    "JointTrajectory": JointTrajectory, "JointState": JointState, "PoseStamped": PoseStamped,
-    "TwistStamped": TwistStamped,
-}  # fmt: skip
+KINDS: dict[str, type] = {kind.__name__: kind for kind in (JointTrajectory, JointState, PoseStamped, TwistStamped)}
 """By the value of ``planner.command_type``."""
 
 
