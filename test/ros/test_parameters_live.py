@@ -39,7 +39,7 @@ def values(robot: Robot) -> dict[str, Any]:
 @pytest.mark.parametrize("name", [row.name for row in LISTS])
 def test_an_empty_list_may_have_any_type(predictor: Predictor, robot: Robot, name: str) -> None:
     before = ParameterMessage(name=name, value=get_parameter_value("[]"))
-    wanted = {"int[]": "[1, 2, 3, 4]", "float[]": "[1.0, 2.0]", "str[]": "[a, b]"}[
+    wanted = {"int[]": "[1, 2, 3, 4]", "float[]": "[0.25, 0.5]", "str[]": "[a, b]"}[
         next(row.kind for row in LISTS if row.name == name)
     ]
     robot._remember([name])
