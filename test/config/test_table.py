@@ -175,7 +175,8 @@ def test_what_the_user_sets_wins_over_the_preset() -> None:
 
 def test_unset_values_take_the_presets() -> None:
     unset = {row.name: row.declared_default for row in TABLE if row.from_preset}
-    assert resolve({"joint_names": JOINTS, **unset}) == resolve({"joint_names": JOINTS})
+    assert resolve({**unset, "joint_names": JOINTS}) == resolve({"joint_names": JOINTS})
+    assert resolve({**unset, "preset": "tiny"}) == resolve({"preset": "tiny"})
 
 
 def test_zero_can_be_said_where_it_means_something(tmp_path: Path) -> None:
