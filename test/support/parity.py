@@ -29,8 +29,9 @@ from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import EXTRINSICS_DIM, Predictor
 
 PAGE = Path(__file__).parents[2] / "docs" / "parity.md"
+TINY_CLIP = {"encoding": "clip", "context_steps": 0}  # the public code knows windows as a whole
 V21_PRESETS = ("vjepa2_1_vitb", "vjepa2_1_vitl", "vjepa2_1_vitg", "vjepa2_1_vitG")
-PRESETS = ("tiny_random", "vitl", "vith", "vitg", "vjepa2_ac_vitg", *V21_PRESETS)
+PRESETS = ("tiny", "tiny_random", "vitl", "vith", "vitg", "vjepa2_ac_vitg", *V21_PRESETS)
 V21_CLIP = {"image_size": 256, "num_frames": 4}
 """What the presets of V-JEPA 2.1 are compared on, at their full width and depth."""
 
@@ -194,7 +195,7 @@ def main(names: list[str]) -> int:
     start, rows = time.monotonic(), []
     print(HEAD)
     for name in names or PRESETS:
-        config = model_config(name, **(V21_CLIP if name in V21_PRESETS else {}))
+        config = model_config(name, **(V21_CLIP if name in V21_PRESETS else TINY_CLIP if name == "tiny" else {}))
         for part in (encoder_rows, predictor_rows):
             for row in part(config):
                 row = replace(row, what=f"`{name}` {row.what}")
