@@ -39,7 +39,7 @@ def wm() -> Iterator[WorldModel]:
 
 @pytest.mark.timeout(300)
 def test_goals_are_reached(wm: WorldModel) -> None:
-    found = eval_tiny.evaluate(wm, GOALS, WORLD, ("reach",))
+    found = dict(eval_tiny.evaluate(wm, GOALS, WORLD, ("reach",)))
     assert found["reached_4cm"] >= LEAST, found
     assert found["start_cm"] >= 30
 
@@ -51,7 +51,7 @@ def test_who_does_not_plan_with_it_does_not_reach_them(wm: WorldModel) -> None:
 
 
 def test_forecasts_are_better_than_no_change_and_depend_on_the_actions(wm: WorldModel) -> None:
-    found = eval_tiny.evaluate(wm, 6, WORLD, ("forecasts",))
+    found = dict(eval_tiny.evaluate(wm, 6, WORLD, ("forecasts",)))
     assert found["k1"] < 0.75 and found["k4"] < 0.5 and found["k8"] < 0.45, found
     assert found["shuffled4"] > 2.0, found
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     use_threads(given.threads)
     wm = vjepa_ros.load(given.preset, checkpoint=given.checkpoint)
-    found = evaluate(wm, given.goals, world_of(given), given.parts)
-    for name, value in found.items():
-        print(f"{name:12} {value!s:>8}   {MEANINGS[name]}")
+    found: dict[str, Any] = {}
+    for name, value in evaluate(wm, given.goals, world_of(given), given.parts):
+        found[name] = value
+        print(f"{name:12} {value!s:>8}   {MEANINGS[name]}", flush=True)
     print(json.dumps(found))
     return 0
 
@@ -74,8 +75,8 @@ def world_of(given: argparse.Namespace) -> World:
     return World(seed=given.seed, size=256, variation=variation)
 
 
-def evaluate(wm: WorldModel, goals: int, world: World, parts: tuple[str, ...]) -> dict[str, Any]:
-    """The figures, by name.
+def evaluate(wm: WorldModel, goals: int, world: World, parts: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """The figures, each by name as soon as it is known.
 
     Args:
         wm: the model.
@@ -84,41 +85,38 @@ def evaluate(wm: WorldModel, goals: int, world: World, parts: tuple[str, ...]) -
         parts: which figures, of :data:`PARTS`.
     """
 
-    def ends(make: Callable[[], Policy], lost: float = 0.0) -> Vector:
-        policy = make()
+    def ends(policy: Policy, lost: float = 0.0) -> Vector:
         return np.array([reach(Stage(wm, world, number, lost), policy) for number in range(goals)]).reshape(-1, 2)
 
-    def near(ends_m: Vector) -> int:
-        return int((ends_m[:, 1] < NEAR_M).sum())
+    def near(ends_m: Vector, near_m: float = NEAR_M) -> int:
+        return int((ends_m[:, 1] < near_m).sum())
 
-    found: dict[str, Any] = {"goals": goals}
+    yield "goals", goals
     if "reach" in parts:
         policy = PlanningPolicy(wm)
-        reached = ends(lambda: policy)
-        found["reached_4cm"] = near(reached)
-        found["reached_8cm"] = int((reached[:, 1] < NEARISH_M).sum())
-    if "baselines" in parts:
-        found["stay"], found["random"] = near(ends(Still)), near(ends(Random))
-        found["shuffled"] = near(ends(lambda: PlanningPolicy(wm, shuffles=True)))
-    if "hard" in parts:
-        found["drop15"] = near(ends(lambda: PlanningPolicy(wm), lost=0.15))
-        found["delay1"] = near(ends(lambda: PlanningPolicy(wm, delayed=True)))
-    if "reach" in parts:
-        found["median_cm"] = round(100 * float(np.median(reached[:, 1])), 2)
-        found["start_cm"] = round(100 * float(reached[:, 0].min()), 1)
+        reached = ends(policy)
+        yield "reached_4cm", near(reached)
+        yield "reached_8cm", near(reached, NEARISH_M)
+        yield "median_cm", round(100 * float(np.median(reached[:, 1])), 2)
+        yield "start_cm", round(100 * float(reached[:, 0].min()), 1)
+        yield "plan_ms", round(1000 * float(np.median(policy.took_s)), 1)
     if "forecasts" in parts:
         seen = watched(wm, list(simulate(World(world.seed, size=256, variation=world.variation), range(goals))))
         for name, value in errors(wm, seen).items():
-            found[name] = round(value, 3)
+            yield name, round(value, 3)
         probe = World(world.seed + PROBE_SEED, frames=8, size=256, variation=world.variation)
-        found["tip_r2"] = round(tip_r2(watched(wm, list(simulate(probe, range(8 * goals)))), seen)[0], 4)
-    if "reach" in parts:
-        found["plan_ms"] = round(1000 * float(np.median(policy.took_s)), 1)
+        yield "tip_r2", round(tip_r2(watched(wm, list(simulate(probe, range(8 * goals)))), seen)[0], 4)
+    if "baselines" in parts:
+        yield "stay", near(ends(Still()))
+        yield "random", near(ends(Random()))
+        yield "shuffled", near(ends(PlanningPolicy(wm, shuffles=True)))
+    if "hard" in parts:
+        yield "drop15", near(ends(PlanningPolicy(wm), lost=0.15))
+        yield "delay1", near(ends(PlanningPolicy(wm, delayed=True)))
     if "pushes" in parts:
         for name, metres in (("pushed", PUSH_M), ("not_pushed", 0.0)):
             ratios = [push_ratio(Stage(wm, world, number), PlanningPolicy(wm), metres) for number in range(PUSHES)]
-            found[name] = sum(ratio >= PUSHED_RATIO for ratio in ratios)
-    return found
+            yield name, sum(ratio >= PUSHED_RATIO for ratio in ratios)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support import bags, panda, recorded, replays
+from support import bags, panda, probes, recorded, replays
+from support.probes import NORMALISED, SAMPLE, SHORT, STD, refused, run
 
 import vjepa_ros
 from vjepa_ros.commands import probe, replay
@@ -21,33 +22,11 @@ from vjepa_ros.probe import probing
 from vjepa_ros.probe.plan import Plan
 from vjepa_ros.replay import export
 
-SAMPLE = bags.sample()
-SHORT = [message for message in SAMPLE if message.received_ns < SAMPLE[0].received_ns + 2 * bags.S]
-STD = [0.01 * (index + 1) for index in range(7)]  # small, so that actions tell in a model that was never trained
 TOLERANCE = 5e-7
-NORMALISED = ("--set", f"actions.std={STD}")
 
 
-def run(*arguments: Any) -> int:
-    return probe.main([*map(str, arguments), "--params", str(replays.PARAMS), *replays.ONE_THREAD])
-
-
-def report(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / "probe.json").read_text(encoding="utf-8"))
-    return found
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run what must be refused: exit status 1, and the last line of what it said."""
-    assert run(*arguments) == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vjepa_probe: ")]
-    return lines[-1].removeprefix("vjepa_probe: ")
-
-
-@pytest.fixture(scope="module")
-def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first two seconds of the sample bag."""
-    return bags.write(tmp_path_factory.mktemp("short") / "bag", SHORT)
+def report(out: Path, name: str = "probe.json") -> dict[str, Any]:
+    return probes.report(out, name)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,41 +10,20 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from support import bags, replays
+from support import bags, probes, replays
+from support.probes import NORMALISED, SHORT, refused, run
 
-from vjepa_ros.commands import probe
 from vjepa_ros.commands.arguments import values_parsed
 from vjepa_ros.forecast.forecaster import load_model
 from vjepa_ros.probe import scanning
 
-SAMPLE = bags.sample()
-SHORT = [message for message in SAMPLE if message.received_ns < SAMPLE[0].received_ns + 2 * bags.S]
-NORMALISED = ("--set", f"actions.std={[0.01 * (index + 1) for index in range(7)]}")
 GRID = ("--points", 3, "--span", "2,3", "--windows", 2, "--dims", "panda_joint6,0")
 OFFSET = "time.offset_s.image"
 FIGURES = ("distance", "rank", "error_over_no_change")
 
 
-def run(*arguments: Any) -> int:
-    return probe.main([*map(str, arguments), "--params", str(replays.PARAMS), *replays.ONE_THREAD])
-
-
 def report(out: Path, name: str = "scan.json") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / name).read_text(encoding="utf-8"))
-    return found
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run what must be refused: exit status 1, and the last line of what it said."""
-    assert run(*arguments) == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vjepa_probe: ")]
-    return lines[-1].removeprefix("vjepa_probe: ")
-
-
-@pytest.fixture(scope="module")
-def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first two seconds of the sample bag."""
-    return bags.write(tmp_path_factory.mktemp("short") / "bag", SHORT)
+    return probes.report(out, name)
 
 
 @pytest.fixture(scope="module")

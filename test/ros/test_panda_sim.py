@@ -14,7 +14,7 @@ import pytest
 from support import replays
 from support.harness import parameter_arguments
 from support.messages import MS, S, joint_message, stamp_ns
-from support.panda_sims import Operator, PandaSim, pixels_of, trajectory_message
+from support.panda_sims import Operator, PandaSim, pixels_of, place_in, trajectory_message
 from trajectory_msgs.msg import JointTrajectory
 
 from vjepa_ros.commands import simulate as command
@@ -59,11 +59,6 @@ def operator(sim: PandaSim) -> Iterator[Operator]:
 @pytest.fixture(scope="module")
 def episodes() -> list[Episode]:
     return list(simulate(WORLD, range(COUNT)))
-
-
-def place_in(said: str) -> np.ndarray:
-    """The place that an answer names, in m."""
-    return np.array([float(number) for number in re.findall(r"\[(.*)\] m", said)[0].split(", ")])
 
 
 def tip_of(message: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -142,6 +143,11 @@ def pixels_of(message: Image) -> np.ndarray:
     """(h, w, 3) of an rgb8 image."""
     assert (message.encoding, message.step, message.is_bigendian) == ("rgb8", 3 * message.width, 0)
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+
+
+def place_in(said: str) -> np.ndarray:
+    """The place that an answer names, in m."""
+    return np.array([float(number) for number in re.findall(r"\[(.*)\] m", said)[0].split(", ")])
 
 
 def trajectory_message(at_ns: int, *points: tuple[float, np.ndarray]) -> JointTrajectory:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from vjepa_ros.errors import ConfigError
 from vjepa_ros.probe.landscape import Landscape, Scan
 from vjepa_ros.probe.pairs import spread
 from vjepa_ros.units import S_TO_NS
@@ -19,26 +18,11 @@ _RECORDED: dict[str, Any] = {"marker": "+", "color": "black", "s": 110, "linewid
 _MINIMUM: dict[str, Any] = {"marker": "o", "facecolor": "none", "edgecolor": "red", "s": 90, "linewidths": 2}
 
 
-def blank() -> Any:
-    """A figure to draw on: to be had before minutes are spent on forecasts.
-
-    Raises:
-        ConfigError: where matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(
-            "probe.png", f"needs the package matplotlib ({error}); install it, or leave the picture out by `draws`"
-        ) from error
-    return Figure(figsize=(13, 5.6), layout="constrained")
-
-
 def draw(figure: Any, scan: Scan, landscapes: Sequence[Landscape], title: str, path: Path) -> None:
     """Draw on a figure and write it as a PNG.
 
     Args:
-        figure: from :func:`blank`.
+        figure: from :func:`vjepa_ros.probe.canvas.blank`.
         scan: the grid of all landscapes.
         landscapes: at least one.
         title: stands above.

@@ -21,6 +21,7 @@ from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import Forecaster, load_model, notices
 from vjepa_ros.planning.energies import Energies
 from vjepa_ros.probe import picture
+from vjepa_ros.probe.canvas import blank
 from vjepa_ros.probe.landscape import Landscape, Scan, choose_axes, medians, survey
 from vjepa_ros.probe.pairs import require_pairs
 from vjepa_ros.probe.plan import PICTURE, REPORT, TABLE, TOOL, Plan
@@ -53,7 +54,7 @@ def probe(
         OSError: where the disk is full or fails; it names the file. Whatever is raised, no output is left or changed.
     """
     files.require_apart([plan.out], plan.inputs)
-    figure = picture.blank() if plan.draws else None
+    figure = blank(PICTURE, 5.6) if plan.draws else None
     with ExitStack() as stack:
         source = feed.open_source(plan.bags, resolve(one_ahead(plan.values)), plan.topics, plan.urdf, say, stack)
         config = source.config

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vjepa_ros.errors import ConfigError, brief
+from vjepa_ros.errors import brief
 from vjepa_ros.probe.landscape import Scan
 from vjepa_ros.probe.scan_figures import FIGURES, Figures, best
 
@@ -16,26 +16,11 @@ _ALL, _BEST = "#1f5fa8", "red"
 _MOST_OF_A_VALUE = 18  # characters
 
 
-def blank() -> Any:
-    """A figure to draw on: to be had before minutes are spent on forecasts.
-
-    Raises:
-        ConfigError: where matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(
-            "scan.png", f"needs the package matplotlib ({error}); install it, or leave the picture out by `draws`"
-        ) from error
-    return Figure(figsize=(13, 4.4), layout="constrained")
-
-
 def draw(figure: Any, parameter: str, found: Sequence[Figures], grid: Scan, title: str, path: Path) -> None:
     """Draw on a figure and write it as a PNG.
 
     Args:
-        figure: from :func:`blank`.
+        figure: from :func:`vjepa_ros.probe.canvas.blank`.
         parameter: its name.
         found: the figures of each value.
         grid: of the landscapes.

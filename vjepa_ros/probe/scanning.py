@@ -25,6 +25,7 @@ from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import Forecaster, load_model, notices
 from vjepa_ros.planning.energies import Energies
 from vjepa_ros.probe import scan_picture
+from vjepa_ros.probe.canvas import blank
 from vjepa_ros.probe.landscape import Landscape, Scan, choose_axes, survey
 from vjepa_ros.probe.pairs import require_pairs
 from vjepa_ros.probe.plan import SCAN_PICTURE, SCAN_REPORT, TOOL, ScanPlan
@@ -76,7 +77,7 @@ def scan(
             no output is left or changed.
     """
     files.require_apart([plan.out], plan.inputs)
-    figure = scan_picture.blank() if plan.draws else None
+    figure = blank(SCAN_PICTURE, 4.4) if plan.draws else None
     once = _once(say)
     with ExitStack() as stack:
         trials = _opened(plan, once, stack, progress)
