@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.commands import COMMANDS, TUNED, Command, called, sentence, short, wrong
 
+from vjepa_ros import preset_names
 from vjepa_ros.commands import terminal
 
 STD = "[1e-3, 2, 1.5, .5, 1e0, 3, 1]"
@@ -61,7 +62,8 @@ def test_an_unknown_preset_is_refused_with_those_that_there_are(
 ) -> None:
     option = ["--preset", "nope"] if "--preset" in tuned.options else ["--set", "preset=nope"]
     assert tuned.run(*option) == 1
-    assert sentence(tuned, capsys).removeprefix("--").startswith("preset: 'nope' is not one of tiny_random, vitg, ")
+    said = f"preset: 'nope' is not one of {', '.join(preset_names())}, "
+    assert sentence(tuned, capsys).removeprefix("--").startswith(said)
     assert tuned.written == []
 
 

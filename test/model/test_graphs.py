@@ -40,7 +40,7 @@ def test_a_compiler_finds_one_graph_without_a_break(encoding: str, monkeypatch: 
     """What is recorded must have static shapes and no Python in between; the compiler's front end says so on a CPU, of
     the layers that a GPU is served with."""
     monkeypatch.setattr(
-        build, "choose_kernels", lambda device, dtype: Kernels(PublicLinear, fused_attention, "a GPU's")
+        build, "choose_kernels", lambda device, dtype: Kernels(PublicLinear, fused_attention, None, "a GPU's")
     )
     family, depth = ("vjepa2_1", 4) if encoding == "frame" else ("vjepa2", 2)
     sizes = {"encoder_family": family, "encoder_depth": depth, "predictor_depth": 2}

@@ -15,6 +15,7 @@ import vjepa_ros
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.blocks import layer_normalize
+from vjepa_ros.model.kernels import choose_kernels, joined_attention
 
 FAST = [False, True]
 
@@ -53,12 +54,31 @@ def test_rollouts_go_on_from_what_is_kept(fast: bool, steps: int, candidates: in
 
 @pytest.mark.parametrize("fast", FAST)
 @pytest.mark.parametrize("steps, candidates, horizon", [(3, 5, 4), (8, 2, 1)])
-def test_candidates_that_attend_together_as_on_a_gpu(
+def test_candidates_that_attend_to_copies_as_on_a_gpu(
     fast: bool, steps: int, candidates: int, horizon: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wm, inputs = world_model(fast), asked(steps, candidates, horizon)
-    monkeypatch.setattr(wm.predictor, "in_turn", False)
+    monkeypatch.setattr(wm.predictor, "_joined", None)
     compared("together", wm.rollout(*inputs), arbiter(inputs))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("batch, rows, own, shared", [(1, 18, 18, 18), (5, 18, 54, 36), (3, 200, 200, 700)])
+def test_joined_attention(dtype: torch.dtype, batch: int, rows: int, own: int, shared: int) -> None:
+    shapes = (batch, 2, rows, 32), *[(batch, 2, own, 32)] * 2, *[(1, 2, shared, 32)] * 2
+    q, k, v, *of_all = (drawn(*shape, seed=seed).to(dtype) for seed, shape in enumerate(shapes))
+    q = q / 32**0.5
+    of_all[0] *= 3  # so that now one part, now the other weighs more
+    keys, values = (torch.cat([a.expand(batch, -1, -1, -1), b], 2).double() for a, b in zip(of_all, (k, v), strict=True))
+    plain = (torch.softmax(q.double() @ keys.transpose(2, 3), dim=-1) @ values).transpose(1, 2)
+    joined = joined_attention(q, k, v, *of_all)
+    assert joined.dtype == dtype and joined.shape == (batch, rows, 2, 32)
+    assert (joined - plain).abs().max() <= (1e-5 if dtype == torch.float32 else 0.05)
+
+
+def test_this_machine_joins() -> None:
+    """The fused operator whose sums are joined is private to torch: another version may have lost it."""
+    assert choose_kernels(torch.device("cpu"), torch.float32).attend_shared is joined_attention
 
 
 def test_more_candidates_than_go_through_a_layer_together() -> None:

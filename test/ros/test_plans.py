@@ -204,7 +204,8 @@ def test_the_picture_is_made_only_for_somebody(predictor: Predictor, standing: S
     assert robot.spin(lambda: bool(pictures)), predictor.log
     picture = pictures[-1]
     assert (picture.encoding, picture.height, picture.width) == ("rgb8", 32, 32 + 8 + 32)
-    assert stamp_of(picture) in {status["window_stamp"] for status in standing.statuses}
+    # The status of a plan is published after its picture.
+    assert robot.spin(lambda: stamp_of(picture) in {status["window_stamp"] for status in standing.statuses})
     robot.destroy_subscription(subscription)
 
 

@@ -20,7 +20,7 @@ from vjepa_ros.model.predictor import EXTRINSICS_DIM, Predictor
 
 CPU = torch.device("cpu")
 FORMS = ("unpacked", "public", "chosen")
-PUBLIC = Kernels(PublicLinear, fused_attention, "torch's public operators")
+PUBLIC = Kernels(PublicLinear, fused_attention, None, "torch's public operators")
 TOLERANCE = 1e-5
 """What layer-normalised values in float32 may differ by."""
 HALF_MEAN, HALF_MAXIMUM = 1.0, 1.5

@@ -106,6 +106,33 @@ def attention_by_products(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return mixed.view(query.shape).transpose(1, 2)
 
 
+class AttendShared(Protocol):
+    """Full attention of B sequences to keys that all of them share and, behind those, to their own."""
+
+    def __call__(
+        self, query: Tensor, key: Tensor, value: Tensor, shared_key: Tensor, shared_value: Tensor
+    ) -> Tensor:
+        """q, k, v (B, heads, n, head_dim), q scaled already, and shared (1, heads, s, head_dim) -> as :data:`Attend`."""
+
+
+def joined_attention(query: Tensor, key: Tensor, value: Tensor, shared_key: Tensor, shared_value: Tensor) -> Tensor:
+    """Attention to what is shared and to what is not, apart, and joined by the logarithms of their sums; on a CPU.
+
+    With l and m the log-sum-exp of a query's scores in both parts, what it sees is a mean of both outputs, the first
+    with the weight exp(l) / (exp(l) + exp(m)) = sigmoid(l - m). So nothing shared is copied, and the queries of all
+    sequences meet it in one operator. The means are taken in float32.
+    """
+    batch, heads, rows, channels = query.shape
+    attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
+    together = query.transpose(0, 1).reshape(1, heads, batch * rows, channels)
+    of_shared, shared_sum = attend(together, shared_key, shared_value, scale=1.0)
+    of_own, own_sum = attend(query, key, value, scale=1.0)  # (B, heads, n, head_dim), (B, heads, n) float32
+    weight = torch.sigmoid(shared_sum.view(heads, batch, rows).transpose(0, 1) - own_sum)
+    of_shared = of_shared.view(heads, batch, rows, channels).permute(1, 2, 0, 3)
+    mixed = torch.lerp(of_own.transpose(1, 2).float(), of_shared.float(), weight.transpose(1, 2)[..., None])
+    return mixed.to(query.dtype)
+
+
 @dataclass(frozen=True)
 class Kernels:
     """What packed modules on one device and in one dtype compute with; made for inference, not for gradients.
@@ -113,11 +140,13 @@ class Kernels:
     Attributes:
         linear: weight (out, in) and bias (out,) to a linear layer.
         attend: attention, of a q that is scaled already.
+        attend_shared: attention to what sequences share; None where copies of it, behind each other, do.
         name: in words, for the log.
     """
 
     linear: Callable[[Tensor, Tensor], LinearKernel]
     attend: Attend
+    attend_shared: AttendShared | None
     name: str
 
 
@@ -130,13 +159,29 @@ def choose_kernels(device: torch.device, dtype: torch.dtype) -> Kernels:
     is_packed = device.type == "cpu" and dtype in _PROBE_TOLERANCE and _packed_works(dtype)
     # Without instructions for it, products in bfloat16 are imitated: torch's fused attention then takes less time.
     by_products = device.type == "cpu" and dtype == torch.bfloat16 and cpu_computes_bfloat16()
+    is_joined = device.type == "cpu" and dtype in _PROBE_TOLERANCE and _joined_works(dtype)
     names = ("weights packed for oneDNN" if is_packed else "torch's linear layers",
              "attention by batched products" if by_products else "torch's fused attention")  # fmt: skip
     return Kernels(
         PackedLinear if is_packed else PublicLinear,
         attention_by_products if by_products else fused_attention,
+        joined_attention if is_joined else None,
         ", ".join(names),
     )
+
+
+def _joined_works(dtype: torch.dtype) -> bool:
+    """Whether this torch has the private operator, and whether it computes what the public one does."""
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    shapes = (2, 3, 5, 16), (2, 3, 7, 16), (2, 3, 7, 16), (1, 3, 9, 16), (1, 3, 9, 16)
+    query, key, value, *shared = (torch.randn(shape, generator=generator).to(dtype) for shape in shapes)
+    try:
+        joined = joined_attention(query, key, value, *shared)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    seen = (torch.cat([of_all.expand(2, -1, -1, -1), own], 2) for of_all, own in zip(shared, (key, value), strict=True))
+    difference = joined.float() - fused_attention(query, *seen).float()
+    return float(difference.abs().max()) <= _PROBE_TOLERANCE[dtype]
 
 
 def _packed_works(dtype: torch.dtype) -> bool:

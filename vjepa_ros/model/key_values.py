@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
 
-from vjepa_ros.model.kernels import Attend
+from vjepa_ros.model.kernels import Attend, AttendShared
 
 
 class KeyValues:
@@ -38,25 +39,12 @@ class KeyValues:
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Keep (B, heads, n, head_dim) of the next n tokens; all keys, and all values, up to there."""
         if self._in_place:
-            seen = self._write(slice(None), key, value)
+            seen = self._write(key, value)
         else:
             new = torch.stack([key, value])
             seen = self._memory = new if self._memory is None else torch.cat([self._memory, new], dim=3)
         self.filled = seen.shape[3]
         keys, values = seen.unbind(0)
-        return keys, values
-
-    def has_room(self, tokens: int) -> bool:
-        """Whether so many more fit into memory that may be written now."""
-        fits = self._in_place and self._memory is not None and self.filled + tokens <= self._memory.shape[3]
-        return fits and torch.is_inference_mode_enabled()
-
-    def with_behind(self, sequence: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys, and all values, of one sequence, and behind them these, (1, heads, n, head_dim).
-
-        They lie in the room that is left and are not kept: the next call overwrites them. Nothing else is copied.
-        """
-        keys, values = self._write(slice(sequence, sequence + 1), key, value).unbind(0)
         return keys, values
 
     def of(self, sequences: Sequence[int]) -> Tensor:
@@ -73,9 +61,9 @@ class KeyValues:
         """Whether so many sequences of so many tokens would fit, were nothing kept."""
         return self._memory is not None and self._memory.shape[1] >= batch and self._memory.shape[3] >= tokens
 
-    def _write(self, sequences: slice, key: Tensor, value: Tensor) -> Tensor:
+    def _write(self, key: Tensor, value: Tensor) -> Tensor:
         assert self._memory is not None
-        seen = self._memory[:, sequences, :, : self.filled + key.shape[2]]
+        seen = self._memory[..., : self.filled + key.shape[2], :]
         seen[0][..., self.filled :, :] = key
         seen[1][..., self.filled :, :] = value
         return seen
@@ -96,25 +84,27 @@ class Shared:
 
     Attributes:
         kept: of all windows.
-        windows: the window of each sequence.
-        in_turn: whether sequences attend one after the other, so that nothing shared is copied, where that can be;
-            else all at once over copies, which is one large operation in place of many small ones.
+        windows: the window of each sequence; the sequences of a window follow each other.
+        joined: how those of a window attend together, with no copy of what they share, where there is such a kernel.
     """
 
     kept: KeyValues
     windows: Sequence[int]
-    in_turn: bool
+    joined: AttendShared | None
 
     def attend(self, attend: Attend, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """One step's queries (B, heads, n, head_dim) to what is shared and to (B, heads, m, head_dim) of their own."""
-        if not (self.in_turn and self.kept.has_room(keys.shape[2])):
+        runs = [(window, len(list(same))) for window, same in groupby(self.windows)]
+        if self.joined is None or len(runs) == len(self.windows) > 1:  # a copy each is all that is needed
             shared_keys, shared_values = self.kept.of(self.windows).unbind(0)
             return attend(query, torch.cat([shared_keys, keys], dim=2), torch.cat([shared_values, values], dim=2))
-        mixed = []
-        for index, window in enumerate(self.windows):
-            this = slice(index, index + 1)
-            mixed.append(attend(query[this], *self.kept.with_behind(window, keys[this], values[this])))
-        return torch.cat(mixed)
+        mixed, start = [], 0
+        for window, count in runs:
+            these = slice(start, start + count)
+            shared = self.kept.of([window]).unbind(0)
+            mixed.append(self.joined(query[these], keys[these], values[these], *shared))
+            start += count
+        return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.errors import ShapeError
 from vjepa_ros.model.blocks import Block, Linear, Norm, layer_normalize, pack_blocks
 from vjepa_ros.model.grid import Grid
-from vjepa_ros.model.kernels import Kernels
+from vjepa_ros.model.kernels import AttendShared, Kernels
 from vjepa_ros.model.key_values import BySteps, KeyValues, Shared, choose
 from vjepa_ros.model.rope import Rope, token_positions
 
@@ -52,9 +52,6 @@ class Predictor(nn.Module):
     Args:
         config: the sizes; its grid is the only one that is accepted, with any number of steps up to its own.
         use_extrinsics: give each step a token for the camera's pose.
-
-    Attributes:
-        in_turn: whether, on a CPU, the candidates of a rollout attend one after the other to what they share.
     """
 
     def __init__(self, config: ModelConfig, use_extrinsics: bool = False) -> None:
@@ -64,7 +61,6 @@ class Predictor(nn.Module):
         self.use_extrinsics = use_extrinsics
         self.condition_tokens = 3 if use_extrinsics else 2
         self.step_tokens = self.condition_tokens + self.grid.tokens_per_step
-        self.in_turn = True
         dim, heads = config.predictor_dim, config.predictor_heads
         self.predictor_embed = Linear(config.latent_dim, dim)
         self.action_encoder = Linear(config.action_dim, dim)
@@ -78,6 +74,7 @@ class Predictor(nn.Module):
         # columns of a wide grid move closer together.
         positions = token_positions(self.grid, self.condition_tokens, col_scale=self.grid.rows / self.grid.cols)
         self.rope = Rope(positions, dim // heads)
+        self._joined: AttendShared | None = None
         self._workspace: list[KeyValues] | None = None  # of a rollout's own steps, for the next rollout
 
     def forward(self, context: Tensor, actions: Tensor, states: Tensor, extrinsics: Tensor | None = None) -> Tensor:
@@ -168,12 +165,11 @@ class Predictor(nn.Module):
         count, horizon, _ = conditions[0].shape
         embedded = choose(history.newest, windows, dim=0)
         own = self._own_memory(count, horizon, embedded) if horizon > 1 else None
-        in_turn = self.in_turn and embedded.device.type == "cpu"
         for index in range(horizon):
             x = self.tokens(embedded, *(value[:, index : index + 1] for value in conditions)).flatten(1, 2)
             first = (history.steps - 1 + index) * self.step_tokens
             for layer, block in enumerate(self.predictor_blocks):
-                shared = None if history.kept is None else Shared(history.kept[layer], windows, in_turn)
+                shared = None if history.kept is None else Shared(history.kept[layer], windows, self._joined)
                 x = block(x, self.rope, BySteps(self.step_tokens, first, own[layer] if own else None, shared))
             latents = layer_normalize(self._outputs(x).float())
             yield latents
@@ -198,6 +194,7 @@ class Predictor(nn.Module):
         self.rope.pack()
         self.predictor_embed.pack(kernels)
         pack_blocks(self.predictor_blocks, kernels)
+        self._joined = kernels.attend_shared
         self.predictor_norm.float()
         self.predictor_proj.pack(kernels)
 
