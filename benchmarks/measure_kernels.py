@@ -20,7 +20,14 @@ from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.presets import model_config
 from vjepa_ros.model.encoder import PatchEmbed
 from vjepa_ros.model.grid import Grid
-from vjepa_ros.model.kernels import LinearKernel, PackedLinear, PublicLinear, attention_by_products, fused_attention
+from vjepa_ros.model.kernels import (
+    LinearKernel,
+    PackedLinear,
+    PublicLinear,
+    attention_by_products,
+    fused_attention,
+    joined_attention,
+)
 from vjepa_ros.model.key_values import BySteps
 from vjepa_ros.model.rope import Rope, token_positions
 
@@ -105,6 +112,42 @@ def attention(dtype: torch.dtype) -> None:
     show("frame-causal attention of 8 steps", dtype, masked)
 
 
+def attend_in_turn(query: Tensor, key: Tensor, value: Tensor, shared_key: Tensor, shared_value: Tensor) -> Tensor:
+    """Each sequence by itself, its own keys written behind the shared ones."""
+    filled = shared_key.shape[2]
+    room = torch.cat([torch.stack([shared_key, shared_value]), torch.stack([key[:1], value[:1]])], dim=3)
+    mixed = []
+    for q, k, v in zip(query.split(1), key.split(1), value.split(1), strict=True):
+        room[0][:, :, filled:], room[1][:, :, filled:] = k, v
+        mixed.append(fused_attention(q, *room.unbind(0)))
+    return torch.cat(mixed)
+
+
+def attend_to_copies(query: Tensor, key: Tensor, value: Tensor, shared_key: Tensor, shared_value: Tensor) -> Tensor:
+    """All sequences at once, the shared keys copied in front of each one's own."""
+    keys, values = (
+        torch.cat([shared.expand(len(query), -1, -1, -1), own], dim=2)
+        for shared, own in ((shared_key, key), (shared_value, value))
+    )
+    return fused_attention(query, keys, values)
+
+
+def shared_attention(dtype: torch.dtype) -> None:
+    """A step of many candidates that share what was observed: of small models, and of the released predictor's size."""
+    for candidates, heads, rows, shared, own, channels in (
+        (64, 3, 18, 54, 18, 32), (64, 3, 18, 54, 90, 32), (40, 12, 66, 198, 66, 32), (12, 16, 258, 258, 258, 64),
+        (12, 16, 258, 1548, 258, 64),
+    ):  # fmt: skip
+        q, k, v = (noise(candidates, heads, n, channels, dtype=dtype) / 3 for n in (rows, own, own))
+        kept = [noise(1, heads, shared, channels, dtype=dtype) / 3 for _ in range(2)]
+        workloads: dict[str, Work] = {
+            "in turn": partial(attend_in_turn, q, k, v, *kept),
+            "copies": partial(attend_to_copies, q, k, v, *kept),
+            "joined": partial(joined_attention, q, k, v, *kept),
+        }
+        show(f"{candidates} candidates, {heads}x{rows} to {shared} shared and {own} own", dtype, workloads)
+
+
 def positions(config: ModelConfig, dtype: torch.dtype) -> None:
     """RoPE on pairs of channels, as it is trained, and on halves, packed."""
     heads, channels = config.encoder_heads, config.encoder_dim // config.encoder_heads
@@ -143,6 +186,7 @@ def main(threads: str = "1") -> None:
         for dtype in DTYPES:
             linear_layers(dtype)
             attention(dtype)
+            shared_attention(dtype)
             positions(config, dtype)
             patches(config, dtype)
 

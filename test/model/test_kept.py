@@ -69,7 +69,8 @@ def test_joined_attention(dtype: torch.dtype, batch: int, rows: int, own: int, s
     q, k, v, *of_all = (drawn(*shape, seed=seed).to(dtype) for seed, shape in enumerate(shapes))
     q = q / 32**0.5
     of_all[0] *= 3  # so that now one part, now the other weighs more
-    keys, values = (torch.cat([a.expand(batch, -1, -1, -1), b], 2).double() for a, b in zip(of_all, (k, v), strict=True))
+    seen = zip(of_all, (k, v), strict=True)
+    keys, values = (torch.cat([shared.expand(batch, -1, -1, -1), own], 2).double() for shared, own in seen)
     plain = (torch.softmax(q.double() @ keys.transpose(2, 3), dim=-1) @ values).transpose(1, 2)
     joined = joined_attention(q, k, v, *of_all)
     assert joined.dtype == dtype and joined.shape == (batch, rows, 2, 32)

@@ -109,10 +109,8 @@ def attention_by_products(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 class AttendShared(Protocol):
     """Full attention of B sequences to keys that all of them share and, behind those, to their own."""
 
-    def __call__(
-        self, query: Tensor, key: Tensor, value: Tensor, shared_key: Tensor, shared_value: Tensor
-    ) -> Tensor:
-        """q, k, v (B, heads, n, head_dim), q scaled already, and shared (1, heads, s, head_dim) -> as :data:`Attend`."""
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, shared_key: Tensor, shared_value: Tensor) -> Tensor:
+        """q, k, v (B, heads, n, head_dim), q scaled, and what is shared (1, heads, s, head_dim) -> as :data:`Attend`."""
 
 
 def joined_attention(query: Tensor, key: Tensor, value: Tensor, shared_key: Tensor, shared_value: Tensor) -> Tensor:
