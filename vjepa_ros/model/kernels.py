@@ -110,7 +110,7 @@ class AttendShared(Protocol):
     """Full attention of B sequences to keys that all of them share and, behind those, to their own."""
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, shared_key: Tensor, shared_value: Tensor) -> Tensor:
-        """q, k, v (B, heads, n, head_dim), q scaled, and what is shared (1, heads, s, head_dim) -> as :data:`Attend`."""
+        """q, k, v (B, heads, n, head_dim), q scaled, and of all (1, heads, s, head_dim) -> as :data:`Attend`."""
 
 
 def joined_attention(query: Tensor, key: Tensor, value: Tensor, shared_key: Tensor, shared_value: Tensor) -> Tensor:
