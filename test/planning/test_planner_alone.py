@@ -193,6 +193,26 @@ def test_another_number_of_decided_actions_keeps_the_warm_start(bench: Bench) ->
     assert (second.tried[0][0] == first.samples[[1, 1]]).all(axis=(1, 2)).any()
 
 
+def test_a_plan_looks_a_step_further_than_the_last_one_was_of_use(model: WorldModel) -> None:
+    bench = Bench(model, adapt_horizon=True)
+    plans = [bench.plan().plan]
+    assert plans[0] is not None and len(plans[0].energies) == 3, "at first as far as planner.horizon"
+    for nearest in (2, 1, 1, 2, 3):
+        last = bench.planner._last
+        assert last is not None and last.plan is not None
+        energies = np.where(np.arange(len(last.plan.energies)) == nearest - 1, 0.1, 0.2)
+        bench.planner._last = replace(last, plan=replace(last.plan, energies=energies))
+        assert bench.planner._last.plan is not None and bench.planner._last.plan.nearest == nearest
+        bench.see(later(model_window(), len(plans) * STEP_NS))
+        bench.now_ns += STEP_NS
+        plans.append(bench.plan().plan)
+    free = [len(plan.energies) for plan in plans if plan is not None]
+    assert free == [3, 3, 2, 2, 3, 3]
+    bench.planner.aims.set(picture(2))
+    far = bench.plan().plan
+    assert far is not None and len(far.energies) == 3, "another goal"
+
+
 @pytest.mark.parametrize("age_s", [1.2, -1.2])
 def test_no_plan_from_a_window_that_is_too_old_or_of_the_future(bench: Bench, age_s: float) -> None:
     bench.now_ns = NEWEST_NS + round(age_s * 1e9)

@@ -107,9 +107,12 @@ class PlanningPolicy:
         if self.shuffles:
             space = Shuffled(space, np.random.default_rng(self._seed))
         observed = self.wm.observe(seen.latents, np.zeros((1, 0, 7)), seen.joints[None, None])
+        free = given.horizon - given.decided_steps
+        if given.adapt_horizon and self._last is not None:
+            free = min(free, self._last.nearest + 1)
         most = given.max_action[0]
         found = vjepa_ros.plan(
-            self.wm, observed, stage.goal, horizon=given.horizon - given.decided_steps + self.delayed,
+            self.wm, observed, stage.goal, horizon=free + self.delayed,
             std=given.std[0], low=-most, high=most, committed=None if committed is None else committed[None],
             last=self._last, action_repeat=given.action_repeat, space=space, solver=given.solver,
             options=Options(given.samples, given.elites, given.iterations, given.cost), seed=self._seed,

@@ -200,9 +200,9 @@ class Planner:
         observed = self.model.observe(seen.context, seen.past_actions, seen.states)
         state = self.motion.start(window)
         rest = committed[-1] if count else window.actions.values[-1]
-        drawn = -(-(config.horizon - count) // config.action_repeat)
-        mean, low, high = self.motion.bounds(config, self.arm, rest, drawn)
         last = self._last if self._last is not None and self._continues(seen, target) else None
+        horizon = self._horizon(last, count)
+        mean, low, high = self.motion.bounds(config, self.arm, rest, -(-(horizon - count) // config.action_repeat))
         shape = mean.shape
         moved, before = 0, None
         if last is not None and last.plan is not None and last.steps is not None:
@@ -211,7 +211,7 @@ class Planner:
             before = _resized(last.plan, shape[0])
         self._count += 1
         planning = Planning(
-            self.model, observed, target.latents, horizon=config.horizon,
+            self.model, observed, target.latents, horizon=horizon,
             std=np.broadcast_to(np.array(config.std), shape), mean=mean, low=low, high=high, committed=committed,
             last=before, executed=moved, action_repeat=config.action_repeat, mask=target.mask,
             space=self.motion.space(config, self.arm, state, committed),
@@ -219,6 +219,13 @@ class Planner:
             time_limit_s=config.time_limit_s, seed=config.seed + self._count - 1, began_s=began_s,
         )  # fmt: skip
         return planning, steps
+
+    def _horizon(self, last: Outcome | None, count: int) -> int:
+        """H of a plan whose first ``count`` actions are committed."""
+        most = self.config.planner.horizon
+        if not self.config.planner.adapt_horizon or last is None or last.plan is None:
+            return most
+        return min(most, count + last.plan.nearest + 1)
 
     def _continues(self, seen: SeenWindow, target: Target) -> bool:
         last = self._last
