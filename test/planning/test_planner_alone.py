@@ -17,7 +17,9 @@ import vjepa_ros
 from vjepa_ros.config.node import resolve
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import EngineError, InputError
+from vjepa_ros.planning.approach import Approach
 from vjepa_ros.planning.motion import Steps
+from vjepa_ros.planning.plan import Plan
 from vjepa_ros.planning.planner import Planner
 
 
@@ -193,24 +195,33 @@ def test_another_number_of_decided_actions_keeps_the_warm_start(bench: Bench) ->
     assert (second.tried[0][0] == first.samples[[1, 1]]).all(axis=(1, 2)).any()
 
 
-def test_a_plan_looks_a_step_further_than_the_last_one_was_of_use(model: WorldModel) -> None:
-    bench = Bench(model, adapt_horizon=True)
-    plans = [bench.plan().plan]
-    assert plans[0] is not None and len(plans[0].energies) == 3, "at first as far as planner.horizon"
-    for nearest in (2, 1, 1, 2, 3):
-        last = bench.planner._last
-        assert last is not None and last.plan is not None
-        energies = np.where(np.arange(len(last.plan.energies)) == nearest - 1, 0.1, 0.2)
-        bench.planner._last = replace(last, plan=replace(last.plan, energies=energies))
-        assert bench.planner._last.plan is not None and bench.planner._last.plan.nearest == nearest
-        bench.see(later(model_window(), len(plans) * STEP_NS))
-        bench.now_ns += STEP_NS
-        plans.append(bench.plan().plan)
-    free = [len(plan.energies) for plan in plans if plan is not None]
-    assert free == [3, 3, 2, 2, 3, 3]
-    bench.planner.aims.set(picture(2))
-    far = bench.plan().plan
-    assert far is not None and len(far.energies) == 3, "another goal"
+def test_near_its_goal_a_plan_is_searched_for_more_finely(model: WorldModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(model, adapt=True, std=[0.2])
+    energy, spreads = 0.8, []
+    monkeypatch.setattr(bench.planner, "_approach", approach := Approach(4))
+    search = approach.search
+
+    def noted(now: float, last: Plan | None) -> tuple[int, float]:
+        assert now == pytest.approx(bench.planner.model.energy(*observed())), "what is observed, not what is planned"
+        spreads.append(search(energy, last))
+        return spreads[-1]
+
+    def observed() -> tuple[Any, Any]:
+        seen, target = bench.planner.forecaster.last, bench.planner.aims.target()
+        assert seen is not None and target is not None
+        return seen.context[0, -16:], target.latents
+
+    monkeypatch.setattr(approach, "search", noted)
+    first = bench.plan().plan
+    energy = 0.1
+    bench.see(later(model_window(), STEP_NS))
+    bench.now_ns += STEP_NS
+    second = bench.plan().plan
+    assert first is not None and second is not None
+    assert spreads == [(4, 1.0), (first.nearest + 1, 0.35)]
+    assert len(first.energies) == 3 and len(second.energies) == min(3, spreads[1][0])
+    drawn = [plan.tried[0][0].std(axis=0).mean() for plan in (first, second)]  # over 6 candidates
+    assert drawn[1] < 0.7 * drawn[0]
 
 
 @pytest.mark.parametrize("age_s", [1.2, -1.2])

@@ -21,6 +21,7 @@ from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.geometry import Vector
 from vjepa_ros.kinematics.inverse import InverseKinematics
 from vjepa_ros.model.rollout import Observed
+from vjepa_ros.planning.approach import Approach
 from vjepa_ros.planning.plan import Plan
 from vjepa_ros.planning.solvers import Options
 from vjepa_ros.planning.spaces import Space, TipSpace
@@ -34,7 +35,7 @@ SECONDS = 4.0
 """For a goal, from the first command on."""
 LEAST_M = 0.3
 """From the tip to its goal at the start."""
-STD_M, MOST_M = 0.05, 0.08  # of the tip in 0.2 s
+STD_M, MOST_M = 0.06, 0.08  # of the tip in 0.2 s
 AHEAD_S = 0.8
 """How far a plan looks at most: a motion is kept up for so long, and the step that comes nearest counts."""
 OPTIONS = Options(samples=24, elites=4, iterations=2, cost="min", min_std=0.003)
@@ -110,6 +111,7 @@ class Reach:
         self._actions: deque[Vector] = deque(maxlen=max(1, config.most_context - 1))
         self._in_force = self._arm.joints
         self._last: Plan | None = None
+        self._approach = Approach(round(AHEAD_S * 1e9) // (FRAME_NS * self.variant.stride))
 
     def __call__(self) -> tuple[float, float]:
         """(distance to the goal at the beginning, at the end) in m; the arm stands still until a window is whole."""
@@ -157,10 +159,12 @@ class Reach:
         # Targets are thought of from where the arm is, increments are added to what it follows.
         start = self._arm.joints if variant.wire == "targets" else self._in_force
         space = Told(variant, tip_space(start), self._in_force)
-        most = round(AHEAD_S * 1e9) // (FRAME_NS * variant.stride)
-        horizon = most if self._last is None else min(most, self._last.nearest + 1)
+        most = self._approach.most
+        observed = self._observed()
+        energy = float(self.wm.energy(observed.context[0, -self.wm.grid.tokens_per_step :], self._goal))
+        horizon, spread = self._approach.search(energy, self._last)
         found = self._last = vjepa_ros.plan(
-            self.wm, self._observed(), self._goal, horizon=horizon, std=share * STD_M, low=-share * MOST_M,
+            self.wm, observed, self._goal, horizon=horizon, std=spread * share * STD_M, low=-share * MOST_M,
             high=share * MOST_M, last=self._last, action_repeat=most, space=space, options=OPTIONS, seed=seed,
         )  # fmt: skip
         sent = space.sent(found.samples[None])[0]

@@ -21,6 +21,7 @@ from vjepa_ros.config import ros_file
 from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.geometry import Vector
+from vjepa_ros.planning.approach import Approach
 from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.motion import Motion
 from vjepa_ros.planning.plan import Plan
@@ -94,6 +95,7 @@ class PlanningPolicy:
         self._seed = 1000 * number
         self._committed: Vector | None = None
         self._last: Plan | None = None
+        self._approach = Approach(node().planner.horizon)
 
     def __call__(self, seen: Seen, stage: Stage) -> Vector | None:
         """(7,) rad to go to now; None to stay with the last command."""
@@ -107,13 +109,14 @@ class PlanningPolicy:
         if self.shuffles:
             space = Shuffled(space, np.random.default_rng(self._seed))
         observed = self.wm.observe(seen.latents, np.zeros((1, 0, 7)), seen.joints[None, None])
-        free = given.horizon - given.decided_steps
-        if given.adapt_horizon and self._last is not None:
-            free = min(free, self._last.nearest + 1)
+        free, spread = given.horizon - given.decided_steps, 1.0
+        if given.adapt:
+            ahead, spread = self._approach.search(float(self.wm.energy(seen.latents[0], stage.goal)), self._last)
+            free = min(free, ahead)
         most = given.max_action[0]
         found = vjepa_ros.plan(
             self.wm, observed, stage.goal, horizon=free + self.delayed,
-            std=given.std[0], low=-most, high=most, committed=None if committed is None else committed[None],
+            std=spread * given.std[0], low=-most, high=most, committed=None if committed is None else committed[None],
             last=self._last, action_repeat=given.action_repeat, space=space, solver=given.solver,
             options=Options(given.samples, given.elites, given.iterations, given.cost), seed=self._seed,
         )  # fmt: skip

@@ -28,7 +28,7 @@ class PlannerConfig:
         solver, samples, elites, iterations, momentum_mean, momentum_std, cost, seed: of the search.
         horizon: H, steps of a plan.
         decided_steps: how many of them are decided when it is made; 0 for as many as that takes.
-        adapt_horizon: whether H is the most, and plans look no further than the last one showed to be of use.
+        adapt: whether horizon and std are the most, and the search is finer near a goal.
         action_repeat: for how many steps what is drawn for one is kept up.
         sample_space, std, max_action, yaw, gripper, rest: what is searched in, and how widely.
         time_limit_s, max_age_s: how long a plan may take, and how old what it is made of may be.
@@ -49,7 +49,7 @@ class PlannerConfig:
     iterations: int
     horizon: int
     decided_steps: int
-    adapt_horizon: bool
+    adapt: bool
     action_repeat: int
     std: tuple[float, ...]
     momentum_mean: float

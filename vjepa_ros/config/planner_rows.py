@@ -37,8 +37,8 @@ PLANNER: tuple[Parameter, ...] = (
        minimum=0.0, maximum=0.999),
     _P("planner.action_repeat", "int", 1, "For how many steps of a plan what is drawn for one of them is kept up: it "
        "looks far ahead with few numbers to find.", "steps", minimum=1, maximum=1024),
-    _P("planner.adapt_horizon", "bool", False, "Look one step further than the one that came nearest to the goal in "
-       "the last plan, at most planner.horizon: near a goal plans take less time."),
+    _P("planner.adapt", "bool", False, "As a goal comes nearer, draw more narrowly than planner.std, and look fewer "
+       "steps ahead than planner.horizon (docs/planners.md): plans take less time, and meet it more exactly."),
     _P("planner.max_action", "float[]", [], "The most that a candidate moves in a step, in the unit of "
        "planner.sample_space, one number for all dimensions or one for each; empty for no bound.", minimum=0.0,
        maximum=1e6),

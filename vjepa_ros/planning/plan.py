@@ -48,8 +48,7 @@ class Plan:
 
     @property
     def nearest(self) -> int:
-        """How many steps after the committed ones it comes nearest to the goal, 1 to H-n. A next plan that looks one
-        step further, ``horizon=n + nearest + 1``, takes no more time than it needs."""
+        """How many steps after the committed ones it comes nearest to the goal, 1 to H-n."""
         return int(np.argmin(self.energies)) + 1
 
 

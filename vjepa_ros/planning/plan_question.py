@@ -98,7 +98,7 @@ class PlanQuestion:
             if verdict == "next":
                 self._forget()
                 return False
-        self._planning, self._steps = planner.planning(self._seen, target, self._began_s)
+        self._planning, self._steps = planner.planning(self._seen, target, self._now, self._began_s)
         return False
 
     def _end(self, planning: Planning) -> bool:

@@ -23,6 +23,7 @@ from vjepa_ros.errors import InputError
 from vjepa_ros.forecast.forecaster import Forecaster, SeenWindow
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.planning.aims import Aims, GoalImages, Target
+from vjepa_ros.planning.approach import Approach
 from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.motion import Motion, Steps
 from vjepa_ros.planning.plan import Plan, Planning
@@ -139,6 +140,7 @@ class Planner:
         self.aims.start()
         self._took_s: deque[float] = deque(maxlen=_KEPT)
         self._last: Outcome | None = None
+        self._approach = Approach(self.config.planner.horizon)
         self._sent: deque[tuple[int, Array]] = deque(maxlen=_KEPT_SENT)
         self._executed = 0  # steps since the last plan
         self._count = 0
@@ -183,8 +185,8 @@ class Planner:
         executed, self._executed = self._executed, 0
         return self.aims.note(target.version, energy, executed)
 
-    def planning(self, seen: SeenWindow, target: Target, began_s: float) -> tuple[Planning, Steps]:
-        """A plan to be made.
+    def planning(self, seen: SeenWindow, target: Target, energy: float, began_s: float) -> tuple[Planning, Steps]:
+        """A plan to be made, from a window whose newest step has that energy.
 
         Raises:
             InputError: for reasons of :data:`REASONS`.
@@ -201,8 +203,12 @@ class Planner:
         state = self.motion.start(window)
         rest = committed[-1] if count else window.actions.values[-1]
         last = self._last if self._last is not None and self._continues(seen, target) else None
-        horizon = self._horizon(last, count)
-        mean, low, high = self.motion.bounds(config, self.arm, rest, -(-(horizon - count) // config.action_repeat))
+        free, spread = config.horizon - count, 1.0
+        if config.adapt:
+            ahead, spread = self._approach.search(energy, None if last is None else last.plan)
+            free = min(free, ahead)
+        horizon = count + free
+        mean, low, high = self.motion.bounds(config, self.arm, rest, -(-free // config.action_repeat))
         shape = mean.shape
         moved, before = 0, None
         if last is not None and last.plan is not None and last.steps is not None:
@@ -212,20 +218,13 @@ class Planner:
         self._count += 1
         planning = Planning(
             self.model, observed, target.latents, horizon=horizon,
-            std=np.broadcast_to(np.array(config.std), shape), mean=mean, low=low, high=high, committed=committed,
-            last=before, executed=moved, action_repeat=config.action_repeat, mask=target.mask,
+            std=np.broadcast_to(spread * np.array(config.std), shape), mean=mean, low=low, high=high,
+            committed=committed, last=before, executed=moved, action_repeat=config.action_repeat, mask=target.mask,
             space=self.motion.space(config, self.arm, state, committed),
             solver=config.solver, options=self.options, batch_size=self.config.candidates.batch_size,
             time_limit_s=config.time_limit_s, seed=config.seed + self._count - 1, began_s=began_s,
         )  # fmt: skip
         return planning, steps
-
-    def _horizon(self, last: Outcome | None, count: int) -> int:
-        """H of a plan whose first ``count`` actions are committed."""
-        most = self.config.planner.horizon
-        if not self.config.planner.adapt_horizon or last is None or last.plan is None:
-            return most
-        return min(most, count + last.plan.nearest + 1)
 
     def _continues(self, seen: SeenWindow, target: Target) -> bool:
         last = self._last
