@@ -157,6 +157,42 @@ def test_heads_show_nowhere_else(folder: Folder) -> None:
     )
 
 
+@pytest.mark.parametrize("form", [".safetensors", ".pt"])
+def test_it_is_checked_where_weights_have_names_of_our_own_too(folder: Folder, form: str) -> None:
+    tensors = dict(load(folder.path, fast=False).encoder.named_parameters())
+    file = folder.path / "model.safetensors"
+    if form == ".pt":
+        file = folder.path / "own.pt"
+        torch.save({"encoder": tensors}, file)
+    else:
+        save_file({f"encoder.{name}": tensor.detach() for name, tensor in tensors.items()}, file)
+    ours = load(file).encoder_hash
+    assert "says encoder_heads 2, but the preset 'vitl' says 1" in refused(file, encoder_heads=1)
+    folder.set_config(hidden_act="gelu_new")
+    assert refused(file).startswith(f"{folder.path / 'config.json'}: hidden_act is 'gelu_new'")
+    for other in ('{"model_type": "dinov2", "num_attention_heads": 7}', "no JSON", "[]", None):
+        (folder.path / "config.json").unlink()
+        if other is not None:
+            (folder.path / "config.json").write_text(other)
+        assert load(file).encoder_hash == ours, "that of another project, or none, is not asked"
+
+
+def test_a_preset_of_the_other_family_is_refused_with_both(folder: Folder) -> None:
+    sizes = {name: value for name, value in SIZES.items() if name != "encoder_depth"}
+    folder.set_config(num_hidden_layers=4)
+    for preset in ("vjepa2_1_vitl", "auto"):
+        own = {} if preset == "auto" else {**sizes, "encoder_depth": 4}
+        with pytest.raises(CheckpointError) as error:
+            vjepa_ros.load(
+                preset, checkpoint=folder.path, encoder_family="vjepa2_1", random_predictor=True, **own, **FEW
+            )
+        shown = "vitl" if preset == "auto" else preset
+        assert str(error.value) == (
+            f"{folder.path / 'config.json'}: says encoder_family 'vjepa2', but the preset '{shown}' says 'vjepa2_1'; "
+            "`preset: auto` takes what it says"
+        )
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -212,6 +248,25 @@ LAYER = "encoder__layer__1__attention__"
 )
 def test_every_tensor_must_fit(folder: Folder, tensors: dict[str, Any], said: str) -> None:
     assert refused(changed(folder, **tensors)).startswith(f"{folder.path / 'model.safetensors'}: {said}")
+
+
+OURS = {
+    "encoder__norm__weight": "norm.weight", "encoder__patch_embed__proj__bias": "patch_embed.proj.bias",
+    "encoder__blocks__2__mlp__fc1__weight": "blocks.2.mlp.fc1.weight",
+    "encoder__blocks__0__attn__qkv__bias": "blocks.0.attn.qkv.bias",
+    "encoder__blocks__1__attn__proj__weight": "blocks.1.attn.proj.weight",
+    "module__encoder__norm__bias": "norm.bias", "encoder__backbone__layer__2__norm1__bias": "layer.2.norm1.bias",
+    "encoder__module__layer__0__attention__key__bias": "layer.0.attention.key.bias",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stray", OURS)
+def test_a_tensor_that_is_there_under_two_names(folder: Folder, stray: str) -> None:
+    """Of the right shape, beside that of transformers' name or its own: which is meant, nobody knows."""
+    tensors = dict(load(folder.path, fast=False).encoder.named_parameters())
+    values = tensors.get(OURS[stray], torch.zeros(64)).detach().clone() + 1.0
+    said = refused(changed(folder, **{stray: values}))
+    assert f"{OURS[stray]} twice, the second time as " in said
 
 
 def test_its_predictor_is_that_of_pre_training(folder: Folder) -> None:
