@@ -131,6 +131,28 @@ def test_the_page_names_every_figure_and_key(scanned: Path) -> None:
         assert f"`{key}`" in files, key
 
 
+def test_a_value_without_windows_is_reported_and_the_others_are_scanned(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two seconds are too short for windows of sixteen frames, two a second."""
+    options = (*GRID, *NORMALISED, "--force", "-o", tmp_path / "out")
+    assert run(bag, *options, "--scan", "frame_rate=0,20") == 0
+    without = report(tmp_path / "out")
+    for values in ("2,0,20", "0,20,2"):
+        assert run(bag, *options, "--scan", f"frame_rate={values}") == 0
+        assert re.search(r"^\W*2\.0 +\W+ +0 \W+ +- \W+ +- \W+ +- ", capsys.readouterr().out, re.MULTILINE)
+        found = report(tmp_path / "out")
+        (row,) = (row for row in found["values"] if row["value"] == 2.0)
+        assert {row[name] for name in (*FIGURES, "latent_info")} == {None}
+        assert (row["windows_there"], row["windows"]) == (0, []) and row["parameters"]["frame_rate"] == 2.0
+        assert [row for row in found["values"] if row["value"] != 2.0] == without["values"]
+        assert (found["best"], found["dims"]) == (without["best"], without["dims"])
+        *said, why = found["says"]
+        assert said == without["says"]
+        assert why.startswith("With frame_rate 2.0 no window is followed by one that observes its next step: ")
+        assert cv2.imread(str(tmp_path / "out" / "scan.png")) is not None
+
+
 # -- refusals
 
 
@@ -150,7 +172,7 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(
     others = [*names[:-1], "elbow"]
     assert said(f"joint_names={names},{others}").endswith("their grids do not compare")
     nothing = "with frame_rate 0.5 no window is followed by one that observes its next step: "
-    assert said("frame_rate=0,0.5").startswith(nothing)
+    assert said("frame_rate=0.5,0.94").startswith(nothing)
     assert not (tmp_path / "out").exists()
     for wrong in ("frame_rate", "frame_rate=[1", "=1,2"):
         with pytest.raises(SystemExit) as stopped:
