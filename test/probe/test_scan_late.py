@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support import bags, late_camera
 
 from vjepa_ros.commands import probe, simulate
@@ -13,6 +14,7 @@ from vjepa_ros.simulation.plan import World
 
 SETTINGS = ("preset=tiny", "device=cpu", "threads=1")
 WORLD = World(seed=902, frames=24, variation="fixed")
+PAGE = (Path(__file__).parents[2] / "docs" / "probe.md").read_text(encoding="utf-8")
 SCANS = (("-0.3,-0.2,-0.1,0,0.1", -0.1), ("-0.22,-0.08,0.06", -0.08))
 
 
@@ -30,21 +32,23 @@ def test_a_camera_that_is_late_by_100_ms_is_found(tmp_path: Path) -> None:
         assert row["error_over_no_change"] < 0.6 and row["rank"] < 6, "of 25: the forecasts are worth something"
 
 
-def test_the_rates_that_v_jepa_2_ac_may_have_been_trained_at(tmp_path: Path) -> None:
-    """The command of docs/models.md, on a recording that is long enough for its lowest rate; then the model's own."""
-    bag, out = tmp_path / "bag", tmp_path / "out"
-    world = ("--episodes", "2", "--frames", "240", "--seed", "903", "--variation", "fixed", "--drawn", "64")
-    assert simulate.main(["-o", str(bag), *world]) == 0
-    own = ("--no-picture", "--force", "--set", *SETTINGS, "override_convention=true")
-
-    def scanned(rates: str, *options: str) -> dict[float, dict[str, Any]]:
-        assert probe.main([str(bag), "-o", str(out), "--scan", f"frame_rate={rates}", *options, *own]) == 0
-        return {row["value"]: row for row in json.loads((out / "scan.json").read_text(encoding="utf-8"))["values"]}
-
-    found = scanned("0.5,0.94,2,4", "--points", "3", "--windows", "4")
-    assert [len(row["windows"]) for row in found.values()] == [4, 4, 4, 4]
+def test_the_rates_on_the_page_are_what_the_commands_there_give(tmp_path: Path) -> None:
+    """The rates of docs/models.md, on a recording that is long enough for the lowest; then the model's own."""
+    section = PAGE.split("**A rate.**")[1].split("\n## ")[0]
+    (simulated, *probed) = (line.split()[1:] for line in section.splitlines() if line.startswith("vjepa_"))
+    assert simulate.main([str(tmp_path / word) if word == "sim" else word for word in simulated]) == 0
+    found: dict[float, dict[str, Any]] = {}
+    for number, words in enumerate(probed):
+        paths = {"sim": str(tmp_path / "sim"), words[2]: str(tmp_path / f"out{number}")}
+        assert probe.main([*(paths.get(word, word) for word in words), *SETTINGS[1:], "--no-picture"]) == 0
+        report = json.loads((tmp_path / f"out{number}" / "scan.json").read_text(encoding="utf-8"))
+        assert report["best"] == {name: [report["values"][(3, 1)[number]]["value"]] for name in report["best"]}
+        found |= {row["value"]: row for row in report["values"]}
+    assert "frame_rate=0.5,0.94,2,4" in probed[0] and [*found] == [0.5, 0.94, 2, 4, 5, 10, 20]
     assert [row["latent_info"]["step_period_s"] for row in found.values()] == [2 / rate for rate in found]
-    found = scanned("4,10,20", "--points", "5", "--windows", "12")
-    for name in ("distance", "rank", "error_over_no_change"):
-        print(name, *(f"{row[name]:.3g}" for row in found.values()))
-        assert min(found, key=lambda rate: found[rate][name]) == 10.0
+    for line in section.split("|---|---|---|---|---|\n")[1].split("\n\n")[0].splitlines():
+        rate, windows, *figures = (float(cell.strip(" *")) for cell in line.strip("|").split("|"))
+        row = found[rate]
+        assert len(row["windows"]) == windows
+        for figure, name in zip(figures, ("distance", "rank", "error_over_no_change"), strict=True):
+            assert row[name] == pytest.approx(figure, rel=0.02), (rate, name)

@@ -22,7 +22,7 @@ from vjepa_ros.config.sidecar import ENCODER_SIZES, SIZES, Sidecar, sidecar_path
 from vjepa_ros.errors import CheckpointError, blaming, listed, named
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.weights import pairing
+from vjepa_ros.weights import pairing, shards
 from vjepa_ros.weights.file import WeightsFile, open_weights
 from vjepa_ros.weights.kinds import advice
 from vjepa_ros.weights.opened import JoinedTensor, StoredTensor
@@ -197,7 +197,8 @@ def _fit(source: WeightsFile, found: Mapping[str, Any], module: nn.Module, key: 
     wanted = dict(module.named_parameters())
     missing = [name for name in wanted if name not in found]
     if missing:
-        raise refusal(f"lacks {listed(missing, 3, named)}{advice((), found)}")
+        what = shards.advice(source.path) or advice((), found)
+        raise refusal(f"lacks {listed(missing, 3, named)}{what}")
     extra = [name for name in found if name not in wanted and name not in ALLOWED_EXTRA[part]]
     if extra:
         raise refusal(f"has {listed(extra, 3, named)}, which this model does not{advice((), found)}")

@@ -164,7 +164,7 @@ def _parts_by_name(opened: OpenedFile, content: Mapping[str, JoinedTensor], want
         part, _, inner = name.partition(".")
         parts[part][inner] = tensor
     if not parts[wanted]:
-        what = _ALONE[wanted] if any(parts.values()) else advice(content, content)
+        what = shards.advice(opened.path) or (_ALONE[wanted] if any(parts.values()) else advice(content, content))
         raise opened.refusal(f"has no names that begin with {wanted}.{what}")
     if unknown:
         first = named(min(unknown))
