@@ -36,7 +36,7 @@ PRESETS = ("tiny", "tiny_random", "vitl", "vith", "vitg", "vjepa2_ac_vitg", *V21
 V21_CLIP = {"image_size": 256, "num_frames": 4}
 """What the predictors of V-JEPA 2.1's presets are compared on, at their full width and depth."""
 V21_INPUTS: tuple[dict[str, Any], ...] = (
-    {"image_size": 384, "num_frames": 2}, {"image_size": 384, "num_frames": 1, "encoding": "frame"},
+    {"image_size": 384, "num_frames": 2}, {"image_size": 384, "num_frames": 2, "encoding": "frame"},
 )  # fmt: skip
 """And the encoders: at the size of their pictures, where positions are scaled, by both tokenizers."""
 
@@ -191,7 +191,7 @@ public code from checkpoint to rollout.
 * *transformers*: VJEPA2Model of transformers {version("transformers")}: the encoder, for square images.
 * *plain model*: of the tests, for V-JEPA 2.1, which neither of the two has: the model once more in simple words. It
   gives what the public V-JEPA 2.1 code gave for a small model, as stored in `test/data/reference`. At full width and
-  depth and at 384 px, where positions are scaled, of a clip of 2 frames, and of a single image (`frame`).
+  depth and at 384 px, where positions are scaled, of 2 frames as a clip, and each as an image (`frame`).
 * float32: no value may differ by more than {TOLERANCE:.0e}; by {FOLDED_TOLERANCE:.0e} in `frame_repeat`, where this
   package sums the kernel over time before it is used: another order of addition, on average nearer to float64 than the
   public code's.
