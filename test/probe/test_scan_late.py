@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import bags, late_camera
+from support import late_camera
 
 from vjepa_ros.commands import probe, simulate
-from vjepa_ros.simulation.plan import World
 
 SETTINGS = ("preset=tiny", "device=cpu", "threads=1")
-WORLD = World(seed=902, frames=24, variation="fixed")
 PAGE = (Path(__file__).parents[2] / "docs" / "probe.md").read_text(encoding="utf-8")
-SCANS = (("-0.3,-0.2,-0.1,0,0.1", -0.1), ("-0.22,-0.08,0.06", -0.08))
+SCANS = ((",".join(map(str, late_camera.OFFSETS_S)), -0.1), ("-0.22,-0.08,0.06", -0.08))
 
 
 def test_a_camera_that_is_late_by_100_ms_is_found(tmp_path: Path) -> None:
-    bag = late_camera.write(tmp_path, 100 * bags.MS, WORLD, episodes=5)
+    bag, shown = late_camera.write(tmp_path), {}
     for number, (offsets, nearest) in enumerate(SCANS):
         out = tmp_path / f"out{number}"
-        options = ("--points", "5", "--windows", "16", "--no-picture", "--set", *SETTINGS)
+        grid = (f"--{name}={value}" for name, value in late_camera.GRID.items())
+        options = (*grid, "--no-picture", "--set", *SETTINGS)
         assert probe.main([str(bag), "-o", str(out), "--scan", f"time.offset_s.image={offsets}", *options]) == 0
         found = json.loads((out / "scan.json").read_text(encoding="utf-8"))
         for row in found["values"]:
@@ -30,6 +30,12 @@ def test_a_camera_that_is_late_by_100_ms_is_found(tmp_path: Path) -> None:
         assert found["best"] == {name: [nearest] for name in ("distance", "rank", "error_over_no_change")}
         (row,) = (row for row in found["values"] if row["value"] == nearest)
         assert row["error_over_no_change"] < 0.6 and row["rank"] < 6, "of 25: the forecasts are worth something"
+        shown = shown or {row["value"]: row for row in found["values"]}
+    sentence = r"minimum is (\S+) rad .*? there, (\S+) without .*? ranks at (\S+) of 25 instead of (\S+)\. Its"
+    said = re.search(sentence, " ".join(PAGE.split()))
+    assert said is not None
+    figures = [shown[offset][name] for name in ("distance", "rank") for offset in (-0.1, 0.0)]
+    assert [float(figure) for figure in said.groups()] == pytest.approx(figures, rel=0.05)
 
 
 def test_the_rates_on_the_page_are_what_the_commands_there_give(tmp_path: Path) -> None:

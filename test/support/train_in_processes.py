@@ -14,6 +14,7 @@ import torch
 
 from support.footage import dot_config, dots
 from support.learnable import CPU_OPTIONS, as_read, tiny_config, walks
+from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.training.encoder import TrainedEncoder, encoder_learning, train_encoder
 from vjepa_ros.training.encoder_loss import EncoderObjective
 from vjepa_ros.training.initial import fresh_encoder, fresh_predictor
@@ -34,13 +35,22 @@ def train(folder: Path, batch: int, accumulate: int, resume: bool = False) -> Tr
     )
 
 
+V21 = dot_config(encoder_family="vjepa2_1", encoding="frame", encoder_depth=4)
+IDLE = ("patch_embed.", "video_mod_embed", "norms_block.0", "norms_block.1", "norms_block.2")
+"""The weights of an encoder of V-JEPA 2.1 that single images do not use."""
+
+
+def first_v21() -> Encoder:
+    """Such an encoder with its first weights."""
+    return fresh_encoder(V21, 0)
+
+
 def train_v21(folder: Path, batch: int, accumulate: int) -> TrainedEncoder:
-    """Four steps of an encoder of V-JEPA 2.1, of whose weights single images do not use all."""
-    config = dot_config(encoder_family="vjepa2_1", encoding="frame", encoder_depth=4)
-    frames, runs = dots(config)
+    """Four steps of it."""
+    frames, runs = dots(V21)
     learning = encoder_learning(4, batch=batch, accumulate=accumulate, **CPU_OPTIONS)
-    encoder, objective = fresh_encoder(config, 0), EncoderObjective()
-    return train_encoder(frames, runs, [], encoder, "delta", as_read(config), objective, learning, folder)
+    objective = EncoderObjective()
+    return train_encoder(frames, runs, [], first_v21(), "delta", as_read(V21), objective, learning, folder)
 
 
 def main(folder: Path, batch: int, accumulate: int) -> None:
