@@ -109,10 +109,11 @@ def test_it_tells_how_far_it_has_come_and_the_dimensions_that_move_most_are_scan
     told: list[tuple[str, int, int]] = []
     values = {"joint_names": list(replays.recorded.JOINTS), "device": "cpu", "threads": 1}
     plan = scanning.ScanPlan(
-        [bag], values, tmp_path / "out", points=3, windows=2, draws=False, parameter="frame_rate", tried=(0.0, 20.0)
-    )
+        [bag], values, tmp_path / "out", points=3, windows=2, draws=False, parameter="frame_rate",
+        tried=(0.0, 2.0, 20.0),
+    )  # fmt: skip
     found = scanning.scan(plan, lambda *progress: told.append(progress))
-    messages = 2 * 2 * sum(m.topic in bags.TOPICS for m in SHORT)
+    messages = 2 * 3 * sum(m.topic in bags.TOPICS for m in SHORT)
     for what, total in (("messages", messages), ("forecasts", 2 * 2 * 9)):
         done = [step for name, step, of in told if name == what and of == total]
         assert done == sorted(done) and done[-1] == total

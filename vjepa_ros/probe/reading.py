@@ -74,6 +74,8 @@ class PairReader:
         for pair in self._pairs(say):
             count += 1
             movement += pair.movement(config.stream) / config.normalization.actions.std
+        if count == 0:
+            self._read(self._source.count)  # it is not read again
         return count, movement
 
     def chosen(self, count: int, wanted: int) -> Iterator[Pair]:
