@@ -1,7 +1,8 @@
 """``make gpu``, or ``tools/gpu.sh`` on a machine with torch and no ROS: what only a GPU shows, in under 8 minutes.
 
 The tests that need a GPU; then, at full size in bfloat16, encoders, the released predictor and planning as in the
-V-JEPA 2 paper against the public code as it is and compiled. Each part's results are written as soon as they are there.
+V-JEPA 2 paper against the public code as it is and compiled; V-JEPA 2.1 against the tests' plain model. Each part's
+results are written as soon as they are there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 from rich.console import Console
 
 from benchmarks import table
-from benchmarks.cases import CASES, RELEASED, Case, planning
+from benchmarks.cases import CASES, PLAIN, RELEASED, V21, Case, planning
 from benchmarks.measure import Line, Plan, measure
 from benchmarks.setups import Settings
 from vjepa_ros.devices import find_device
@@ -39,6 +40,7 @@ _BY_NAME = {case.name: case for case in CASES}
 _MODELS: dict[str, tuple[str, tuple[Case, ...]]] = {
     "vitl": ("vitl", (_BY_NAME["encoder"], _BY_NAME["frame"], _BY_NAME["predictor"], _BY_NAME["rollout-2x32"])),
     "vitg": ("vitg", (_BY_NAME["encoder"],)),
+    "2.1": (V21, (_BY_NAME["encoder-2.1"], _BY_NAME["image-2.1"])),
     "released": (RELEASED, (_BY_NAME["frame"], _BY_NAME["predictor-released"], _BY_NAME["rollout-5x16"])),
     "planning": (RELEASED, (PLANNING,)),
 }
@@ -92,7 +94,7 @@ class Results:
         return "\n".join(text)
 
 
-COLUMNS = ("public code", "public code, compiled", "transformers")
+COLUMNS = ("public code", "public code, compiled", "transformers", PLAIN)
 
 
 def _cells(line: Line) -> tuple[str, ...]:

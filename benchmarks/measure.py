@@ -144,7 +144,7 @@ def measure_case(case: Case, setup: Setup, settings: Settings, plan: Plan) -> It
         )
 
 
-DEFAULT_PRESETS = ("vitl", "vjepa2_ac_vitg")
+DEFAULT_PRESETS = ("vitl", "vjepa2_ac_vitg", "vjepa2_1_vitb")
 """Those that the aims are about."""
 
 

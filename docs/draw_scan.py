@@ -10,20 +10,18 @@ from support import late_camera
 
 from vjepa_ros.probe import scanning
 from vjepa_ros.probe.plan import SCAN_PICTURE, ScanPlan
-from vjepa_ros.simulation.plan import World
 
 PICTURE = Path(__file__).with_name("probe_scan.png")
-LATE_NS = 100_000_000
-OFFSETS_S = (-0.3, -0.2, -0.1, 0.0, 0.1)
 
 
 def main() -> None:
     """Write it, and print what the scan says."""
     values = {"preset": "tiny", "device": "cpu", "dtype": "float32"}
     with TemporaryDirectory() as folder:
-        bag = late_camera.write(Path(folder), LATE_NS, World(seed=901, variation="fixed"), episodes=8)
+        bag = late_camera.write(Path(folder))
         out = Path(folder) / "out"
-        plan = ScanPlan([bag], values, out, windows=32, parameter="time.offset_s.image", tried=OFFSETS_S)
+        tried = {"parameter": "time.offset_s.image", "tried": late_camera.OFFSETS_S}
+        plan = ScanPlan([bag], values, out, **late_camera.GRID, **tried)
         report = scanning.scan(plan)
         shutil.copyfile(out / SCAN_PICTURE, PICTURE)
     for row in report["values"]:

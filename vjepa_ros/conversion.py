@@ -96,7 +96,7 @@ def record(
         settings: what replaces its values.
         predictor_checkpoint: a file whose sidecar replaces them too, by what the predictor was trained with; the
             settings go before.
-        checkpoint: the weights, that the preset ``auto`` is told by.
+        checkpoint: the encoder's weights, that the preset ``auto`` is told by.
 
     Raises:
         CheckpointError: for a sidecar that makes no sense.

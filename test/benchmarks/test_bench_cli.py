@@ -15,7 +15,8 @@ import torch
 from support import public_code
 
 from benchmarks import __main__
-from benchmarks.cases import CASES, Case
+from benchmarks.cases import CASES, RELEASED, V21, Case
+from benchmarks.measure import DEFAULT_PRESETS
 from benchmarks.setups import Settings, Setup
 from benchmarks.table import BEGIN, END
 
@@ -53,6 +54,13 @@ def test_every_work_is_measured_in_both_dtypes_and_agrees(capsys: pytest.Capture
         assert line["ours_peak_mb"] >= 0 and line["reference_peak_mb"] >= 0
     assert set(lines[0]["references_ms"]) == {"public code", "transformers"}
     assert max(line["agreement"]["maximum"] for line in lines if line["dtype"] == "bfloat16") > 1e-3, "not bfloat16"
+
+
+def test_every_line_but_those_of_plans_has_aims_for_the_preset_that_it_is_measured_with() -> None:
+    for case in CASES:
+        aims = {} if case.name.startswith("plan-") else {"float32", "bfloat16"}
+        assert set(case.aims) == set(aims) and all(0 < aim < 1 for aim in case.aims.values()), case.name
+    assert {"vitl", RELEASED, V21} <= set(DEFAULT_PRESETS)
 
 
 def wrong(case: Case) -> Case:

@@ -32,6 +32,15 @@ def test_a_part_alone_is_measured_and_written_down(tmp_path: Path) -> None:
     assert f"{line['ours_ms']:.2f}" in page and "planning" in page
 
 
+def test_v_jepa_2_1_is_measured_against_the_plain_model(tmp_path: Path) -> None:
+    assert run(tmp_path, "2.1") == gpu.OK
+    lines = results(tmp_path)["parts"]["2.1"]["lines"]
+    assert [line["name"] for line in lines] == ["encoder-2.1", "image-2.1"]
+    for line in lines:
+        assert set(line["references_ms"]) == {"plain model"} and line["preset"] == "vjepa2_1_vitb"
+        assert f"{line['references_ms']['plain model']:.2f}" in (tmp_path / "gpu.md").read_text(encoding="utf-8")
+
+
 def test_references_that_are_missing_are_named_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> Any:
         raise ConfigError("reference", "a comparison needs the package cc-vjepa2")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.conversions import CHECKPOINT, loaded, run, written_preset
+from support.folders import FEW, Folder
 from support.pairs import trained_predictor, written_encoder, written_predictor
 
 import vjepa_ros
@@ -114,6 +115,20 @@ def test_a_predictor_of_its_own_pt_file_is_paired_by_ones_word(tmp_path, folder,
     model = pair(CHECKPOINT, out, preset)
     assert model.predictor_hash == part_hash(trained_predictor()) and model.trained
     assert Sidecar.read(sidecar_path(out)).source["file"] == "alone.pt"
+
+
+def test_auto_is_told_by_the_encoder_that_it_was_trained_with(tmp_path, folder, capsys):
+    """Its config.json lies beside that one, wherever the predictor does."""
+    hub, alone, out = Folder(tmp_path / "hub").path, tmp_path / "alone.pt", folder / "p.safetensors"
+    few = {**FEW, "image_size": [64, 64], "num_frames": 4}
+    drawn = vjepa_ros.load("auto", checkpoint=hub, random_predictor=True, fast=False, **few)
+    torch.save({"predictor": {n: p.detach() for n, p in drawn.predictor.named_parameters()}}, alone)
+    settings = [f"{name}={value}" for name, value in few.items()]
+    given = (alone, out, "--preset", "auto", "--predictor-only", "--set", *settings)
+    assert "config.json" in refused(capsys, *given), "nothing lies beside the predictor"
+    assert run(*given, "--trained-with", hub) == 0
+    sidecar = Sidecar.read(sidecar_path(out))
+    assert (sidecar.preset, sidecar.encoder_hash) == ("vitl", drawn.encoder_hash)
 
 
 def test_ones_word_does_not_stand_against_a_sidecars(tmp_path, folder, preset, capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.parity import HEAD, PAGE, PRESETS, compared, encoder_rows, half_row, predictor_rows
+from support.parity import HEAD, PAGE, PRESETS, V21_INPUTS, compared, encoder_rows, half_row, predictor_rows
 from support.reference import STACKS, encoder_pair, run, small_config, stack, transformers_encoder
 
 from vjepa_ros.config.presets import model_config, preset_names
@@ -21,6 +21,14 @@ def assert_all_hold(rows) -> None:
 def test_layers_of_vit_l_on_its_whole_window():
     """Three of the 24 layers: all are of one kind. `make parity` runs all of them."""
     assert_all_hold(encoder_rows(model_config("vitl", encoder_depth=3)))
+
+
+@pytest.mark.parametrize("given", V21_INPUTS, ids=["clip", "image"])
+def test_layers_of_v_jepa_2_1_at_the_size_of_its_pictures(given):
+    """Rows and columns are scaled there: at 256 px the factor is one."""
+    config = model_config("vjepa2_1_vitb", encoder_depth=4, **given)
+    assert config.family.scales(24, 24) == (15 / 23, 15 / 23)
+    assert_all_hold(encoder_rows(config))
 
 
 def test_layers_of_its_predictor_on_the_whole_window():

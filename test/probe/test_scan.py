@@ -109,10 +109,11 @@ def test_it_tells_how_far_it_has_come_and_the_dimensions_that_move_most_are_scan
     told: list[tuple[str, int, int]] = []
     values = {"joint_names": list(replays.recorded.JOINTS), "device": "cpu", "threads": 1}
     plan = scanning.ScanPlan(
-        [bag], values, tmp_path / "out", points=3, windows=2, draws=False, parameter="frame_rate", tried=(0.0, 20.0)
-    )
+        [bag], values, tmp_path / "out", points=3, windows=2, draws=False, parameter="frame_rate",
+        tried=(0.0, 2.0, 20.0),
+    )  # fmt: skip
     found = scanning.scan(plan, lambda *progress: told.append(progress))
-    messages = 2 * 2 * sum(m.topic in bags.TOPICS for m in SHORT)
+    messages = 2 * 3 * sum(m.topic in bags.TOPICS for m in SHORT)
     for what, total in (("messages", messages), ("forecasts", 2 * 2 * 9)):
         done = [step for name, step, of in told if name == what and of == total]
         assert done == sorted(done) and done[-1] == total
@@ -129,6 +130,28 @@ def test_the_page_names_every_figure_and_key(scanned: Path) -> None:
     files = page.split("With `--scan` there are")[1]
     for key in {*found, *found["values"][0], "distance"} - {"vjepa_ros", *FIGURES[1:]}:
         assert f"`{key}`" in files, key
+
+
+def test_a_value_without_windows_is_reported_and_the_others_are_scanned(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two seconds are too short for windows of sixteen frames, two a second."""
+    options = (*GRID, *NORMALISED, "--force", "-o", tmp_path / "out")
+    assert run(bag, *options, "--scan", "frame_rate=0,20") == 0
+    without = report(tmp_path / "out")
+    for values in ("2,0,20", "0,20,2"):
+        assert run(bag, *options, "--scan", f"frame_rate={values}") == 0
+        assert re.search(r"^\W*2\.0 +\W+ +0 \W+ +- \W+ +- \W+ +- ", capsys.readouterr().out, re.MULTILINE)
+        found = report(tmp_path / "out")
+        (row,) = (row for row in found["values"] if row["value"] == 2.0)
+        assert {row[name] for name in (*FIGURES, "latent_info")} == {None}
+        assert (row["windows_there"], row["windows"]) == (0, []) and row["parameters"]["frame_rate"] == 2.0
+        assert [row for row in found["values"] if row["value"] != 2.0] == without["values"]
+        assert (found["best"], found["dims"]) == (without["best"], without["dims"])
+        *said, why = found["says"]
+        assert said == without["says"]
+        assert why.startswith("With frame_rate 2.0 no window is followed by one that observes its next step: ")
+        assert cv2.imread(str(tmp_path / "out" / "scan.png")) is not None
 
 
 # -- refusals
@@ -150,7 +173,7 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(
     others = [*names[:-1], "elbow"]
     assert said(f"joint_names={names},{others}").endswith("their grids do not compare")
     nothing = "with frame_rate 0.5 no window is followed by one that observes its next step: "
-    assert said("frame_rate=0,0.5").startswith(nothing)
+    assert said("frame_rate=0.5,0.94").startswith(nothing)
     assert not (tmp_path / "out").exists()
     for wrong in ("frame_rate", "frame_rate=[1", "=1,2"):
         with pytest.raises(SystemExit) as stopped:

@@ -59,6 +59,18 @@ def test_what_is_shared_is_said_to_be() -> None:
     )
 
 
+def test_a_value_without_windows_has_no_figures_and_is_never_best() -> None:
+    nothing = Figures.of(0.5, 0, [], GRID)
+    for name in FIGURES:
+        assert nothing.figure(name) is None and len(nothing.each(name)) == 0
+        assert best([nothing, FAR], name) == [4.0]
+    assert sentences("frame_rate", [nothing, NEAR, FAR], trained=True) == sentences(
+        "frame_rate", [NEAR, FAR], trained=True
+    )
+    only = sentences("frame_rate", [nothing, NEAR], trained=True)
+    assert only == ["Only with frame_rate 0.94 are there windows to probe: nothing to compare."]
+
+
 def test_the_sentences() -> None:
     agree = sentences("frame_rate", [NEAR, FAR], trained=True)
     assert agree == [

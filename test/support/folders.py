@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
+import vjepa_ros
 from support.public_code import TransformersEncoder, drawn, run
+from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import CheckpointError
 
 SIZES: dict[str, Any] = {"encoder_dim": 64, "encoder_depth": 3, "encoder_heads": 2, "image_size": (64, 64)}
 """Of the small model; else it is as those that are published."""
@@ -53,3 +57,17 @@ class Folder:
 def clip_of(frames: int = 8, size_px: int = 64) -> Tensor:
     """A clip of noise."""
     return torch.randn(1, 3, frames, size_px, size_px, generator=torch.Generator().manual_seed(2))
+
+
+def load(place: Path, preset: str = "vitl", **changes: Any) -> WorldModel:
+    """The encoder of a folder or file, with a small predictor; of the small model's sizes unless by ``auto``."""
+    sizes = SIZES if preset != "auto" else {}
+    return vjepa_ros.load(preset, checkpoint=place, **{**sizes, **FEW, "random_predictor": True, **changes})
+
+
+def refused(place: Path, **changes: Any) -> str:
+    """What loading it is refused with, a single line."""
+    with pytest.raises(CheckpointError) as error:
+        load(place, **changes)
+    assert "\n" not in str(error.value)
+    return str(error.value)

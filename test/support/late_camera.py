@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 from rosbags.highlevel import AnyReader
 
@@ -15,11 +16,17 @@ from support import bags
 from vjepa_ros.simulation import recording
 from vjepa_ros.simulation.plan import FRAME_HZ, STEP_FRAMES, Plan, World
 
+LATE_NS = 100 * bags.MS
+WORLD, EPISODES = World(seed=902, frames=24, variation="fixed"), 5
+OFFSETS_S = (-0.3, -0.2, -0.1, 0.0, 0.1)
+GRID: dict[str, Any] = {"points": 5, "windows": 16}
+"""The recording, and the scan of it, that docs/probe.md shows."""
+
 STEP_NS = STEP_FRAMES * bags.S // FRAME_HZ
 _CAMERA, _MEASURED, _COMMANDS = "/image", "/joint_states", "/joint_commands"
 
 
-def write(folder: Path, late_ns: int, world: World, episodes: int) -> Path:
+def write(folder: Path, late_ns: int = LATE_NS, world: World = WORLD, episodes: int = EPISODES) -> Path:
     """Simulate, and write what a late camera would have recorded.
 
     Args:

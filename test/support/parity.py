@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,11 @@ TINY_CLIP = {"encoding": "clip", "context_steps": 0}  # the public code knows wi
 V21_PRESETS = ("vjepa2_1_vitb", "vjepa2_1_vitl", "vjepa2_1_vitg", "vjepa2_1_vitG")
 PRESETS = ("tiny", "tiny_random", "vitl", "vith", "vitg", "vjepa2_ac_vitg", *V21_PRESETS)
 V21_CLIP = {"image_size": 256, "num_frames": 4}
-"""What the presets of V-JEPA 2.1 are compared on, at their full width and depth."""
+"""What the predictors of V-JEPA 2.1's presets are compared on, at their full width and depth."""
+V21_INPUTS: tuple[dict[str, Any], ...] = (
+    {"image_size": 384, "num_frames": 2}, {"image_size": 384, "num_frames": 2, "encoding": "frame"},
+)  # fmt: skip
+"""And the encoders: at the size of their pictures, where positions are scaled, by both tokenizers."""
 
 
 @dataclass(frozen=True)
@@ -156,9 +161,20 @@ def half_row(what: str, mine: Tensor, own: Tensor, exact: Tensor, other: str = "
 
 
 def to_bfloat16(module: Encoder | Predictor) -> None:
-    """As the engine does it: the weights, and not the tables."""
-    weights = {name: tensor.bfloat16() for name, tensor in module.state_dict().items()}
-    module.load_state_dict(weights, assign=True)
+    """As the engine does it: the weights, and not the tables; one by one, the giant's are 7 GB."""
+    for name in list(module.state_dict()):
+        module.load_state_dict({name: module.get_parameter(name).detach().bfloat16()}, strict=False, assign=True)
+
+
+def rows_of(name: str) -> Iterator[Row]:
+    """The rows of a preset at its full size and depth."""
+    is_v21 = name in V21_PRESETS
+    config = model_config(name, **(V21_CLIP if is_v21 else TINY_CLIP if name == "tiny" else {}))
+    for encoded in [model_config(name, **given) for given in V21_INPUTS] if is_v21 else [config]:
+        yield from encoder_rows(encoded)
+        gc.collect()  # the giant's weights are 4 GB, or 7
+    yield from predictor_rows(config)
+    gc.collect()
 
 
 def page(rows: list[Row], seconds: float) -> str:
@@ -175,7 +191,7 @@ public code from checkpoint to rollout.
 * *transformers*: VJEPA2Model of transformers {version("transformers")}: the encoder, for square images.
 * *plain model*: of the tests, for V-JEPA 2.1, which neither of the two has: the model once more in simple words. It
   gives what the public V-JEPA 2.1 code gave for a small model, as stored in `test/data/reference`. At full width and
-  depth, of a smaller clip.
+  depth and at 384 px, where positions are scaled, of 2 frames as a clip, and each as an image (`frame`).
 * float32: no value may differ by more than {TOLERANCE:.0e}; by {FOLDED_TOLERANCE:.0e} in `frame_repeat`, where this
   package sums the kernel over time before it is used: another order of addition, on average nearer to float64 than the
   public code's.
@@ -195,13 +211,10 @@ def main(names: list[str]) -> int:
     start, rows = time.monotonic(), []
     print(HEAD)
     for name in names or PRESETS:
-        config = model_config(name, **(V21_CLIP if name in V21_PRESETS else TINY_CLIP if name == "tiny" else {}))
-        for part in (encoder_rows, predictor_rows):
-            for row in part(config):
-                row = replace(row, what=f"`{name}` {row.what}")
-                print(row, flush=True)
-                rows.append(row)
-            gc.collect()  # the giant's weights are 4 GB
+        for row in rows_of(name):
+            row = replace(row, what=f"`{name}` {row.what}")
+            print(row, flush=True)
+            rows.append(row)
     if not names:
         PAGE.write_text(page(rows, time.monotonic() - start), encoding="utf-8")
         print(f"written to {PAGE.relative_to(Path.cwd())}")

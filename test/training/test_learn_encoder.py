@@ -56,6 +56,21 @@ def test_every_encoding_learns(name: str, tmp_path: Path) -> None:
     assert [told["step"] for told in result.history if "held_back_loss" in told] == [6, 12, 18, 24, 30]
 
 
+@pytest.mark.parametrize("levels", ["last", "all"])
+@pytest.mark.parametrize("encoding", ["frame", "frame_repeat", "tubelet", "clip"])
+def test_of_v_jepa_2_1_all_is_learnt_but_what_its_encoding_leaves_idle(
+    encoding: str, levels: str, tmp_path: Path
+) -> None:
+    config = dot_config(encoder_family="vjepa2_1", encoder_depth=4, encoding=encoding, latent_levels=levels)
+    frames, runs = dots(config)
+    before = dict(fresh_encoder(config, 0).named_parameters())
+    after = dict(train(config, frames, runs, tmp_path, steps=3, lr=0.1).encoder.named_parameters())
+    tokenizer, embedding = ("patch_embed.", "video_mod") if encoding == "frame" else ("patch_embed_img.", "img_mod")
+    idle = (tokenizer, embedding, *(() if levels == "all" else ("norms_block.0", "norms_block.1", "norms_block.2")))
+    for name, parameter in after.items():
+        assert torch.equal(parameter, before[name]) == name.startswith(idle) == (not parameter.requires_grad), name
+
+
 def latents_of(encoder: Encoder, frames: Tensor) -> Tensor:
     with torch.no_grad():
         return layer_normalize(encoder(frames.float()))

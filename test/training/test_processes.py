@@ -46,6 +46,11 @@ def test_two_processes_are_one_with_twice_the_batch(one: Any, tmp_path: Path) ->
         env={**environment, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=110,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+    encoders = [torch.load(tmp_path / f"encoder_{rank}.pt", weights_only=True) for rank in range(2)]
+    first = dict(train_in_processes.first_v21().named_parameters())
+    for name, tensor in encoders[0].items():
+        assert torch.equal(encoders[1][name], tensor), name
+        assert torch.equal(first[name], tensor) == name.startswith(train_in_processes.IDLE), name
     states = [torch.load(tmp_path / f"weights_{rank}.pt", weights_only=True) for rank in range(2)]
     for name, tensor in states[0].items():
         assert torch.equal(tensor, states[1][name]), name

@@ -76,6 +76,8 @@ def test_what_a_foreign_file_is_and_what_to_do(tmp_path: Path, kind: str) -> Non
     (renamed("encoder.", COMPILED), "torch.compile"),
     (renamed("encoder.", V21), "V-JEPA 2.1"),
     (DINO, "the DINO or timm kind"),
+    ({**renamed("vjepa2.encoder.", TRANSFORMERS), "pooler.query_tokens": ONE, "classifier.weight": ONE},
+     "a probe or a classifier"),
 ])  # fmt: skip
 def test_the_same_in_safetensors(tmp_path: Path, tensors: dict[str, Any], what: str) -> None:
     unshared = {name: tensor.clone() for name, tensor in tensors.items()}

@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _converted(given: argparse.Namespace, terminal: Terminal) -> Sidecar:
     from vjepa_ros import conversion
 
-    recorded = conversion.record(given.preset, given.settings, given.predictor_checkpoint, given.checkpoint)
+    encoder = given.trained_with or given.checkpoint  # what has none says nothing of its sizes
+    recorded = conversion.record(given.preset, given.settings, given.predictor_checkpoint, encoder)
     with terminal.progress(in_bytes=True) as progress:
         return conversion.convert(
             given.checkpoint,

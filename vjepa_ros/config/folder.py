@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vjepa_ros.config.checks import is_finite
+from vjepa_ros.config.families import FAMILIES
 from vjepa_ros.config.model import MOST, ModelConfig
 from vjepa_ros.documents import Unreadable, from_json, read_text
 from vjepa_ros.errors import CheckpointError, brief, place
@@ -22,12 +23,16 @@ INDEX = "model.safetensors.index.json"
 """The file of a folder: the weights, or where the shards are that they are cut into."""
 CONFIG = "config.json"
 
+FAMILY = next(iter(FAMILIES))
+"""Of all encoders that transformers keeps: V-JEPA 2. Also what a preset is of that names none."""
+
 _COUNTS = {  # by name there: what a count of it may be at most
     "hidden_size": MOST["encoder_dim"], "num_hidden_layers": MOST["encoder_depth"], "patch_size": MOST["patch_size"],
     "num_attention_heads": MOST["encoder_heads"], "tubelet_size": MOST["tubelet_size"], "crop_size": MOST["image_size"],
 }  # fmt: skip
+_TYPE = "model_type", "vjepa2"
 _FIXED: dict[str, Any] = {  # what all released ones say, and this package's layers are made for
-    "model_type": "vjepa2", "in_chans": 3, "layer_norm_eps": 1e-6, "qkv_bias": True, "hidden_act": "gelu",
+    _TYPE[0]: _TYPE[1], "in_chans": 3, "layer_norm_eps": 1e-6, "qkv_bias": True, "hidden_act": "gelu",
 }  # fmt: skip
 
 
@@ -50,13 +55,13 @@ class FolderConfig:
 
     Attributes:
         path: of the file.
-        sizes: by the names of our parameters: encoder_dim, encoder_depth, encoder_heads, mlp_ratio, patch_size and
-            tubelet_size.
+        sizes: by the names of our parameters: encoder_family, encoder_dim, encoder_depth, encoder_heads, mlp_ratio,
+            patch_size and tubelet_size.
         crop_px: side of the images that it was trained with.
     """
 
     path: Path
-    sizes: Mapping[str, int | float]
+    sizes: Mapping[str, Any]
     crop_px: int
 
     @classmethod
@@ -66,10 +71,7 @@ class FolderConfig:
         Raises:
             CheckpointError: where it cannot be read, or is of another model; it names what is wrong.
         """
-        try:
-            found = from_json(read_text(path))
-        except Unreadable as error:
-            raise CheckpointError(f"{place(path)}: cannot be read as the configuration of weights: {error}") from error
+        found = _content(path)
         if not isinstance(found, dict):
             raise CheckpointError(f"{place(path)}: is no table of values")
 
@@ -92,6 +94,7 @@ class FolderConfig:
         hidden = math.floor(dim * ratio + 1e-6)  # it is cut there, not rounded
         require(hidden >= 1, "mlp_ratio", f"more of a width of {dim}")
         sizes = {
+            "encoder_family": FAMILY,
             "encoder_dim": dim,
             "encoder_depth": found["num_hidden_layers"],
             "encoder_heads": found["num_attention_heads"],
@@ -100,6 +103,21 @@ class FolderConfig:
             "tubelet_size": found["tubelet_size"],
         }
         return cls(path, sizes, found["crop_size"])
+
+    @classmethod
+    def beside(cls, weights: Path) -> FolderConfig | None:
+        """That of weights, where a ``config.json`` of such an encoder lies beside them: any project may have another.
+
+        Raises:
+            CheckpointError: as :meth:`read`.
+        """
+        path = config_path(weights)
+        try:
+            found = _content(path)
+        except CheckpointError:
+            return None
+        is_one = isinstance(found, dict) and found.get(_TYPE[0]) == _TYPE[1]
+        return cls.read(path) if is_one else None
 
     def require_sizes(self, config: ModelConfig) -> None:
         """Refuse a configuration of another encoder.
@@ -117,11 +135,19 @@ class FolderConfig:
             raise CheckpointError(f"{place(self.path)}: says {'; '.join(wrong)}; `preset: auto` takes what it says")
 
     def is_of(self, preset: Mapping[str, Any]) -> bool:
-        """Whether a preset's values are those of this encoder; of V-JEPA 2, since no other is kept like this."""
-        return "encoder_family" not in preset and all(self._same(name, preset.get(name)) for name in self.sizes)
+        """Whether a preset's values are those of this encoder."""
+        values = {"encoder_family": FAMILY, **preset}
+        return all(self._same(name, values.get(name)) for name in self.sizes)
 
     def _same(self, name: str, value: Any) -> bool:
         if name == "mlp_ratio":
-            dim = self.sizes["encoder_dim"]
-            return is_finite(value) and round(dim * value) == round(dim * self.sizes[name])
+            dim, ratio = self.sizes["encoder_dim"], self.sizes[name]
+            return is_finite(value) and round(dim * value) == round(dim * ratio)
         return bool(value == self.sizes[name])
+
+
+def _content(path: Path) -> Any:
+    try:
+        return from_json(read_text(path))
+    except Unreadable as error:
+        raise CheckpointError(f"{place(path)}: cannot be read as the configuration of weights: {error}") from error

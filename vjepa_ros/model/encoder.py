@@ -160,6 +160,18 @@ class Encoder(nn.Module):
             return self.norm
         return self.norms_block[len(self.norms_block) - len(self.levels) + used]
 
+    def idle(self) -> list[nn.Parameter]:
+        """The weights that no clip goes through in this encoding and with these levels: nothing can teach them."""
+        family, sees_images = self.config.family, self.config.way.sees_images
+        found: list[nn.Parameter] = []
+        if family.has_image_tokenizer:
+            found += (self.patch_embed if sees_images else self.patch_embed_img).parameters()
+        if family.has_modality_embeddings:
+            found.append(self.video_mod_embed if sees_images else self.img_mod_embed)
+        if family.level_norms:
+            found += self.norms_block[: len(self.norms_block) - len(self.levels)].parameters()
+        return found
+
     def pack(self, kernels: Kernels) -> None:
         """Make it fast with these kernels, once and for good: it can then neither be trained, nor saved, nor moved."""
         self.rope.pack()

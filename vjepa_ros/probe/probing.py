@@ -17,6 +17,7 @@ import numpy as np
 from vjepa_ros import files
 from vjepa_ros.config.node import resolve
 from vjepa_ros.documents import to_json
+from vjepa_ros.errors import BagError
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import Forecaster, load_model, notices
 from vjepa_ros.planning.energies import Energies
@@ -63,6 +64,8 @@ def probe(
         new = stack.enter_context(files.whole([plan.out], tool=TOOL, force=plan.force))[plan.out]
         reader = PairReader(source, plan.fallback, counting(progress, "messages", PASSES * source.count))
         count, movement = reader.overview(say)
+        if count == 0:
+            raise BagError(reader.nothing())
         scan = Scan(choose_axes(config.stream, plan.dims, movement, plan.spans), plan.points)
         model = load_model(config)
         for notice in notices(config, model):

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vjepa_ros.config.node import resolve
-from vjepa_ros.errors import BagError
 from vjepa_ros.probe.pairs import Pair, pairs, spread
 from vjepa_ros.recordings.feed import Feed, Source
 from vjepa_ros.recordings.reading import PROGRESS_MESSAGES, Progress, Say
@@ -69,9 +68,6 @@ class PairReader:
 
         Args:
             say: is told of what was found on the way.
-
-        Raises:
-            BagError: where there are none.
         """
         config = self._source.config
         count, movement = 0, np.zeros(config.model.action_dim)
@@ -79,7 +75,7 @@ class PairReader:
             count += 1
             movement += pair.movement(config.stream) / config.normalization.actions.std
         if count == 0:
-            raise BagError(self._nothing())
+            self._read(self._source.count)  # it is not read again
         return count, movement
 
     def chosen(self, count: int, wanted: int) -> Iterator[Pair]:
@@ -102,8 +98,8 @@ class PairReader:
         self._read(more)
         self._feed.finish()
 
-    def _nothing(self) -> str:
-        """Why there was nothing to probe, in a sentence."""
+    def nothing(self) -> str:
+        """Why :meth:`overview` has counted none, without a full stop."""
         assert self._feed is not None
         counters = self._feed.intake.counters
         return (

@@ -48,8 +48,8 @@ class Figures:
 
     @classmethod
     def of(cls, value: Any, windows_there: int, landscapes: Sequence[Landscape], grid: Scan) -> Figures:
-        """Those of some landscapes on one grid; at least one."""
-        minima = np.array([landscape.minimum for landscape in landscapes])  # (n, 2)
+        """Those of some landscapes on one grid; of none there are no figures."""
+        minima = np.array([landscape.minimum for landscape in landscapes], np.intp).reshape(-1, 2)  # (n, 2)
         offsets = np.stack([grid.offsets(axis)[minima[:, axis]] for axis in (0, 1)])  # (2, n)
         return cls(
             value,
@@ -70,7 +70,10 @@ class Figures:
 
     def figure(self, name: str) -> float | None:
         """One of :data:`FIGURES`: the mean of distances, or of ranks; the sum of errors over that of no change, where a
-        window in which much happens counts more than one that stands still. None where nothing changed at all."""
+        window in which much happens counts more than one that stands still. None without windows, or where nothing
+        changed at all."""
+        if len(self.distances) == 0:
+            return None
         if name != "error_over_no_change":
             return float(self.each(name).mean())
         still = float(self.no_change.sum())
@@ -89,13 +92,16 @@ def sentences(parameter: str, figures: Sequence[Figures], *, trained: bool) -> l
 
     Args:
         parameter: its name.
-        figures: of each of its values.
+        figures: of each of its values, of which one at least has windows.
         trained: whether all weights are.
     """
+    probed = [one for one in figures if len(one.distances)]
     found = {name: best(figures, name) for name in FIGURES}
     shared = [value for value in found["distance"] if all(value in found[name] for name in FIGURES)]
     said = []
-    if shared:
+    if len(probed) == 1:
+        said.append(f"Only with {parameter} {brief(probed[0].value)} are there windows to probe: nothing to compare.")
+    elif shared:
         lower = ", ".join(f"{_figure(figures, shared[0], name)} for {_WORDS[name]}" for name in FIGURES)
         said.append(f"With {parameter} {_or(shared)} every figure is lowest: {lower}.")
     else:
@@ -110,9 +116,9 @@ def sentences(parameter: str, figures: Sequence[Figures], *, trained: bool) -> l
         )
     values = [one.value for one in figures]
     lowest = found["distance"]
-    if len(lowest) == 1 and len(values) > 2 and _in_order(values) and lowest[0] in (values[0], values[-1]):
+    if len(lowest) == 1 and len(probed) > 2 and _in_order(values) and lowest[0] in (values[0], values[-1]):
         said.append(f"The distance is lowest at the end of what was tried, {brief(lowest[0])}: try values beyond it.")
-    on_edge = max(float(one.on_edge.mean()) for one in figures)
+    on_edge = max(float(one.on_edge.mean()) for one in probed)
     if on_edge > 0.5:
         said.append(f"With one value {on_edge:.0%} of the minima lie on the edge of the grid; `spans` widens it.")
     ratios = [ratio for one in figures if (ratio := one.figure("error_over_no_change")) is not None]

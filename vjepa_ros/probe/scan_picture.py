@@ -50,16 +50,22 @@ def _draw_figure(panel: Any, name: str, found: Sequence[Figures]) -> None:
     """The mean of each value, the middle half of its windows, and a circle around the lowest mean."""
     places = np.arange(len(found))
     means = [np.nan if (figure := one.figure(name)) is None else figure for one in found]
+    label = {"label": "the middle half of the windows"}
     for place, one in zip(places, found, strict=True):
         each = one.each(name)
         if len(each):
             low, high = np.quantile(each, (0.25, 0.75))
-            half = {"label": "the middle half of the windows"} if place == 0 else {}
-            panel.plot([place, place], [low, high], color=_ALL, linewidth=7, alpha=0.25, solid_capstyle="butt", **half)
+            panel.plot([place, place], [low, high], color=_ALL, linewidth=7, alpha=0.25, solid_capstyle="butt", **label)
+            label = {}  # once
     panel.plot(places, means, "o-", color=_ALL, linewidth=1, label="all windows")
     lowest = best(found, name)
     at = [place for place, one in zip(places, found, strict=True) if one.value in lowest]
     panel.scatter(at, [means[place] for place in at], marker="o", facecolor="none", edgecolor=_BEST, s=140,
                   linewidths=2, zorder=3, label="lowest")  # fmt: skip
-    panel.set_xticks(places, [brief(one.value, _MOST_OF_A_VALUE).strip("'") for one in found])
+    panel.set_xticks(places, [_tick(one) for one in found])
     panel.set_xlim(-0.5, len(found) - 0.5)
+
+
+def _tick(one: Figures) -> str:
+    value = brief(one.value, _MOST_OF_A_VALUE).strip("'")
+    return value if len(one.distances) else f"{value}\nno windows"

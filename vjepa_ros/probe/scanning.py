@@ -62,6 +62,8 @@ def scan(
 ) -> dict[str, Any]:
     """Probe a recording with each value of a parameter. It is read twice for each of them.
 
+    A value with which there is no window to be probed has no figures; the report says why.
+
     Args:
         plan: what and where to.
         progress: is told how far it has come.
@@ -73,8 +75,8 @@ def scan(
     Raises:
         ConfigError: naming a parameter or a field of the plan that makes no sense; also for values with which the
             action has other dimensions.
-        BagError, OutputError, EngineError, OSError: as for :func:`vjepa_ros.probe.probing.probe`. Whatever is raised,
-            no output is left or changed.
+        BagError, OutputError, EngineError, OSError: as for :func:`vjepa_ros.probe.probing.probe`; where no value has a
+            window. Whatever is raised, no output is left or changed.
     """
     files.require_apart([plan.out], plan.inputs)
     figure = blank(SCAN_PICTURE, 4.4) if plan.draws else None
@@ -84,21 +86,28 @@ def scan(
         config = trials[0].config
         choose_axes(config.stream, plan.dims, np.zeros(config.model.action_dim), plan.spans)  # refuses early
         new = stack.enter_context(files.whole([plan.out], tool=TOOL, force=plan.force))[plan.out]
+        nothing: dict[int, str] = {}  # why, by the place of the value
         counts, movement = [], np.zeros(config.model.action_dim)
-        for trial in trials:
-            count, moved = _overview(plan, trial, once)
+        for place, trial in enumerate(trials):
+            count, moved = trial.reader.overview(once)
             counts.append(count)
-            movement += moved / count
+            if count:
+                movement += moved / count
+            else:
+                nothing[place] = trial.reader.nothing()
+        if not any(counts):
+            raise BagError(f"with {plan.parameter} {brief(trials[0].value)} {nothing[0]}")
         grid = Scan(choose_axes(config.stream, plan.dims, movement, plan.spans), plan.points)
         forecasts = sum(min(count, plan.windows) for count in counts) * plan.points**2
         forecast, models = counting(progress, "forecasts", forecasts), _Models(once)
         figures, rows = [], []
         for trial, count in zip(trials, counts, strict=True):
-            model = models.of(trial.config)
-            landscapes = _landscapes(trial, model, grid, count, plan.windows, forecast)
+            model = models.of(trial.config) if count else None
+            landscapes = _landscapes(trial, model, grid, count, plan.windows, forecast) if model else []
             found = Figures.of(trial.value, count, landscapes, grid)
             figures.append(found)
             rows.append(_row(trial, found, model, landscapes, grid))
+        without = [f"With {plan.parameter} {brief(trials[place].value)} {why}." for place, why in nothing.items()]
         report = {
             "vjepa_ros": vjepa_ros.__version__,
             **_read(trials),
@@ -107,7 +116,7 @@ def scan(
             "points": grid.points,
             "values": rows,
             "best": {name: best(figures, name) for name in FIGURES},
-            "says": sentences(plan.parameter, figures, trained=models.trained),
+            "says": [*sentences(plan.parameter, figures, trained=models.trained), *without],
         }
         new.mkdir()
         with files.naming(new / SCAN_REPORT):
@@ -155,13 +164,6 @@ def _opened(plan: ScanPlan, say: Say, stack: ExitStack, progress: Progress) -> l
     ]
 
 
-def _overview(plan: ScanPlan, trial: _Trial, say: Say) -> tuple[int, Any]:
-    try:
-        return trial.reader.overview(say)
-    except BagError as error:
-        raise BagError(f"with {plan.parameter} {brief(trial.value)} {error}") from error
-
-
 def _landscapes(
     trial: _Trial, model: WorldModel, grid: Scan, count: int, wanted: int, forecast: Callable[[int], None]
 ) -> list[Landscape]:
@@ -198,9 +200,9 @@ class _Models:
 
 
 def _row(
-    trial: _Trial, found: Figures, model: WorldModel, landscapes: Sequence[Landscape], grid: Scan
+    trial: _Trial, found: Figures, model: WorldModel | None, landscapes: Sequence[Landscape], grid: Scan
 ) -> dict[str, Any]:
-    """What the report says of one value."""
+    """What the report says of one value; of one without windows no model was needed."""
     windows = [
         {**landscape.row(grid), "distance": distance}
         for landscape, distance in zip(landscapes, found.distances, strict=True)
@@ -212,7 +214,7 @@ def _row(
         "windows": windows,
         "topics": trial.source.named,
         "parameters": dict(trial.config.parameters),
-        "latent_info": info.latent_info(trial.config, model),
+        "latent_info": info.latent_info(trial.config, model) if model else None,
     }
 
 
@@ -229,7 +231,7 @@ def _read(trials: Sequence[_Trial]) -> dict[str, Any]:
 
 def _title(plan: ScanPlan, rows: Sequence[dict[str, Any]]) -> str:
     names = ", ".join(path.resolve().name for path in plan.bags)
-    infos = [row["latent_info"] for row in rows]
+    infos = [row["latent_info"] for row in rows if row["latent_info"]]
     models = list(dict.fromkeys(str(info["model"]) for info in infos))
     first = f"vjepa_probe of {names} by {', '.join(models)}: {plan.parameter}"
     notices = [info["notice"] for info in infos if not info["trained"]]

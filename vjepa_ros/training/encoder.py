@@ -76,7 +76,7 @@ def train_encoder(
     Args:
         frames: preprocessed, of the units of all runs; the unit of a row of latents is the row divided by ``kept``.
         train, held_back: runs; the latter may be none, and too short ones count as none.
-        encoder: on the CPU, not packed, with its first weights; it is changed.
+        encoder: on the CPU, not packed, with its first weights; it is changed, all but what its encoding leaves idle.
         effect: what an action does to the state: the reduction's.
         normalization: of actions and states.
         objective: how much each term of the loss counts.
@@ -103,6 +103,8 @@ def train_encoder(
     decisive = (data_key, part_hash(dict(encoder.named_parameters())), objective, effect, normalization, kept,
                 [run.steps for run in train])  # fmt: skip
     key = hashlib.sha256(repr(decisive).encode()).hexdigest()
+    for parameter in encoder.idle():
+        parameter.requires_grad_(False)  # several processes wait for the gradient of every one that is to be learnt
     loss = EncoderLoss(encoder, fresh_predictor(config, seed).predictor, objective).train()
     course = learn(loss, footage, held, learning, folder, key=key, resume=resume, progress=progress)
     return TrainedEncoder(encoder.eval(), course.step, course.best_step, course.stopped, tuple(course.history))

@@ -22,8 +22,8 @@ from vjepa_ros.config.sidecar import ENCODER_SIZES, SIZES, Sidecar, sidecar_path
 from vjepa_ros.errors import CheckpointError, blaming, listed, named
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.weights import pairing
-from vjepa_ros.weights.file import WeightsFile, open_weights, strip
+from vjepa_ros.weights import pairing, shards
+from vjepa_ros.weights.file import WeightsFile, open_weights
 from vjepa_ros.weights.kinds import advice
 from vjepa_ros.weights.opened import JoinedTensor, StoredTensor
 from vjepa_ros.weights.values import PartHash, Weights, draw, norm_parameters, part_hash
@@ -91,8 +91,7 @@ def read_checkpoint(
         source = stack.enter_context(open_weights(path, encoder_key=encoder_key))
         if sidecar is not None:  # the other file tells what windows, actions and predictor are
             sidecar.require_sizes(encoder.config, source.path, ENCODER_SIZES if paired else SIZES)
-        if source.is_of_transformers:
-            _require_config(source, encoder)
+        _require_config(source, encoder)
         fitting = {"encoder": _fit(source, source.encoder, encoder, source.key)}
         other = source
         if predictor_path is not None:
@@ -160,20 +159,28 @@ def encoder_hash(path: str | Path, encoder: Encoder, encoder_key: str = "") -> s
 
 
 def _require_config(source: WeightsFile, encoder: Encoder) -> None:
-    """Refuse weights of transformers that are of another encoder: the number of heads, for one, shows in no shape."""
+    """Refuse weights of another encoder than the ``config.json`` beside them says, whatever names they have.
+
+    Those of transformers must have one: the number of heads, for one, shows in no shape.
+    """
     path = config_path(source.path)
-    if not os.path.lexists(path):
+    if not source.is_of_transformers:
+        config = FolderConfig.beside(source.path)
+    elif os.path.lexists(path):
+        config = FolderConfig.read(path)
+    else:
         raise source.opened.refusal(
             f"has the names of Hugging Face's transformers, but there is no {path.name} beside it, whose sizes "
             "are needed"
         )
-    FolderConfig.read(path).require_sizes(encoder.config)
+    if config is not None:
+        config.require_sizes(encoder.config)
 
 
 def _ac_predictor(source: WeightsFile) -> Mapping[str, Any]:
     """The predictor of a file, or a sentence about what there is instead and what can be done."""
     found = source.predictor
-    if found is not None and not any(_MASKS.match(strip(name)) for name in found):
+    if found is not None and not any(map(_MASKS.match, found)):
         return found
     what = "has no predictor" if found is None else "has a predictor of masked patches, not an action-conditioned one"
     alone = "; to use its encoder alone, with a random predictor, set `random_predictor`" if source.encoder else ""
@@ -187,20 +194,16 @@ def _fit(source: WeightsFile, found: Mapping[str, Any], module: nn.Module, key: 
     def refusal(reason: str) -> CheckpointError:
         return source.opened.refusal(f"{key} {reason}")
 
-    tensors: dict[str, Any] = {}
-    for name, tensor in found.items():
-        if strip(name) in tensors:
-            raise refusal(f"has {named(strip(name))} twice, the second time as {named(name)}")
-        tensors[strip(name)] = tensor
     wanted = dict(module.named_parameters())
-    missing = [name for name in wanted if name not in tensors]
+    missing = [name for name in wanted if name not in found]
     if missing:
-        raise refusal(f"lacks {listed(missing, 3, named)}{advice((), found)}")
-    extra = [name for name in tensors if name not in wanted and name not in ALLOWED_EXTRA[part]]
+        what = shards.advice(source.path) or advice((), found)
+        raise refusal(f"lacks {listed(missing, 3, named)}{what}")
+    extra = [name for name in found if name not in wanted and name not in ALLOWED_EXTRA[part]]
     if extra:
         raise refusal(f"has {listed(extra, 3, named)}, which this model does not{advice((), found)}")
     for name, parameter in wanted.items():
-        tensor = tensors[name]
+        tensor = found[name]
         if isinstance(tensor, Tensor) or (isinstance(tensor, _FOUND) and not tensor.dtype.is_floating_point):
             layout = tensor.layout if isinstance(tensor, Tensor) else torch.strided
             raise refusal(f"{name} is {tensor.dtype}, {layout}, not dense and floating-point")
@@ -209,7 +212,7 @@ def _fit(source: WeightsFile, found: Mapping[str, Any], module: nn.Module, key: 
         if tensor.shape != parameter.shape:
             shape = named(str(tuple(tensor.shape)))
             raise refusal(f"{name} has shape {shape}, but this model needs {tuple(parameter.shape)}")
-    return {name: tensors[name] for name in wanted}
+    return {name: found[name] for name in wanted}
 
 
 def _take(

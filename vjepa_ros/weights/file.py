@@ -11,7 +11,6 @@ Nothing of a tensor is read before it is asked for. It knows no models and no si
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from vjepa_ros.errors import listed, named
 from vjepa_ros.weights import safetensors_file, shards, torch_file, transformers_names
 from vjepa_ros.weights.kinds import advice
 from vjepa_ros.weights.opened import JoinedTensor, OpenedFile, StoredTensor
+from vjepa_ros.weights.tensor_names import put, strip
 
 ENCODER_KEYS = ("target_encoder", "ema_encoder", "encoder")
 """In order of preference: the averaged encoder is the one whose latents the predictor was trained on."""
@@ -38,11 +38,6 @@ _ALONE = {  # what a file is that has only the part which is not wanted
     "predictor": "; it is an encoder: name it as `checkpoint`",
 }
 
-PREFIXES = ("module.", "backbone.", "_orig_mod.")
-"""What training and compiling wrap around a model; names may begin with any of them, in any order and number."""
-
-_WRAPPED = re.compile(rf"(?:{'|'.join(map(re.escape, PREFIXES))})*")
-
 MOST_NAME_CHARACTERS = 500  # of a tensor; what training wraps around models makes it long, but not that long
 
 
@@ -53,7 +48,7 @@ class WeightsFile:
     Attributes:
         opened: the file.
         key: the key that the encoder stands under; empty where there is none.
-        encoder: what stands there; names as in the file, values not yet checked.
+        encoder: what stands there; names without what training wraps around them, values not yet checked.
         predictor: the same of the predictor; None where the file has none.
         is_of_transformers: whether the encoder has transformers' names in the file; here it has ours.
     """
@@ -72,12 +67,6 @@ class WeightsFile:
     def pieces(self, tensor: StoredTensor | JoinedTensor) -> Iterator[Tensor]:
         """The elements of one of its tensors, as :meth:`OpenedFile.pieces` gives them."""
         return tensor.pieces() if isinstance(tensor, JoinedTensor) else self.opened.pieces(tensor)
-
-
-def strip(name: str) -> str:
-    """A name without what training wraps around it; in one pass, however often that is."""
-    wrapped = _WRAPPED.match(name)
-    return name[wrapped.end() :] if wrapped else name
 
 
 @contextmanager
@@ -136,7 +125,16 @@ def _parts_by_key(opened: OpenedFile, wanted: str, encoder_key: str) -> WeightsF
             # Counters and the optimizer's nested state are of no use here; this looks like a part of the model.
             what = advice((), [inner for inner in value if isinstance(inner, str)])
             raise opened.refusal(f"has weights under {named(name)}, which belong to no part of this model{what}")
-    return WeightsFile(opened, key or "", found.get(key or "", {}), found.get("predictor"))
+    encoder = _unwrapped(opened, key, found[key]) if key else {}
+    predictor = _unwrapped(opened, "predictor", found["predictor"]) if "predictor" in found else None
+    return WeightsFile(opened, key or "", encoder, predictor)
+
+
+def _unwrapped(opened: OpenedFile, part: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    unwrapped: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        put(unwrapped, strip(name), tensor, name, lambda reason: opened.refusal(f"{part} {reason}"))
+    return unwrapped
 
 
 def _is_tensor(value: Any) -> bool:
@@ -153,28 +151,26 @@ def _require_names(opened: OpenedFile, part: str, names: Mapping[Any, Any]) -> N
 
 def _parts_by_name(opened: OpenedFile, content: Mapping[str, JoinedTensor], wanted: str) -> WeightsFile:
     _require_names(opened, "it", content)
-    parts: dict[str, dict[str, JoinedTensor]] = {part: {} for part in PARTS}
+    known: dict[str, JoinedTensor] = {}
     unknown = []
     for name, tensor in content.items():
         part, _, inner = strip(name).partition(".")
-        if part not in parts:
-            unknown.append(name)
-        elif inner in parts[part]:
-            raise opened.refusal(f"has {named(f'{part}.{inner}')} twice, the second time as {named(name)}")
+        if part in PARTS:
+            put(known, f"{part}.{strip(inner)}", tensor, name, opened.refusal)
         else:
-            parts[part][inner] = tensor
+            unknown.append(name)
+    parts: dict[str, dict[str, JoinedTensor]] = {part: {} for part in PARTS}
+    for name, tensor in known.items():
+        part, _, inner = name.partition(".")
+        parts[part][inner] = tensor
     if not parts[wanted]:
-        what = _ALONE[wanted] if any(parts.values()) else advice(content, content)
+        what = shards.advice(opened.path) or (_ALONE[wanted] if any(parts.values()) else advice(content, content))
         raise opened.refusal(f"has no names that begin with {wanted}.{what}")
     if unknown:
         first = named(min(unknown))
         raise opened.refusal(f"{first} belongs neither to encoder. nor to predictor.{advice((), content)}")
-    encoder = {strip(name): tensor for name, tensor in parts["encoder"].items()}
-    is_of_transformers = len(encoder) == len(parts["encoder"]) and transformers_names.are_used(encoder)
-    return WeightsFile(
-        opened,
-        "encoder" if encoder else "",
-        transformers_names.ours(encoder) if is_of_transformers else parts["encoder"],
-        parts["predictor"] or None,
-        is_of_transformers,
-    )
+    encoder = parts["encoder"]
+    is_of_transformers = transformers_names.are_used(encoder)
+    if is_of_transformers:
+        encoder = transformers_names.ours(encoder, lambda reason: opened.refusal(f"encoder {reason}"))
+    return WeightsFile(opened, "encoder" if encoder else "", encoder, parts["predictor"] or None, is_of_transformers)

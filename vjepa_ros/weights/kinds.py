@@ -20,14 +20,14 @@ _BY_NAMES: tuple[tuple[str, str], ...] = (
     (r"\.lora_[AB]|\.lora_(up|down)\.", "these are LoRA adapters, not a model: merge them into theirs first"),
     (r"(^|\.)norms_block\.|(^|\.)patch_embed_img\.|(^|\.)(video|img)_mod_embed", "this is a V-JEPA 2.1 encoder: take a "
      "preset that begins with vjepa2_1, of its size"),
+    (r"(^|\.)pooler\.|(^|\.)classifiers?\.", "this is a probe or a classifier on top of an encoder, not a world model: "
+     f"{RELEASED}"),
     (r"(^|\.)layer\.\d+\.attention\.|embeddings\.patch_embeddings\.", "this is a model under the names of Hugging "
      "Face's transformers: name its folder, or the model.safetensors in it, beside which its config.json lies"),
     (r"(^|\.)proprio_encoder\.|(^|\.)action_encoder\.(patch_embed|net)", "this is a world model of jepa-wms, whose "
      f"predictor is another one: {RELEASED}"),
     (r"(^|\.)(cls_token|register_tokens|storage_tokens)$|\.ls[12]\.gamma|(^|\.)(dino_head|ibot_head)\.", "this is an "
      f"image encoder of the DINO or timm kind, not one of V-JEPA: {RELEASED}"),
-    (r"(^|\.)pooler\.|(^|\.)classifiers?\.", "this is a probe or a classifier on top of an encoder, not a world model: "
-     f"{RELEASED}"),
 )  # fmt: skip
 _BARE = re.compile(r"(^|\.)(patch_embed\.proj|predictor_embed)\.weight$")  # what an encoder or predictor begins with
 _WRAPPERS = ("model", "state_dict", "module", "teacher", "student", "ema", "weights")

@@ -5,8 +5,9 @@ It knows nothing of models.
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from vjepa_ros.documents import Unreadable, from_json
 from vjepa_ros.errors import brief, named
@@ -15,6 +16,7 @@ from vjepa_ros.weights.opened import JoinedTensor, OpenedFile
 
 SUFFIX = ".safetensors.index.json"
 """The ending of an index."""
+_SHARD = re.compile(r"(.+)-\d+-of-\d+\.safetensors")
 MOST_SHARDS = 1000
 MOST_BYTES = safetensors_file.MOST_HEADER_BYTES
 
@@ -37,6 +39,12 @@ def read_content(index: OpenedFile, stack: ExitStack) -> dict[str, JoinedTensor]
             raise opened.refusal(f"is another shard than {named(index.path.name)} says: {named(tensor)}, {what}")
         content |= {tensor: JoinedTensor(((opened, stored),)) for tensor, stored in found.items()}
     return content
+
+
+def advice(path: Path) -> str:
+    """Of a shard, named as if it were the whole: what to name instead, to be put behind what it lacks; else nothing."""
+    shard = _SHARD.fullmatch(path.name)
+    return f"; this is one of several shards: name their index, {named(shard[1] + SUFFIX)}" if shard else ""
 
 
 def _map(index: OpenedFile) -> dict[str, str]:
