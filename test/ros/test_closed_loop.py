@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+import vjepa_ros
+from examples import closed_loop, demo
 from examples.closed_loop import STEPS, processes, reach
 from examples.watcher import STEP_NS, Watcher
+from tools import eval_live
+from tools.tiny import reaching
+from tools.tiny.world import Stage
 from vjepa_ros.simulation import panda
+from vjepa_ros.simulation.plan import World
 
 WALKED, AFTER = 14, 2
 FARTHER = 1.5  # times the median: an error that something happened
@@ -27,7 +37,7 @@ def test_the_arm_goes_to_a_goal_image(watcher: Watcher) -> None:
     print(f"{found.start_m * 100:.1f} cm -> {found.end_m * 100:.1f} cm, first within 4 cm after {found.first} steps")
     assert watcher.info["trained"]
     assert found.start_m >= 0.3
-    assert found.is_reached and found.first < STEPS
+    assert found.is_reached and found.first is not None and found.first < STEPS
     assert len(found.took_ms) >= STEPS
     assert max(window["late"] for window in watcher.windows) == 0
     # What the model was told of each step is what the planner had sent for it: commands are there in time.
@@ -37,6 +47,36 @@ def test_the_arm_goes_to_a_goal_image(watcher: Watcher) -> None:
     for window in done:
         if found.begin_ns + STEP_NS <= window["frame_stamps"][-1] < found.end_ns:
             np.testing.assert_allclose(window["actions"][-1], sent[window["frame_stamps"][-1]], atol=1e-6)
+
+
+def test_planning_in_one_process_comes_to_the_same(watcher: Watcher) -> None:
+    """The same goal, from the same start; where its commands come without a step in between."""
+    (live,) = closed_loop.each_anew(watcher, 1)
+    wm = vjepa_ros.load("tiny")
+    own = reaching.reach(Stage(wm, World(seed=11, size=256), 0), reaching.PlanningPolicy(wm))
+    found = eval_live.figures([live], [own])
+    assert eval_live.is_equal(found) and found["live_4cm"] == found["own_4cm"] == 1, found
+    assert not eval_live.is_equal({**found, "same_starts": False})
+    assert not eval_live.is_equal({**found, "live_4cm": 3, "own_4cm": 5})
+    assert not eval_live.figures([live], [(own[0] + 0.01, own[1])])["same_starts"]
+
+
+def test_the_demo_shows_how_a_goal_is_reached(watcher: Watcher, tmp_path: Path) -> None:
+    said = Console(record=True, width=110, file=io.StringIO())
+    reaches, goals = demo.run(said, watcher, 1)
+    found = demo.figures(reaches, watcher)
+    assert (found["reached"], found["trained"], found["late"]) == (True, True, 0)
+    assert found["distance_cm"][0] <= 4 and found["start_cm"][0] >= 30 and 0 < found["steps"][0] < STEPS
+    text = said.export_text()
+    assert text.count("energy") >= STEPS and "goal 1 reached: " in text and "UNTRAINED" not in text
+    moments = goals[0].moments
+    assert [moment.step for moment in moments] == list(range(STEPS + 2)), "the first command is a step on its way"
+    assert moments[0].distance_m == reaches[0].start_m and moments[-1].distance_m == reaches[0].end_m
+    assert all(moment.forecast is not None and moment.energy is not None for moment in moments[:STEPS])
+    energies = [moment.energy for moment in moments if moment.energy is not None]
+    assert energies[-1] < energies[0] / 2
+    assert demo.figures([replace(reaches[0], end_m=0.05)], watcher)["reached"] is False
+    assert demo.figures([reaches[0], replace(reaches[0], end_reason="stopped")], watcher)["reached"] is False
 
 
 def walked(watcher: Watcher, rng: np.random.Generator, tip: np.ndarray, steps: int) -> np.ndarray:

@@ -196,7 +196,7 @@ class LiveArm:
         held = Command(stamp_ns, np.arange(len(self._joints)), self._joints[None], np.zeros(1))
         # Each joint follows the newest command that names it: those, the newer ones last, each with what was
         # commanded when it came into force.
-        self._followed = [(held, self._joints)]
+        self._followed: list[tuple[Command, Vector]] = [(held, self._joints)]
 
     def picture(self) -> Picture:
         """(size, size, 3) uint8, what the camera sees now."""
