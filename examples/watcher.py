@@ -47,6 +47,7 @@ class Watcher(Node):
         is_well: says what has become of the two processes; empty while they run.
 
     Attributes:
+        now_ns, stands_still: the newest time on /clock, and whether it was said again.
         pictures: (h, w, 3) uint8 of each frame since the last reset, by its stamp.
         distances: m to the goal, one for each frame since the first goal after the last reset.
         plans: the newest ``planner_status`` with a plan of each window, by its stamp.
@@ -64,7 +65,7 @@ class Watcher(Node):
         self._is_well = is_well
         self._spinner = SingleThreadedExecutor()
         self._spinner.add_node(self)
-        self.now_ns = 0
+        self.now_ns, self.stands_still = 0, False
         self.pictures: dict[int, NDArray[np.uint8]] = {}
         self.distances: list[float] = []
         self.plans: dict[int, dict[str, Any]] = {}
@@ -112,7 +113,8 @@ class Watcher(Node):
     # -- what comes
 
     def _on_clock(self, message: Clock) -> None:
-        self.now_ns = stamp_to_ns(message.clock)
+        before_ns, self.now_ns = self.now_ns, stamp_to_ns(message.clock)
+        self.stands_still = before_ns == self.now_ns
 
     def _on_image(self, message: Image) -> None:
         self.pictures[stamp_to_ns(message.header.stamp)] = pixels(message)

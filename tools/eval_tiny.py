@@ -61,7 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     given = parser.parse_args(arguments)
     if given.seed in TRAINED_ON:
-        parser.error(f"--seed {given.seed}: tiny was trained on it, name another than {' and '.join(map(str, TRAINED_ON))}")
+        parser.error(
+            f"--seed {given.seed}: tiny was trained on it, name another than {' and '.join(map(str, TRAINED_ON))}"
+        )
     if given.goals < 1:
         parser.error(f"--goals {given.goals}: at least 1")
     use_threads(given.threads)

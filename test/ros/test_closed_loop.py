@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from rich.console import Console
 
 import vjepa_ros
@@ -77,6 +79,31 @@ def test_the_demo_shows_how_a_goal_is_reached(watcher: Watcher, tmp_path: Path) 
     assert energies[-1] < energies[0] / 2
     assert demo.figures([replace(reaches[0], end_m=0.05)], watcher)["reached"] is False
     assert demo.figures([reaches[0], replace(reaches[0], end_reason="stopped")], watcher)["reached"] is False
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "simulation.md").read_text(encoding="utf-8")
+
+
+def test_the_loop_can_be_closed_by_hand(watcher: Watcher) -> None:
+    """By the commands of docs/simulation.md, whose messages have no stamps."""
+    (given,) = re.findall(r"middle='(.*?)'", PAGE, flags=re.DOTALL)
+    (times,) = re.findall(r"--rate 2 --times (\d+) ", PAGE)
+    joints = np.array(yaml.safe_load(given)["position"])
+    before, reset_ns = len(watcher.windows), watcher.now_ns
+    watcher.trigger("reset")
+    watcher.need(lambda: watcher.now_ns > reset_ns + STEP_NS, "no episode anew")
+    for number in range(int(times)):
+        watcher.need(lambda: watcher.stands_still, "its time does not stand still")
+        at_ns = watcher.now_ns
+        watcher.command(0, joints)
+        watcher.need(lambda at_ns=at_ns: watcher.now_ns >= at_ns + STEP_NS, f"command {number} is not obeyed")
+    watcher.need(lambda: len(watcher.windows) > before, "no window")
+    watcher.need(lambda: watcher.stands_still, "its time does not stand still")
+    assert watcher.trigger("draw_goal").startswith("the goal is ")
+    watcher.execute()
+    watcher.command(0, joints)
+    watcher.need(lambda: watcher.status["end_reason"] and not watcher.status["executing"], "execution does not end")
+    assert (watcher.status["end_reason"], watcher.status["commands_sent"]) == ("steps_done", STEPS)
 
 
 def walked(watcher: Watcher, rng: np.random.Generator, tip: np.ndarray, steps: int) -> np.ndarray:
