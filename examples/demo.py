@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,13 @@ import numpy as np
 import rclpy
 from rich.console import Console
 
-from examples.watcher import STEP_NS, NothingCame, Watcher
+from examples.watcher import PREDICTOR, STEP_NS, NothingCame, Watcher
+from vjepa_ros.config import ros_file
+from vjepa_ros.config.node import resolve
+from vjepa_ros.forecast.forecaster import load_model
+from vjepa_ros.simulation.episodes import beginning
+from vjepa_ros.simulation.plan import World
+from vjepa_ros.simulation.scenes import Scene
 
 GOALS = 3
 
@@ -43,10 +50,11 @@ GOALS = 3
 def print_plan(console: Console, watcher: Watcher, goal: int, begin_ns: int, status: dict[str, Any]) -> None:
     """One line per plan."""
     step, distance_m = (status["window_stamp"] - begin_ns) // STEP_NS, watcher.distance_m(status["window_stamp"])
+    done = max(0, step - 1)  # the first command is in force a step later
     # At the first step what has come is the distance to the goal before.
     far = "       -" if distance_m is None or step == 0 else f"{distance_m * 100:5.1f} cm"
     console.print(
-        f"goal {goal + 1}   step {step:2d}   distance {far}   energy {status['energy']:.3f}, planned "
+        f"goal {goal + 1}   step {done:2d}   distance {far}   energy {status['energy']:.3f}, planned "
         f"{status['planned_energy']:.3f}   plan {status['took_s'] * 1e3:4.0f} ms"
     )
 
@@ -66,8 +74,12 @@ def moments(watcher: Watcher, number: int, found: Reach) -> list[Moment]:
     return seen
 
 
-def run(console: Console, watcher: Watcher, count: int = GOALS) -> tuple[list[Reach], list[Goal]]:
-    """Goals, one after another."""
+def run(console: Console, watcher: Watcher, scene: Scene, count: int = GOALS) -> tuple[list[Reach], list[Goal]]:
+    """Goals, one after another.
+
+    Args:
+        scene: what the camera looks at, to mark in its pictures where the goals are.
+    """
     info = watcher.info
     console.print(f"model: {info['model']}, " + ("trained" if info["trained"] else f"UNTRAINED: {info['notice']}"))
     watcher.begin()
@@ -79,10 +91,24 @@ def run(console: Console, watcher: Watcher, count: int = GOALS) -> tuple[list[Re
         found = reach(watcher)
         verdict = "reached" if found.is_reached else "MISSED"
         console.print(f"goal {number + 1} {verdict}: {found.start_m * 100:.1f} cm -> {found.end_m * 100:.1f} cm")
-        assert watcher.goal is not None
+        assert watcher.goal is not None and watcher.goal_place is not None
         reaches.append(found)
-        goals.append(Goal(watcher.goal, moments(watcher, number, found), found.is_reached))
+        mark = scene.pixel_of(watcher.goal_place, watcher.goal.shape[1])
+        goals.append(Goal(watcher.goal, moments(watcher, number, found), found.is_reached, mark))
     return reaches, goals
+
+
+def with_latents(goals: Sequence[Goal], files: Sequence[Path]) -> list[Goal]:
+    """The goals as the model sees them: what its forecasts are to come near to. The node publishes none of that."""
+    values: dict[str, Any] = {}
+    for file in files:
+        values.update(ros_file.read(file, f"/{PREDICTOR}")[0])
+    model = load_model(resolve(values))
+    _, rows, columns = model.grid.shape
+    return [
+        replace(goal, latents=model.encode_goal(goal.picture)[0].unflatten(0, (rows, columns)).float().cpu().numpy())
+        for goal in goals
+    ]
 
 
 def figures(reaches: Sequence[Reach], watcher: Watcher) -> dict[str, Any]:
@@ -123,12 +149,14 @@ def main() -> None:
     try:
         steps = {"planner.execute_steps": arguments.steps}
         with processes(sim, steps, (PARAMS, *arguments.params)) as watcher:
-            reaches, goals = run(console, watcher, arguments.goals)
+            scene, _ = beginning(World(arguments.seed, variation=arguments.variation), 0)
+            reaches, goals = run(console, watcher, scene, arguments.goals)
             found, info = figures(reaches, watcher), watcher.info
     except NothingCame as error:
         sys.exit(f"the loop has stopped: {error}")
     finally:
         rclpy.try_shutdown()
+    goals = with_latents(goals, (PARAMS, *arguments.params))
     model = Path(info["model"]).stem + ("" if info["trained"] else " (UNTRAINED)")
     write_gif(arguments.gif, model, goals)
     write_png(arguments.picture, model, goals)

@@ -54,7 +54,7 @@ class Watcher(Node):
         forecasts: (H', W', D) of each window, by its stamp.
         windows: their ``window_info``, in the order in which they came.
         errors: each ``prediction_error``, in the order in which they came.
-        goal: (h, w, 3) the goal that was drawn last; None before one came.
+        goal, goal_place: (h, w, 3) the goal that was drawn last, and (3,) in m where its tip is; None before one came.
         status: the newest ``planner_status``.
         info: ``latent_info``.
         on_plan: called with each status that has a plan.
@@ -73,6 +73,7 @@ class Watcher(Node):
         self.windows: list[dict[str, Any]] = []
         self.errors: list[float] = []
         self.goal: NDArray[np.uint8] | None = None
+        self.goal_place: NDArray[np.float64] | None = None
         self.status: dict[str, Any] = {}
         self.info: dict[str, Any] = {}
         self.on_plan: Callable[[dict[str, Any]], None] = lambda status: None
@@ -272,8 +273,9 @@ class Watcher(Node):
         self._goal_since_ns = self._goal_since_ns or at_ns
         self.need(lambda: self.status.get("goal_stamp") == at_ns, "the planner does not know the goal")
         self.need(lambda: self.goal is not None, "no goal image came")
-        found = re.search(r"([0-9.]+) m from the tip", said)
+        found = re.search(r"([0-9.]+) m from the tip, at \[(.*)\] m", said)
         assert found is not None, said
+        self.goal_place = np.array([float(number) for number in found[2].split(", ")])
         return float(found[1])
 
     def execute(self) -> None:

@@ -28,7 +28,7 @@ def run(**settings: str) -> subprocess.CompletedProcess[str]:
     """The script, with nothing of it set but this."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TINY_")}
     return subprocess.run(
-        [SCRIPT], env={**environment, **settings}, capture_output=True, text=True, timeout=280, check=False
+        [SCRIPT], env={**environment, **settings}, capture_output=True, text=True, timeout=580, check=False
     )
 
 
@@ -66,7 +66,7 @@ def test_the_script_trains_as_long_as_the_record_says() -> None:
     assert {name: getattr(Plan, name) for name in DEFAULTS} == DEFAULTS
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_first_steps_of_its_training_are_those_of_the_recipe(tmp_path: Path) -> None:
     done = run(TINY_FOLDER=str(tmp_path / "work"), TINY_OUT=str(tmp_path / "out"), **FEW)
     assert done.returncode == 0, done.stderr

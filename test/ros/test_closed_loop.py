@@ -21,6 +21,7 @@ from tools import eval_live
 from tools.tiny import reaching
 from tools.tiny.world import Stage
 from vjepa_ros.simulation import panda
+from vjepa_ros.simulation.episodes import beginning
 from vjepa_ros.simulation.plan import World
 
 WALKED, AFTER = 14, 2
@@ -65,7 +66,9 @@ def test_planning_in_one_process_comes_to_the_same(watcher: Watcher) -> None:
 
 def test_the_demo_shows_how_a_goal_is_reached(watcher: Watcher, tmp_path: Path) -> None:
     said = Console(record=True, width=110, file=io.StringIO())
-    reaches, goals = demo.run(said, watcher, 1)
+    scene, _ = beginning(World(seed=11), 0)
+    watcher.begin(episode=0)
+    reaches, goals = demo.run(said, watcher, scene, 1)
     found = demo.figures(reaches, watcher)
     assert (found["reached"], found["trained"], found["late"]) == (True, True, 0)
     assert found["distance_cm"][0] <= 4 and found["start_cm"][0] >= 30 and 0 < found["steps"][0] < STEPS
@@ -75,6 +78,13 @@ def test_the_demo_shows_how_a_goal_is_reached(watcher: Watcher, tmp_path: Path) 
     assert [moment.step for moment in moments] == list(range(STEPS + 2)), "the first command is a step on its way"
     assert moments[0].distance_m == reaches[0].start_m and moments[-1].distance_m == reaches[0].end_m
     assert all(moment.forecast is not None and moment.energy is not None for moment in moments[:STEPS])
+    assert watcher.goal_place is not None and goals[0].mark is not None
+    mark = np.array(goals[0].mark)
+    assert ((mark > 0) & (mark < 256)).all()
+    (goal,) = demo.with_latents(goals, [closed_loop.PARAMS])
+    first, last = (moment.forecast for moment in (moments[0], moments[STEPS]))
+    assert goal.latents is not None and first is not None and last is not None and goal.latents.shape == last.shape
+    assert np.abs(last - goal.latents).mean() < 0.5 * np.abs(first - goal.latents).mean(), "forecasts become the goal"
     energies = [moment.energy for moment in moments if moment.energy is not None]
     assert energies[-1] < energies[0] / 2
     assert demo.figures([replace(reaches[0], end_m=0.05)], watcher)["reached"] is False
