@@ -41,9 +41,14 @@ def allowed(row: Parameter) -> str:
     """Choices or range."""
     if row.choices:
         return ", ".join(f"`{choice}`" for choice in row.choices)
-    low = "" if row.minimum is None else f"{row.minimum:g} ≤"
-    high = "" if row.maximum is None else f"≤ {row.maximum:g}"
+    low = "" if row.minimum is None else f"{bound(row, row.minimum)} ≤"
+    high = "" if row.maximum is None else f"≤ {bound(row, row.maximum)}"
     return " ".join(part for part in (low, high) if part)
+
+
+def bound(row: Parameter, value: float) -> str:
+    """A bound as somebody may set it: a whole number to its last digit."""
+    return str(int(value)) if row.kind.startswith("int") else f"{value:g}"
 
 
 def line(row: Parameter) -> str:

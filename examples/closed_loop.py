@@ -2,9 +2,9 @@
 
 Each of the two is a process of its own, and so is whoever looks on. Time is the simulated robot's and waits for each
 command (docs/simulation.md), so that the same seed gives the same run however slow the machine is. As a program it
-counts goals: how many steps they take, and how many end within 4 cm. Its last line is JSON.
+counts goals that end within 4 cm, and fails where they are fewer than they are to be. Its last line is JSON.
 
-    python -m examples.closed_loop [--goals 20] [--seed 7] [--variation varied]
+    python -m examples.closed_loop [--goals 20] [--least 0] [--seed 7] [--variation varied]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Reach:
     Attributes:
         begin_ns, end_ns: the frames at which it was drawn, and at which the last step's command has had its time.
         start_m, end_m: how far the tip was from it then.
-        first: steps after which the tip was within 4 cm of it for the first time, else all of them.
+        first: steps after which the tip was within 4 cm of it for the first time; None where it never was.
         took_ms: how long each plan took.
         end_reason: why execution ended.
     """
@@ -54,7 +54,7 @@ class Reach:
     end_ns: int
     start_m: float
     end_m: float
-    first: int
+    first: int | None
     took_ms: tuple[float, ...]
     end_reason: str
 
@@ -78,11 +78,13 @@ def processes(sim: dict[str, Any], predictor: dict[str, Any], files: Sequence[Pa
     """
     sim = {"clock.drive": True, "clock.wait_s": 600.0, **sim}
     predictor = {"use_sim_time": True, "planner.execute_steps": STEPS, **predictor}
-    with tempfile.TemporaryDirectory() as folder:
+    given = ([*_file_arguments(()), *_arguments(sim)], [*_file_arguments(files), *_arguments(predictor)])
+    remapped = (["-r", f"~/goal_image:=/{PREDICTOR}/goal_image"], ["-r", "~/command:=joint_commands"])
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         logs = [Path(folder) / f"{name}.txt" for name in (SIM, PREDICTOR)]
-        given = ([*_file_arguments(()), *_arguments(sim)], [*_file_arguments(files), *_arguments(predictor)])
-        remapped = (["-r", f"~/goal_image:=/{PREDICTOR}/goal_image"], ["-r", "~/command:=joint_commands"])
-        running = []
+        running: list[subprocess.Popen[bytes]] = []
+        stack.callback(_end, running)  # whatever happens from here on, none of them stays behind
         for module, log, own, names in zip(("panda_sim", "main"), logs, given, remapped, strict=True):
             command = [sys.executable, "-m", f"vjepa_ros.ros.{module}", "--ros-args", *own, *names]
             with log.open("wb") as out:
@@ -95,21 +97,25 @@ def processes(sim: dict[str, Any], predictor: dict[str, Any], files: Sequence[Pa
             return ""
 
         watcher = Watcher(ended)
+        stack.callback(watcher.destroy_node)
         try:
             watcher.connect()
             yield watcher
         except NothingCame as error:
             said = "".join(f"\n--- the end of what {log.stem} has written\n{_end_of(log)}" for log in logs)
             raise NothingCame(f"{error}{said}") from None
-        finally:
-            watcher.destroy_node()
-            for process in running:
-                process.send_signal(signal.SIGTERM)
-            for process in running:
-                try:
-                    process.wait(_END_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+
+
+def _end(running: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask processes to end, and see that they have."""
+    for process in running:
+        process.send_signal(signal.SIGTERM)
+    for process in running:
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def reach(watcher: Watcher) -> Reach:
@@ -133,7 +139,19 @@ def reach(watcher: Watcher) -> Reach:
     took = [status["took_s"] * 1e3 for at, status in sorted(watcher.plans.items()) if begin_ns <= at < end_ns]
     end_m = watcher.distance_m(end_ns)
     assert end_m is not None
-    return Reach(begin_ns, end_ns, start_m, end_m, near[0] if near else len(after), tuple(took), ended["end_reason"])
+    return Reach(begin_ns, end_ns, start_m, end_m, near[0] if near else None, tuple(took), ended["end_reason"])
+
+
+def each_anew(watcher: Watcher, goals: int) -> Iterator[Reach]:
+    """A goal in each of so many episodes, the first of the seed."""
+    for episode in range(goals):
+        watcher.begin(episode=episode)
+        yield reach(watcher)
+
+
+def late_of(watcher: Watcher) -> int:
+    """Messages that came too late for their windows, and plans that came too late for their steps."""
+    return int(max(window["late"] for window in watcher.windows) + watcher.status["late_plans"])
 
 
 def _arguments(parameters: dict[str, Any]) -> list[str]:
@@ -153,6 +171,7 @@ def main() -> None:
     """Count goals."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--goals", type=int, default=20, help="each in an episode of its own")
+    parser.add_argument("--least", type=int, default=0, help="how many are to be reached")
     parser.add_argument("--seed", type=int, default=7, help="of episodes and goals")
     parser.add_argument("--variation", default="varied", help="of the scenes: fixed, varied or wide")
     parser.add_argument("--rate", type=float, default=10.0, help="simulated seconds per second at most")
@@ -163,15 +182,13 @@ def main() -> None:
     rclpy.init()
     try:
         with processes(sim, {}, (PARAMS, *arguments.params)) as watcher:
-            for episode in range(arguments.goals):
-                watcher.begin(episode=episode)
-                found = reach(watcher)
+            for episode, found in enumerate(each_anew(watcher, arguments.goals)):
                 reaches.append(found)
                 said = "" if found.end_reason == "steps_done" else f"   {found.end_reason}"
                 print(
                     f"goal {episode:3d}   {found.start_m * 100:5.1f} -> {found.end_m * 100:5.1f} cm{said}", flush=True
                 )
-            late = max(window["late"] for window in watcher.windows)
+            late = late_of(watcher)
     except NothingCame as error:
         sys.exit(f"the loop has stopped: {error}")
     finally:
@@ -185,6 +202,8 @@ def main() -> None:
         "late": late,
     }
     print(json.dumps(figures), flush=True)
+    if figures["reached_4cm"] < arguments.least:
+        sys.exit(f"{figures['reached_4cm']} goals were reached, at least {arguments.least} are to be")
 
 
 if __name__ == "__main__":

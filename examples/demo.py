@@ -14,11 +14,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from examples.closed_loop import PARAMS, REACHED_M, Reach, processes, reach  # sets what rclpy reads at its import
+from examples.closed_loop import (  # sets what rclpy reads at its import
+    PARAMS,
+    REACHED_M,
+    STEPS,
+    Reach,
+    late_of,
+    processes,
+    reach,
+)
 from examples.demo_picture import Goal, Moment, write_gif, write_png
 
 # isort: split
@@ -26,7 +36,13 @@ import numpy as np
 import rclpy
 from rich.console import Console
 
-from examples.watcher import STEP_NS, NothingCame, Watcher
+from examples.watcher import PREDICTOR, STEP_NS, NothingCame, Watcher
+from vjepa_ros.config import ros_file
+from vjepa_ros.config.node import resolve
+from vjepa_ros.forecast.forecaster import load_model
+from vjepa_ros.simulation.episodes import beginning
+from vjepa_ros.simulation.plan import World
+from vjepa_ros.simulation.scenes import Scene
 
 GOALS = 3
 
@@ -34,10 +50,11 @@ GOALS = 3
 def print_plan(console: Console, watcher: Watcher, goal: int, begin_ns: int, status: dict[str, Any]) -> None:
     """One line per plan."""
     step, distance_m = (status["window_stamp"] - begin_ns) // STEP_NS, watcher.distance_m(status["window_stamp"])
+    done = max(0, step - 1)  # the first command is in force a step later
     # At the first step what has come is the distance to the goal before.
     far = "       -" if distance_m is None or step == 0 else f"{distance_m * 100:5.1f} cm"
     console.print(
-        f"goal {goal + 1}   step {step:2d}   distance {far}   energy {status['energy']:.3f}, planned "
+        f"goal {goal + 1}   step {done:2d}   distance {far}   energy {status['energy']:.3f}, planned "
         f"{status['planned_energy']:.3f}   plan {status['took_s'] * 1e3:4.0f} ms"
     )
 
@@ -57,23 +74,55 @@ def moments(watcher: Watcher, number: int, found: Reach) -> list[Moment]:
     return seen
 
 
-def run(arguments: argparse.Namespace, console: Console, watcher: Watcher) -> tuple[list[Reach], list[Goal]]:
-    """Three goals, one after another."""
+def run(console: Console, watcher: Watcher, scene: Scene, count: int = GOALS) -> tuple[list[Reach], list[Goal]]:
+    """Goals, one after another.
+
+    Args:
+        scene: what the camera looks at, to mark in its pictures where the goals are.
+    """
     info = watcher.info
     console.print(f"model: {info['model']}, " + ("trained" if info["trained"] else f"UNTRAINED: {info['notice']}"))
     watcher.begin()
     reaches: list[Reach] = []
     goals: list[Goal] = []
-    for number in range(GOALS):
+    for number in range(count):
         begin_ns = watcher.now_ns
         watcher.on_plan = partial(print_plan, console, watcher, number, begin_ns)
         found = reach(watcher)
         verdict = "reached" if found.is_reached else "MISSED"
         console.print(f"goal {number + 1} {verdict}: {found.start_m * 100:.1f} cm -> {found.end_m * 100:.1f} cm")
-        assert watcher.goal is not None
+        assert watcher.goal is not None and watcher.goal_place is not None
         reaches.append(found)
-        goals.append(Goal(watcher.goal, moments(watcher, number, found), found.is_reached))
+        mark = scene.pixel_of(watcher.goal_place, watcher.goal.shape[1])
+        goals.append(Goal(watcher.goal, moments(watcher, number, found), found.is_reached, mark))
     return reaches, goals
+
+
+def with_latents(goals: Sequence[Goal], files: Sequence[Path]) -> list[Goal]:
+    """The goals as the model sees them: what its forecasts are to come near to. The node publishes none of that."""
+    values: dict[str, Any] = {}
+    for file in files:
+        values.update(ros_file.read(file, f"/{PREDICTOR}")[0])
+    model = load_model(resolve(values))
+    _, rows, columns = model.grid.shape
+    return [
+        replace(goal, latents=model.encode_goal(goal.picture)[0].unflatten(0, (rows, columns)).float().cpu().numpy())
+        for goal in goals
+    ]
+
+
+def figures(reaches: Sequence[Reach], watcher: Watcher) -> dict[str, Any]:
+    """What the last line says."""
+    return {
+        "reached": all(found.is_reached for found in reaches),
+        "distance_cm": [round(found.end_m * 100, 1) for found in reaches],
+        "start_cm": [round(found.start_m * 100, 1) for found in reaches],
+        "steps": [found.first for found in reaches],
+        "windows": len(watcher.windows),
+        "plan_ms_p50": round(float(np.median([ms for found in reaches for ms in found.took_ms])), 1),
+        "late": late_of(watcher),
+        "trained": watcher.info["trained"],
+    }
 
 
 def main() -> None:
@@ -81,6 +130,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=5, help="of the scene, where the arm begins, and the goals")
     parser.add_argument("--variation", default="varied", help="of the scene: fixed, varied or wide")
+    parser.add_argument("--goals", type=int, default=GOALS, help="how many")
+    parser.add_argument("--steps", type=int, default=STEPS, help="that there are to each")
     parser.add_argument("--rate", type=float, default=1.0, help="simulated seconds per second at most")
     parser.add_argument("--gif", type=Path, default=Path("demo.gif"))
     parser.add_argument("--picture", type=Path, default=Path("demo.png"))
@@ -96,29 +147,22 @@ def main() -> None:
     sim = {"seed": arguments.seed, "variation": arguments.variation, "clock.rate": arguments.rate}
     rclpy.init()
     try:
-        with processes(sim, {}, (PARAMS, *arguments.params)) as watcher:
-            reaches, goals = run(arguments, console, watcher)
-            windows, info, late_plans = watcher.windows, watcher.info, watcher.status["late_plans"]
+        steps = {"planner.execute_steps": arguments.steps}
+        with processes(sim, steps, (PARAMS, *arguments.params)) as watcher:
+            scene, _ = beginning(World(arguments.seed, variation=arguments.variation), 0)
+            reaches, goals = run(console, watcher, scene, arguments.goals)
+            found, info = figures(reaches, watcher), watcher.info
     except NothingCame as error:
         sys.exit(f"the loop has stopped: {error}")
     finally:
         rclpy.try_shutdown()
+    goals = with_latents(goals, (PARAMS, *arguments.params))
     model = Path(info["model"]).stem + ("" if info["trained"] else " (UNTRAINED)")
     write_gif(arguments.gif, model, goals)
     write_png(arguments.picture, model, goals)
     console.print(f"pictures: {arguments.gif}, {arguments.picture}")
-    figures = {
-        "reached": all(found.is_reached for found in reaches),
-        "distance_cm": [round(found.end_m * 100, 1) for found in reaches],
-        "start_cm": [round(found.start_m * 100, 1) for found in reaches],
-        "steps": [found.first for found in reaches],
-        "windows": len(windows),
-        "plan_ms_p50": round(float(np.median([ms for found in reaches for ms in found.took_ms])), 1),
-        "late": max(window["late"] for window in windows) + late_plans,
-        "trained": info["trained"],
-    }
-    print(json.dumps(figures), flush=True)
-    if not figures["reached"]:
+    print(json.dumps(found), flush=True)
+    if not found["reached"]:
         sys.exit(f"a goal was missed: not every distance at the end is within {REACHED_M * 100:.0f} cm")
 
 

@@ -1,7 +1,7 @@
-"""Draws the demo: what the camera saw, the goal, the forecast as colours, and how distance and energy fell.
+"""Draws the demo: what the camera saw, the goal, forecast and goal as colours, and how distance and energy fell.
 
 A GIF with a frame for each step, and a PNG with the beginning and the end of each goal. Pictures and numbers in, files
-out; it knows no topics.
+out; it knows no topics. Rings mark where a goal is: whoever looks at the picture is told, the model is not.
 """
 
 from __future__ import annotations
@@ -22,8 +22,12 @@ from examples.picture import INK, principal_colours
 TILE_PX, GAP_PX, TITLE_PX, LABEL_PX = 256, 10, 34, 24
 CURVES_PX = 190
 STEP_S = 0.2
-FRAME_MS, LAST_MS = 200, 1200
+FRAME_MS, HELD_MS, LAST_MS, POSTER_MS = 200, 60, 1200, 100
+"""A step; one in which the arm stays near its goal; the last one of a goal; what comes before the first."""
+SMALL_PX = (TILE_PX - LABEL_PX) // 2  # of latents, of which two are on top of each other
 REACHED_CM = 4.0
+RING_PX = 9
+TITLE = "A simulated Franka Panda goes to a goal image by planning in latents"
 BLUE, ORANGE, GREY = "#1f5fa8", "#c65f13", "#8a8a8a"
 
 Pixels = NDArray[np.uint8]
@@ -34,7 +38,7 @@ class Moment:
     """One step.
 
     Attributes:
-        goal, step: which goal, and the step since it was drawn.
+        goal, step: which goal, and the step since it was drawn; the first command is in force from the next one on.
         picture: (256, 256, 3) what the camera saw.
         forecast: (H', W', D) what was expected of the next step; None where nothing was.
         distance_m: from the tip to the goal.
@@ -48,6 +52,11 @@ class Moment:
     distance_m: float
     energy: float | None
 
+    @property
+    def done(self) -> int:
+        """Steps that were commanded until then."""
+        return max(0, self.step - 1)
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -57,80 +66,122 @@ class Goal:
         picture: (256, 256, 3).
         moments: of each step.
         is_reached: whether the arm ended near it.
+        mark: column and row of the goal's place in the pictures, px.
+        latents: (H', W', D) of the picture, as the model sees it.
     """
 
     picture: Pixels
     moments: list[Moment]
     is_reached: bool
+    mark: tuple[float, float] | None = None
+    latents: NDArray[Any] | None = None
 
 
 def write_gif(path: Path, model: str, goals: Sequence[Goal]) -> None:
-    """A frame for each step, as long as the step took; the last one of each goal stays for a while."""
+    """A frame for each step, as long as the step took, or less once the goal is near; the last one of each goal stays
+    for a while. Before the first comes the very last: where nothing moves, all of the curves are to be seen.
+    """
     curves = _Curves(goals, 3 * TILE_PX + 2 * GAP_PX)
-    colours = _colours(goals)
+    colours = _Colours(goals)
     frames, times_ms = [], []
     for goal in goals:
         for moment in goal.moments:
             is_last = moment is goal.moments[-1]
             tiles = [
-                (moment.picture, "camera"),
-                (goal.picture, "goal image"),
-                (colours[moment.goal, moment.step], "forecast of the next step (latents, PCA)"),
+                (_marked(moment.picture, goal.mark), "camera; ring: the goal, which the model is not told"),
+                (_marked(goal.picture, goal.mark), "goal image"),
+                (colours.pair(goal, moment), ""),
             ]
             state = (
-                f"goal {moment.goal + 1} of {len(goals)}   step {moment.step:2d}   {moment.distance_m * 100:4.1f} cm"
+                f"goal {moment.goal + 1} of {len(goals)}   step {moment.done:2d}   {moment.distance_m * 100:4.1f} cm"
             )
             verdict = ("   reached" if goal.is_reached else "   missed") if is_last else ""
-            title = f"vjepa_ros, {model}: planning in latent space"
-            frames.append(_page(title, state + verdict, [tiles], curves.until(moment)))
-            times_ms.append(LAST_MS if is_last else FRAME_MS)
+            frames.append(_page(f"{TITLE} ({model})", state + verdict, [tiles], curves.until(moment)))
+            times_ms.append(LAST_MS if is_last else HELD_MS if _is_held(goal, moment) else FRAME_MS)
+    frames, times_ms = [frames[-1], *frames], [POSTER_MS, *times_ms]
     # One palette for all frames: colours that differ from frame to frame would flicker, and cost much.
     palette = _side_by_side(frames[::5]).quantize(256)
     images = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     images[0].save(path, save_all=True, append_images=images[1:], duration=times_ms, loop=0, optimize=False)
 
 
+def _is_held(goal: Goal, moment: Moment) -> bool:
+    """Whether the arm has been near its goal for a step, and stays there."""
+    before = goal.moments[max(0, moment.step - 1)]
+    return max(before.distance_m, moment.distance_m) * 100 <= REACHED_CM
+
+
 def write_png(path: Path, model: str, goals: Sequence[Goal]) -> None:
     """A row for each goal: where the arm began, where it ended, the goal, and the last forecast."""
-    colours = _colours(goals)
+    colours = _Colours(goals)
     rows = []
     for number, goal in enumerate(goals):
         first, last = goal.moments[0], goal.moments[-1]
         rows.append(
             [
-                (first.picture, f"goal {number + 1}: {first.distance_m * 100:.1f} cm away"),
-                (last.picture, f"after {len(goal.moments) - 2} steps: {last.distance_m * 100:.1f} cm"),
-                (goal.picture, "goal image"),
-                (colours[number, last.step], "forecast at the end (latents, PCA)"),
+                (_marked(first.picture, goal.mark), f"goal {number + 1}: {first.distance_m * 100:.1f} cm away"),
+                (_marked(last.picture, goal.mark), f"after {last.done} steps: {last.distance_m * 100:.1f} cm"),
+                (_marked(goal.picture, goal.mark), "goal image; rings: the goal, which the model is not told"),
+                (colours.pair(goal, last), ""),
             ]
         )
     curves = _Curves(goals, 4 * TILE_PX + 3 * GAP_PX).until(goals[-1].moments[-1])
-    title = f"vjepa_ros, {model}: three goal images reached by planning in latent space"
-    if not all(goal.is_reached for goal in goals):
-        title = f"vjepa_ros, {model}: three goal images, not all of them reached"
-    _page(title, "", rows, curves).save(path, optimize=True)
+    reached = sum(goal.is_reached for goal in goals)
+    _page(f"{TITLE} ({model})", f"{reached} of {len(goals)} reached", rows, curves).save(path, optimize=True)
 
 
-def _colours(goals: Sequence[Goal]) -> dict[tuple[int, int], Pixels]:
-    """By goal and step, (256, 256, 3): the newest forecast, as colours that mean the same in all of them."""
-    keys, kept = [], []
-    newest: NDArray[Any] | None = None
-    for goal in goals:
-        for moment in goal.moments:
-            newest = newest if moment.forecast is None else moment.forecast
-            if newest is not None:
-                keys.append((moment.goal, moment.step))
-                kept.append(newest)
-    forecasts = np.stack(kept)
-    # Each position has a look of its own that hardly changes and would take all the colours.
-    colours = principal_colours(forecasts - forecasts.mean(axis=0))
-    blank = np.full((TILE_PX, TILE_PX, 3), 230, np.uint8)
-    found = {key: _large(picture) for key, picture in zip(keys, colours, strict=True)}
-    return {(m.goal, m.step): found.get((m.goal, m.step), blank) for goal in goals for m in goal.moments}
+def _marked(picture: Pixels, mark: tuple[float, float] | None) -> Pixels:
+    """With a ring where the goal is."""
+    if mark is None:
+        return picture
+    drawn = Image.fromarray(picture)
+    pen = ImageDraw.Draw(drawn)
+    for radius, colour in ((RING_PX + 1, "black"), (RING_PX, "white")):
+        box = [mark[0] - radius, mark[1] - radius, mark[0] + radius, mark[1] + radius]
+        pen.ellipse(box, outline=colour, width=1 if colour == "black" else 2)
+    return np.asarray(drawn)
 
 
-def _large(picture: Pixels) -> Pixels:
-    return np.asarray(Image.fromarray(picture).resize((TILE_PX, TILE_PX), Image.Resampling.NEAREST))
+class _Colours:
+    """Latents as colours that mean the same in all of them, forecasts and goals."""
+
+    def __init__(self, goals: Sequence[Goal]) -> None:
+        forecasts = {(m.goal, m.step): m.forecast for goal in goals for m in goal.moments if m.forecast is not None}
+        aims = {id(goal): goal.latents for goal in goals if goal.latents is not None}
+        latents: dict[Any, NDArray[Any]] = {**forecasts, **aims}
+        self._found: dict[Any, Pixels] = {}
+        if latents:
+            every = np.stack(list(latents.values()))
+            # Each position has a look of its own that hardly changes and would take all the colours.
+            self._found = dict(zip(latents, principal_colours(every - every.mean(axis=0)), strict=True))
+
+    def pair(self, goal: Goal, moment: Moment) -> Pixels:
+        """(256, 256, 3): the forecast at a moment, and below it the goal, with what they are beside them."""
+        # Where nothing new is forecast, what was forecast a step before is about this one.
+        now, before = (moment.goal, moment.step), (moment.goal, moment.step - 1)
+        if now in self._found:
+            shown, said = self._found[now], "forecast of\nthe next step"
+        elif before in self._found:
+            shown, said = self._found[before], "forecast of\nthis step"
+        else:
+            shown, said = None, "no forecast"
+        whole = Image.new("RGB", (TILE_PX, TILE_PX), "white")
+        pen = ImageDraw.Draw(whole)
+        for top, latents, text in (
+            (0, shown, said),
+            (TILE_PX - SMALL_PX, self._found.get(id(goal)), "goal image,\nas latents"),
+        ):
+            if latents is None:
+                pen.rectangle([0, top, SMALL_PX - 1, top + SMALL_PX - 1], fill=(230, 230, 230))
+            else:
+                size = (SMALL_PX, SMALL_PX)
+                whole.paste(Image.fromarray(latents).resize(size, Image.Resampling.NEAREST), (0, top))
+            pen.multiline_text((SMALL_PX + GAP_PX, top + 4), text, INK, ImageFont.load_default(13), spacing=4)
+        note = "colours: PCA of the\nlatents; they are to\nbecome the goal's"
+        pen.multiline_text(
+            (SMALL_PX + GAP_PX, SMALL_PX - 56), note, (120, 120, 120), ImageFont.load_default(12), spacing=3
+        )
+        return np.asarray(whole)
 
 
 def _page(title: str, state: str, rows: Sequence[Sequence[tuple[Pixels, str]]], curves: Image.Image) -> Image.Image:

@@ -47,13 +47,14 @@ class Watcher(Node):
         is_well: says what has become of the two processes; empty while they run.
 
     Attributes:
+        now_ns, stands_still: the newest time on /clock, and whether it was said again.
         pictures: (h, w, 3) uint8 of each frame since the last reset, by its stamp.
         distances: m to the goal, one for each frame since the first goal after the last reset.
         plans: the newest ``planner_status`` with a plan of each window, by its stamp.
         forecasts: (H', W', D) of each window, by its stamp.
         windows: their ``window_info``, in the order in which they came.
         errors: each ``prediction_error``, in the order in which they came.
-        goal: (h, w, 3) the goal that was drawn last; None before one came.
+        goal, goal_place: (h, w, 3) the goal that was drawn last, and (3,) in m where its tip is; None before one came.
         status: the newest ``planner_status``.
         info: ``latent_info``.
         on_plan: called with each status that has a plan.
@@ -64,7 +65,7 @@ class Watcher(Node):
         self._is_well = is_well
         self._spinner = SingleThreadedExecutor()
         self._spinner.add_node(self)
-        self.now_ns = 0
+        self.now_ns, self.stands_still = 0, False
         self.pictures: dict[int, NDArray[np.uint8]] = {}
         self.distances: list[float] = []
         self.plans: dict[int, dict[str, Any]] = {}
@@ -72,6 +73,7 @@ class Watcher(Node):
         self.windows: list[dict[str, Any]] = []
         self.errors: list[float] = []
         self.goal: NDArray[np.uint8] | None = None
+        self.goal_place: NDArray[np.float64] | None = None
         self.status: dict[str, Any] = {}
         self.info: dict[str, Any] = {}
         self.on_plan: Callable[[dict[str, Any]], None] = lambda status: None
@@ -112,7 +114,8 @@ class Watcher(Node):
     # -- what comes
 
     def _on_clock(self, message: Clock) -> None:
-        self.now_ns = stamp_to_ns(message.clock)
+        before_ns, self.now_ns = self.now_ns, stamp_to_ns(message.clock)
+        self.stands_still = before_ns == self.now_ns
 
     def _on_image(self, message: Image) -> None:
         self.pictures[stamp_to_ns(message.header.stamp)] = pixels(message)
@@ -270,8 +273,9 @@ class Watcher(Node):
         self._goal_since_ns = self._goal_since_ns or at_ns
         self.need(lambda: self.status.get("goal_stamp") == at_ns, "the planner does not know the goal")
         self.need(lambda: self.goal is not None, "no goal image came")
-        found = re.search(r"([0-9.]+) m from the tip", said)
+        found = re.search(r"([0-9.]+) m from the tip, at \[(.*)\] m", said)
         assert found is not None, said
+        self.goal_place = np.array([float(number) for number in found[2].split(", ")])
         return float(found[1])
 
     def execute(self) -> None:

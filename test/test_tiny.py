@@ -1,4 +1,4 @@
-"""The model that comes with the package: what it reaches, what its forecasts are worth, and how its training begins.
+"""The model that comes with the package: what it reaches, and what its forecasts are worth.
 
 tools/eval_tiny.py judges it by many more goals (docs/models/tiny.md has its figures).
 """
@@ -6,27 +6,24 @@ tools/eval_tiny.py judges it by many more goals (docs/models/tiny.md has its fig
 from __future__ import annotations
 
 import json
-import os
-import struct
-import subprocess
+import time
 from collections.abc import Iterator
-from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from tensorboardX.proto.event_pb2 import Event
 
 import vjepa_ros
 from tools import eval_tiny
 from tools.tiny import reaching
 from tools.tiny.world import Stage
-from vjepa_ros.config.sidecar import Sidecar
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.simulation.plan import World
 
-ROOT = Path(__file__).resolve().parent.parent
 WORLD = World(seed=5000, size=256)
 GOALS, LEAST = 16, 14
+MOST_S = 120.0
+"""Of processor time, for these."""
 
 
 @pytest.fixture(scope="module")
@@ -39,27 +36,72 @@ def wm() -> Iterator[WorldModel]:
 
 @pytest.mark.timeout(300)
 def test_goals_are_reached(wm: WorldModel) -> None:
+    """One after another: a plan is asked of one state, as the node asks it, so that both are the same code."""
+    began_s = time.process_time()
     found = dict(eval_tiny.evaluate(wm, GOALS, WORLD, ("reach",)))
+    took_s = time.process_time() - began_s
+    print(found, f"{took_s:.0f} s of processor time")
     assert found["reached_4cm"] >= LEAST, found
+    assert found["reached_8cm"] >= found["reached_4cm"] and found["median_cm"] < 4, found
     assert found["start_cm"] >= 30
+    assert took_s < MOST_S
 
 
 def test_who_does_not_plan_with_it_does_not_reach_them(wm: WorldModel) -> None:
-    for policy in (reaching.Still(), reaching.Random(), reaching.PlanningPolicy(wm, shuffles=True)):
-        ends = [reaching.reach(Stage(wm, WORLD, number), policy)[1] for number in range(3)]
-        assert min(ends) > eval_tiny.NEAR_M, policy
+    found = dict(eval_tiny.evaluate(wm, 3, WORLD, ("baselines",)))
+    assert found == {"goals": 3, "stay": 0, "random": 0, "shuffled": 0}
+
+
+@pytest.mark.timeout(300)
+def test_lost_frames_and_late_commands_do_not_keep_it_from_them(wm: WorldModel) -> None:
+    found = dict(eval_tiny.evaluate(wm, 3, WORLD, ("hard",)))
+    assert found == {"goals": 3, "drop15": 3, "delay1": 3}
+
+
+def test_a_command_that_comes_late_is_that_of_the_step_before(wm: WorldModel) -> None:
+    """And a step of which a frame was lost has no plan: what was sent before stays."""
+    late = reaching.PlanningPolicy(wm, delayed=True)
+    late.start(0)
+    stage = Stage(wm, WORLD, 0)
+    seen = stage.step()
+    np.testing.assert_array_equal(late(seen, stage), seen.joints)  # nothing is planned yet
+    planned = late(reaching.Seen(None, seen.joints), stage)
+    assert planned is not None and np.abs(planned - seen.joints).max() > 1e-3
+    np.testing.assert_array_equal(late(seen, stage), planned)
+    assert len(late.took_s) == 2
+    frames = [Stage(wm, WORLD, 0, lost).step().latents is None for lost in (0.0, 1.0)]
+    assert frames == [False, True]
 
 
 def test_forecasts_are_better_than_no_change_and_depend_on_the_actions(wm: WorldModel) -> None:
     found = dict(eval_tiny.evaluate(wm, 6, WORLD, ("forecasts",)))
-    assert found["k1"] < 0.75 and found["k4"] < 0.5 and found["k8"] < 0.45, found
-    assert found["shuffled4"] > 2.0, found
+    assert found["k1"] < 0.6 and found["k4"] < 0.35 and found["k8"] < 0.3, found
+    assert found["shuffled4"] > 3.0, found
+    assert found["tip_r2"] > 0.9, found  # of a probe that is fitted on 48 episodes
 
 
+def test_of_one_goal_the_actions_are_exchanged_with_another_episode(wm: WorldModel) -> None:
+    assert dict(eval_tiny.evaluate(wm, 1, WORLD, ("forecasts",)))["shuffled4"] > 1.5
+
+
+@pytest.mark.timeout(300)
 def test_a_push_shows_in_the_prediction_error(wm: WorldModel) -> None:
-    for metres, shows in ((0.15, True), (0.0, False)):
-        ratio = reaching.push_ratio(Stage(wm, WORLD, 0), reaching.PlanningPolicy(wm), metres)
-        assert (ratio >= eval_tiny.PUSHED_RATIO) is shows, ratio
+    found = dict(eval_tiny.evaluate(wm, 1, WORLD, ("pushes",), pushes=2))
+    assert found == {"goals": 1, "pushed": 2, "not_pushed": 0}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--seed", "1"], "--seed 1: tiny was trained on it, name another than 1 and 2"),
+        (["--seed", "2", "--wide"], "--seed 2: tiny was trained on it"),
+        (["--goals", "0"], "--goals 0: at least 1"),
+    ],
+)
+def test_what_would_say_nothing_is_refused(given: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        eval_tiny.main(given)
+    assert refused.value.code == 2 and said in capsys.readouterr().err
 
 
 def test_the_evaluation_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,39 +110,3 @@ def test_the_evaluation_prints_a_table_and_json(capsys: pytest.CaptureFixture[st
     found = json.loads(lines[-1])
     assert found["goals"] == 1 and found["plan_ms"] > 0
     assert [line.split()[0] for line in lines[:-1]] == list(found)
-
-
-def losses(folder: Path) -> list[float]:
-    """Of the steps that were told, as TensorBoard reads them."""
-    (file,) = folder.glob("events/events.*")
-    content, found, place = file.read_bytes(), [], 0
-    while place < len(content):  # a length and its checksum, an event and its checksum
-        (size,) = struct.unpack("<Q", content[place : place + 8])
-        event = Event.FromString(content[place + 12 : place + 12 + size])
-        found += [value.simple_value for value in event.summary.value if value.tag == "train/loss"]
-        place += 16 + size
-    return found
-
-
-FIRST_LOSSES = {"encoder": 1.3335, "predictor": 1.3983}
-"""Means over the first ten steps, as they came on the machine that the weights were trained on."""
-
-
-@pytest.mark.timeout(300)
-def test_the_first_steps_of_its_training_are_those_of_the_recipe(tmp_path: Path) -> None:
-    few = {
-        "FOLDER": str(tmp_path / "work"), "OUT": str(tmp_path / "out"), "VARIED": "6", "VARIED_BAGS": "2", "WIDE": "4",
-        "WIDE_BAGS": "2", "ENCODER_STEPS": "10", "STEPS": "10", "GOALS": "0",
-    }  # fmt: skip
-    done = subprocess.run(
-        [ROOT / "tools" / "tiny.sh"], env={**os.environ, **few}, capture_output=True, text=True, timeout=280
-    )
-    assert done.returncode == 0, done.stderr
-    for part, expected in FIRST_LOSSES.items():
-        assert losses(tmp_path / "work" / "tiny.train" / f"{part}_states")[0] == pytest.approx(expected, rel=0.02), part
-    ours, new = (
-        Sidecar.of_checkpoint(ROOT / "vjepa_ros/weights/tiny.safetensors"),
-        Sidecar.of_checkpoint(tmp_path / "out" / "tiny.safetensors"),
-    )
-    assert ours is not None and new is not None
-    assert (ours.preset, ours.sizes, ours.convention) == (new.preset, new.sizes, new.convention)

@@ -31,6 +31,7 @@ from vjepa_ros.simulation.plan import World
 
 NEAR_M, NEARISH_M = 0.04, 0.085
 PUSH_M, PUSHES, PUSHED_RATIO = 0.15, 20, 1.5
+TRAINED_ON = (1, 2)  # seeds, tools/tiny.sh
 PROBE_SEED = 77  # added to the seed: what the probe of the tip is fitted on
 PARTS = ("reach", "baselines", "hard", "forecasts", "pushes")
 MEANINGS = {
@@ -59,6 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is looked at")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     given = parser.parse_args(arguments)
+    if given.seed in TRAINED_ON:
+        parser.error(
+            f"--seed {given.seed}: tiny was trained on it, name another than {' and '.join(map(str, TRAINED_ON))}"
+        )
+    if given.goals < 1:
+        parser.error(f"--goals {given.goals}: at least 1")
     use_threads(given.threads)
     wm = vjepa_ros.load(given.preset, checkpoint=given.checkpoint)
     found: dict[str, Any] = {}
@@ -75,7 +82,9 @@ def world_of(given: argparse.Namespace) -> World:
     return World(seed=given.seed, size=256, variation=variation)
 
 
-def evaluate(wm: WorldModel, goals: int, world: World, parts: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def evaluate(
+    wm: WorldModel, goals: int, world: World, parts: Sequence[str], pushes: int = PUSHES
+) -> Iterator[tuple[str, Any]]:
     """The figures, each by name as soon as it is known.
 
     Args:
@@ -83,6 +92,7 @@ def evaluate(wm: WorldModel, goals: int, world: World, parts: Sequence[str]) -> 
         goals: how many.
         world: where they are.
         parts: which figures, of :data:`PARTS`.
+        pushes: how many, and how often nobody pushes.
     """
 
     def ends(policy: Policy, lost: float = 0.0) -> Vector:
@@ -101,7 +111,8 @@ def evaluate(wm: WorldModel, goals: int, world: World, parts: Sequence[str]) -> 
         yield "start_cm", round(100 * float(reached[:, 0].min()), 1)
         yield "plan_ms", round(1000 * float(np.median(policy.took_s)), 1)
     if "forecasts" in parts:
-        seen = watched(wm, list(simulate(World(world.seed, size=256, variation=world.variation), range(goals))))
+        episodes = range(max(goals, 2))  # one has others' actions
+        seen = watched(wm, list(simulate(World(world.seed, size=256, variation=world.variation), episodes)))
         for name, value in errors(wm, seen).items():
             yield name, round(value, 3)
         probe = World(world.seed + PROBE_SEED, frames=8, size=256, variation=world.variation)
@@ -115,7 +126,7 @@ def evaluate(wm: WorldModel, goals: int, world: World, parts: Sequence[str]) -> 
         yield "delay1", near(ends(PlanningPolicy(wm, delayed=True)))
     if "pushes" in parts:
         for name, metres in (("pushed", PUSH_M), ("not_pushed", 0.0)):
-            ratios = [push_ratio(Stage(wm, world, number), PlanningPolicy(wm), metres) for number in range(PUSHES)]
+            ratios = [push_ratio(Stage(wm, world, number), PlanningPolicy(wm), metres) for number in range(pushes)]
             yield name, sum(ratio >= PUSHED_RATIO for ratio in ratios)
 
 

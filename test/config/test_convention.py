@@ -55,7 +55,7 @@ def test_the_same_convention_is_accepted_and_the_normalisation_taken_over(weight
 
 
 def test_a_rollout_advances_states_as_the_weights_were_trained(weights: Path) -> None:
-    wm = vjepa_ros.load(str(weights.with_suffix(".yaml")), checkpoint=str(weights))
+    wm = vjepa_ros.load(str(weights.with_suffix(".yaml")), checkpoint=str(weights), context_steps=3)
     assert wm.state_model.change == "target"
     assert wm.normalization.actions.mean == (1, 2, 3, 4, 5, 6, 7)
     assert wm.normalization.states.mean == (0,) * 7

@@ -55,6 +55,32 @@ def test_another_size_is_refused_with_what_to_do(size: str, value: int) -> None:
     assert not vjepa_ros.load("tiny", checkpoint="random", **changes).trained
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("context_steps", 0), ("context_steps", 2), ("context_steps", 4), ("encoding", "clip"), ("preprocessing", "eval")],
+)
+def test_python_refuses_another_convention_as_the_node_does(name: str, value: Any) -> None:
+    said = rf"{name}: the weights were trained with .*, the configuration says {value!r}; .*override_convention: true"
+    with pytest.raises(ConfigError, match=said):
+        vjepa_ros.load("tiny", **{name: value})
+    if value != 0:  # of a parameter, "the preset's"
+        with pytest.raises(ConfigError, match=said):
+            resolve({"preset": "tiny", name: value})
+    changed: dict[str, Any] = {name: value}
+    assert vjepa_ros.load("tiny", **changed, override_convention=True).trained
+    assert not vjepa_ros.load("tiny", checkpoint=RANDOM, **changed).trained
+    with pytest.raises(ConfigError, match="override_convention: must be true or false, not 'yes'"):
+        vjepa_ros.load("tiny", override_convention="yes")  # type: ignore[arg-type]
+
+
+def test_python_refuses_a_preset_of_another_convention(tmp_path: Path) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text((config_folder() / "presets" / "tiny.yaml").read_text().replace("context_steps: 1", ""))
+    with pytest.raises(ConfigError, match="context_steps: the weights were trained with 1, the configuration says 0"):
+        vjepa_ros.load(preset, checkpoint=own_weights("tiny"))
+    assert vjepa_ros.load(preset, checkpoint=own_weights("tiny"), context_steps=1).trained
+
+
 def test_a_node_runs_them_without_another_word() -> None:
     config = resolve({"preset": "tiny", "threads": 1, "device": "cpu"})
     model = load_model(config)

@@ -64,6 +64,14 @@ def test_it_follows_a_clock(log_path: Path) -> None:
         assert len(operator.states) < 50 and "too_slow: 99" in sim.log
         assert comes_to(1500 * S) == [1500 * S]
         assert "time_jumped_back" in sim.log
+        operator.call("reset")
+        operator.call("draw_goal")
+        operator.need(lambda: bool(operator.goals), "no goal")
+        assert stamp_ns(operator.goals[0]) == 1500 * S, "the episode begins later, and the goal is of now"
+        operator.send(1500 * S, panda.JOINTS, np.zeros(7))
+        said = "out_of_order: stamped 2.000 s before the first frame of this episode"
+        operator.need(lambda: said in sim.log, f"it does not say why it stays: {sim.log}")
+        assert comes_to(1502 * S) == [1502 * S]
 
 
 def test_it_does_not_wait_longer_than_it_is_told_and_sends_jpegs(log_path: Path) -> None:

@@ -167,6 +167,35 @@ def test_joints_that_are_not_in_a_command_stay_where_they_were_commanded() -> No
     np.testing.assert_allclose(to(arm, START_NS + 20 * FRAME_NS), [*begin[:6], begin[6] - 0.2], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("ahead_ms", [(10, 20, 30), (10, 10, 10), (30, 20, 10), (-5, -15, 0)])
+def test_joints_may_be_commanded_by_messages_of_their_own(ahead_ms: tuple[int, ...]) -> None:
+    """Whatever their order within a tick, it is as if one command had named them all."""
+    arm, whole = LiveArm(WORLD, 1, START_NS), LiveArm(WORLD, 1, START_NS)
+    at_ns = START_NS + FRAME_NS
+    begin = to(arm, at_ns)
+    np.testing.assert_array_equal(to(whole, at_ns), begin)
+    for joint, ms in zip((0, 3, 5), ahead_ms, strict=True):
+        arm.command(command(at_ns + ms * MS, [begin[joint] + 0.1], which=[joint]))
+    whole.command(command(at_ns + max(ahead_ms) * MS, begin + 0.1 * np.isin(EVERY, (0, 3, 5))))
+    np.testing.assert_allclose(to(arm, at_ns + FRAME_NS), to(whole, at_ns + FRAME_NS), rtol=0, atol=1e-12)
+    assert np.flatnonzero(np.abs(arm.joints - begin) > 0.01).tolist() == [0, 3, 5]
+
+
+def test_what_one_joint_is_told_does_not_end_the_trajectory_of_another() -> None:
+    arm = LiveArm(WORLD, 1, START_NS)
+    begin = to(arm, START_NS)
+    arm.command(command(START_NS, [[begin[0] + 0.2]], which=[0], times_ms=(400,)))
+    to(arm, START_NS + FRAME_NS)
+    for _ in range(20):  # however many come
+        arm.command(command(arm.now_ns, [begin[6] - 0.2], which=[6]))
+    arm.command(command(arm.now_ns - 50 * MS, [begin[5] + 0.1], which=[5]))  # older, but the newest for its joint
+    with pytest.raises(InputError, match=r"stamped 0.050 s before the command in force, which stays"):
+        to(arm, arm.now_ns + 2 * TICK_NS)
+        arm.command(command(START_NS + 50 * MS, begin[5:], which=[5, 6]))
+    expected = begin + [0.2, 0, 0, 0, 0, 0.1, -0.2]
+    np.testing.assert_allclose(to(arm, START_NS + 20 * FRAME_NS), expected, rtol=0, atol=1e-6)
+
+
 def test_a_push_moves_the_tip_at_once_and_it_stays_there() -> None:
     arm = LiveArm(WORLD, 1, START_NS)
     to(arm, START_NS + 30 * MS)
@@ -249,3 +278,6 @@ def test_the_page_has_the_table() -> None:
     page = make_parameters.PAGE.with_name("simulation.md").read_text(encoding="utf-8")
     for row in TABLE:
         assert make_parameters.line(row) in page.splitlines()
+        for name, value in (("minimum", row.minimum), ("maximum", row.maximum)):
+            if row.kind == "int" and value is not None:
+                assert str(int(value)) in make_parameters.allowed(row).split(), f"the {name} of {row.name}, whole"

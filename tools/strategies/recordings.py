@@ -20,16 +20,14 @@ from vjepa_ros.recordings.writing import header, new
 from vjepa_ros.simulation import panda
 from vjepa_ros.simulation.arms import Arms
 from vjepa_ros.simulation.drawing import Painter, Picture
-from vjepa_ros.simulation.episodes import FRAME_NS, GAP_NS, START_NS, TICK_NS, TICKS, generator, smaller
+from vjepa_ros.simulation.episodes import FRAME_NS, MOTION, TICK_NS, TICKS, beginning, generator, smaller, start_ns
 from vjepa_ros.simulation.motions import motion
 from vjepa_ros.simulation.plan import World
-from vjepa_ros.simulation.scenes import Scene, scene
 from vjepa_ros.units import to_ns
 
 PACE = 0.5
 """Of the motions, which are made for steps of two frames."""
 _JOINTS = "sensor_msgs/msg/JointState"
-_MOTION, _SCENE = 0, 1  # what the numbers of an episode's generators stand for, as everywhere in the simulation
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,10 @@ class Filmed:
 def film(world: World, numbers: Sequence[int]) -> Iterator[Filmed]:
     """Episodes of a world's seed, one after another."""
     for number in numbers:
-        _, tips = motion(generator(world, number, _MOTION), world.frames)
+        _, tips = motion(generator(world, number, MOTION), world.frames)
         # A part of the way from a place of the workspace to another: it has no dents.
         commands = panda.joints_for(tips[0] + PACE * (tips - tips[0]))
-        arms, painter = Arms(commands[:1]), Painter(_scene(world, number), world.drawn)
+        arms, painter = Arms(commands[:1]), Painter(beginning(world, number)[0], world.drawn)
         pictures, joints = [], []
         for command in commands[1:]:
             joints.append(arms.joints[0])
@@ -62,10 +60,6 @@ def film(world: World, numbers: Sequence[int]) -> Iterator[Filmed]:
             for _ in range(TICKS):
                 arms.advance(TICK_NS / 1e9)
         yield Filmed(np.stack(pictures), np.stack(joints), commands)
-
-
-def _scene(world: World, number: int) -> Scene:
-    return scene(world.variation, generator(world, number, _SCENE))
 
 
 def record(folder: Path, world: World, episodes: int, bags: int) -> list[Path]:
@@ -83,16 +77,12 @@ def record(folder: Path, world: World, episodes: int, bags: int) -> list[Path]:
     folder.mkdir(parents=True)
     for path, numbers in zip(paths, np.array_split(np.arange(episodes), bags), strict=True):
         bag = _Bag(path)
-        bag.description(panda.description(), _start_ns(world, int(numbers[0])) - FRAME_NS)
+        bag.description(panda.description(), start_ns(world, int(numbers[0])) - FRAME_NS)
         for number, filmed in zip(numbers, film(world, numbers.tolist()), strict=True):
-            bag.episode(filmed, _start_ns(world, int(number)))
+            bag.episode(filmed, start_ns(world, int(number)))
         bag.close()
     done.touch()
     return paths
-
-
-def _start_ns(world: World, number: int) -> int:
-    return START_NS + number * ((world.frames - 1) * FRAME_NS + GAP_NS)
 
 
 class _Bag(RobotBag):

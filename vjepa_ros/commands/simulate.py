@@ -61,10 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _made(given: argparse.Namespace, terminal: Terminal) -> Made:
+def world_of(given: argparse.Namespace) -> World:
+    """What the arguments say that episodes are like.
+
+    Raises:
+        ConfigError: for what makes no sense.
+    """
     drawn = max(World.drawn, given.size) if given.drawn is None else given.drawn
-    world = World(given.seed, given.frames, given.size, drawn, given.variation)
-    plan = Plan(given.out, world, given.episodes, given.bags, given.force)
+    return World(given.seed, given.frames, given.size, drawn, given.variation)
+
+
+def _made(given: argparse.Namespace, terminal: Terminal) -> Made:
+    plan = Plan(given.out, world_of(given), given.episodes, given.bags, given.force)
     from vjepa_ros.simulation import recording
 
     with terminal.progress() as progress:

@@ -172,12 +172,7 @@ def _apply(sidecar: Sidecar, v: dict[str, Any]) -> tuple[str, ...]:
     """
     for name in JOINT_NORMALIZATION:
         v[name] = v[name] or sidecar.normalization[name]
-    differences = sidecar.differences(v)
-    if differences and not v["override_convention"]:
-        name, first = next(iter(differences.items()))
-        others = "".join(f"; {name}: {text}" for name, text in list(differences.items())[1:])
-        raise ConfigError(name, f"{first}{others}; to run them all the same, set override_convention: true")
-    return tuple(f"{name}: {text}" for name, text in differences.items())
+    return sidecar.require_convention(v, v["override_convention"])
 
 
 def _stream(v: dict[str, Any], model: ModelConfig) -> StreamConfig:

@@ -26,7 +26,7 @@ from vjepa_ros.config.sidecar_fields import (
     require_valid,
 )
 from vjepa_ros.documents import Unreadable, from_json, read_text
-from vjepa_ros.errors import CheckpointError, brief, place
+from vjepa_ros.errors import CheckpointError, ConfigError, brief, place
 
 __all__ = ["CONVENTION", "DTYPES", "ENCODER_SIZES", "FORMAT", "JOINT_NORMALIZATION", "SIZES", "SUFFIX", "Sidecar",
            "differing_views", "sidecar_path", "trained_with"]  # fmt: skip
@@ -175,6 +175,26 @@ class Sidecar:
                 ours_says = f"the configuration says {brief(ours[name])}"
                 found[name] = f"the weights were trained with {brief(trained)}, {ours_says}"
         return found
+
+    def require_convention(self, values: Mapping[str, Any], override: bool) -> tuple[str, ...]:
+        """Refuse a configuration of another convention than the one that the weights were trained with.
+
+        Args:
+            values: every parameter's effective value, by name.
+            override: run them all the same.
+
+        Returns:
+            The differences, where they are overridden: a sentence each.
+
+        Raises:
+            ConfigError: naming the parameters at fault, and both sides of each.
+        """
+        differences = self.differences(values)
+        if differences and not override:
+            name, first = next(iter(differences.items()))
+            others = "".join(f"; {name}: {text}" for name, text in list(differences.items())[1:])
+            raise ConfigError(name, f"{first}{others}; to run them all the same, set override_convention: true")
+        return tuple(f"{name}: {text}" for name, text in differences.items())
 
     def require_parts(self, hashes: Mapping[str, str], weights: Path, sidecar: Path) -> None:
         """Refuse parts that are not those that the sidecar was written for.

@@ -59,6 +59,7 @@ def load(
     preprocessing: Preprocessing | None = None,
     encoder_family: str | None = None,
     latent_levels: str | None = None,
+    override_convention: bool = False,
 ) -> WorldModel:
     """Load a world model: encoder and action-conditioned predictor with their weights.
 
@@ -99,6 +100,8 @@ def load(
         preprocessing: how an image becomes the encoder's input: ``square``, ``droid`` or ``eval``.
         encoder_family: what the encoder's layers are like: ``vjepa2`` or ``vjepa2_1``.
         latent_levels: which levels of a V-JEPA 2.1 encoder become latents: ``last``, or ``all`` along the channels.
+        override_convention: take weights whose sidecar says that they were trained with another ``context_steps``,
+            ``encoding`` or ``preprocessing`` all the same; without it they are refused, as by the node.
 
     Raises:
         ConfigError: for a parameter that makes no sense, or a device that is not there; it names the parameter.
@@ -110,7 +113,7 @@ def load(
         check(name, arguments[name])
     if encoder_key is not None:
         check("encoder_key", encoder_key)
-    for name in ("fast", "compile_graphs"):
+    for name in ("fast", "compile_graphs", "override_convention"):
         require(isinstance(arguments[name], bool), name, f"must be true or false, not {brief(arguments[name])}")
     for name in ("checkpoint", "predictor_checkpoint"):
         path = arguments[name]
@@ -134,6 +137,11 @@ def load(
         encoder_key or values.get("encoder_key", ""),
     )
     require_own_sizes(checkpoint, path, weights_from.sidecar, config)
+    if weights_from.deciding is not None:
+        # Of the convention, what is the model's own: whoever has no streams says nothing about those.
+        convention = weights_from.deciding.convention
+        own = {name: getattr(config, name) for name in MODEL_PARAMETERS if name in convention}
+        weights_from.deciding.require_convention({**convention, **own}, override_convention)
     trained = trained_with(values, weights_from.deciding)
     state_model: StateModel | ConfigError
     try:

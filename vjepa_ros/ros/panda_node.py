@@ -215,7 +215,8 @@ class PandaNode(Node):
         live = self._live
         picture = live.draw_goal(self._resolved().goal_m)
         assert live.goal is not None
-        self._goals.publish(messages.picture_message(picture, live.now_ns, CAMERA))
+        # Between a reset and its episode the arm's time lies ahead of what time it is.
+        self._goals.publish(messages.picture_message(picture, min(live.now_ns, self._pace.now_ns()), CAMERA))
         response.success = True
         response.message = f"the goal is {live.distance_m:.3f} m from the tip, at {_place(live.goal)}"
         return response

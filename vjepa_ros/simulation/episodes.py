@@ -34,7 +34,8 @@ command is in force."""
 LOCKSTEP = 32
 """Episodes that are simulated together unless told otherwise."""
 
-_MOTION, _SCENE = 0, 1  # what the numbers of an episode's generators stand for
+MOTION, SCENE = 0, 1
+"""What the numbers of an episode's generators stand for."""
 
 Stamps = NDArray[np.int64]
 
@@ -83,22 +84,27 @@ def generator(world: World, number: int, what: int) -> np.random.Generator:
     return np.random.default_rng([world.seed, number, what])
 
 
+def start_ns(world: World, number: int) -> int:
+    """The stamp of an episode's first frame in recordings, which follow each other in time."""
+    return START_NS + number * ((world.frames - 1) * FRAME_NS + GAP_NS)
+
+
 def beginning(world: World, number: int) -> tuple[Scene, Vector]:
     """What is around the arm in an episode, and (7,) where its joints are at the first frame, in rad."""
-    _, tips = motion(generator(world, number, _MOTION), 1)
-    return scene(world.variation, generator(world, number, _SCENE)), panda.joints_for(tips[:1])[0]
+    _, tips = motion(generator(world, number, MOTION), 1)
+    return scene(world.variation, generator(world, number, SCENE)), panda.joints_for(tips[:1])[0]
 
 
 def _together(world: World, numbers: Sequence[int]) -> Iterator[Episode]:
     steps = world.frames // STEP_FRAMES
-    motions = [motion(generator(world, number, _MOTION), steps) for number in numbers]
+    motions = [motion(generator(world, number, MOTION), steps) for number in numbers]
     commands = panda.joints_for(np.stack([tips for _, tips in motions]))  # (B, steps + 1, 7)
     joints = _moved(commands, world.frames)
     frame_stamps = np.arange(world.frames, dtype=np.int64) * FRAME_NS
     joint_stamps = np.arange(joints.shape[1], dtype=np.int64) * TICK_NS
     command_stamps = (np.arange(steps + 1, dtype=np.int64) * STEP_FRAMES - 1) * FRAME_NS
     for row, number in enumerate(numbers):
-        around = scene(world.variation, generator(world, number, _SCENE))
+        around = scene(world.variation, generator(world, number, SCENE))
         yield Episode(
             number=number,
             motion=motions[row][0],

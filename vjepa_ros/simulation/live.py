@@ -99,10 +99,9 @@ class LiveArm:
         self._start_ns = self._tick_ns = self.next_ns = start_ns
         self.now_ns = start_ns - JOINTS_NS
         # An episode's first command lies one frame before its first, and says where the arm stands.
-        self._in_force = _held(start_ns - FRAME_NS, self._joints)
-        self._before = self._joints  # what was commanded when that came into force
+        self._newest_ns = start_ns - FRAME_NS
+        self._hold(self._newest_ns)
         self._waiting: list[Command] = []
-        self._newest_ns = self._in_force.stamp_ns
 
     @property
     def joints(self) -> Vector:
@@ -127,7 +126,8 @@ class LiveArm:
         return self._newest_ns >= self._start_ns + (frames - STEP_FRAMES + 1) * FRAME_NS
 
     def command(self, command: Command) -> None:
-        """Take in a command; of several for one time the one with the newest stamp counts, then the one given last.
+        """Take in a command; of several for one time and joint the one with the newest stamp counts, then the one given
+        last.
 
         One that comes within a tick of its stamp, 50 ms, still moves the arm from its stamp on; one that comes later,
         from the tick on that has begun.
@@ -135,7 +135,11 @@ class LiveArm:
         Raises:
             InputError: ``out_of_order``, ``bad_stamp`` or ``too_many``.
         """
-        late_s, ahead_ns = (self._in_force.stamp_ns - command.stamp_ns) / 1e9, command.stamp_ns - self.now_ns
+        early_ns, ahead_ns = self._start_ns - command.stamp_ns, command.stamp_ns - self.now_ns
+        if early_ns > FRAME_NS:
+            raise InputError("out_of_order", f"stamped {early_ns / 1e9:.3f} s before the first frame of this episode")
+        in_force = (other.stamp_ns for other, _ in self._followed if np.isin(command.which, other.which).any())
+        late_s = (max(in_force) - command.stamp_ns) / 1e9
         if late_s > 0:
             raise InputError("out_of_order", f"stamped {late_s:.3f} s before the command in force, which stays")
         if ahead_ns > MOST_AHEAD_NS:
@@ -167,8 +171,32 @@ class LiveArm:
     def _obey(self) -> None:
         """Follow what is in force at the beginning of this tick."""
         while self._waiting and self._waiting[0].stamp_ns <= self._tick_ns:
-            self._before, self._in_force = self._arms.commands[0], self._waiting.pop(0)
-        self._arms.command(self._in_force.at(self._tick_ns, self._before)[None])
+            self._follow(self._waiting.pop(0))
+        self._arms.command(self._asked(self._tick_ns)[None])
+
+    def _follow(self, command: Command) -> None:
+        """A command comes into force, for the joints that it names, from where they are commanded to be by then."""
+        before = np.clip(self._asked(command.stamp_ns), panda.LOWER, panda.UPPER)
+        found, named = [(command, before)], set(command.which.tolist())
+        for kept in reversed(self._followed):
+            if not named.issuperset(kept[0].which.tolist()):
+                found.append(kept)
+                named.update(kept[0].which.tolist())
+        self._followed = found[::-1]
+
+    def _asked(self, time_ns: int) -> Vector:
+        """(7,) what the commands in force ask for; for joints of commands with later stamps that of their stamps."""
+        found = np.empty(len(panda.JOINTS))
+        for command, before in self._followed:
+            found[command.which] = command.at(max(time_ns, command.stamp_ns), before)[command.which]
+        return found
+
+    def _hold(self, stamp_ns: int) -> None:
+        """Stay where it is, as if commanded to."""
+        held = Command(stamp_ns, np.arange(len(self._joints)), self._joints[None], np.zeros(1))
+        # Each joint follows the newest command that names it: those, the newer ones last, each with what was
+        # commanded when it came into force.
+        self._followed: list[tuple[Command, Vector]] = [(held, self._joints)]
 
     def picture(self) -> Picture:
         """(size, size, 3) uint8, what the camera sees now."""
@@ -186,8 +214,8 @@ class LiveArm:
         """
         joints = panda.joints_for(pushed(self._pushes, self.tip, metres))
         self._arms = Arms(joints[None])
-        self._joints = self._before = self._arms.joints[0]
-        self._in_force = _held(self._in_force.stamp_ns, self._joints)
+        self._joints = self._arms.joints[0]
+        self._hold(max(command.stamp_ns for command, _ in self._followed))
         return self.tip
 
     def draw_goal(self, least_m: float) -> Picture:
@@ -235,11 +263,6 @@ def pushed(rng: np.random.Generator, tip: Vector, metres: float) -> Vector:
 def _farthest_corner(tip: Vector) -> Vector:
     found: Vector = max(_CORNERS, key=lambda corner: _length(corner - tip))
     return found
-
-
-def _held(stamp_ns: int, joints: Vector) -> Command:
-    """The command to stay somewhere."""
-    return Command(stamp_ns, np.arange(len(joints)), joints[None], np.zeros(1))
 
 
 def _length(vector: Vector) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 from vjepa_ros import files
 from vjepa_ros.recordings.robot_bag import RobotBag
 from vjepa_ros.simulation import panda
-from vjepa_ros.simulation.episodes import FRAME_NS, GAP_NS, START_NS, Episode, simulate
+from vjepa_ros.simulation.episodes import FRAME_NS, Episode, simulate, start_ns
 from vjepa_ros.simulation.plan import ABOUT, TOOL, Plan
 
 _ANSWER_NS = 10**6  # a command comes this much later than the frame that it is stamped like
@@ -63,9 +63,9 @@ def record(plan: Plan, progress: Progress = lambda things, done, total: None) ->
         progress("episodes", done, plan.episodes)
         for name, numbers in zip(names, np.array_split(np.arange(plan.episodes), plan.bags), strict=True):
             with _Written(folder / name) as bag:
-                bag.description(panda.description(), _start_ns(plan, int(numbers[0])) - FRAME_NS)
+                bag.description(panda.description(), start_ns(plan.world, int(numbers[0])) - FRAME_NS)
                 for episode in simulate(plan.world, numbers.tolist()):
-                    _write(bag, episode, _start_ns(plan, episode.number))
+                    _write(bag, episode, start_ns(plan.world, episode.number))
                     motions[episode.motion] += 1
                     done += 1
                     progress("episodes", done, plan.episodes)
@@ -75,11 +75,6 @@ def record(plan: Plan, progress: Progress = lambda things, done, total: None) ->
             (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     bags = tuple(plan.out / name for name in names)
     return Made(bags, plan.episodes, plan.episodes * plan.world.frames, dict(motions))
-
-
-def _start_ns(plan: Plan, number: int) -> int:
-    """The stamp of an episode's first frame; bags follow each other in time, as what is one recording does."""
-    return START_NS + number * ((plan.world.frames - 1) * FRAME_NS + GAP_NS)
 
 
 class _Written:

@@ -55,6 +55,12 @@ class Scene:
         """The focal length of a picture so many px wide and high."""
         return float(size / 2 / np.tan(np.radians(self.field_deg / 2)))
 
+    def pixel_of(self, place: Vector, size: int) -> tuple[float, float]:
+        """(3,) m -> where a picture so many px wide and high has it: column and row, from its upper left corner."""
+        x, y, ahead = self.view @ np.append(place, 1.0)
+        scale = self.focal_px(size) / ahead
+        return float(size / 2 + x * scale), float(size / 2 + y * scale)
+
 
 def _unit(vector: Vector) -> Vector:
     found: Vector = vector / np.sqrt(vector @ vector)
