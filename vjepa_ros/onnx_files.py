@@ -97,7 +97,7 @@ def write_onnx(
         OSError: where the disk is full or fails.
         EngineError: where the memory does not suffice, or torch cannot export the model.
     """
-    onnx = package("onnx", "onnx", "onnx")
+    onnx, _ = (package(name, "onnx", "onnx") for name in ("onnx", "onnxruntime"))
     runtime = OnnxRuntime("cpu", "float32")
     source = weights_file(checkpoint)
     for read in (source, predictor_checkpoint):
