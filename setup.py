@@ -71,6 +71,10 @@ setup(
         "lerobot": ["av>=15", "pyarrow>=21"],
         # For vjepa_train: a robot that only runs the node does without. torch brings jinja2.
         "train": ["accelerate>=1.0", "jinja2", "matplotlib", "safetensors", "tensorboardX>=2.6"],
+        # Other runtimes (docs/runtimes.md), whose graphs torch writes by way of onnx. Tried with the versions that
+        # requirements/ has; for a GPU other builds of onnxruntime take its place.
+        "onnx": ["onnx>=1.16", "onnxruntime>=1.20"],
+        "openvino": ["onnx>=1.16", "openvino>=2024.4"],
         "pictures": ["matplotlib", "pillow"],  # for that of vjepa_probe, and of the examples
         "test": ["hypothesis", "pillow", "pytest<9", "pytest-timeout", "pytest-xdist"],
     },

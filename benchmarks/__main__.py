@@ -86,7 +86,7 @@ def _run(given: argparse.Namespace) -> int:
         QUICK if given.quick else FULL if given.full else SMOKE if given.smoke else USUAL
     )
     device = find_device(given.device)
-    settings = Settings(given.preset, device, layers, toy=given.smoke, fast=not given.plain)
+    settings = Settings(given.preset, device, layers, toy=given.smoke, fast=not given.plain, runtimes=True)
     dtypes = (given.dtype,) if given.dtype else ("float32", "bfloat16")
     plan = Plan(given.repeats or rounds, seconds if given.seconds is None else given.seconds, dtypes)
     known = {

@@ -90,16 +90,22 @@ def _encoders(
     return ways
 
 
+def _encoded(
+    config: ModelConfig, settings: Settings, folder: Path, clip: Tensor,
+    references: Mapping[str, Callable[[], Tensor]], tokens: int, drawn: Mapping[str, Mapping[str, Tensor]],
+) -> Setup:  # fmt: skip
+    """A clip through the encoder; ``tokens`` attend to each other."""
+    ours = lambda wm: lambda: wm.encode(clip, normalize=False)  # noqa: E731
+    return Setup(config, settings, folder, ours, references, encoder_shapes(config, 1, tokens), drawn, is_whole=True)
+
+
 def window(settings: Settings, folder: Path, **sizes: Any) -> Setup:
     """A whole window through the encoder, as one video."""
     config = settings.config("encoder", encoding="clip", **sizes)
     clip = noise(settings, 1, 3, config.num_frames, *config.image_size)
     drawn = drawn_weights(config)
     references = _encoders(config, settings, drawn["encoder"], clip)
-    shapes = encoder_shapes(config, 1, Grid.of(config).tokens)
-    return Setup(
-        config, settings, folder, lambda wm: lambda: wm.encode(clip, normalize=False), references, shapes, drawn
-    )
+    return _encoded(config, settings, folder, clip, references, Grid.of(config).tokens, drawn)
 
 
 def frame(settings: Settings, folder: Path, encoding: str = "frame_repeat", **sizes: Any) -> Setup:
@@ -110,10 +116,7 @@ def frame(settings: Settings, folder: Path, encoding: str = "frame_repeat", **si
     is_given_as_it_is = config.encoder_family == "vjepa2_1"  # the plain model knows encodings
     seen = clip if is_given_as_it_is else clip.repeat(1, 1, config.tubelet_size, 1, 1)
     references = _encoders(config, settings, drawn["encoder"], seen)
-    shapes = encoder_shapes(config, 1, Grid.of(config).tokens_per_step)
-    return Setup(
-        config, settings, folder, lambda wm: lambda: wm.encode(clip, normalize=False), references, shapes, drawn
-    )
+    return _encoded(config, settings, folder, clip, references, Grid.of(config).tokens_per_step, drawn)
 
 
 def next_window(settings: Settings, folder: Path) -> Setup:
@@ -154,10 +157,9 @@ def predict(settings: Settings, folder: Path, preset: str = "", **sizes: Any) ->
         lambda: public_predictor(config, settings, drawn["predictor"]),
         lambda public: lambda: normal(public_code.run(public, context, actions, states)),
     )
-    shapes = predict_shapes(config, 1)
-    return Setup(
-        config, settings, folder, lambda wm: lambda: wm.predict(context, actions, states), references, shapes, drawn
-    )
+    ours = lambda wm: lambda: wm.predict(context, actions, states)  # noqa: E731
+    shapes, is_whole = predict_shapes(config, 1), steps == config.most_context
+    return Setup(config, settings, folder, ours, references, shapes, drawn, is_whole)
 
 
 def rollout(
@@ -267,9 +269,7 @@ def plan(settings: Settings, folder: Path, *, horizon: int) -> Setup:
     """A plan's forecasts and energies: 4 times 64 candidates with a small model, from as many of a window's 8 steps as
     leave room for the horizon, which is what the planner observes."""
     observed = Grid.of(model_config(SMALL)).steps - horizon + 1
-    return rollout(
-        settings, folder, candidates=64, observed=observed, horizon=horizon, iterations=4, preset=SMALL
-    )  # fmt: skip
+    return rollout(settings, folder, candidates=64, observed=observed, horizon=horizon, iterations=4, preset=SMALL)
 
 
 HORIZONS = range(1, 9)

@@ -52,7 +52,8 @@ class Line:
         layers: how many were measured.
         preset: whose sizes.
         ours_ms, bound_ms, references_ms: medians; of ours, the bare workload and each reference.
-        reference: the fastest of them, which the ratio is to.
+        runtimes_ms: medians of other runtimes that compute the same model, where they are installed and can.
+        reference: the fastest of the references, which the ratio is to.
         ratio, bound_ratio: of ours and of the bare workload to the reference.
         aim: the ratio that this project is after, on a CPU with two cores and for the default preset; None elsewhere.
         rounds: how often each was run.
@@ -71,6 +72,7 @@ class Line:
     ours_ms: float
     bound_ms: float
     references_ms: Mapping[str, float]
+    runtimes_ms: Mapping[str, float]
     reference: str
     ratio: float
     bound_ratio: float
@@ -115,7 +117,10 @@ def measure_case(case: Case, setup: Setup, settings: Settings, plan: Plan) -> It
         agrees = agreement(output, exact, None if dtype == "float32" else runs[first][0], case.worst)
         peaks_mb = {name: peak_mb for name, (_, peak_mb) in runs.items()}
         del output, runs
-        works: dict[str, Callable[[], object]] = {OURS: ours, **references, BOUND: bound}
+        runtimes = setup.by_runtimes(dtype)
+        for work in runtimes.values():
+            work()
+        works: dict[str, Callable[[], object]] = {OURS: ours, **references, **runtimes, BOUND: bound}
         timed = interleaved(works, plan.rounds, plan.budget_s, wait)
         by_name = medians(timed)
         references_ms = {name: by_name[name] for name in references}
@@ -130,6 +135,7 @@ def measure_case(case: Case, setup: Setup, settings: Settings, plan: Plan) -> It
             ours_ms=by_name[OURS],
             bound_ms=by_name[BOUND],
             references_ms=references_ms,
+            runtimes_ms={name: by_name[name] for name in runtimes},
             reference=reference,
             ratio=by_name[OURS] / references_ms[reference],
             bound_ratio=by_name[BOUND] / references_ms[reference],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.shapes import Shape
+from vjepa_ros.config.backends import BACKENDS, DEFAULT_BACKEND
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.presets import MODEL_PARAMETERS, model_config
 from vjepa_ros.engine.loading import load
@@ -31,6 +33,8 @@ TOY = {
     "predictor_dim": 96, "predictor_heads": 3,
 }  # fmt: skip
 TOY_CANDIDATES = 2
+RUNTIMES = tuple(name for name in BACKENDS if name != DEFAULT_BACKEND)
+"""What a user of the same model might pick in the place of torch."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Settings:
         compiled: whether the public models are timed as ``torch.compile`` makes them, too.
         left_out: where the names of references that are not installed go, each with the reason; None refuses to go on
             without them.
+        runtimes: whether other runtimes are timed too, where they are installed.
     """
 
     preset: str
@@ -55,6 +60,7 @@ class Settings:
     fast: bool = True
     compiled: bool = False
     left_out: dict[str, str] | None = None
+    runtimes: bool = False
 
     def config(self, part: str, preset: str = "", **sizes: Any) -> ModelConfig:
         """The sizes of a case that measures ``part``, ``encoder`` or ``predictor``; the other part has one layer."""
@@ -82,6 +88,8 @@ class Setup:
             Without any, ours is compared with its own layers, not packed.
         shapes: the bare workload.
         weights: by part; both are written for the engine, which always has both.
+        is_whole: whether all that is timed is a whole window or a one-step prediction of one, which other runtimes
+            compute too.
 
     Attributes:
         warm_up_s: how long the engine's first window took, which on a GPU is compiled and recorded.
@@ -96,15 +104,27 @@ class Setup:
         references: Mapping[str, Callable[[], Tensor]],
         shapes: list[Shape],
         weights: Mapping[str, Mapping[str, Tensor]],
+        is_whole: bool = False,
     ) -> None:
         self.config, self.references, self.shapes = config, references, shapes
-        self._settings, self._make = settings, ours
+        self._settings, self._make, self._is_whole = settings, ours, is_whole
         self.warm_up_s = 0.0
         self._file = folder / "weights.safetensors"
         write_safetensors(self._file, weights)
 
+    def by_runtimes(self, dtype: str) -> dict[str, Callable[[], Tensor]]:
+        """The same by other runtimes, by name, those that are installed and have the device and dtype."""
+        ways: dict[str, Callable[[], Tensor]] = {}
+        for name in RUNTIMES if self._is_whole and self._settings.runtimes else ():
+            with suppress(ConfigError):
+                ways[name] = self._loaded(dtype, name)
+        return ways
+
     def ours(self, dtype: str, fast: bool | None = None) -> Callable[[], Tensor]:
         """This package's engine in a dtype, with the references' weights; packed as the run says or ``fast``."""
+        return self._loaded(dtype, DEFAULT_BACKEND, fast)
+
+    def _loaded(self, dtype: str, backend: str, fast: bool | None = None) -> Callable[[], Tensor]:
         fast = self._settings.fast if fast is None else fast
         sizes = {name: getattr(self.config, name) for name in MODEL_PARAMETERS}
         world_model = load(
@@ -114,11 +134,13 @@ class Setup:
             device=str(self._settings.device),
             dtype=dtype,
             compile_graphs=fast,
+            backend=backend,
             **sizes,
         )
         began_s = time.perf_counter()
         world_model.warm_up()  # on a GPU, what is asked for in the model's own shapes is recorded
-        self.warm_up_s = time.perf_counter() - began_s
+        if backend == DEFAULT_BACKEND:
+            self.warm_up_s = time.perf_counter() - began_s
         return self._make(world_model)
 
 

@@ -18,12 +18,13 @@ import torch
 from rich.table import Table
 
 from benchmarks.measure import Line
+from benchmarks.setups import RUNTIMES
 from vjepa_ros.errors import ConfigError
 
 BEGIN, END = "<!-- results: written by make bench ARGS=--markdown -->", "<!-- end of the results -->"
 
-HEAD = ("work", "dtype", "ours ms", "reference ms", "ratio", "bound", "aim", "max. diff.", "mean diff.", "agrees",
-        "MB, reference")  # fmt: skip
+HEAD = ("work", "dtype", "ours ms", "reference ms", *(f"{name} ms" for name in RUNTIMES), "ratio", "bound", "aim",
+        "max. diff.", "mean diff.", "agrees", "MB, reference")  # fmt: skip
 
 
 def cells(line: Line) -> tuple[str, ...]:
@@ -34,6 +35,7 @@ def cells(line: Line) -> tuple[str, ...]:
         line.dtype,
         f"{line.ours_ms:.1f}",
         f"{line.references_ms[line.reference]:.1f} {line.reference}",
+        *(f"{line.runtimes_ms[name]:.1f}" if name in line.runtimes_ms else "" for name in RUNTIMES),
         f"{line.ratio:.2f}",
         f"{line.bound_ratio:.2f}",
         "" if line.aim is None else f"{line.aim:.2f}",
@@ -58,7 +60,8 @@ def terminal(lines: Sequence[Line], settings: Mapping[str, Any]) -> Table:
 def caption() -> str:
     """What the columns are."""
     return (
-        "ms: medians. ratio and bound: ours and the bare matrix products and attentions, over the reference. "
+        "ms: medians; onnxruntime and openvino compute this model too, where they are installed. "
+        "ratio and bound: ours and the bare matrix products and attentions, over the reference. "
         "MB: memory at the peak of a run, on top of weights and inputs."
     )
 

@@ -28,8 +28,12 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "stream": ({"errors", "units", "geometry", "config", "kinematics", "images"}, {"numpy", "cv2"}),
     "model": ({"errors", "geometry", "config", "devices"}, {"torch", "numpy"}),
     "weights": ({"errors", "documents", "config", "model"}, {"torch", "safetensors"}),
-    "engine": ({"errors", "config", "devices", "images", "model", "weights"}, {"torch", "numpy"}),
+    "runtimes": ({"errors", "config", "devices", "model"}, {"torch", "numpy"}),
+    "engine": ({"errors", "config", "devices", "images", "model", "weights", "runtimes"}, {"torch", "numpy"}),
     "conversion": ({"errors", "config", "files", "devices", "images", "model", "weights", "engine"}, {"torch"}),
+    "onnx_files": (
+        {"errors", "config", "files", "devices", "model", "weights", "runtimes", "engine", "conversion"}, {"torch"},
+    ),
     "forecast": ({"errors", "config", "devices", "latents", "stream", "model", "engine"}, {"torch", "numpy"}),
     "planning": (
         {
@@ -64,7 +68,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "accelerate", "tensorboardX", "matplotlib", "jinja2"},
     ),
     "commands": (
-        {"errors", "documents", "units", "config", "images", "conversion", "recordings", "simulation",
+        {"errors", "documents", "units", "config", "images", "conversion", "onnx_files", "recordings", "simulation",
          "simulation.recording", "replay", "probe", "training"},
         {"rich"},
     ),

@@ -129,6 +129,6 @@ def test_every_requirement_has_a_pinned_version() -> None:
     def names(file: str) -> set[str]:
         lines = (ROOT / "requirements" / file).read_text(encoding="utf-8").splitlines()
         entries = [line.split("#")[0].strip() for line in lines]
-        return {re.split("[<>=]", entry)[0].lower() for entry in entries if entry}
+        return {re.split("[<>=;]", entry)[0].strip().lower() for entry in entries if entry}
 
     assert names("dev.txt") | names("ros-jazzy.txt") <= names("constraints.txt")

@@ -23,9 +23,10 @@ MYPY = (["mypy"],)
 
 
 def read(file: str) -> dict[str, Requirement]:
-    """The requirements in a file, by name."""
+    """The requirements in a file that this Python has, by name."""
     lines = (line.partition("#")[0].strip() for line in (REQUIREMENTS / file).read_text("utf-8").splitlines())
     found = [Requirement(line) for line in lines if line]
+    found = [requirement for requirement in found if requirement.marker is None or requirement.marker.evaluate()]
     return {canonicalize_name(requirement.name): requirement for requirement in found}  # Jinja2 is jinja2
 
 

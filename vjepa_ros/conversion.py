@@ -23,6 +23,7 @@ from vjepa_ros.config.folder import weights_file
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.normalization import Normalizations
+from vjepa_ros.config.own_weights import RANDOM
 from vjepa_ros.config.parts import EngineConfig, WeightsConfig
 from vjepa_ros.config.presets import spelled_out
 from vjepa_ros.config.sidecar import (
@@ -116,7 +117,8 @@ def record(
         names: values[names] or [f"joint{index}" for index in range(values[dim])]
         for names, dim in (("joint_names", "action_dim"), ("state_names", "state_dim"))
     }
-    config = resolve({"preset": preset, **settings, **joints, "pose.source": "names"}).model  # nor of which robot
+    made_up = {**joints, "pose.source": "names", "checkpoint": RANDOM}  # nor of which robot; the preset's are not asked
+    config = resolve({"preset": preset, **settings, **made_up}).model
     return Recorded.of(config, values)
 
 

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from support import public_code
 from benchmarks import __main__
 from benchmarks.cases import CASES, RELEASED, V21, Case
 from benchmarks.measure import DEFAULT_PRESETS
-from benchmarks.setups import Settings, Setup
+from benchmarks.setups import RUNTIMES, Settings, Setup
 from benchmarks.table import BEGIN, END
 
 MODELS = ["--smoke", "--threads", "1", "--only", *(case.name for case in CASES)]
@@ -53,6 +54,12 @@ def test_every_work_is_measured_in_both_dtypes_and_agrees(capsys: pytest.Capture
         assert line["rounds"] >= 2 and line["aim"] is None and line["kernels"]
         assert line["ours_peak_mb"] >= 0 and line["reference_peak_mb"] >= 0
     assert set(lines[0]["references_ms"]) == {"public code", "transformers"}
+    of_parts = ("encoder", "frame", "predictor", "predictor-released", "encoder-2.1", "image-2.1")
+    for line in lines:
+        there = [name for name in RUNTIMES if find_spec(name)] if line["name"] in of_parts else []
+        able = [name for name in there if (name, line["dtype"]) != ("onnxruntime", "bfloat16")]
+        assert list(line["runtimes_ms"]) == able
+        assert all(math.isfinite(value) and value > 0 for value in line["runtimes_ms"].values())
     assert max(line["agreement"]["maximum"] for line in lines if line["dtype"] == "bfloat16") > 1e-3, "not bfloat16"
 
 

@@ -115,7 +115,9 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         no_state_change=no_change,
         convention_warnings=warnings,
         weights=weights,
-        engine=EngineConfig(v["device"], v["dtype"], v["threads"], v["engine.fast"], v["engine.compile"]),
+        engine=EngineConfig(
+            v["device"], v["dtype"], v["threads"], v["engine.fast"], v["engine.compile"], v["engine.backend"]
+        ),
         camera=CameraConfig(v["image_transport"], part(ViewConfig, v, "view.")),
         clocks=ClockConfig({name: v[f"time.offset_s.{name}"] for name in _STREAMS}, v["time.max_skew_s"]),
         worker=part(WorkerConfig, v),

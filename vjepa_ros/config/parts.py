@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
+from vjepa_ros.config.backends import DEFAULT_BACKEND
 from vjepa_ros.config.checks import require
 from vjepa_ros.config.sidecar import Sidecar
 from vjepa_ros.config.view import ViewConfig
@@ -72,10 +73,11 @@ class EngineConfig:
     """Where and how the model computes.
 
     Attributes:
-        device, dtype: as torch names them, or ``auto``.
+        device, dtype: as torch names them, or ``auto``; devices of OpenVINO as it names them.
         threads: of torch on a CPU; 0 for all cores but one.
         fast: pack the layers for inference.
         compile: let ``torch.compile`` work on what is recorded on a GPU.
+        backend: what computes encoder and one-step prediction, as :data:`.backends.BACKENDS` names it.
     """
 
     device: str
@@ -83,6 +85,7 @@ class EngineConfig:
     threads: int
     fast: bool
     compile: bool
+    backend: str = DEFAULT_BACKEND
 
 
 @dataclass(frozen=True)

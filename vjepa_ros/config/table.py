@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vjepa_ros.config import stream as sc
+from vjepa_ros.config.backends import BACKENDS, DEFAULT_BACKEND
 from vjepa_ros.config.checks import is_finite
 from vjepa_ros.config.checks import require as _require
 from vjepa_ros.config.encodings import ENCODINGS
@@ -41,7 +42,8 @@ TABLE: tuple[Parameter, ...] = (
        "(announced as UNTRAINED): for files without an action-conditioned one."),
     _P("override_convention", "bool", False, "Run weights whose sidecar names another convention all the same; every "
        "latent_info then carries a warning."),
-    _P("device", "str", "auto", "Torch device of the model: cpu, cuda, cuda:1; auto takes CUDA where there is one."),
+    _P("device", "str", "auto", "Torch device of the model: cpu, cuda, cuda:1; auto takes CUDA where there is one. "
+       "With engine.backend openvino a device of OpenVINO: cpu, gpu, npu; auto takes a GPU where it finds one."),
     _P("dtype", "str", "auto", "Arithmetic of the model; auto is float32 on a CPU and bfloat16 on a GPU.",
        choices=("auto", "float32", "bfloat16", "float16")),
     _P("seed", "int", 0, "Seed of random weights.", minimum=0),
@@ -51,6 +53,8 @@ TABLE: tuple[Parameter, ...] = (
        "layers that are not packed; false leaves them as they are trained."),
     _P("engine.compile", "bool", True, "On a GPU, compile the model at configure (some minutes may pass) before it is "
        "recorded as CUDA graphs; without Triton, or where that fails, it is recorded as it is."),
+    _P("engine.backend", "str", DEFAULT_BACKEND, "What computes whole windows and their one-step predictions; "
+       "rollouts are torch's. The others need packages of their own (docs/runtimes.md).", choices=BACKENDS),
     _P("image_size", "int[]", None, "Height and width of the encoder's input.", "px", minimum=1,
        maximum=MOST["image_size"]),
     _P("patch_size", "int", None, "Side of a patch.", "px", minimum=0, maximum=MOST["patch_size"]),

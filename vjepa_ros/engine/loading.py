@@ -5,10 +5,12 @@ Each file is read once: the preset, the weights, their sidecar. It knows no ROS,
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from vjepa_ros.config.backends import DEFAULT_BACKEND
 from vjepa_ros.config.checks import require
 from vjepa_ros.config.model import ModelConfig, Preprocessing
 from vjepa_ros.config.normalization import Normalizations
@@ -18,12 +20,16 @@ from vjepa_ros.config.presets import MODEL_PARAMETERS, model_of, preset_for
 from vjepa_ros.config.sidecar import Sidecar, trained_with
 from vjepa_ros.config.state_change import change_of_convention
 from vjepa_ros.config.table import check
-from vjepa_ros.devices import failures, find_device, find_dtype
+from vjepa_ros.devices import failures
+from vjepa_ros.engine.sessions import open_sessions
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ConfigError, brief
 from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.graphs import Graphs
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.state_model import StateModel
+from vjepa_ros.runtimes.graphs import graphs_of
+from vjepa_ros.runtimes.runtime import find_runtime
 from vjepa_ros.weights.checkpoint import read_checkpoint
 from vjepa_ros.weights.values import random_weights
 
@@ -39,6 +45,7 @@ def load(
     dtype: str = "auto",
     fast: bool = True,
     compile_graphs: bool = False,
+    backend: str = DEFAULT_BACKEND,
     normalization: Normalizations | None = None,
     encoder_key: str | None = None,
     image_size: int | tuple[int, int] | None = None,
@@ -79,11 +86,14 @@ def load(
         random_predictor: take the encoder alone from the checkpoint, for files without an action-conditioned predictor;
             what is then predicted means nothing.
         seed: of random weights; the same seed gives the same ones.
-        device: as torch names it: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes CUDA where there is one.
+        device: as torch names it: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes CUDA where there is one. With the
+            backend ``openvino`` as that names it: ``cpu``, ``gpu``, ``npu``.
         dtype: of weights and layers: ``float32``, ``bfloat16`` or ``float16``; ``auto`` is float32 on a CPU and
             bfloat16 elsewhere.
         fast: pack the layers for inference, which takes less time; False leaves them as they are trained.
         compile_graphs: on a GPU, let ``torch.compile`` work on what :meth:`WorldModel.warm_up` records.
+        backend: what computes whole windows and their one-step predictions: ``torch``, ``onnxruntime`` or ``openvino``,
+            each with a package of its own; :attr:`WorldModel.backend` then says how far it is from torch.
         normalization: of actions and states; without one the weights' own (of the preset, or of the sidecar).
         encoder_key: the only key of a ``.pt`` that its encoder is taken from. It and what follows are the preset's
             where they are None.
@@ -151,7 +161,7 @@ def load(
     return build_world_model(
         config,
         weights_from,
-        EngineConfig(device, dtype, 0, fast, compile_graphs),
+        EngineConfig(device, dtype, 0, fast, compile_graphs, backend),
         normalization or Normalizations.of(trained, config.action_dim, config.state_dim),
         state_model,
     )
@@ -174,11 +184,11 @@ def build_world_model(
         state_model: how actions advance states, or why nobody knows.
 
     Raises:
-        ConfigError: for a device or dtype that is not there.
+        ConfigError: for a backend, device or dtype that is not there, or a backend that does not agree with torch.
         CheckpointError: for a file that is missing, broken or made for another model.
     """
-    device = find_device(engine.device)
-    dtype = find_dtype(engine.dtype, device)
+    runtime = find_runtime(engine.backend, engine.device, engine.dtype)
+    device, dtype = runtime.device, runtime.dtype
     # Built without memory: the weights come as they are, nothing is drawn twice, torch's random state is left alone.
     with torch.device("meta"):
         encoder, predictor = Encoder(config), Predictor(config)
@@ -199,6 +209,12 @@ def build_world_model(
             )
     else:
         weights = random_weights(encoder, predictor, weights_from.seed)
-    return WorldModel(
-        config, encoder, predictor, weights, device, dtype, normalization, state_model, engine.fast, engine.compile
-    )
+    graphs = Graphs(device, engine.compile)
+    build = partial(WorldModel, config, encoder, predictor, weights, device, dtype, normalization, state_model)
+    if runtime.graph_dtype is None:
+        return build(engine.fast, graphs)
+    with failures(f"loading the model into {runtime.name}"):
+        sessions = open_sessions(runtime, config, weights, (encoder, predictor), graphs)
+        model = build(engine.fast, sessions)
+        model.backend = sessions.parity({"encoder": encoder, "predictor": predictor}, graphs_of(config), runtime)
+    return model

@@ -63,6 +63,8 @@ class WorldModel(ImageEncoder):
         notes: what users should know about where the weights came from, a sentence each.
         encoder, predictor: what computes, packed or not.
         kernels: in words, what packed modules compute with; empty where they are not packed.
+        backend: in words, what computes whole windows and their one-step predictions in the place of torch, and how far
+            from torch that is; empty where torch computes everything.
     """
 
     def __init__(
@@ -76,11 +78,12 @@ class WorldModel(ImageEncoder):
         normalization: Normalizations,
         state_model: StateModel | ConfigError,
         fast: bool,
-        compile_graphs: bool = False,
+        graphs: Graphs | None = None,
     ) -> None:
         with failures("loading the weights"):
             encoder, self.predictor, self.kernels = build(encoder, predictor, weights, device, dtype, fast)
-        super().__init__(config, encoder, device, dtype, Graphs(device, compile_graphs))
+        super().__init__(config, encoder, device, dtype, graphs or Graphs(device, compile_first=False))
+        self.backend = ""
         self.normalization = normalization
         self._state_model = state_model
         self._actions = Normalizing("actions", normalization.actions, device)

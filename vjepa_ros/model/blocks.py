@@ -80,7 +80,7 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv = Linear(dim, 3 * dim)
         self.proj = Linear(dim, dim)
-        self._attend: Attend = attention
+        self.attend: Attend = attention
 
     def forward(self, x: Tensor, rope: Rope, steps: BySteps | None, add: Tensor) -> Tensor:
         """What tokens see, plus ``add``.
@@ -92,7 +92,7 @@ class Attention(nn.Module):
             add: (B, n, dim).
         """
         query, key, value = self.project(x, rope, 0 if steps is None else steps.first)
-        mixed = self._attend(query, key, value) if steps is None else steps.attend(self._attend, query, key, value)
+        mixed = self.attend(query, key, value) if steps is None else steps.attend(self.attend, query, key, value)
         out: Tensor = self.proj(mixed.flatten(2), add=add)  # (B, n, dim)
         return out
 
@@ -113,7 +113,7 @@ class Attention(nn.Module):
         order = torch.cat([in_halves(2 * dim, dim // self.heads), torch.arange(2 * dim, 3 * dim)])  # of q and k alone
         self.qkv.pack(kernels, order)
         self.proj.pack(kernels)
-        self._attend = kernels.attend
+        self.attend = kernels.attend
 
 
 class Mlp(nn.Module):

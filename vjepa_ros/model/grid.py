@@ -81,7 +81,8 @@ class Grid:
         Raises:
             ShapeError: where the latents are not a whole number of this grid's steps; it names both shapes.
         """
-        steps, rest = divmod(shape[1], self.tokens_per_step) if len(shape) == 3 else (0, 0)
+        # An integer, even while a tracer hands in tensors.
+        steps, rest = divmod(int(shape[1]), self.tokens_per_step) if len(shape) == 3 else (0, 0)
         if rest or not 1 <= steps <= self.steps:
             raise ShapeError(
                 f"latents of shape {tuple(shape)} do not fit the grid {self.shape}: "

@@ -78,6 +78,8 @@ class PredictorNode(ManagedNode):
         log.info(f"configured: {json.dumps(dict(config.parameters))}")
         log.info(f"latents: {json.dumps(configured.info)}")
         log.info(f"model: {model.kernels or 'layers that are not packed (engine.fast is false)'}, {model.device}")
+        if model.backend:
+            log.info(f"whole windows and one-step predictions: {model.backend}")
         for notice in configured.notices:  # after the long lines, which would bury them
             log.warning(notice)
 

@@ -1,0 +1,1 @@
+"""Other runtimes than torch: the model's parts as ONNX graphs, and what computes those."""
