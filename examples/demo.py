@@ -106,7 +106,7 @@ def with_latents(goals: Sequence[Goal], files: Sequence[Path]) -> list[Goal]:
     model = load_model(resolve(values))
     _, rows, columns = model.grid.shape
     return [
-        replace(goal, latents=model.encode_goal(goal.picture)[0].unflatten(0, (rows, columns)).float().cpu().numpy())
+        replace(goal, latents=model.encode_goal(goal.picture)[0].reshape(rows, columns, -1).float().cpu().numpy())
         for goal in goals
     ]
 

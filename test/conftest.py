@@ -24,8 +24,9 @@ from typing import Any
 
 import pytest
 
-# Parts of a ROS installation that exist nowhere else; onnxruntime, which has no wheel for Python 3.10; and pinocchio, which forward kinematics are compared with, whose
-# wheel would put its own numpy over the one that a ROS installation was compiled against.
+# Parts of a ROS installation that exist nowhere else; onnxruntime, which has no wheel for Python 3.10; and pinocchio,
+# which forward kinematics are compared with, whose wheel would put its own numpy over the one that a ROS installation
+# was compiled against.
 SKIPPABLE_MODULES = {
     "control_msgs", "cv_bridge", "launch", "launch_ros", "launch_testing", "onnxruntime", "pinocchio",
     "ros2cli", "ros2launch", "rosbag2_interfaces", "rosbag2_py",

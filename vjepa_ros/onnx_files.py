@@ -105,12 +105,13 @@ def write_onnx(
             raise OutputError(f"{folder}: holds the checkpoint itself; give the output another name")
     files.require_free(folder, force=force)
     with torch.device("meta"):
-        parts: dict[str, nn.Module] = {"encoder": Encoder(recorded.config), "predictor": Predictor(recorded.config)}
+        encoder, predictor = Encoder(recorded.config), Predictor(recorded.config)
+    parts: dict[str, nn.Module] = {"encoder": encoder, "predictor": predictor}
     with devices.failures("exporting"), files.whole((folder,), tool=TOOL, force=force) as new:
         weights = read_checkpoint(
             source,
-            parts["encoder"],
-            parts["predictor"],
+            encoder,
+            predictor,
             sidecar=Sidecar.of_checkpoint(source),
             predictor_path=predictor_checkpoint,
             predictor_sidecar=Sidecar.of_checkpoint(predictor_checkpoint),

@@ -100,6 +100,7 @@ class LiveArm:
         self.now_ns = start_ns - JOINTS_NS
         # An episode's first command lies one frame before its first, and says where the arm stands.
         self._newest_ns = start_ns - FRAME_NS
+        self._followed: list[tuple[Command, Vector]]
         self._hold(self._newest_ns)
         self._waiting: list[Command] = []
 
@@ -196,7 +197,7 @@ class LiveArm:
         held = Command(stamp_ns, np.arange(len(self._joints)), self._joints[None], np.zeros(1))
         # Each joint follows the newest command that names it: those, the newer ones last, each with what was
         # commanded when it came into force.
-        self._followed: list[tuple[Command, Vector]] = [(held, self._joints)]
+        self._followed = [(held, self._joints)]
 
     def picture(self) -> Picture:
         """(size, size, 3) uint8, what the camera sees now."""
