@@ -4,8 +4,7 @@
 
 What the model adds to the process: the figures of docs/models.md. Linux only: the peak stands in /proc. With fewer
 LAYERS of encoder and predictor than they have, the weights of the others are added to what is measured: all that a
-window needs besides is given back after each layer. V-JEPA 2.1 has a norm for each of four levels: with fewer layers,
-those of V-JEPA 2 stand for them, which take as much.
+window needs besides is given back after each layer.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ def main(preset: str, dtype: str = "float32", layers: str = "", image_size: str 
         whole: tuple[nn.Module, ...] = Encoder(config), Predictor(config)
     if layers:
         given |= {"encoder_depth": int(layers), "predictor_depth": int(layers)}
-        given |= {} if int(layers) >= config.family.level_norms else {"encoder_family": "vjepa2"}
     forget_peak()
     before = peak_mb()
     wm = vjepa_ros.load(preset, dtype=dtype, fast=False, **given)  # packed modules do not say what they hold

@@ -172,6 +172,7 @@ def test_a_preset_of_the_other_family_is_refused_with_both(folder: Folder) -> No
         ({"hidden_act": "gelu_new"}, "hidden_act is 'gelu_new', where 'gelu' is needed"),
         ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05, where 1e-06 is needed"),
         ({"in_chans": True}, "in_chans is True, where 3 is needed"),
+        ({"use_rope_interleave": True}, "use_rope_interleave is True, where False, as of V-JEPA 2, is needed"),
         ({"hidden_size": 10**9}, "hidden_size is 1000000000, where a whole number from 1 to 16384 is needed"),
         ({"tubelet_size": 2.0}, "tubelet_size is 2.0, where a whole number"),
         ({"mlp_ratio": -1}, "mlp_ratio is -1, where a positive number"),

@@ -35,6 +35,9 @@ _FIXED: dict[str, Any] = {  # what all released ones say, and this package's lay
     _TYPE[0]: _TYPE[1], "in_chans": 3, "layer_norm_eps": 1e-6, "qkv_bias": True, "hidden_act": "gelu",
 }  # fmt: skip
 
+_OF_LATER_ONES = ("use_rope_interleave", "interpolate_rope", "use_modality_embeddings")
+"""What transformers is about to call the properties of V-JEPA 2.1 under the same model_type: not those of V-JEPA 2."""
+
 
 def weights_file(checkpoint: str | Path) -> Path:
     """The file that a path names: itself, or, of a folder, the one in it that has the weights, if it has one."""
@@ -83,6 +86,8 @@ class FolderConfig:
         for name, wanted in _FIXED.items():
             value = found.get(name)
             require(value == wanted and isinstance(value, bool) == isinstance(wanted, bool), name, repr(wanted))
+        for name in _OF_LATER_ONES:
+            require(not found.get(name), name, "False, as of V-JEPA 2,")
         for name, most in _COUNTS.items():
             value = found.get(name)
             is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
