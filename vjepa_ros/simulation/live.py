@@ -90,6 +90,9 @@ class LiveArm:
         self._painter = Painter(self.scene, world.drawn)
         self._goals, self._pushes = (generator(world, number, what) for what in (_GOALS, _PUSHES))
         self.goal: Vector | None = None
+        # Each joint follows the newest command that names it: those, the newer ones last, each with what was
+        # commanded when it came into force.
+        self._followed: list[tuple[Command, Vector]] = []
         self.begin(start_ns, joints)
 
     def begin(self, start_ns: int, joints: Vector | None = None) -> None:
@@ -194,9 +197,7 @@ class LiveArm:
     def _hold(self, stamp_ns: int) -> None:
         """Stay where it is, as if commanded to."""
         held = Command(stamp_ns, np.arange(len(self._joints)), self._joints[None], np.zeros(1))
-        # Each joint follows the newest command that names it: those, the newer ones last, each with what was
-        # commanded when it came into force.
-        self._followed: list[tuple[Command, Vector]] = [(held, self._joints)]
+        self._followed = [(held, self._joints)]
 
     def picture(self) -> Picture:
         """(size, size, 3) uint8, what the camera sees now."""
