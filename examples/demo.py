@@ -105,10 +105,8 @@ def with_latents(goals: Sequence[Goal], files: Sequence[Path]) -> list[Goal]:
         values.update(ros_file.read(file, f"/{PREDICTOR}")[0])
     model = load_model(resolve(values))
     _, rows, columns = model.grid.shape
-    return [
-        replace(goal, latents=model.encode_goal(goal.picture)[0].reshape(rows, columns, -1).float().cpu().numpy())
-        for goal in goals
-    ]
+    latents = [model.encode_goal(goal.picture).float().cpu().numpy().reshape(rows, columns, -1) for goal in goals]
+    return [replace(goal, latents=array) for goal, array in zip(goals, latents, strict=True)]
 
 
 def figures(reaches: Sequence[Reach], watcher: Watcher) -> dict[str, Any]:

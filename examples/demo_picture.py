@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from examples.picture import INK, principal_colours
 
-TILE_PX, GAP_PX, TITLE_PX, LABEL_PX = 256, 10, 34, 24
+TILE_PX, GAP_PX, TITLE_PX, LABEL_PX = 256, 10, 58, 24
 CURVES_PX = 190
 STEP_S = 0.2
 FRAME_MS, HELD_MS, LAST_MS, POSTER_MS = 200, 60, 1200, 100
@@ -88,7 +88,7 @@ def write_gif(path: Path, model: str, goals: Sequence[Goal]) -> None:
         for moment in goal.moments:
             is_last = moment is goal.moments[-1]
             tiles = [
-                (_marked(moment.picture, goal.mark), "camera; ring: the goal, which the model is not told"),
+                (_marked(moment.picture, goal.mark), "camera (ring: the goal)"),
                 (_marked(goal.picture, goal.mark), "goal image"),
                 (colours.pair(goal, moment), ""),
             ]
@@ -121,7 +121,7 @@ def write_png(path: Path, model: str, goals: Sequence[Goal]) -> None:
             [
                 (_marked(first.picture, goal.mark), f"goal {number + 1}: {first.distance_m * 100:.1f} cm away"),
                 (_marked(last.picture, goal.mark), f"after {last.done} steps: {last.distance_m * 100:.1f} cm"),
-                (_marked(goal.picture, goal.mark), "goal image; rings: the goal, which the model is not told"),
+                (_marked(goal.picture, goal.mark), "goal image"),
                 (colours.pair(goal, last), ""),
             ]
         )
@@ -177,10 +177,12 @@ class _Colours:
                 size = (SMALL_PX, SMALL_PX)
                 whole.paste(Image.fromarray(latents).resize(size, Image.Resampling.NEAREST), (0, top))
             pen.multiline_text((SMALL_PX + GAP_PX, top + 4), text, INK, ImageFont.load_default(13), spacing=4)
-        note = "colours: PCA of the\nlatents; they are to\nbecome the goal's"
-        pen.multiline_text(
-            (SMALL_PX + GAP_PX, SMALL_PX - 56), note, (120, 120, 120), ImageFont.load_default(12), spacing=3
+        notes = (
+            (SMALL_PX - 56, "colours: PCA of the\nlatents; they are to\nbecome the goal's"),
+            (TILE_PX - 40, "the ring is for you:\nno model is told of it"),
         )
+        for top, note in notes:
+            pen.multiline_text((SMALL_PX + GAP_PX, top), note, (120, 120, 120), ImageFont.load_default(12), spacing=3)
         return np.asarray(whole)
 
 
@@ -191,7 +193,7 @@ def _page(title: str, state: str, rows: Sequence[Sequence[tuple[Pixels, str]]], 
     page = Image.new("RGB", (width, TITLE_PX + len(rows) * row_px + curves.height), "white")
     pen = ImageDraw.Draw(page)
     pen.text((GAP_PX, 9), title, INK, ImageFont.load_default(17))
-    pen.text((width - GAP_PX, 9), state, INK, ImageFont.load_default(17), anchor="ra")
+    pen.text((GAP_PX, 33), state, INK, ImageFont.load_default(15))
     for row, tiles in enumerate(rows):
         top = TITLE_PX + row * row_px
         for column, (pixels, label) in enumerate(tiles):

@@ -90,6 +90,9 @@ class LiveArm:
         self._painter = Painter(self.scene, world.drawn)
         self._goals, self._pushes = (generator(world, number, what) for what in (_GOALS, _PUSHES))
         self.goal: Vector | None = None
+        # Each joint follows the newest command that names it: those, the newer ones last, each with what was
+        # commanded when it came into force.
+        self._followed: list[tuple[Command, Vector]] = []
         self.begin(start_ns, joints)
 
     def begin(self, start_ns: int, joints: Vector | None = None) -> None:
@@ -100,7 +103,6 @@ class LiveArm:
         self.now_ns = start_ns - JOINTS_NS
         # An episode's first command lies one frame before its first, and says where the arm stands.
         self._newest_ns = start_ns - FRAME_NS
-        self._followed: list[tuple[Command, Vector]]
         self._hold(self._newest_ns)
         self._waiting: list[Command] = []
 
@@ -195,8 +197,6 @@ class LiveArm:
     def _hold(self, stamp_ns: int) -> None:
         """Stay where it is, as if commanded to."""
         held = Command(stamp_ns, np.arange(len(self._joints)), self._joints[None], np.zeros(1))
-        # Each joint follows the newest command that names it: those, the newer ones last, each with what was
-        # commanded when it came into force.
         self._followed = [(held, self._joints)]
 
     def picture(self) -> Picture:
