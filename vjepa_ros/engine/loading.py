@@ -29,9 +29,11 @@ from vjepa_ros.model.graphs import Graphs
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.state_model import StateModel
 from vjepa_ros.runtimes.graphs import graphs_of
-from vjepa_ros.runtimes.runtime import find_runtime
+from vjepa_ros.runtimes.runtime import BACKEND, find_runtime
 from vjepa_ros.weights.checkpoint import read_checkpoint
 from vjepa_ros.weights.values import random_weights
+
+_MOST_SAID = 300  # characters of what a runtime says
 
 
 def load(
@@ -213,8 +215,11 @@ def build_world_model(
     build = partial(WorldModel, config, encoder, predictor, weights, device, dtype, normalization, state_model)
     if runtime.graph_dtype is None:
         return build(engine.fast, graphs)
-    with failures(f"loading the model into {runtime.name}"):
+    try:
         sessions = open_sessions(runtime, config, weights, (encoder, predictor), graphs)
         model = build(engine.fast, sessions)
         model.backend = sessions.parity({"encoder": encoder, "predictor": predictor}, graphs_of(config), runtime)
+    except RuntimeError as error:
+        said = (str(error).splitlines() or [repr(error)])[0]
+        raise ConfigError(BACKEND, f"{runtime.name} cannot take this model: {said[:_MOST_SAID]}") from error
     return model
