@@ -43,7 +43,11 @@ def test_profiles_that_cannot_be_used(tmp_path: Path) -> None:
         (None, "wrong", "there is no such file"),
         ("<profiles>", "wrong", "is no XML"),
         ("<profiles/>", "warning", "no transport of type SHM"),
-        ("<p><transport_descriptor><type>UDPv4</type></transport_descriptor></p>", "warning", "no transport of type SHM"),
+        (
+            "<p><transport_descriptor><type>UDPv4</type></transport_descriptor></p>",
+            "warning",
+            "no transport of type SHM",
+        ),
     ):
         if text is not None:
             path.write_text(text)
@@ -58,7 +62,7 @@ def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=63, f_frsize=2**20))
     room = lines({PROFILES[0]: str(OURS)}, folder=tmp_path)["shared memory"]
     assert room.status == "wrong" and "66.1 MB free, less than one segment of 67.1 MB" in room.found
-    assert "--shm-size" in room.remedy and "fastdds shm clean" in room.remedy
+    assert "shm-size" in room.remedy and "fastdds shm clean" in room.remedy
 
 
 def test_no_shared_memory_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,16 +88,17 @@ def _examined(given: argparse.Namespace, of_ros: Sequence[str], show: Callable[[
 
 def _look(given: argparse.Namespace, name: str, of_ros: Sequence[str]) -> Callable[..., Any]:
     """What looks at the graph; rclpy is imported only when everything that it needs has been found there."""
-    renamed: dict[str, str] = {}
+    rules: list[str] = []
     for topic in _TOPICS:
         if to := getattr(given, f"topics.{topic}"):
             rows = CAMERAS.values() if topic == "image" else (INPUTS[topic],)
-            renamed |= {row.topic: to.removesuffix(row.suffix) + row.suffix for row in rows}
+            rules += [f"{row.topic}:={to.removesuffix(row.suffix)}{row.suffix}" for row in rows]
+    arguments = [*of_ros, _ROS, *(part for rule in rules for part in ("-r", rule))]
 
     def look(*what: Any) -> Any:
         from vjepa_ros.ros.looking import Looking
 
-        return Looking(name, given.wait_s, renamed, of_ros)(*what)
+        return Looking(name, given.wait_s, arguments)(*what)
 
     return look
 

@@ -125,7 +125,7 @@ def _problem(torch: Torch, gpus: Gpus, device: str) -> tuple[str, str] | None:
         newest = _dotted(gpus.driver) if gpus.driver else "your driver's version"
         return "this build knows no CUDA", _INSTALL.format(newest)
     if gpus.driver is None and not torch.available:
-        remedy = "install NVIDIA's driver; in a container, start that with the GPU (--gpus all)"
+        remedy = "install NVIDIA's driver; a container must be started with the GPU"
         return f"no driver answers ({gpus.driver_error})", remedy
     if gpus.driver is not None and gpus.driver[0] < int(torch.cuda.split(".")[0]):
         newest = _dotted(gpus.driver)

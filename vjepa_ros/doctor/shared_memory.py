@@ -103,7 +103,7 @@ def _room(folder: Path, segment: int) -> Line:
         return wrong("shared memory", f"{folder} cannot be written to", "give this user the right to")
     free = stat.f_bavail * stat.f_frsize
     if free < segment:
-        remedy = "remove what dead processes left (fastdds shm clean); in a container, give it more (--shm-size)"
+        remedy = "remove what dead processes left (fastdds shm clean); give a container more (shm-size)"
         found = f"{folder} has {free / 1e6:.1f} MB free, less than one segment of {segment / 1e6:.1f} MB"
         return wrong("shared memory", found, remedy, free=free)
     return ok("shared memory", f"{folder} has {free / 1e6:.0f} MB free", free=free)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,7 @@ from vjepa_ros.units import S_TO_NS
 
 NAME = "vjepa_doctor"
 _TURN_S = 0.05
+_LEAST_S = 2.5  # a stamp stands still once it has for a second
 _ENOUGH = (64, 1)  # messages of a topic that is judged by them, and of a latched one; clocks are judged by 31
 _SLOWER = 0.9  # of the rate that is wanted: a camera of nominally that rate is somewhat off it
 _MILD = ("damaged_image", "zero_stamp")  # said of messages that are used all the same
@@ -45,13 +46,11 @@ class Looking:
     Attributes:
         node_name: full name of the node that it is about; relative topics are those of its namespace.
         wait_s: how long messages are listened to at most; less where enough of each have come.
-        renamed: topics by the node's names for them.
         arguments: of ROS, for renaming and whatever else.
     """
 
     node_name: str
     wait_s: float = 5.0
-    renamed: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = ()
 
     def __call__(self, config: NodeConfig, of_ros: Mapping[str, Any]) -> Iterator[Line]:
@@ -67,7 +66,6 @@ class Looking:
             yield wrong("messages", str(error), "install that package, or set the parameter to another type")
             return
         context = rclpy.Context()
-        node: Node | None = None
         try:
             rclpy.init(args=list(self.arguments), context=context)
             node = self._node(context, of_ros)
@@ -88,15 +86,14 @@ class Looking:
     def _node(self, context: rclpy.Context, of_ros: Mapping[str, Any]) -> Node:
         """A node in the namespace of the other, with its clock and its qualities of service."""
         namespace = self.node_name.rpartition("/")[0]
-        rules = [part for name, to in self.renamed.items() for part in ("-r", f"{name}:={to}")]
         given = [
             Parameter(name, value=value)
             for name, value in of_ros.items()
             if name == "use_sim_time" or name.startswith(QOS)
         ]
         return Node(
-            NAME, namespace=namespace or None, context=context, cli_args=["--ros-args", *rules] if rules else None,
-            parameter_overrides=given, start_parameter_services=False,
+            NAME, namespace=namespace or None, context=context, parameter_overrides=given,
+            start_parameter_services=False,
         )  # fmt: skip
 
 
@@ -128,9 +125,10 @@ class _Visit:
                 qos_overriding_options=qos.overridable(),
             )  # fmt: skip
         enough = {self._node.resolve_topic_name(row.topic): _ENOUGH[row.quality == "latched"] for row, _ in rows}
-        end_s = time.monotonic() + wait_s
-        while time.monotonic() < end_s and self._context.ok():
-            if all(self._rates.of(topic).count >= least for topic, least in enough.items()):
+        began_s = time.monotonic()
+        while (listened_s := time.monotonic() - began_s) < wait_s and self._context.ok():
+            there = all(self._rates.of(topic).count >= least for topic, least in enough.items())
+            if there and listened_s >= _LEAST_S:
                 break
             executor.spin_once(timeout_sec=_TURN_S)
         executor.shutdown()
