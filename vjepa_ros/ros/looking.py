@@ -27,6 +27,7 @@ from vjepa_ros.images import bridge
 from vjepa_ros.ros import graph, qos
 from vjepa_ros.ros.connections import describe
 from vjepa_ros.ros.inputs import message_class, require_messages, rows_of
+from vjepa_ros.ros.messages import message_stamp_ns
 from vjepa_ros.ros.rates import Rates
 from vjepa_ros.stream.intake import Intake, build_intake
 from vjepa_ros.units import S_TO_NS
@@ -137,9 +138,9 @@ class _Visit:
             yield from self._topic(row, ros_type, wait_s)
 
     def _take(self, row: Input, topic: str, message: Any) -> None:
-        header = getattr(message, "header", None)
+        stamp_ns = message_stamp_ns(message)
         now_ns = self._node.get_clock().now().nanoseconds
-        self._rates.add(topic, time.monotonic(), None if header is None else now_ns - _stamp_ns(header))
+        self._rates.add(topic, time.monotonic(), None if stamp_ns is None else now_ns - stamp_ns)
         self._intake.take[row.topic](topic, message, now_ns)
 
     def _clock(self) -> Iterator[Line]:
@@ -239,7 +240,3 @@ def _parted(subject: str, text: str, say: Any = wrong, **values: Any) -> Line:
         found, mark, remedy = text.rpartition(": ")
     line: Line = say(subject, found or text, remedy if mark else "see docs/topics.md", **values)
     return line
-
-
-def _stamp_ns(header: Any) -> int:
-    return int(header.stamp.sec) * S_TO_NS + int(header.stamp.nanosec)
