@@ -19,10 +19,10 @@ differ. `ros2 param describe /vjepa_predictor NAME` shows the same on a running 
 Parameters are validated together when the node is configured: what makes no sense is refused with the parameter's name
 and the reason. While the node is configured only those marked *live* can be changed: a new epoch begins where windows
 or latents change, and `latent_info` is sent again. The others are refused then (clean up first). Where the default is
-*the preset's*, the value shown after it means "as the preset says", and the second table has what the presets say. Further
-parameters, `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability|durability>`, change the quality
-of service of each topic, called as it is remapped; they are read once, when the node starts. What fits no topic is
-named in the log.
+*the preset's*, the value shown after it means "as the preset says", and the second table has what the presets say.
+Further parameters, `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability|durability>`, change the
+quality of service of each topic, called as it is remapped; they are read once, when the node starts. What fits no topic
+is named in the log.
 """
 
 

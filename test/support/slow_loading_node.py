@@ -18,16 +18,16 @@ SECONDS = float(sys.argv.pop(1))
 right = configured.load_model
 
 
-def load_model(config: NodeConfig, tell: Callable[[int, int], None] | None = None) -> WorldModel:
+def load_model(config: NodeConfig, on_bytes: Callable[[int, int], None] | None = None) -> WorldModel:
     """Take long."""
     print("loading begins", flush=True)
     began_s = time.monotonic()
     while (passed_s := time.monotonic() - began_s) < SECONDS:
         time.sleep(0.01)
-        if tell is not None:
-            tell(round(passed_s * 1e8), round(SECONDS * 1e8))
+        if on_bytes is not None:
+            on_bytes(round(passed_s * 1e8), round(SECONDS * 1e8))
     print("loading ends", flush=True)
-    return right(config, tell)
+    return right(config, on_bytes)
 
 
 configured.load_model = load_model
