@@ -33,7 +33,7 @@ def slow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Predi
 def configure(robot: Robot, predictor: Predictor) -> Any:
     """The answer to come of a request to configure, when the loading has begun."""
     client = robot.create_client(ChangeState, "/vjepa_predictor/change_state")
-    assert client.wait_for_service(30.0)
+    assert client.wait_for_service(robot.timeout_s)
     robot.settle(0.2)
     answer = client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
     assert robot.spin(lambda: "loading begins" in predictor.log), predictor.log
@@ -65,7 +65,7 @@ def test_the_node_answers_while_it_loads_and_gives_it_up(slow: tuple[Predictor, 
     # ... and it can be configured anew; its end, with a model on its way, is the fixture's.
     assert robot.spin(lambda: all(ok for ok, _ in robot.set_parameters(hop=4)))
     client = robot.create_client(ChangeState, "/vjepa_predictor/change_state")
-    assert client.wait_for_service(30.0)
+    assert client.wait_for_service(robot.timeout_s)
     client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
     assert robot.spin(lambda: predictor.log.count("loading begins") == 2), predictor.log
 

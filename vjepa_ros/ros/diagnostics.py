@@ -171,8 +171,8 @@ def _window_values(now: Snapshot) -> dict[str, int]:
 
 
 def input_findings(inputs: Iterable[Judged]) -> list[Finding]:
-    """What the log is to say of inputs that have come and are late now, or have stopped."""
-    return [Finding(one.topic, one.state, one.text) for one in inputs if one.state in ("late", "stopped")]
+    """What the log is to say of inputs: those that have stopped; a late one may be there again before that is read."""
+    return [Finding(one.topic, one.state, one.text) for one in inputs if one.state == "stopped"]
 
 
 def _input_problems(inputs: Iterable[Judged]) -> dict[str, str]:
