@@ -36,7 +36,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "forecast": ({"errors", "config", "devices", "latents", "stream", "model", "engine"}, {"torch", "numpy"}),
     "doctor": (
-        {"errors", "documents", "units", "config", "devices", "stream", "model", "weights", "forecast"},
+        {"errors", "documents", "units", "config", "devices", "stream", "model", "weights", "runtimes", "forecast"},
         {"torch", "numpy"},
     ),
     "planning": (

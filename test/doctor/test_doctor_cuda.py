@@ -28,7 +28,7 @@ GPU = Gpus(on_bus=1, driver=(12, 8))
         (Torch("2.0.1"), GPU, "cpu", "wrong", ["2.0.1 is older than 2.1"]),
         (CPU, GPU, "cuda", "wrong", ["knows no CUDA", "CUDA 12.8 or older"]),
         (CPU, GPU, "auto", "warning", ["knows no CUDA", "auto is the CPU"]),
-        (CUDA_12, Gpus(1, driver_error="libcuda.so.1: not found"), "cuda", "wrong", ["libcuda.so.1", "NVIDIA's driver"]),
+        (CUDA_12, Gpus(1, driver_error="libcuda.so.1: none"), "cuda", "wrong", ["libcuda.so.1", "NVIDIA's driver"]),
         (replace(CUDA_12, cuda="13.0"), GPU, "cuda", "wrong", ["supports CUDA 12.8 at most", "update the driver"]),
         (replace(CUDA_12, cuda="13.0"), GPU, "auto", "warning", ["supports CUDA 12.8 at most"]),
         (CUDA_12, replace(GPU, visible=""), "cuda", "wrong", ["CUDA_VISIBLE_DEVICES is ''", "unset"]),
@@ -50,7 +50,8 @@ def test_every_way(torch: Torch, gpus: Gpus, device: str, status: str, words: li
 
 def test_the_bus_and_the_driver_are_asked(tmp_path: Path) -> None:
     for name, vendor, kind in (
-        ("a", "0x10de", "0x030200"), ("b", "0x10de", "0x040300"), ("c", "0x8086", "0x030000"), ("d", "0x10de", "0x030000"),
+        ("a", "0x10de", "0x030200"), ("b", "0x10de", "0x040300"),
+        ("c", "0x8086", "0x030000"), ("d", "0x10de", "0x030000"),
     ):  # fmt: skip
         (tmp_path / name).mkdir()
         (tmp_path / name / "vendor").write_text(f"{vendor}\n")

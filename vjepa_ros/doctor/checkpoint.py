@@ -12,11 +12,11 @@ import torch
 
 from vjepa_ros.config.folder import weights_file
 from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.devices import find_device, find_dtype
 from vjepa_ros.doctor.line import Line, ok, warning, wrong
 from vjepa_ros.errors import CheckpointError, ConfigError, place
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.runtimes.runtime import find_runtime
 from vjepa_ros.weights.fitting import held_by_checkpoint
 
 _TIGHT = 1.3  # what is computed besides takes about as much again as a third of the weights
@@ -66,10 +66,10 @@ def _file(config: NodeConfig, encoder: Encoder, predictor: Predictor) -> Line:
 
 def _memory(config: NodeConfig, count: int, available: Callable[[torch.device], int | None]) -> Line:
     try:
-        device = find_device(config.engine.device)
-        dtype = find_dtype(config.engine.dtype, device)
+        runtime = find_runtime(config.engine.backend, config.engine.device, config.engine.dtype)
+        device, dtype = runtime.device, runtime.dtype
     except ConfigError as error:
-        return wrong("device", str(error), "set device to one that there is; auto takes a GPU where there is one")
+        return wrong("device", str(error), "set engine.backend, device and dtype to what there is; auto takes a GPU")
     needed, free = count * dtype.itemsize, available(device)
     weigh = f"{count / 1e6:.1f} M parameters take {needed / 1e6:.1f} MB of {str(dtype).removeprefix('torch.')}"
     values = {"device": str(device), "needed": needed, "free": free}
