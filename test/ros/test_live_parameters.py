@@ -123,8 +123,9 @@ def test_what_makes_no_sense_with_the_others_changes_nothing(predictor: Predicto
     """More than one forecast needs to know what actions do to states."""
     robot.start(actions__reduction="mean", states__source="joint_states", states__field="velocity")
     ((ok, said),) = robot.set_parameters(latents__horizon=2)
-    assert not ok and "latents.horizon: 1" in said
-    window(robot, T0_NS)
+    assert not ok and "latents.horizon: 1" in said, said
+    assert robot.set_parameters(latents__dtype="16FC1") == [(True, "")]
+    robot.need(lambda: robot.info["dtype"] == "16FC1", "no latent_info")
     assert robot.info["horizon"] == 1
 
 
