@@ -17,11 +17,12 @@ Written by `python -m docs.make_parameters` from the table in `vjepa_ros/config/
 differ. `ros2 param describe /vjepa_predictor NAME` shows the same on a running node.
 
 Parameters are validated together when the node is configured: what makes no sense is refused with the parameter's name
-and the reason. While the node is configured they cannot be changed (clean up first). Where the default is *the
-preset's*, the value shown after it means "as the preset says", and the second table has what the presets say. Further
-parameters, `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability|durability>`, change the quality
-of service of each topic, called as it is remapped; they are read once, when the node starts. What fits no topic is
-named in the log.
+and the reason. While the node is configured only those marked *live* can be changed: a new epoch begins where windows
+or latents change, and `latent_info` is sent again. The others are refused then (clean up first). Where the default is
+*the preset's*, the value shown after it means "as the preset says", and the second table has what the presets say.
+Further parameters, `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability|durability>`, change the
+quality of service of each topic, called as it is remapped; they are read once, when the node starts. What fits no topic
+is named in the log.
 """
 
 
@@ -53,7 +54,14 @@ def bound(row: Parameter, value: float) -> str:
 
 def line(row: Parameter) -> str:
     """A row as a row of a page."""
-    cells = (f"`{row.name}`", row.kind, default(row), row.unit, allowed(row), row.description)
+    cells = (
+        f"`{row.name}`",
+        row.kind,
+        default(row),
+        row.unit,
+        allowed(row),
+        f"{row.description} *Live.*" if row.live else row.description,
+    )
     return "| " + " | ".join(cells) + " |"
 
 

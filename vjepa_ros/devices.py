@@ -81,6 +81,24 @@ def new_stream(device: torch.device) -> torch.cuda.Stream | None:
     return stream
 
 
+def name_of(device: torch.device) -> str:
+    """A device in words: the GPU's own name, or ``cpu``."""
+    return f"{torch.cuda.get_device_name(device)} ({device})" if device.type == "cuda" else str(device)
+
+
+def memory_in_use(device: torch.device, statm: Path = Path("/proc/self/statm")) -> dict[str, int]:
+    """Bytes by what they are: of a GPU what torch has ``allocated`` and ``reserved``, and what is ``free`` for all; of
+    a CPU what the whole process has ``resident``, where the system says."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+        return {"allocated": allocated, "reserved": reserved, "free": free}
+    try:
+        return {"resident": int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")}
+    except (OSError, ValueError, IndexError):
+        return {}
+
+
 def use_threads(count: int) -> None:
     """Let torch compute with this many threads on a CPU; 0 takes all cores but one.
 

@@ -37,7 +37,7 @@ def attempt(
     most: int,
     *,
     goes_on: Callable[[], bool] = lambda: True,
-    failed: Callable[[], None] = lambda: None,
+    failed: Callable[[EngineError], None] = lambda _error: None,
 ) -> tuple[ResultT, float] | None:
     """Compute, and try again where the model fails.
 
@@ -45,7 +45,7 @@ def attempt(
         compute: raises EngineError where the model fails.
         most: attempts that may fail in a row.
         goes_on: asked before each attempt whether the result is still wanted.
-        failed: called after each attempt that failed.
+        failed: called after each attempt that failed, with what it raised.
 
     Returns:
         The result and how long its attempt took, in ms; None if it was no longer wanted.
@@ -58,8 +58,8 @@ def attempt(
         started_s = time.monotonic()
         try:
             result = compute()
-        except EngineError:
-            failed()
+        except EngineError as error:
+            failed(error)
             failures += 1
             if failures >= most:
                 raise
@@ -119,7 +119,7 @@ class Worker(Generic[JobT, ResultT]):
         self._lossless = lossless
         self._size = size if lossless else 1
         self._max_failures = max_failures
-        self._jobs: deque[tuple[int, JobT]] = deque()
+        self._jobs: deque[tuple[int, JobT, float]] = deque()  # with when it was handed over
         self._max_questions = max_questions
         self._questions: deque[Question] = deque()
         self._asking: Question | None = None  # the one being answered; only the thread touches it
@@ -131,6 +131,8 @@ class Worker(Generic[JobT, ResultT]):
         self._thread: threading.Thread | None = None
         self.counters = WorkerCounters()
         self.compute_ms = 0.0  # of the last result
+        self.waited_ms = 0.0  # the last job, before it was begun
+        self.last_error = ""
         self.failed: Exception | None = None
 
     @property
@@ -171,6 +173,15 @@ class Worker(Generic[JobT, ResultT]):
             if give_up() or time.monotonic() >= end_s:
                 return False
 
+    def resize(self, *, lossless: bool, size: int) -> None:
+        """Queue otherwise from now on, as for :class:`Worker`; where only the newest job is kept, older ones go."""
+        with self._changed:
+            self._lossless, self._size = lossless, size if lossless else 1
+            while not lossless and len(self._jobs) > 1:
+                self._jobs.popleft()
+                self.counters.superseded += 1
+            self._changed.notify_all()
+
     def submit(self, epoch: int, job: JobT, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Hand over a job; when lossless, wait for room.
 
@@ -190,7 +201,7 @@ class Worker(Generic[JobT, ResultT]):
             if len(self._jobs) >= self._size:
                 self._jobs.popleft()
                 self.counters.superseded += 1
-            self._jobs.append((epoch, job))
+            self._jobs.append((epoch, job, time.monotonic()))
             self._changed.notify_all()
         return True
 
@@ -244,7 +255,8 @@ class Worker(Generic[JobT, ResultT]):
     def _has_work(self) -> bool:
         return bool(self._jobs or self._questions) or self._asking is not None
 
-    def _do(self, epoch: int, job: JobT) -> None:
+    def _do(self, epoch: int, job: JobT, since_s: float) -> None:
+        self.waited_ms = (time.monotonic() - since_s) * 1e3
         result = self._attempt(job)
         if result is not None:
             self._finish(epoch, job, result)
@@ -255,7 +267,7 @@ class Worker(Generic[JobT, ResultT]):
             is_answered = question.turn(epoch)
             self._question_failures = 0
         except EngineError as error:
-            self.counters.failures += 1
+            self._count_failure(error)
             self._question_failures += 1
             is_answered = self._question_failures >= self._max_failures
             if is_answered:
@@ -275,8 +287,9 @@ class Worker(Generic[JobT, ResultT]):
         result, self.compute_ms = found
         return result
 
-    def _count_failure(self) -> None:
+    def _count_failure(self, error: Exception) -> None:
         self.counters.failures += 1
+        self.last_error = str(error)
 
     def _finish(self, epoch: int, job: JobT, result: ResultT) -> None:
         with self._delivering:
@@ -293,6 +306,7 @@ class Worker(Generic[JobT, ResultT]):
             was_running = self._running
             questions = [*([self._asking] if self._asking is not None else []), *self._questions]
             self.failed = error
+            self.last_error = str(error)
             self._running = False
             self._jobs.clear()
             self._questions.clear()

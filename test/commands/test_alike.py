@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.commands import COMMANDS, ROOT, Command, called, sentence, short, wrong
+from support.commands import COMMANDS, ROOT, WRITING, Command, called, sentence, short, wrong
 
 from vjepa_ros.commands import terminal
 from vjepa_ros.config.table import BY_NAME
@@ -25,7 +25,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return short(tmp_path_factory.mktemp("short") / "bag")
 
 
-@pytest.fixture(params=COMMANDS)
+@pytest.fixture(params=WRITING)
 def command(request: pytest.FixtureRequest, tmp_path: Path, bag: Path) -> Iterator[Command]:
     yield from called(request.param, tmp_path, bag)
 
@@ -119,6 +119,7 @@ def test_a_field_is_not_taken_for_a_parameter() -> None:
         shared[name] = {action.dest for action in parser._actions} & set(BY_NAME)
     assert shared == {
         "convert": {"checkpoint", "dtype", "predictor_checkpoint", "preset"},
+        "doctor": set(),
         "probe": set(),
         "replay": set(),
         "simulate": {"seed"},

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.commands import COMMANDS, TUNED, Command, called, sentence, short, wrong
+from support.commands import COMMANDS, TUNED, WRITING, Command, called, sentence, short, wrong
 
 from vjepa_ros import preset_names
 from vjepa_ros.commands import terminal
@@ -20,7 +20,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return short(tmp_path_factory.mktemp("short") / "bag")
 
 
-@pytest.fixture(params=TUNED)
+@pytest.fixture(params=[name for name in TUNED if name in WRITING])
 def tuned(request: pytest.FixtureRequest, tmp_path: Path, bag: Path) -> Iterator[Command]:
     yield from called(request.param, tmp_path, bag)
 

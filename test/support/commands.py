@@ -27,6 +27,8 @@ COMMANDS = sorted(
 )
 TUNED = [name for name in COMMANDS if name != "simulate"]
 """Those that have parameters of the node: a test holds that."""
+WRITING = [name for name in COMMANDS if name != "doctor"]
+"""Those that write something; the doctor only says what it finds, and its tests are in test_doctor_command."""
 
 
 def short(folder: Path) -> Path:
@@ -119,7 +121,7 @@ def called(name: str, tmp_path: Path, bag: Path) -> Iterator[Command]:
             "what was done until then is kept, and --resume goes on from the last checkpoint",
         )  # fmt: skip
     else:
-        assert name == "convert", "a new command needs its arguments here"
+        assert name == "convert", "a new command needs its arguments here, if it writes anything"
         out = folder / "small.safetensors"
         yield Command(
             "convert", [str(conversions.CHECKPOINT), str(out)], out,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.engine.world_model import WorldModel
@@ -17,14 +18,16 @@ SECONDS = float(sys.argv.pop(1))
 right = configured.load_model
 
 
-def load_model(config: NodeConfig) -> WorldModel:
+def load_model(config: NodeConfig, on_bytes: Callable[[int, int], None] | None = None) -> WorldModel:
     """Take long."""
     print("loading begins", flush=True)
-    end_s = time.monotonic() + SECONDS
-    while time.monotonic() < end_s:
+    began_s = time.monotonic()
+    while (passed_s := time.monotonic() - began_s) < SECONDS:
         time.sleep(0.01)
+        if on_bytes is not None:
+            on_bytes(round(passed_s * 1e8), round(SECONDS * 1e8))
     print("loading ends", flush=True)
-    return right(config)
+    return right(config, on_bytes)
 
 
 configured.load_model = load_model

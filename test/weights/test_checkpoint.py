@@ -15,7 +15,8 @@ import vjepa_ros
 from vjepa_ros.model.blocks import layer_normalize
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.weights.checkpoint import ALLOWED_EXTRA, read_checkpoint
+from vjepa_ros.weights.checkpoint import read_checkpoint
+from vjepa_ros.weights.fitting import ALLOWED_EXTRA
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from support.checkpoint_files import ENCODER_PREFIX, read, refusal, saved, saved
 from support.reference import SMALL_CHECKPOINT
 
 from vjepa_ros.errors import CheckpointError
-from vjepa_ros.weights.checkpoint import ALLOWED_EXTRA
+from vjepa_ros.weights.fitting import ALLOWED_EXTRA
 from vjepa_ros.weights.safetensors_file import write_safetensors
 
 

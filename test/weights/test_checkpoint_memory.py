@@ -15,7 +15,7 @@ from support.checkpoint_files import saved_safetensors
 from support.pairs import made_for
 from support.reference import SMALL_CHECKPOINT, SMALL_PRESET, public_encoder, public_predictor, small_config
 
-from vjepa_ros.weights.checkpoint import ALLOWED_EXTRA
+from vjepa_ros.weights.fitting import ALLOWED_EXTRA
 from vjepa_ros.weights.values import part_hash
 from vjepa_ros.weights.writing import write_predictor
 

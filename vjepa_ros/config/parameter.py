@@ -26,6 +26,7 @@ class Parameter:
         choices: the values allowed, empty for any.
         minimum, maximum: the range of a number, None where it is open.
         fallback: the value where the default is the preset's and the preset does not say; None where it must.
+        live: whether it can be changed while the node is configured.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     fallback: Any = None
+    live: bool = False
 
     @property
     def from_preset(self) -> bool:

@@ -36,6 +36,19 @@ def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
     Raises:
         ConfigError: for a file that cannot be read, or that has nothing for this node.
     """
+    known, others = read_all(path, node_name)
+    return known, sorted(others)
+
+
+def read_all(path: Path, node_name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same, with the values of the names that are not in the table.
+
+    Args:
+        path, node_name: as for :func:`read`.
+
+    Raises:
+        ConfigError: as :func:`read`.
+    """
     try:
         text = read_text(path)
     except Unreadable as error:
@@ -59,7 +72,8 @@ def read(path: Path, node_name: str) -> tuple[dict[str, Any], list[str]]:
     for block in fitting:
         values.update(_flat(block, ""))
     known = {name: value for name, value in values.items() if name in BY_NAME}
-    return {name: typed(name, value) for name, value in known.items()}, sorted(values.keys() - known.keys())
+    others = {name: value for name, value in values.items() if name not in BY_NAME}
+    return {name: typed(name, value) for name, value in known.items()}, others
 
 
 def others(path: Path, node_name: str) -> list[str]:

@@ -147,9 +147,9 @@ TABLE: tuple[Parameter, ...] = (
        fallback=[]),
     _P("actions.max_wait_s", "float", 0.2, "A window waits for commands and states until a frame this much newer than "
        "its last step arrives; 0 where commands are sent only when they change.", "s", minimum=0.0,
-       maximum=_LONGEST_S),
+       maximum=_LONGEST_S, live=True),
     _P("actions.timeout_s", "float", 1.0, "A command older than this is missing.", "s", minimum=1e-3,
-       maximum=_LONGEST_S),
+       maximum=_LONGEST_S, live=True),
     _P("actions.on_missing", "str", "skip", "What a step without a command does: skip its window, hold the last one, "
        "or zero.", choices=sc.ON_MISSING),
     # states
@@ -167,7 +167,8 @@ TABLE: tuple[Parameter, ...] = (
        fallback=[]),
     _P("states.std", "float[]", None, "The states are divided by it before the model, per dimension; empty for 1.",
        fallback=[]),
-    _P("states.timeout_s", "float", 1.0, "A state older than this is missing.", "s", minimum=1e-3, maximum=_LONGEST_S),
+    _P("states.timeout_s", "float", 1.0, "A state older than this is missing.", "s", minimum=1e-3, maximum=_LONGEST_S,
+       live=True),
     _P("states.on_missing", "str", "skip", "What a step without a state does: skip its window, hold the last one, "
        "or zero.", choices=sc.ON_MISSING),
     # end-effector poses as actions and states
@@ -187,25 +188,26 @@ TABLE: tuple[Parameter, ...] = (
        minimum=-1e6, maximum=1e6),
     # work and output
     _P("queue", "str", "latest", "Windows waiting for the model: only the latest, or all (for replay and demos).",
-       choices=("latest", "all")),
+       choices=("latest", "all"), live=True),
     _P("queue_size", "int", 64, "Windows that wait at most with queue all; a full queue holds up the callbacks.",
-       "windows", minimum=1, maximum=10_000),
+       "windows", minimum=1, maximum=10_000, live=True),
     _P("max_failures", "int", 3, "Times in a row that the model may fail before the node reports it as broken.",
        minimum=1, maximum=1_000_000),
     _P("latents.steps", "str", "forecast", "Publish forecasts only, or every output of the predictor: the earlier "
-       "ones predict tubelets that a clip encoder has already seen.", choices=("forecast", "all")),
+       "ones predict tubelets that a clip encoder has already seen.", choices=("forecast", "all"), live=True),
     _P("latents.horizon", "int", 1, "Forecasts that are published; those after the first are predicted from those "
        "before them, by what the trajectory in force means to do, else by the last command held, or for sum and "
        "pose_delta by the last motion, repeated as actions.tail made it (docs/time.md, rule 9).", "steps", minimum=1,
-       maximum=1024),
+       maximum=1024, live=True),
     _P("latents.levels", "str", None, "Which levels of the encoder become latents: the last one, or all of V-JEPA 2.1 "
        "along the channels, which are then four times as many; a predictor is built for one of the two.",
        choices=LEVELS, fallback=LEVELS[0]),
-    _P("latents.dtype", "str", "32FC1", "Image encoding of the published latents.", choices=("32FC1", "16FC1")),
+    _P("latents.dtype", "str", "32FC1", "Image encoding of the published latents.", choices=("32FC1", "16FC1"),
+       live=True),
     _P("latents.publish_context", "bool", False, "Publish the encoder's latents of the window too."),
     # questions about candidate actions
     _P("candidates.max_age_s", "float", 1.0, "Questions are answered for the newest window; where its newest frame is "
-       "older than this by the node's clock, they are refused.", "s", minimum=1e-3, maximum=_LONGEST_S),
+       "older than this by the node's clock, they are refused.", "s", minimum=1e-3, maximum=_LONGEST_S, live=True),
     _P("candidates.max_count", "int", 1024, "A question with more candidates is refused.", minimum=1,
        maximum=100_000),
     _P("candidates.max_horizon", "int", 16, "A question whose candidates have more steps is refused.", "steps",

@@ -5,6 +5,7 @@ Each file is read once: the preset, the weights, their sidecar. It knows no ROS,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -175,6 +176,7 @@ def build_world_model(
     engine: EngineConfig,
     normalization: Normalizations,
     state_model: StateModel | ConfigError,
+    on_bytes: Callable[[int, int], None] | None = None,
 ) -> WorldModel:
     """A world model of values that are resolved already.
 
@@ -184,6 +186,7 @@ def build_world_model(
         engine: where and how it computes; the number of threads is the process's, and left as it is.
         normalization: of actions and states.
         state_model: how actions advance states, or why nobody knows.
+        on_bytes: called now and then with (bytes read, bytes to read) of the weights.
 
     Raises:
         ConfigError: for a backend, device or dtype that is not there, or a backend that does not agree with torch.
@@ -208,6 +211,7 @@ def build_world_model(
                 dtype=dtype,
                 norm_dtype=torch.float32 if engine.fast else None,
                 predictor_seed=weights_from.seed if weights_from.random_predictor else None,
+                on_bytes=on_bytes,
             )
     else:
         weights = random_weights(encoder, predictor, weights_from.seed)

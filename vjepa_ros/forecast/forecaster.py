@@ -5,7 +5,8 @@ Windows in, arrays out; the live node and the offline tools share it. No ROS, no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from vjepa_ros.devices import failures, release_memory, use_threads
 from vjepa_ros.engine.loading import build_world_model
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
+from vjepa_ros.forecast.stopwatch import Stopwatch
 from vjepa_ros.forecast.upload import Upload
 from vjepa_ros.latents import DTYPES
 from vjepa_ros.model.state_model import StateModel
@@ -26,8 +28,12 @@ from vjepa_ros.stream.window import Window
 _TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float16): torch.float16}
 
 
-def load_model(config: NodeConfig) -> WorldModel:
+def load_model(config: NodeConfig, on_bytes: Callable[[int, int], None] | None = None) -> WorldModel:
     """The world model, warm. From now on torch computes with as many threads as the configuration says.
+
+    Args:
+        config: what the parameters say.
+        on_bytes: called now and then with (bytes read, bytes to read); what it raises ends the loading.
 
     Raises:
         ConfigError: naming the parameter at fault: what the model cannot be built of, loaded from or run on.
@@ -39,7 +45,7 @@ def load_model(config: NodeConfig) -> WorldModel:
         state_model = StateModel(config.state_change, sizes.action_dim, sizes.state_dim)
     assert state_model is not None, "one of the two is there"
     try:
-        model = build_world_model(sizes, config.weights, config.engine, config.normalization, state_model)
+        model = build_world_model(sizes, config.weights, config.engine, config.normalization, state_model, on_bytes)
         model.warm_up()
         _warm_up_rollout(model, config.stream.horizon)
     except CheckpointError as error:
@@ -80,12 +86,14 @@ class WindowForecast:
         finite: whether every value is; what is not finite must not be published.
         last_step: (H', W', D), the encoder's latents of the window's last step, in the wire's dtype on the model's
             device.
+        stages_ms: how long the parts took: ``encode`` and ``predict``, the copy to the host included.
     """
 
     predicted: NDArray[Any]
     context: NDArray[Any] | None
     finite: bool
     last_step: torch.Tensor
+    stages_ms: Mapping[str, float] = field(default_factory=dict)
 
     def observed(self) -> NDArray[Any]:
         """(H', W', D), the last step's latents, copied to the host only now: what is published need not wait for it.
@@ -136,13 +144,20 @@ class Forecaster:
 
     def __init__(self, model: WorldModel, config: NodeConfig, *, keeps_context: bool | None = None) -> None:
         self._model = model
-        self._horizon = config.stream.horizon
-        self._forecast_only = config.latents.forecast_only
         self._keeps_context = config.latents.publish_context if keeps_context is None else keeps_context
-        self._dtype = _TORCH_DTYPES[DTYPES[config.latents.dtype]]
         self._upload = Upload(model.device, model.dtype)
         self._encoded: dict[tuple[int, ...], torch.Tensor] = {}
         self.last: SeenWindow | None = None
+        self.change(config)
+
+    def change(self, config: NodeConfig) -> None:
+        """Publish as another configuration says, from the next window on: its steps, horizon and dtype.
+
+        A window that another thread is at may be of either; an epoch should begin with it.
+        """
+        self._horizon = config.stream.horizon
+        self._forecast_only = config.latents.forecast_only
+        self._dtype = _TORCH_DTYPES[DTYPES[config.latents.dtype]]
 
     def __call__(self, window: Window) -> WindowForecast:
         """The forecasts for a window.
@@ -155,13 +170,16 @@ class Forecaster:
             EngineError: if the model or its device fails.
         """
         with failures("forecasting"):  # what torch raises between the model's own calls too
+            watch = Stopwatch(self._model.device)
             seen = self.see(window)
+            watch.lap("encode")
             wire = _to_host(self._predict(seen).to(self._dtype))
+            watch.lap("predict")
             self.last = seen
             steps = self._model.grid.unflatten(seen.context)[0]  # (T', H', W', D)
             context = _to_host(steps.to(self._dtype)) if self._keeps_context else None
             finite = bool(np.isfinite(wire).all()) and (context is None or bool(np.isfinite(context).all()))
-            return WindowForecast(wire, context, finite, steps[-1].to(self._dtype))
+            return WindowForecast(wire, context, finite, steps[-1].to(self._dtype), watch.laps_ms)
 
     def see(self, window: Window) -> SeenWindow:
         """The window as the model sees it; nothing is predicted.

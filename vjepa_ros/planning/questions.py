@@ -83,6 +83,7 @@ class Evaluator:
 
     Attributes:
         refusal: why this configuration cannot answer questions, empty where it can.
+        max_age_s: a window older than this is not asked about.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Evaluator:
     ) -> None:
         self._model = model
         self._forecaster = forecaster
-        self._max_age_s = config.candidates.max_age_s
+        self.max_age_s = config.candidates.max_age_s
         self._now_ns = now_ns
         self._encoded: tuple[Goal, torch.Tensor] | None = None
         self._energies = Energies(model)
@@ -126,10 +127,10 @@ class Evaluator:
         if seen is None or seen.window.epoch != epoch:
             raise InputError("no_window", f"there is none of epoch {epoch} yet")
         age_ns = self._now_ns() - seen.window.frames[-1].stamp_ns
-        if abs(age_ns) > to_ns(self._max_age_s):
+        if abs(age_ns) > to_ns(self.max_age_s):
             raise InputError(
                 "stale_window",
-                f"the newest one's age is {age_ns / S_TO_NS:.3f} s, candidates.max_age_s is {self._max_age_s:g} s",
+                f"the newest one's age is {age_ns / S_TO_NS:.3f} s, candidates.max_age_s is {self.max_age_s:g} s",
             )
         return seen
 

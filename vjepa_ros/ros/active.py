@@ -5,6 +5,7 @@ It knows no lifecycle and no publishers.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,15 +13,19 @@ from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 
+from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.forecast.forecaster import WindowForecast
 from vjepa_ros.ros.configured import Configured
 from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.inputs import subscribed
 from vjepa_ros.ros.last_line import REASON
+from vjepa_ros.ros.messages import message_stamp_ns
+from vjepa_ros.ros.rates import Rates
 from vjepa_ros.ros.saying import Resets
+from vjepa_ros.ros.stages import Stages
 from vjepa_ros.stream.intake import Take
 from vjepa_ros.stream.window import EpochCause, Window
-from vjepa_ros.units import to_ns
+from vjepa_ros.units import S_TO_NS, to_ns
 from vjepa_ros.worker import Worker
 
 _SAME_JUMP_NS = to_ns(1.0)  # frames and /clock that jump within this time have jumped together
@@ -36,6 +41,9 @@ class Active:
 
     Attributes:
         worker: the one thread that touches the model.
+        rates: when messages came, by topic.
+        stages: how long windows take.
+        enabled: whether images are subscribed to.
     """
 
     def __init__(self, node: LifecycleNode, configured: Configured, endpoints: Endpoints) -> None:
@@ -45,7 +53,10 @@ class Active:
         self._intake = configured.intake
         self._frames_jumped_ns: int | None = None  # what /clock said when the frames last jumped back
         self._subscriptions: list[Any] = []
+        self._camera: Any = None  # one of them; None where images are not wanted
+        self.enabled = True
         self._ended = False
+        self.rates, self.stages = Rates(), Stages()
         self._say_reset = Resets(node.get_logger(), configured.warn)
         self._clock_jumps: Any = None
         config = configured.config
@@ -69,7 +80,10 @@ class Active:
             own = row.topic not in others or row.topic in config.stream.inputs
             takes = [self._intake.take[row.topic]] if own else []
             takes += [others[row.topic]] if row.topic in others else []
-            self._subscribe(row.kind, row.topic, row.profile, _one_after_another(takes))
+            take = _one_after_another(takes)
+            if not row.is_camera:
+                self._subscribe(row.kind, row.topic, row.profile, take)
+        self._subscribe_camera()
         self._configured.candidates.open(self.worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         on_jump = self._endpoints.last_line.guarded("a jump of /clock", self._on_clock_jump, lambda _jump: None)
@@ -98,12 +112,59 @@ class Active:
         self._start_epoch()
         return self._intake.stream.epoch
 
+    def enable(self, wanted: bool) -> None:
+        """Subscribe to images, or no longer: the model stays, and whatever else is read.
+
+        Nothing that is under way is published any more once images are not wanted.
+        """
+        if wanted == self.enabled:
+            return
+        self.enabled = wanted
+        if wanted:
+            self._subscribe_camera()
+            return
+        self._subscriptions.remove(self._camera)
+        self._endpoints.destroy(self._camera)
+        self._camera = None
+        self.reset()
+
+    def change(self, config: NodeConfig) -> None:
+        """Go by another configuration, which differs in live parameters alone."""
+        before = self._configured.config
+        if (before.stream, before.latents) != (config.stream, config.latents):
+            self.reset()  # what is under way was meant for the configuration before
+        self._configured.change(config)
+        self.worker.resize(lossless=config.worker.lossless, size=config.worker.queue_size)
+
+    def _subscribe_camera(self) -> None:
+        config = self._configured.config
+        row = next(row for row in subscribed(config.stream, config.camera.transport) if row.is_camera)
+        self._subscribe(row.kind, row.topic, row.profile, self._timed(self._intake.take[row.topic]))
+        self._camera = self._subscriptions[-1]
+
     def _subscribe(self, kind: type, topic: str, profile: Any, take: Take) -> None:
         self._subscriptions.append(
             self._endpoints.subscription(
                 kind, topic, profile, lambda name, message: self._on_message(take, name, message)
             )
         )
+
+    def _timed(self, take: Take) -> Take:
+        """What takes frames, with how long that takes written down."""
+
+        def timed(topic: str, message: Any, received_ns: int) -> list[Window]:
+            began_s = time.perf_counter()
+            try:
+                return take(topic, message, received_ns)
+            finally:
+                self.stages.add("decode", (time.perf_counter() - began_s) * 1e3)
+
+        return timed
+
+    def now_s(self) -> float:
+        """The time that rates go by: simulated where the node's is, so that a slow simulation is no slow camera."""
+        clock = self._node.get_clock()
+        return clock.now().nanoseconds / S_TO_NS if clock.ros_time_is_active else time.monotonic()
 
     def _is_ending(self) -> bool:
         return not self._node.context.ok()
@@ -113,6 +174,8 @@ class Active:
             return  # the executor had the message already when the node was deactivated
         stream = self._intake.stream
         epoch, now_ns = stream.epoch, self._node.get_clock().now().nanoseconds
+        stamp_ns = message_stamp_ns(message)
+        self.rates.add(topic, self.now_s(), None if stamp_ns is None else now_ns - stamp_ns)
         windows: list[Window] = []
         try:
             windows = self.take_in(take, topic, message, now_ns)
@@ -138,6 +201,7 @@ class Active:
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         delta_ns = jump.delta.nanoseconds  # negative
+        self.rates.clear()
         before_ns = self._node.get_clock().now().nanoseconds - delta_ns
         frames_jumped_ns, self._frames_jumped_ns = self._frames_jumped_ns, None  # it explains one jump, in a loop too
         if frames_jumped_ns is not None and 0 <= before_ns - frames_jumped_ns < _SAME_JUMP_NS:
@@ -158,7 +222,12 @@ class Active:
 
     def _deliver(self, window: Window, forecast: WindowForecast) -> None:
         if not self._is_ending():  # else a signal has ended everything while the model was at this window
+            began_s = time.perf_counter()
             self._configured.publish(window, forecast, self.worker.compute_ms)
+            self.stages.add("publish", (time.perf_counter() - began_s) * 1e3)
+            self.stages.add("wait", self.worker.waited_ms)
+            for stage, took_ms in forecast.stages_ms.items():
+                self.stages.add(stage, took_ms)
             self._configured.planner.window(window)
 
     def _on_failure(self, error: Exception) -> None:

@@ -85,6 +85,11 @@ class CandidateTopics:
         """Questions that wait."""
         return self._worker.waiting_questions if self._worker is not None else 0
 
+    def change(self, config: NodeConfig, info_id: str) -> None:
+        """Go by another age limit, and name another ``latent_info``."""
+        self._config, self._info_id = config, info_id
+        self._evaluator.max_age_s = config.candidates.max_age_s
+
     def open(self, worker: Worker[Any, Any], subscribe: Callable[..., None]) -> None:
         """Subscribe.
 

@@ -15,7 +15,9 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32, Float32MultiArray, String
 
+from vjepa_ros import devices
 from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import Forecaster, WindowForecast, load_model, notices
 from vjepa_ros.forecast.outcome import Outcome, Outcomes
@@ -45,6 +47,19 @@ PUBLISHERS: dict[str, tuple[type, str, Callable[[], Any]]] = {
 """What is published, by a word for it: type, topic and quality of service."""
 
 
+def load(config: NodeConfig, tell: Callable[[int, int], None] | None = None) -> WorldModel:
+    """The model, in whichever thread.
+
+    Args:
+        config: what the parameters say.
+        tell: called now and then with (bytes read, bytes to read); what it raises ends the loading.
+
+    Raises:
+        ConfigError: as :func:`load_model`.
+    """
+    return load_model(config, tell)
+
+
 class Configured:
     """A configuration with everything that is made of it.
 
@@ -53,11 +68,13 @@ class Configured:
         config: what the parameters say.
         endpoints: makes the publishers.
         warn: told of everything that must not be silent.
+        model: the one that the configuration names, warm; without it, it is loaded.
 
     Attributes:
         config, warn: as given.
         model: the world model, warm.
         info: ``latent_info``.
+        device_name: what the model runs on.
         notices: what people must be told about the model.
         intake: takes messages in and gives windows.
         forecaster: computes windows.
@@ -70,21 +87,27 @@ class Configured:
             built of, loaded from or run on.
     """
 
-    def __init__(self, node: LifecycleNode, config: NodeConfig, endpoints: Endpoints, warn: Warnings) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        config: NodeConfig,
+        endpoints: Endpoints,
+        warn: Warnings,
+        model: WorldModel | None = None,
+    ) -> None:
         self._node = node
         self._endpoints = endpoints
         self.warn = warn
         self.config = config
         require_messages(config.stream)  # before a model is loaded
-        self.model = load_model(config)
+        self.model = load_model(config) if model is None else model
         self.info = info.latent_info(config, self.model)
+        self.device_name = devices.name_of(self.model.device)
         self.notices = notices(config, self.model)
         self.forecaster = Forecaster(self.model, config)
         self.intake = build_intake(config, warn, bridge.decode)
         self.intake.watch.setting = partial(setting_of, node)
-        stream = config.stream
-        named = {name: node.resolve_topic_name(name) for name in stream.inputs} | {"none": "none"}
-        self.outcomes = Outcomes(config, self.info, (named[stream.action_topic], named[stream.state_topic]), warn)
+        self.outcomes = self._make_outcomes()
         self._publishers: dict[str, Any] = {}
         self.planner: PlannerTopics | NoPlanner = NoPlanner()
         try:
@@ -98,6 +121,24 @@ class Configured:
             node, config, self.model, self.forecaster, self.intake, self._publishers, self.info["info_id"], warn
         )
         self.candidates.on_goal = self.planner.new_goal
+
+    def _make_outcomes(self) -> Outcomes:
+        stream = self.config.stream
+        named = {name: self._endpoints.resolved(name) for name in stream.inputs} | {"none": "none"}
+        return Outcomes(self.config, self.info, (named[stream.action_topic], named[stream.state_topic]), self.warn)
+
+    def change(self, config: NodeConfig) -> None:
+        """Go by another configuration, which differs in live parameters alone; the model stays as it is.
+
+        Where the node is active, a new epoch has begun and no result is being delivered.
+        """
+        self.config = config
+        self.info = info.latent_info(config, self.model)
+        self.forecaster.change(config)
+        self.intake.change(config.stream)
+        not_finite, self.outcomes = self.outcomes.not_finite, self._make_outcomes()
+        self.outcomes.not_finite = not_finite
+        self.candidates.change(config, self.info["info_id"])
 
     def _make_publishers(self) -> None:
         for name, (kind, topic, profile) in PUBLISHERS.items():

@@ -5,123 +5,22 @@ It reads counters and words them; it changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from vjepa_ros.forecast.prediction_error import Summary
-from vjepa_ros.ros.candidates import CandidateTopics
-from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.graph import Finding
+from vjepa_ros.ros.input_health import Judged
 from vjepa_ros.ros.messages import status_message
-from vjepa_ros.stream.intake import Intake
-from vjepa_ros.worker import Worker
+from vjepa_ros.ros.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    from vjepa_ros.ros.configured import Configured
+_MOST_OF_AN_ERROR = 500  # characters
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """What the node is like at one moment, read once; everything that is said of it is said of this.
-
-    Attributes:
-        state: the lifecycle state.
-        stream: what the streams have counted; None before the node is configured.
-        model: what the worker has counted, and what it is at; without a worker only what was not finite.
-        failed: why the model was given up, None where it was not.
-        prediction: the prediction errors so far, None before the first.
-        questions: what became of questions; None before the node is configured.
-        planner: what the planner is at, and what became of plans; None where there is none, or nothing was active yet.
-        topics: what keeps messages away, and how long callbacks take.
-        mismatches: endpoints that cannot be connected to, in words, by topic.
-        namesakes: other nodes of the same name.
-        senders: what is wrong with those who send to the inputs; nothing where the node is not active.
-        losses: frames that were dropped for their stamps, in all.
-        clocks: what is known of stamps and clocks; None before the node is configured.
-        clock_problems: what is wrong with them now, by a short key; each has been said when it began.
-    """
-
-    state: str
-    stream: dict[str, Any] | None
-    model: dict[str, Any]
-    failed: Exception | None
-    prediction: Summary | None
-    questions: dict[str, Any] | None
-    planner: dict[str, Any] | None
-    topics: dict[str, Any]
-    mismatches: dict[str, str]
-    namesakes: int
-    senders: tuple[Finding, ...]
-    losses: tuple[Finding, ...]
-    clocks: dict[str, Any] | None
-    clock_problems: dict[str, str]
-
-    @classmethod
-    def of(
-        cls, state: str, configured: Configured | None, worker: Worker[Any, Any] | None, endpoints: Endpoints
-    ) -> Snapshot:
-        """What is there now."""
-        connections = endpoints.connections
-        mismatches, namesakes = connections.present(), connections.namesakes()
-        topics: dict[str, Any] = {"incompatible_qos": connections.mismatches.total(), "namesakes": namesakes}
-        topics |= {f"incompatible_qos {topic}": count for topic, count in sorted(connections.mismatches.items())}
-        last_line = endpoints.last_line
-        topics["internal_errors"] = last_line.counts.total()
-        topics |= {f"internal_errors {place}": count for place, count in sorted(last_line.counts.items())}
-        topics |= {f"rejected {topic} {why}": count for (topic, why), count in sorted(last_line.dropped.items())}
-        topics |= {f"callback_p99_ms {topic}": round(ms, 3) for topic, ms in endpoints.times.p99_ms().items()}
-        senders: list[Finding] = []
-        if configured is not None and state == "active":
-            senders = endpoints.graph.look(configured.config, configured.intake.watch)
-        else:
-            endpoints.graph.forget()
-        topics |= {f"senders {topic}": count for topic, count in sorted(endpoints.graph.senders.items())}
-        topics |= {f"callback_max_ms {topic}": round(ms, 3) for topic, ms in endpoints.times.max_ms().items()}
-        failed = None if worker is None else worker.failed  # before the counts, which then tell of what led to it
-        model: dict[str, Any] = {"not_finite": configured.outcomes.not_finite if configured is not None else 0}
-        if worker is not None:
-            model |= {**asdict(worker.counters), "waiting": worker.waiting, "compute_ms": round(worker.compute_ms, 3)}
-        return cls(
-            state=state,
-            stream=None if configured is None else _stream_values(configured.intake),
-            model=model,
-            failed=failed,
-            prediction=None if configured is None else configured.outcomes.errors.summary,
-            questions=None if configured is None else _question_values(configured.candidates),
-            planner=None if configured is None else configured.planner.health,
-            topics=topics,
-            mismatches={mismatch.topic: mismatch.text for mismatch in mismatches},
-            namesakes=namesakes,
-            senders=tuple(senders),
-            losses=() if configured is None else tuple(_losses(configured.intake)),
-            clocks=None if configured is None else configured.intake.watch.values,
-            clock_problems={} if configured is None else configured.intake.watch.problems,
-        )
-
-
-def _losses(intake: Intake) -> Iterator[Finding]:
-    for topic, text in intake.watch.losses.items():
-        yield Finding(topic, "out_of_order", text)
-
-
-def _stream_values(intake: Intake) -> dict[str, Any]:
-    counters = intake.counters
-    values: dict[str, Any] = asdict(counters)
-    values.pop("rejected")
-    values |= {"late": counters.late, "rejected": counters.rejected_total, "epoch": intake.stream.epoch}
-    values["waits_for"] = intake.waits_for
-    return values | {f"rejected {topic} {why}": count for (topic, why), count in sorted(counters.rejected.items())}
-
-
-def _question_values(candidates: CandidateTopics) -> dict[str, Any]:
-    tally = candidates.tally
-    values: dict[str, Any] = {"asked": tally.asked, "answered": tally.answered, "waiting": candidates.waiting}
-    values |= {"refused": sum(tally.refused.values()), "goals": candidates.goals}
-    values["goals_refused"] = candidates.goals_refused
-    return values | {f"refused {reason}": count for reason, count in tally.refused.items()}
+_SAID_ELSEWHERE = ("clocks", "inputs", "windows")
+"""Parts whose problems the log has from whoever found them."""
 
 
 class Health:
@@ -141,11 +40,17 @@ class Health:
         Before the node is configured there is only its state, and its topics.
         """
         parts: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
-        if now.stream is None or now.questions is None:
-            parts["node"] = {}, {"state": now.state}
+        if now.stream is None or now.questions is None:  # not configured
+            parts["node"] = {}, {"state": now.state, "last_error": now.last_error[:_MOST_OF_AN_ERROR]}
         else:
             parts["stream"] = self._stream_problems(now.state, now.stream), {**now.stream, "state": now.state}
-            parts["model"] = self._model_problems(now.model), {"state": now.state, **now.model}
+            error = {"last_error": now.last_error[:_MOST_OF_AN_ERROR]}
+            own = {"state": now.state, "epoch": now.stream["epoch"], **now.identity, **error}
+            parts["model"] = self._model_problems(now.model), {**own, **now.model}
+            parts["windows"] = self._window_problems(now), {"state": now.state, **_window_values(now)}
+            parts["latency"] = {}, {"state": now.state, **now.stages}
+            numbers = {name: value for one in now.inputs for name, value in one.values.items()}
+            parts["inputs"] = _input_problems(now.inputs), {"state": now.state, **numbers}
             parts["prediction"] = {}, {"state": now.state, **_prediction_values(now.prediction)}
             jumps = (now.clocks or {}).get("time_jumps_back", 0)
             found = self._new(time_jumps=("jumps of time back, which reset everything", jumps))
@@ -158,11 +63,17 @@ class Health:
         problems: dict[str, str] = {}
         for part, (found, values) in parts.items():
             level = DiagnosticStatus.WARN if found else DiagnosticStatus.OK
-            text = ", ".join(found.values()) or (_planning(now) if part == "planner" else now.state)
+            text = ", ".join(found.values()) or _well(part, now)
             if part == "model" and now.failed is not None:
                 level, text, found = DiagnosticStatus.ERROR, f"the model has failed: {now.failed}", {}
-            statuses.append(status_message(f"{self._name}: {part}", level, text, values))
-            problems |= {} if part == "clocks" else found
+            if part == "inputs" and any(one.state == "stopped" and one.is_needed for one in now.inputs):
+                level = DiagnosticStatus.ERROR
+            if part == "node" and now.loading:
+                level, text = DiagnosticStatus.OK, now.loading
+            elif part == "node" and now.last_error:
+                level, text = DiagnosticStatus.ERROR, now.last_error[:_MOST_OF_AN_ERROR]
+            statuses.append(status_message(f"{self._name}: {part}", level, text, values, now.hardware_id))
+            problems |= {} if part in _SAID_ELSEWHERE else found
         return statuses, problems
 
     def _stream_problems(self, state: str, values: Mapping[str, Any]) -> dict[str, str]:
@@ -195,6 +106,12 @@ class Health:
             not_finite=("results with values that are not finite", values["not_finite"]),
         )
 
+    def _window_problems(self, now: Snapshot) -> dict[str, str]:
+        values = _window_values(now)
+        return self._new(**{
+            f"windows_{name}": (f"windows {_LOST[name]}", values[name]) for name in _LOST
+        })  # fmt: skip
+
     def _question_problems(self, values: Mapping[str, Any]) -> dict[str, str]:
         return self._new(
             questions_refused=("questions refused", values["refused"]),
@@ -226,6 +143,57 @@ class Health:
         """By how much a total has risen since the last report; one that started anew, from 0."""
         before, self._seen[key] = self._seen.get(key, 0), total
         return total - before if total >= before else total
+
+
+_LOST = {
+    "skipped_missing": "skipped for want of commands or states",
+    "dropped_reset": "lost to a reset",
+    "dropped_superseded": "superseded by newer ones",
+    "dropped_outdated": "of an epoch that was over",
+    "dropped_not_finite": "with values that are not finite",
+}
+"""Where windows are lost, in words, by the key of their number."""
+
+
+def _window_values(now: Snapshot) -> dict[str, int]:
+    """What became of windows: those that were made, published, wait, and were lost, by the reason."""
+    stream, model = now.stream or {}, now.model
+    return {
+        "made": stream.get("windows", 0),
+        "published": model.get("done", 0),
+        "waiting": model.get("waiting", 0),
+        "skipped_missing": stream.get("windows_skipped", 0),
+        "dropped_reset": stream.get("windows_reset", 0),
+        "dropped_superseded": model.get("superseded", 0),
+        "dropped_outdated": model.get("outdated", 0),
+        "dropped_not_finite": model.get("not_finite", 0),
+    }
+
+
+def input_findings(inputs: Iterable[Judged]) -> list[Finding]:
+    """What the log is to say of inputs: those that have stopped; a late one may be there again before that is read."""
+    return [Finding(one.topic, one.state, one.text) for one in inputs if one.state == "stopped"]
+
+
+def _input_problems(inputs: Iterable[Judged]) -> dict[str, str]:
+    return {f"{one.state} {one.topic}": f"{one.topic}: {one.text}" for one in inputs if one.state != "well"}
+
+
+def _well(part: str, now: Snapshot) -> str:
+    """One plain sentence where nothing is wrong: the state, where there is no more to say."""
+    if part == "planner":
+        return _planning(now)
+    if now.state != "active":
+        return now.state
+    if part == "inputs":
+        return "all inputs come as they are expected"
+    if part == "windows":
+        values = _window_values(now)
+        return f"{values['published']} of {values['made']} windows published"
+    if part == "latency" and "encode_p50_ms" in now.stages:
+        model_ms = now.stages["encode_p50_ms"] + now.stages["predict_p50_ms"]
+        return f"a window takes the model {model_ms:.1f} ms in the median"
+    return now.state
 
 
 def _prediction_values(errors: Summary | None) -> dict[str, Any]:

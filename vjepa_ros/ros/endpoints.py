@@ -38,6 +38,10 @@ class Endpoints:
         self.graph = Graph(node)
         self.times = CallbackTimes()
 
+    def resolved(self, topic: str) -> str:
+        """The name of a topic after what is renamed."""
+        return str(self._node.resolve_topic_name(topic))
+
     def publisher(self, kind: type, topic: str, profile: Any) -> Any:
         """A lifecycle publisher."""
         events = self.connections.publisher(self._node.resolve_topic_name(topic))

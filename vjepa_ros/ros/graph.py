@@ -7,7 +7,7 @@ message.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,10 +87,10 @@ class Graph:
             ours = [sender for sender in senders if sender.topic_type == ros_type]
             self.senders[topic] = len(ours)
             if self._lasts(topic, "several", len(ours) > 1, _SURE_S) and not watch.complete_each_other(topic):
-                found.append(Finding(topic, "several_senders", _several(row, ours)))
-            found += _other_types(topic, row, ros_type, [sender for sender in senders if sender not in ours])
+                found.append(Finding(topic, "several_senders", several(row, ours)))
+            found += other_types(topic, row, ros_type, [sender for sender in senders if sender not in ours])
             if self._lasts(topic, "nobody", not senders, _PATIENCE_S):
-                found.append(Finding(topic, "no_sender", self._nobody(topic, row, ros_type)))
+                found.append(Finding(topic, "no_sender", self.nobody(topic, row, ros_type)))
         return found
 
     def _lasts(self, topic: str, what: str, is_so: bool, least_s: float) -> bool:
@@ -109,14 +109,18 @@ class Graph:
             text = f"{_nodes(senders)} publish it: time jumps between theirs, and everything is reset each time it does"
             yield Finding(CLOCK, "several_senders", f"{text}; let one of them publish it")
         time_s = self._node.get_clock().now().nanoseconds / S_TO_NS
-        if not self._lasts(CLOCK, "stands", not (senders and time_s > 0), _PATIENCE_S):
-            return
+        if self._lasts(CLOCK, "stands", not (senders and time_s > 0), _PATIENCE_S):
+            yield self.clock_stands(senders, time_s)
+
+    @staticmethod
+    def clock_stands(senders: Collection[Any], time_s: float) -> Finding:
+        """That no time comes in, though the node goes by /clock."""
         who = "nothing has come from those that publish it" if senders else "nobody publishes it"
         stands = f"use_sim_time is true and {who}, so that this node's clock stands at {time_s:.3f} s"
         what = "start the simulation, or let the player of a bag publish it; for a real robot set use_sim_time: false"
-        yield Finding(CLOCK, "no_clock", f"{stands}: {what}")
+        return Finding(CLOCK, "no_clock", f"{stands}: {what}")
 
-    def _nobody(self, topic: str, row: Input, ros_type: str) -> str:
+    def nobody(self, topic: str, row: Input, ros_type: str) -> str:
         """That nobody sends, and who does so on another topic."""
         own = (self._node.get_name(), self._node.get_namespace())
         kinds = {name: types[0] for name, types in self._node.get_topic_names_and_types() if types and name != topic}
@@ -147,13 +151,13 @@ def _is_simulated(node: Node) -> bool:
     return bool(node.get_parameter("use_sim_time").value)
 
 
-def _several(row: Input, senders: Iterable[Any]) -> str:
+def several(row: Input, senders: Iterable[Any]) -> str:
     """That several send, and what becomes of that."""
     what = f"stop all but one, or remap {row.topic} (launch: {row.argument})"
     return f"{_nodes(senders)} publish it: {_COUNTS[row.quality]}; {what}"
 
 
-def _other_types(topic: str, row: Input, ros_type: str, senders: Iterable[Any]) -> Iterator[Finding]:
+def other_types(topic: str, row: Input, ros_type: str, senders: Iterable[Any]) -> Iterator[Finding]:
     """Those who send something that is not read."""
     for kind in sorted({sender.topic_type for sender in senders}):
         nodes = _nodes(sender for sender in senders if sender.topic_type == kind)

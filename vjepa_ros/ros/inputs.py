@@ -26,11 +26,13 @@ class Subscribed:
         topic: its name for the node.
         kind: the class of its messages.
         profile: its quality of service, a fresh one.
+        is_camera: whether frames come there.
     """
 
     topic: str
     kind: Any
     profile: QoSProfile
+    is_camera: bool
 
 
 def message_class(ros_type: str) -> Any:
@@ -72,4 +74,4 @@ def subscribed(config: StreamConfig, transport: str, others: Collection[str] = (
     """The topics of these rows, and of other inputs that somebody besides the stream reads."""
     more = [(INPUTS[name], config.ros_type(name)) for name in others if name not in config.inputs]
     for row, ros_type in [*rows_of(config, transport), *more]:
-        yield Subscribed(row.topic, message_class(ros_type), qos.OF_INPUTS[row.quality]())
+        yield Subscribed(row.topic, message_class(ros_type), qos.OF_INPUTS[row.quality](), row.quality == "camera")

@@ -6,6 +6,7 @@ or rclpy itself for its own services and its clock. It knows neither what callba
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections import Counter
 from collections.abc import Callable
@@ -65,7 +66,14 @@ class LastLine:
                 self.caught(place, error)
                 return otherwise(*arguments)
 
-        return call
+        async def call_later(*arguments: Any) -> Any:
+            try:
+                return await callback(*arguments)
+            except Exception as error:  # noqa: BLE001 - the last line
+                self.caught(place, error)
+                return otherwise(*arguments)
+
+        return call_later if inspect.iscoroutinefunction(callback) else call
 
     def guard_service(
         self, service: Service, otherwise: Callable[..., Any] = lambda _request, response: response

@@ -33,12 +33,14 @@ class ManagedNode(LifecycleNode):
     Attributes:
         state_label: the lifecycle state, in the words of lifecycle_msgs.
         last_line: takes whatever a callback lets through.
+        last_error: why the last transition failed; empty where it did not.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
         self.state_label = "unconfigured"
         self.last_line = LastLine(self)
+        self.last_error = ""
 
     def configure(self) -> None:
         """Validate, load, make ready."""
@@ -103,6 +105,8 @@ class ManagedNode(LifecycleNode):
     ) -> TransitionCallbackReturn:
         """Run a transition's work and that of the lifecycle publishers; log what rclpy would swallow."""
         try:
+            if name != "error":  # which comes after what has failed
+                self.last_error = ""
             work()
             result = entities(state)
             afterwards()
@@ -119,5 +123,6 @@ class ManagedNode(LifecycleNode):
         return result
 
     def _say_failed(self, text: str) -> None:
+        self.last_error = text
         if self.context.ok():  # else a signal has ended everything while a model was loaded: that is no failure
             self.get_logger().error(text)

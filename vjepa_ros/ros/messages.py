@@ -14,7 +14,7 @@ from std_msgs.msg import Float32MultiArray, MultiArrayDimension, String
 
 from vjepa_ros import latents
 from vjepa_ros.documents import to_json
-from vjepa_ros.units import set_stamp
+from vjepa_ros.units import S_TO_NS, set_stamp
 
 
 def latents_message(of: latents.Latents) -> Image:
@@ -90,10 +90,21 @@ def _head(message: Any, stamp_ns: int, frame_id: str) -> None:
     message.header.frame_id = frame_id
 
 
-def status_message(name: str, level: bytes, text: str, values: Mapping[str, Any]) -> DiagnosticStatus:
+def status_message(
+    name: str, level: bytes, text: str, values: Mapping[str, Any], hardware_id: str = "vjepa_ros"
+) -> DiagnosticStatus:
     """One diagnostic status; every value becomes text."""
     pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-    return DiagnosticStatus(level=level, name=name, message=text, hardware_id="vjepa_ros", values=pairs)
+    return DiagnosticStatus(level=level, name=name, message=text, hardware_id=hardware_id, values=pairs)
+
+
+def message_stamp_ns(message: Any) -> int | None:
+    """The stamp in a message's header; None where it has none, or an empty one."""
+    header = getattr(message, "header", None)
+    if header is None:
+        return None
+    stamp_ns = int(header.stamp.sec) * S_TO_NS + int(header.stamp.nanosec)
+    return stamp_ns or None
 
 
 def diagnostics_message(stamp: Time, statuses: list[DiagnosticStatus]) -> DiagnosticArray:

@@ -14,20 +14,24 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from vjepa_ros import devices
+from vjepa_ros.config import ros_file
 from vjepa_ros.config.node import resolve
-from vjepa_ros.config.table import check
+from vjepa_ros.config.table import BY_NAME, check
 from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.ros import overrides, own_services, parameters, qos
 from vjepa_ros.ros.active import Active
 from vjepa_ros.ros.configured import Configured
-from vjepa_ros.ros.diagnostics import Health, Snapshot
+from vjepa_ros.ros.diagnostics import Health, input_findings
 from vjepa_ros.ros.endpoints import Endpoints
+from vjepa_ros.ros.inputs import require_messages
 from vjepa_ros.ros.lifecycle import ManagedNode
+from vjepa_ros.ros.loader import Loader
 from vjepa_ros.ros.messages import diagnostics_message
 from vjepa_ros.ros.saying import Lasting, Warnings
+from vjepa_ros.ros.snapshot import Snapshot
 
 _STOP_TIMEOUT_S = 30.0  # a big model on a CPU may need this long for the window it is at
 _DIAGNOSTICS_PERIOD_S = 1.0
@@ -47,8 +51,9 @@ class PredictorNode(ManagedNode):
         self.add_on_set_parameters_callback(self.last_line.guarded("set_parameters", self._on_set_parameters, _not_set))
         self._configured: Configured | None = None
         self._active: Active | None = None
+        self._loader = Loader(self)
         self._warn = Warnings(self.get_logger())
-        own_services.guard(self, self.last_line, self._warn)
+        own_services.guard(self, self.last_line, self._warn, self._prepare)
         self._health = Health(self.get_fully_qualified_name())
         self._lasting = Lasting(self.get_logger())
         self._losses = Lasting(self.get_logger(), again_s=math.inf)
@@ -57,7 +62,10 @@ class PredictorNode(ManagedNode):
             DiagnosticArray, overrides.DIAGNOSTICS_TOPIC, qos.DIAGNOSTICS(), qos_overriding_options=qos.overridable()
         )
         self._reset_service = self.create_service(Trigger, "~/reset", self._on_reset)
-        self.last_line.guard_service(self._reset_service, _not_reset)
+        self._enable_service = self.create_service(SetBool, "~/enable", self._on_enable)
+        self._cancel_service = self.create_service(Trigger, "~/cancel_loading", self._on_cancel)
+        for service in (self._reset_service, self._enable_service, self._cancel_service):
+            self.last_line.guard_service(service, _not_done)
         # The period is real time: a paused simulation must not hide what the node says about itself.
         self._timer = self.create_timer(
             _DIAGNOSTICS_PERIOD_S,
@@ -71,9 +79,11 @@ class PredictorNode(ManagedNode):
 
     def configure(self) -> None:
         """Validate, load, warm up."""
-        config = resolve(parameters.read(self, self._bad_parameters))
+        config, model = self._loader.taken()
+        if config is None:
+            config = resolve(parameters.read(self, self._bad_parameters))
         self._endpoints.times.clear()
-        self._configured = configured = Configured(self, config, self._endpoints, self._warn)
+        self._configured = configured = Configured(self, config, self._endpoints, self._warn, model)
         model, log = configured.model, self.get_logger()
         log.info(f"configured: {json.dumps(dict(config.parameters))}")
         log.info(f"latents: {json.dumps(configured.info)}")
@@ -82,6 +92,17 @@ class PredictorNode(ManagedNode):
             log.info(f"whole windows and one-step predictions: {model.backend}")
         for notice in configured.notices:  # after the long lines, which would bury them
             log.warning(notice)
+
+    async def _prepare(self) -> str:
+        """Load the model while the executor goes on; why that cannot be, or nothing: configure takes it then."""
+        if self.state_label != "unconfigured":
+            return ""
+        try:
+            config = resolve(parameters.read(self, self._bad_parameters))
+            require_messages(config.stream)
+        except ConfigError:
+            return ""  # configure says it
+        return await self._loader.load(config)
 
     def activate(self) -> None:
         """Subscribe and start the worker."""
@@ -118,6 +139,7 @@ class PredictorNode(ManagedNode):
 
     def close(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
         """Undo activate and configure, however far they came; the model has this long to end its window."""
+        self._loader.cancel()
         try:
             self.deactivate(timeout_s)
         except EngineError as error:
@@ -142,30 +164,76 @@ class PredictorNode(ManagedNode):
             response.success, response.message = True, f"epoch {self._active.reset()}"
         return response
 
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if self._active is None:
+            response.success, response.message = False, f"the node is {self.state_label}: images come when it is active"
+        else:
+            self._active.enable(request.data)
+            what = "images are subscribed to" if request.data else "images are not subscribed to; the model is kept"
+            response.success, response.message = True, what
+        return response
+
+    def _on_cancel(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._loader.cancel()
+        response.message = "loading is given up" if response.success else "nothing is being loaded"
+        return response
+
     def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
-        for parameter in changed:
-            if not parameters.is_ours(parameter.name):
-                continue
-            if self._configured is not None:
-                reason = f"{parameter.name}: takes effect on configure; deactivate and clean up first"
-                return SetParametersResult(successful=False, reason=reason)
-            try:
+        ours = [parameter for parameter in changed if parameters.is_ours(parameter.name)]
+        try:
+            for parameter in ours:
+                self._require_changeable(parameter.name)
                 check(parameter.name, parameter.value)
-            except ConfigError as error:
-                return SetParametersResult(successful=False, reason=str(error))
-        for parameter in changed:
+            if ours and self._configured is not None:
+                self._change({parameter.name: parameter.value for parameter in ours})
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        for parameter in ours:
             self._bad_parameters.pop(parameter.name, None)
         return SetParametersResult(successful=True)
+
+    def _require_changeable(self, name: str) -> None:
+        """Refuse a parameter that takes effect on configure, where that is over or under way.
+
+        Raises:
+            ConfigError: naming it.
+        """
+        if self._loader.text:
+            raise ConfigError(name, "the model is being loaded by it: wait, or call ~/cancel_loading")
+        if self._configured is not None and not BY_NAME[name].live:
+            raise ConfigError(name, "takes effect on configure; deactivate and clean up first")
+
+    def _change(self, given: dict[str, Any]) -> None:
+        """Go by other values of live parameters at once.
+
+        Raises:
+            ConfigError: where they make no sense together with the others; nothing has changed then.
+        """
+        assert self._configured is not None
+        typed = {name: ros_file.typed(name, value) for name, value in given.items()}
+        config = resolve({**parameters.read(self, {}), **typed})
+        before = self._configured.info
+        if self._active is None:
+            self._configured.change(config)
+            return
+        self._active.change(config)
+        if self._configured.info != before:
+            self._configured.publish_info()
 
     # -- what it says about itself
 
     def _publish_diagnostics(self) -> None:
+        state = self.state_label
+        if self._loader.text:
+            state = "configuring"
+        elif self._active is not None and not self._active.enabled:
+            state = "disabled"
         snapshot = Snapshot.of(
-            self.state_label, self._configured, None if self._active is None else self._active.worker, self._endpoints
+            state, self._configured, self._active, self._endpoints, self.last_error, self._loader.text
         )
         statuses, problems = self._health.report(snapshot)
         self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(), statuses))
-        self._lasting(snapshot.senders)
+        self._lasting([*snapshot.senders, *input_findings(snapshot.inputs)])
         self._losses(snapshot.losses)
         of_senders = {f"{found.reason} {found.topic}" for found in snapshot.senders}
         for key, text in problems.items():
@@ -177,6 +245,6 @@ def _not_set(_changed: list[Parameter]) -> SetParametersResult:
     return SetParametersResult(successful=False, reason="an error in the node: see its log")
 
 
-def _not_reset(_request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+def _not_done(_request: Any, response: Any) -> Any:
     response.success, response.message = False, "an error in the node: see its log"
     return response

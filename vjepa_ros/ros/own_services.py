@@ -7,12 +7,14 @@ them otherwise, the executor's last line still holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
@@ -24,24 +26,36 @@ CLOCK_TOPIC = "/clock"
 MOST_PARAMETERS = 1000  # in one request; the node has a tenth of that
 
 
-def guard(node: Node, last_line: LastLine, warn: Callable[[str, str, str], None]) -> None:
+Prepare = Callable[[], Awaitable[str]]
+"""What is done before a configure transition while the executor goes on; gives why it must not begin, or nothing."""
+
+
+def guard(
+    node: Node, last_line: LastLine, warn: Callable[[str, str, str], None], prepare: Prepare | None = None
+) -> None:
     """Guard all services that a node has now, and its clock.
 
     Args:
         node: whose they are.
         last_line: told of what must not happen; counts times that cannot be.
         warn: told of these: (topic, reason, detail).
+        prepare: awaited before each configure transition.
     """
     for service in list(node.services):
-        _prepare(service, node)
+        _prepare(service, node, prepare)
         last_line.guard_service(service, _failed)
     _guard_clock(node, last_line, warn)
 
 
-def _prepare(service: Any, node: Node) -> None:
+def _prepare(service: Any, node: Node, prepare: Prepare | None) -> None:
     """Let the mistakes that are known be answered in words."""
     if service.srv_type is ChangeState:
         service.callback = _change_state(node, service.callback)
+        if prepare is not None:
+            service.callback = _prepared(node, service.callback, prepare)
+            # The group that all else is in would be taken until the transition has ended.
+            service.callback_group = ReentrantCallbackGroup()
+            service.callback_group.add_entity(service)
     elif service.srv_type is SetParameters:
         service.callback = _set_parameters(service.callback)
     elif service.srv_type is SetParametersAtomically:
@@ -67,6 +81,23 @@ def _change_state(node: Node, inner: Callable[..., Any]) -> Callable[..., Any]:
                 node.get_logger().warning(f"transition {wanted} is not possible now: {str(error).splitlines()[0]}")
             response.success = False
             return response
+
+    return change_state
+
+
+def _prepared(node: Node, inner: Callable[..., Any], prepare: Prepare) -> Callable[..., Any]:
+    """Before a configure transition, do what takes long; a reason not to begin it is answered as a refusal."""
+
+    async def change_state(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+        asked = request.transition
+        is_configure = asked.label == "configure" if asked.label else asked.id == Transition.TRANSITION_CONFIGURE
+        reason = await prepare() if is_configure else ""
+        if not reason:
+            return inner(request, response)
+        if node.context.ok():
+            node.get_logger().warning(f"configure: {reason}")
+        response.success = False
+        return response
 
     return change_state
 

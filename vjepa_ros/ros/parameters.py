@@ -36,6 +36,8 @@ def descriptor(row: Parameter) -> ParameterDescriptor:
         text += f" Unit: {row.unit}."
     if row.from_preset:
         text += f" {UNSET[row.kind]!r}: the preset's."
+    if row.live:
+        text += " Can be changed while the node is configured."
     result = ParameterDescriptor(name=row.name, description=text)
     if row.choices:
         result.additional_constraints = "one of: " + ", ".join(map(str, row.choices))

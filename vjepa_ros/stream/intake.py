@@ -104,6 +104,11 @@ class Intake:
         self._topics: dict[str, str] = {}  # where the messages of an input come from
         self._missing = 0  # steps so far
 
+    def change(self, config: StreamConfig) -> None:
+        """As :meth:`WindowStream.change`."""
+        self._config = config
+        self.stream.change(config)
+
     @property
     def take(self) -> dict[str, Take]:
         """What takes the messages of each topic, by the node's name for it: :mod:`vjepa_ros.config.inputs`."""

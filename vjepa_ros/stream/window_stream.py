@@ -75,6 +75,22 @@ class WindowStream:
         )
         self._signals = (self._commands, self._states, self._measured, self._gripper)
         self._acts = self._states if config.measured_actions else self._commands  # what actions are made of
+        self._pose = pose
+        self._make_readers()
+        self._clear()
+
+    def change(self, config: StreamConfig) -> None:
+        """Go by other ages and another horizon from the next window on; an epoch should begin with it.
+
+        Args:
+            config: differs in ``max_wait_s``, ``horizon`` and the timeouts of signals alone.
+        """
+        self.config = config
+        self._max_wait_ns = to_ns(config.max_wait_s)
+        self._make_readers()
+
+    def _make_readers(self) -> None:
+        config, pose = self.config, self._pose
         self._read_states: Reader = SampleReader(self._states, config.states)
         self._read_commands: Reader = SampleReader(self._acts, config.commands)
         if config.reads_measured_commands:
@@ -86,7 +102,6 @@ class WindowStream:
             gripper = SampleReader(self._gripper, config.states) if config.pose.has_gripper else None
             self._read_states = PoseReader(self._read_states, pose, gripper)
             self._read_commands = PoseReader(self._read_commands, pose, gripper)
-        self._clear()
 
     def _clear(self) -> None:
         self._sampler.reset()

@@ -19,8 +19,8 @@ from vjepa_ros.errors import CheckpointError, ConfigError, listed, named, place,
 from vjepa_ros.model.blocks import Linear
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.weights.checkpoint import ALLOWED_EXTRA
 from vjepa_ros.weights.file import open_weights
+from vjepa_ros.weights.fitting import ALLOWED_EXTRA
 from vjepa_ros.weights.opened import JoinedTensor, StoredTensor
 from vjepa_ros.weights.values import draw
 
