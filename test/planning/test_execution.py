@@ -15,9 +15,11 @@ from vjepa_ros.config.node import resolve
 from vjepa_ros.errors import InputError
 from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.execution import Command, Execution
+from vjepa_ros.units import S_TO_NS
 
 READY = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])
 PERIOD_S = 0.25
+NOW_NS = 1_700_000_000 * S_TO_NS
 
 
 class Sent:
@@ -46,15 +48,26 @@ class Bench:
         config = resolve({"joint_names": JOINTS, "pose.tip_link": "panda_hand", **parameters})
         self.sent = Sent()
         self.ends: list[str] = []
-        self.execution = Execution(config.planner, self.sent, lambda reason, detail: self.ends.append(reason))
+        self.now_ns = NOW_NS
+        self.execution = Execution(
+            config.planner, self.sent, lambda reason, detail: self.ends.append(reason), lambda: self.now_ns
+        )
         self.arm = Arm(panda.URDF, config.planner, config.stream.pose, JOINTS)
 
     def on(self) -> Bench:
         self.execution.describe(self.arm)
-        self.execution.measured(slice(None), READY)
-        self.execution.window(0.0, 0.1)
+        self.see()
         self.execution.switch_on()
         return self
+
+    def see(self, age_s: float = 0.0) -> None:
+        """Joints and a window as old as that."""
+        self.joints(age_s)
+        self.execution.window(self.now_ns - round(age_s * S_TO_NS), 0.1)
+
+    def joints(self, age_s: float = 0.0, by: float = 0.0) -> None:
+        """All joints, as they were so long ago."""
+        self.execution.measured(slice(None), READY + by, self.now_ns - round(age_s * S_TO_NS))
 
     def offer(self, energy: float = 1.0, by: float = 0.01) -> bool:
         return self.execution.offer(energy, READY + by, PERIOD_S, is_pose=False)
@@ -68,13 +81,13 @@ def test_it_is_off_until_it_is_switched_on() -> None:
     bench.execution.describe(bench.arm)
     with pytest.raises(InputError, match="stale_input: joint 'panda_joint1' was never measured"):
         bench.execution.switch_on()
-    bench.execution.measured(np.arange(6), READY[:6])
+    bench.execution.measured(np.arange(6), READY[:6], NOW_NS)
     with pytest.raises(InputError, match="joint 'panda_joint7' was never measured"):
         bench.execution.switch_on()
-    bench.execution.measured(np.array([6]), READY[6:])
+    bench.execution.measured(np.array([6]), READY[6:], NOW_NS)
     with pytest.raises(InputError, match="stale_input: windows: none has come"):
         bench.execution.switch_on()
-    bench.execution.window(0.0, 0.1)
+    bench.execution.window(NOW_NS, 0.1)
     bench.execution.switch_on()
     assert bench.offer()
     (command,) = bench.sent.commands
@@ -85,8 +98,7 @@ def test_it_is_off_until_it_is_switched_on() -> None:
 def test_where_it_is_not_allowed_it_is_never_on() -> None:
     bench = Bench(execute=False)
     bench.execution.describe(bench.arm)
-    bench.execution.measured(slice(None), READY)
-    bench.execution.window(0.0, 0.1)
+    bench.see()
     with pytest.raises(InputError, match="not_allowed: planner.execute is false"):
         bench.execution.switch_on()
     assert not bench.offer() and bench.sent.commands == []
@@ -199,22 +211,77 @@ def test_what_is_out_of_reach_is_a_hit_and_not_sent() -> None:
 
 
 def test_input_that_stays_away_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the machine's clock too: that of the stamps may stand still."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     bench = Bench(max_age_s=1.0).on()
     now[0] += 0.9
-    bench.execution.measured(slice(None), READY)
+    bench.joints()
     bench.execution.check()
     assert bench.execution.is_on
     now[0] += 0.3  # the window came 1.2 s ago, and another comes in 0.1 s
     assert not bench.offer(), "looked at before anything is sent too"
-    assert bench.ends == ["stale_input"] and bench.execution.detail.startswith("windows: the newest is 1.20 s old")
+    assert bench.ends == ["stale_input"] and bench.execution.detail.startswith("windows: the newest came 1.20 s ago")
     bench.on()
     now[0] += 1.05
-    bench.execution.window(0.0, 0.1)
+    bench.execution.window(bench.now_ns, 0.1)
     bench.execution.check()
     assert bench.ends == ["stale_input"] * 2
     assert bench.execution.detail == "joint 'panda_joint1' was measured 1.05 s ago; planner.max_age_s is 1 s"
+
+
+def test_what_comes_late_is_as_old_as_its_stamp_says() -> None:
+    bench = Bench(max_age_s=1.0)
+    bench.execution.describe(bench.arm)
+    bench.execution.window(NOW_NS, 0.1)
+    bench.execution.measured(slice(None), READY, S_TO_NS)  # a driver that has no idea of the time
+    with pytest.raises(InputError, match="stale_input: joint 'panda_joint1' was measured 1699999999.00 s ago"):
+        bench.execution.switch_on()
+    bench.on()
+    for _ in range(3):  # one that hangs, and says the same again and again
+        bench.now_ns += round(0.4 * S_TO_NS)
+        bench.execution.window(bench.now_ns, 0.1)
+        bench.execution.measured(slice(None), READY, NOW_NS)
+    assert not bench.offer() and bench.sent.commands == []
+    assert bench.ends == ["stale_input"] and "was measured 1.20 s ago" in bench.execution.detail
+    bench.on()
+    bench.now_ns += S_TO_NS  # windows that lag
+    bench.joints()
+    bench.execution.window(bench.now_ns - round(1.2 * S_TO_NS), 0.1)
+    bench.execution.check()
+    assert bench.ends == ["stale_input"] * 2 and "windows: the newest came 1.20 s ago" in bench.execution.detail
+
+
+def test_a_clock_that_is_ahead_is_no_reason_to_be_new() -> None:
+    bench = Bench(max_age_s=1.0).on()
+    bench.joints(age_s=-5.0)
+    assert not bench.offer()
+    assert bench.ends == ["stale_input"]
+    assert "'panda_joint1' was stamped 5.00 s ahead of the node's clock: the clocks" in bench.execution.detail
+
+
+def test_what_is_overtaken_on_its_way_changes_nothing_and_a_jump_ends_it() -> None:
+    bench = Bench(max_age_s=2.0).on()
+    bench.joints(age_s=0.0, by=0.01)
+    with pytest.raises(InputError, match=r"out_of_order: measured 0\.500 s before what has come already"):
+        bench.joints(age_s=0.5)
+    assert bench.offer()
+    np.testing.assert_array_equal(bench.sent.commands[0].now, READY + 0.01)
+    bench.execution.measured(np.array([0, 1]), READY[:2], bench.now_ns)  # another sender, as new
+    with pytest.raises(InputError, match="out_of_order"):
+        bench.execution.measured(np.array([1, 2]), READY[1:3], bench.now_ns - 1)
+    bench.joints(age_s=1.0, by=0.02)
+    assert bench.ends == ["time_jumped"]
+    assert bench.execution.detail == "measured joints are stamped 1.000 s before those that came last"
+    bench.execution.switch_on()
+    assert bench.offer()
+    np.testing.assert_array_equal(bench.sent.commands[-1].now, READY + 0.02)
+    bench.execution.measured(np.array([0]), READY[:1], bench.now_ns - 3 * S_TO_NS)
+    with pytest.raises(InputError, match="joint 'panda_joint1' was measured 3.00 s ago"):
+        bench.execution.switch_on()
+    bench.execution.measured(np.array([0]), READY[:1], bench.now_ns)
+    with pytest.raises(InputError, match="joint 'panda_joint2' was never measured"):
+        bench.execution.switch_on()
 
 
 def test_a_speed_that_nobody_renews_becomes_zero(monkeypatch: pytest.MonkeyPatch) -> None:

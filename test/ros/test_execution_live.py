@@ -80,6 +80,10 @@ def end_by_joints(standing: Standing) -> None:
     standing.joints = False
 
 
+def end_by_a_driver_that_hangs(standing: Standing) -> None:
+    standing.hangs = True
+
+
 def end_by_reset(standing: Standing) -> None:
     assert standing.robot.reset()[0]
 
@@ -102,6 +106,7 @@ ENDS = [
     ("deactivated", end_by_deactivation),
     ("stale_input", end_by_frames),
     ("stale_input", end_by_joints),
+    ("stale_input", end_by_a_driver_that_hangs),
     ("time_jumped", end_by_reset),
     ("time_jumped", end_by_jump),
     ("new_robot", end_by_description),
@@ -120,6 +125,7 @@ def test_whatever_ends_it_nothing_is_sent_afterwards(
     assert status["end_detail"]
     assert f"execution has ended: {reason}: " in predictor.log
     standing.is_sending = standing.joints = True
+    standing.hangs = False
     assert standing.is_silent(plans=reason not in ("deactivated", "reached"))
     assert len(standing.commands) == status["commands_sent"], "those from before the end, and no other"
 
@@ -217,6 +223,7 @@ def test_a_speed_of_zero_is_sent_at_every_end(
         end(standing)
         status = standing.ended(reason)
         standing.is_sending = standing.joints = True
+        standing.hangs = False
         assert standing.is_silent(plans=reason not in ("deactivated", "reached"))
         assert not speeds(standing.commands[-1]).any()
         moving = [message for message in standing.commands if speeds(message).any()]

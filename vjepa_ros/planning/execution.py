@@ -1,7 +1,8 @@
 """Whether plans are sent to the robot, and what ends that: off until it is switched on, and at once off for a reason.
 
 One lock is held while something is judged and sent, and while execution ends: once :meth:`Execution.end` has returned,
-nothing more is sent. It is used from two threads. No ROS: what sends is given, and the only clock is the monotonic one.
+nothing more is sent. It is used from two threads. No ROS: what sends is given, and the only clock of its own is the
+monotonic one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from vjepa_ros.config.planner import TWIST, PlannerConfig
 from vjepa_ros.errors import InputError
 from vjepa_ros.geometry import Vector
 from vjepa_ros.planning.arm import Arm
+from vjepa_ros.planning.freshness import Freshness
 from vjepa_ros.planning.safety import judge
 
 REASONS = (
@@ -75,6 +77,8 @@ class Execution:
         config: what ends it.
         sender: sends.
         tell: called with (reason, detail) once it has ended.
+        now_ns: the time on the clock of the stamps.
+        jump_back_s: measured joints that go back by this much mean that time has jumped.
 
     Attributes:
         reason, detail: why it ended last; empty before that.
@@ -82,17 +86,21 @@ class Execution:
         sent: commands since then.
     """
 
-    def __init__(self, config: PlannerConfig, sender: Sender, tell: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        config: PlannerConfig,
+        sender: Sender,
+        tell: Callable[[str, str], None],
+        now_ns: Callable[[], int] = time.time_ns,
+        jump_back_s: float = 1.0,
+    ) -> None:
         self._config = config
         self._sender = sender
         self._tell = tell
         self._lock = threading.RLock()
         self._on = False
         self._arm: Arm | None = None
-        self._joints: Vector = np.empty(0)
-        self._joints_s: Vector = np.empty(0)  # when each was measured last
-        self._window_s = -np.inf  # when the newest window came ...
-        self._window_every_s = 0.0  # ... and how long the next one takes
+        self._seen = Freshness(config.max_age_s, jump_back_s, now_ns)
         self._moves_until_s = np.inf  # a speed is sent for one step
         self._plans = 0
         self._first_energy = np.inf
@@ -109,18 +117,22 @@ class Execution:
         self.end("new_robot", "another robot description came")
         with self._lock:
             self._arm = arm
-            count = 0 if arm is None else len(arm.joint_names)
-            self._joints, self._joints_s = np.full(count, np.nan), np.full(count, -np.inf)
+            self._seen.describe(arm)
 
-    def measured(self, joints: NDArray[np.int64] | slice, positions: Vector) -> None:
-        """Take in measured positions of some of the arm's joints."""
-        with self._lock:
-            self._joints[joints], self._joints_s[joints] = positions, time.monotonic()
+    def measured(self, joints: NDArray[np.int64] | slice, positions: Vector, stamp_ns: int) -> None:
+        """Take in measured positions of some of the arm's joints.
 
-    def window(self, age_s: float, every_s: float) -> None:
-        """Take in that a window came, how old it is, and how often they come."""
+        Raises:
+            InputError: ``out_of_order`` where something newer of them has come already.
+        """
         with self._lock:
-            self._window_s, self._window_every_s = time.monotonic() - age_s, every_s
+            if jumped := self._seen.measured(joints, positions, stamp_ns):
+                self.end("time_jumped", jumped)
+
+    def window(self, stamp_ns: int, every_s: float) -> None:
+        """Take in that a window came, the stamp of its newest frame, and how often they come."""
+        with self._lock:
+            self._seen.window(stamp_ns, every_s)
 
     def prediction_error(self, error: float) -> None:
         """Take in how wrong a forecast was."""
@@ -141,7 +153,7 @@ class Execution:
                 raise InputError("not_allowed", "planner.execute is false: set it, and configure again")
             if self._arm is None:
                 raise InputError("no_limits", "no robot description with limits has come, see the log")
-            if stale := self._stale():
+            if stale := self._seen.stale():
                 raise InputError("stale_input", stale)
             if self._on:
                 return
@@ -170,25 +182,11 @@ class Execution:
         with self._lock:
             if not self._on:
                 return
-            if stale := self._stale():
+            if stale := self._seen.stale():
                 self.end("stale_input", stale)
             elif time.monotonic() > self._moves_until_s:
                 self._moves_until_s = np.inf
                 self._sender.rest()
-
-    def _stale(self) -> str:
-        now_s, most = time.monotonic(), self._config.max_age_s
-        if self._arm is None:
-            return "there is no robot description"
-        old = now_s - self._joints_s
-        if (old > most).any():
-            name = self._arm.joint_names[int(np.argmax(old))]
-            age = "never measured" if np.isinf(old.max()) else f"measured {old.max():.2f} s ago"
-            return f"joint {name!r} was {age}; planner.max_age_s is {most:g} s"
-        if now_s - self._window_s > most + self._window_every_s:
-            age = "none has come" if np.isinf(self._window_s) else f"the newest is {now_s - self._window_s:.2f} s old"
-            return f"windows: {age}; planner.max_age_s is {most:g} s, and one comes in {self._window_every_s:.2f} s"
-        return ""
 
     def offer(self, energy: float, step: Vector, period_s: float, *, is_pose: bool, at_ns: int = 0) -> bool:
         """Take the first free step of a plan, and send it where that is on and allowed; whether it was sent.
@@ -206,7 +204,7 @@ class Execution:
                 return False
             if 0 < self._config.execute_steps <= self.sent:
                 return not self.end("steps_done", f"planner.execute_steps is {self._config.execute_steps}")
-            arm, now = self._arm, self._joints.copy()
+            arm, now = self._arm, self._seen.joints.copy()
             try:
                 target = arm.reach(now, step) if is_pose else np.concatenate([step, now[len(step) :]])
             except InputError as error:

@@ -132,7 +132,8 @@ class PlannerTopics:
         self._planner.arm, self._base = None, self._config.stream.pose.base_link
         joints, settings = len(self._planner.motion.joint_names), self._config.planner
         commanding = Commanding(self._node, settings.command_type, self._publishers.get("command"), joints)
-        self._execution = Execution(settings, commanding, self._on_end)
+        jump_back_s = self._config.stream.jump_back_s
+        self._execution = Execution(settings, commanding, self._on_end, self._now_ns, jump_back_s)
         if self._services is not None:
             self._services.open(self._execution, worker)
         if settings.execute:
@@ -184,9 +185,8 @@ class PlannerTopics:
         """A window has gone through the model: plan from it, now or as soon as the plan before it is there."""
         frames = window.frames
         every_ns = (frames[-1].stamp_ns - frames[0].stamp_ns) / max(1, len(frames) - 1) * self._config.stream.hop
-        age_ns = max(0, self._now_ns() - frames[-1].stamp_ns)
         if self._execution is not None:
-            self._execution.window(age_ns / S_TO_NS, every_ns / S_TO_NS)
+            self._execution.window(frames[-1].stamp_ns, every_ns / S_TO_NS)
         self._missed = True
         if self._question is None:
             self._ask()
