@@ -63,6 +63,7 @@ class Bench:
     def see(self, age_s: float = 0.0) -> None:
         """Joints and a window as old as that."""
         self.joints(age_s)
+        self.execution.prediction_error(0.1)
         self.execution.window(self.now_ns - round(age_s * S_TO_NS), 0.1)
 
     def joints(self, age_s: float = 0.0, by: float = 0.0) -> None:
@@ -184,6 +185,30 @@ def test_prediction_errors_end_it() -> None:
     assert bench.ends == ["prediction_error", "not_finite"]
 
 
+def test_it_does_not_go_on_where_nobody_knows_how_wrong_forecasts_are() -> None:
+    """The first has as long to come as the next; windows may supersede each other so that none is ever compared."""
+    bench = Bench(max_age_s=1.0)
+    bench.execution.describe(bench.arm)
+    bench.joints()
+    bench.execution.window(NOW_NS, 0.25)
+    bench.execution.switch_on()
+    for number in range(4):
+        bench.now_ns += round(0.3 * S_TO_NS)
+        bench.joints()
+        bench.execution.window(bench.now_ns, 0.25)
+        assert bench.offer()
+        if number == 0:
+            bench.execution.prediction_error(0.1)
+    for _ in range(2):
+        bench.now_ns += round(0.3 * S_TO_NS)
+        bench.joints()
+        bench.execution.window(bench.now_ns, 0.25)
+    assert not bench.offer() and bench.ends == ["stale_input"]
+    assert bench.execution.detail.startswith("prediction errors: the newest came, or was first waited for, 1.50 s ago")
+    bench.execution.switch_on()
+    assert bench.offer(), "it may come now"
+
+
 def test_hits_are_counted_and_what_is_cut_is_sent() -> None:
     bench = Bench(max_limit_hits=3, max_step=[0.02]).on()
     assert bench.offer(by=0.01) and bench.execution.hits == 0
@@ -225,6 +250,7 @@ def test_input_that_stays_away_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     bench.on()
     now[0] += 1.05
     bench.execution.window(bench.now_ns, 0.1)
+    bench.execution.prediction_error(0.1)
     bench.execution.check()
     assert bench.ends == ["stale_input"] * 2
     assert bench.execution.detail == "joint 'panda_joint1' was measured 1.05 s ago; planner.max_age_s is 1 s"

@@ -36,6 +36,7 @@ EXECUTED: dict[str, Any] = {
     **QUICK, "planner.execute": True, "planner.box_m": "[-1.5, -1.5, -1.5, 1.5, 1.5, 1.5]",
     "planner.max_prediction_error": 10.0, "planner.patience": 100_000, "planner.max_limit_hits": 100_000,
     "pose.tip_link": "panda_hand",
+    "latents.horizon": 3,  # forecasts are compared though some windows are superseded
 }  # fmt: skip
 
 POSES: dict[str, Any] = {

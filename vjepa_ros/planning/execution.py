@@ -30,7 +30,7 @@ REASONS = (
     "reached",  # the last goal is met
     "new_robot",  # another robot description came
     "time_jumped",  # back, or a reset came
-    "stale_input",  # no window, or no measured joints, that are new enough
+    "stale_input",  # no window, no measured joints, or no prediction error that are new enough
     "no_progress",  # the energy is not lower than at the start
     "prediction_error",  # above its bound
     "not_finite",  # a prediction error, an energy or a command that is not
@@ -137,6 +137,8 @@ class Execution:
     def prediction_error(self, error: float) -> None:
         """Take in how wrong a forecast was."""
         most = self._config.max_prediction_error
+        with self._lock:
+            self._seen.compared()
         if not np.isfinite(error):
             self.end("not_finite", f"a prediction error of {error}")
         elif most and error > most:
@@ -158,6 +160,7 @@ class Execution:
             if self._on:
                 return
             self._on, self.reason, self.detail = True, "", ""
+            self._seen.compared()  # the next one is waited for
             self.hits = self.sent = 0
             self.restart()
 
@@ -182,7 +185,7 @@ class Execution:
         with self._lock:
             if not self._on:
                 return
-            if stale := self._seen.stale():
+            if stale := self._seen.stale() or self._seen.blind():
                 self.end("stale_input", stale)
             elif time.monotonic() > self._moves_until_s:
                 self._moves_until_s = np.inf

@@ -1,4 +1,4 @@
-"""What execution is judged on, and how old that is: measured joints, and windows.
+"""What execution is judged on, and how old that is: measured joints, windows, and how wrong forecasts were.
 
 One rule for all of them: something is as old as its stamp says by the clock of the stamps, and as old as the machine's
 own clock says since it came, whichever is more; so what is delayed on its way is as old as it is, and a clock that
@@ -54,7 +54,7 @@ class Freshness:
         self._jump_back_ns = to_ns(jump_back_s)
         self._now_ns = now_ns
         self._names: tuple[str, ...] = ()
-        self._window = Seen()
+        self._window = self._error = Seen()
         self._every_s = 0.0  # from one window to the next
         self._forget()
 
@@ -90,6 +90,10 @@ class Freshness:
         """Take in that a window has gone through the model, and how long the next one takes."""
         self._window, self._every_s = Seen(stamp_ns, time.monotonic()), every_s
 
+    def compared(self) -> None:
+        """Take in that a forecast was compared with what was observed, or that the next time is waited for."""
+        self._error = Seen(self._now_ns(), time.monotonic())
+
     def stale(self) -> str:
         """What of joints and windows is not new enough, in words; empty where everything is."""
         most_s = self._max_age_s
@@ -100,6 +104,15 @@ class Freshness:
                 return f"joint {name!r} was {said}; planner.max_age_s is {most_s:g} s"
         said = self._too_old(self._window, most_s + self._every_s, "the newest came", "none has come")
         return said and f"windows: {said}; planner.max_age_s is {most_s:g} s, and one comes in {self._every_s:.2f} s"
+
+    def blind(self) -> str:
+        """Why it is not known how wrong forecasts are, in words; empty where it is."""
+        most_s = self._max_age_s + self._every_s
+        said = self._too_old(self._error, most_s, "the newest came, or was first waited for,", "none has come")
+        return said and (
+            f"prediction errors: {said}; one is needed every {most_s:.2f} s. Where windows are superseded, a larger "
+            "latents.horizon has forecasts of more steps compared"
+        )
 
     def _too_old(self, seen: Seen, most_s: float, before: str, never: str) -> str:
         """Why it is, in words."""

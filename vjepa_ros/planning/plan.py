@@ -260,7 +260,8 @@ def _problem(
     if last is not None:
         if last.samples.shape != shape:
             raise ShapeError(f"a last plan with samples of shape {last.samples.shape} where {shape} is needed")
-        start = np.where(fits("std", std) > 0, shifted(last.samples, executed), start)  # what is frozen stays where it is
+        free = fits("std", std) > 0  # the others stay where they are now
+        start = np.where(free, shifted(last.samples, executed), start)
         best = shifted(_best(last, round(options.kept_elites * options.elites), options.cost), executed)
         warm = np.concatenate([start[None], best])
     return Problem(start, fits("std", std), fits("low", low), fits("high", high), warm)
