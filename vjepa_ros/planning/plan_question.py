@@ -70,7 +70,7 @@ class PlanQuestion:
             seen = planner.forecaster.last
             if seen is None or seen.window.epoch != epoch:
                 raise InputError("outdated", f"it was of epoch {was}, now is {epoch}, and no window has come yet")
-        if self._target is not None and self._target.version != planner.aims.version:
+        if self._target is not None and not planner.is_aimed_at(self._target):
             self._restart()
         if self._planning is not None:
             return self._planning.turn() and self._end(self._planning)
@@ -104,7 +104,7 @@ class PlanQuestion:
     def _end(self, planning: Planning) -> bool:
         planner, plan = self._planner, planning.plan
         assert self._seen is not None and self._steps is not None
-        if self._target is None or self._target.version != planner.aims.version:
+        if self._target is None or not planner.is_aimed_at(self._target):
             self._restart()  # another goal came with the last batch
             return False
         planner.require_fresh(self._seen)
@@ -114,7 +114,7 @@ class PlanQuestion:
             seen=self._seen, target=self._target, now=plan.now, plan=plan,
             reached=planner.motion.reached(planner.motion.start(self._seen.window), plan.actions), first=first,
             steps=self._steps, is_late=planner.now_ns() > self._steps.begins_ns(first + 1),
-            took_s=time.monotonic() - self._began_s, picture=picture,
+            took_s=time.monotonic() - self._began_s, begun_s=self._began_s, picture=picture,
         )  # fmt: skip
         return True
 

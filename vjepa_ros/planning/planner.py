@@ -21,10 +21,12 @@ from vjepa_ros.config.planner import PlannerConfig
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import InputError
 from vjepa_ros.forecast.forecaster import Forecaster, SeenWindow
+from vjepa_ros.geometry import euler_angles
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.planning.aims import Aims, GoalImages, Target
 from vjepa_ros.planning.approach import Approach
 from vjepa_ros.planning.arm import Arm
+from vjepa_ros.planning.command import Command
 from vjepa_ros.planning.motion import Motion, Steps
 from vjepa_ros.planning.plan import Plan, Planning
 from vjepa_ros.planning.solvers import Options
@@ -69,6 +71,7 @@ class Outcome:
         steps: its steps in time.
         is_late: whether the step of that action was over when the plan was there.
         took_s: from the choice of the window to the plan.
+        begun_s: when that window was chosen, on the monotonic clock.
         picture: (height, width, 3) uint8 RGB, the goal beside what it is expected to lead to; where that was asked for.
     """
 
@@ -83,6 +86,7 @@ class Outcome:
     steps: Steps | None = None
     is_late: bool = False
     took_s: float = 0.0
+    begun_s: float = 0.0
     picture: NDArray[np.uint8] | None = None
 
 
@@ -150,6 +154,19 @@ class Planner:
         self._sent.append((at_ns, action))
         self._executed += 1
 
+    def as_sent(self, outcome: Outcome, command: Command) -> Array:
+        """(A,) the first free action of a plan, as limits have let it through."""
+        assert outcome.plan is not None and outcome.reached is not None and outcome.seen is not None
+        actions, place = outcome.plan.actions[: outcome.first + 1], outcome.reached[outcome.first].copy()
+        if not command.is_cut:
+            return np.asarray(actions[-1])
+        if self.motion.is_of_tip:
+            tip = command.arm.tip(command.target)
+            place[:3], place[3:6] = tip[:3, 3], euler_angles(tip[:3, :3])
+        else:
+            place = command.target[: len(place)]
+        return self.motion.action(self.motion.start(outcome.seen.window), actions, place)
+
     def stopped(self) -> None:
         """Nothing of a plan is in force any more, or will be."""
         self._sent.clear()
@@ -179,6 +196,10 @@ class Planner:
             raise InputError(
                 "stale_window", f"its newest frame's age is {age_ns / S_TO_NS:.3f} s, planner.max_age_s is {most_s:g} s"
             )
+
+    def is_aimed_at(self, target: Target | None) -> bool:
+        """Whether this is still what is aimed at."""
+        return target is not None and target.version == self.aims.version
 
     def note(self, target: Target, energy: float) -> str:
         """Take note of where the robot is: whether to plan on (``going``), for the next goal, or not at all."""

@@ -24,9 +24,9 @@ from vjepa_ros.forecast.forecaster import Forecaster
 from vjepa_ros.geometry import rotation_matrix
 from vjepa_ros.planning.aims import GoalImages
 from vjepa_ros.planning.arm import Arm
+from vjepa_ros.planning.command import Step
 from vjepa_ros.planning.execution import Execution
 from vjepa_ros.planning.goal_files import read_goals
-from vjepa_ros.planning.motion import Steps
 from vjepa_ros.planning.plan_question import PlanQuestion
 from vjepa_ros.planning.planner import Outcome, Planner
 from vjepa_ros.planning.questions import Goal
@@ -218,6 +218,9 @@ class PlannerTopics:
         self._question = None
         if self._execution is None or self._worker is None or not self._node.context.ok():
             return  # a signal, or deactivate, has ended everything in the meantime
+        if outcome.plan is not None and not self._planner.is_aimed_at(outcome.target):
+            self._ask()  # another goal came with the last turn
+            return
         self._outcome = outcome
         if outcome.plan is not None:
             self._publish_plan(outcome)
@@ -238,23 +241,19 @@ class PlannerTopics:
             execution.restart()
         if outcome.is_late:
             return
-        step, is_pose = outcome.reached[outcome.first], self._planner.motion.is_of_tip
+        first, place, is_pose = outcome.first, outcome.reached[outcome.first], self._planner.motion.is_of_tip
         if is_pose:
             placed = np.eye(4)
-            placed[:3, :3], placed[:3, 3] = rotation_matrix(step[3:6]), step[:3]
-            step = placed
-        begins_ns, within_s = self._timing(outcome.steps, outcome.first)
-        if execution.offer(outcome.now, step, within_s, is_pose=is_pose, at_ns=begins_ns):
-            self._planner.sent(begins_ns, outcome.plan.actions[outcome.first])
-
-    def _timing(self, steps: Steps, first: int) -> tuple[int, float]:
-        """When a command is in force, and how long there is from now to get where it leads: it is at once, and there is
-        one step, unless its stamp says when its step begins."""
-        now_ns = self._now_ns()
-        if self._config.planner.command_type != JOINT_STATE:
-            return now_ns, steps.period_s
-        within_ns = max(steps.begins_ns(first + 1) - now_ns, steps.period_ns)
-        return steps.begins_ns(first), within_ns / S_TO_NS
+            placed[:3, :3], placed[:3, 3] = rotation_matrix(place[3:6]), place[:3]
+            place = placed
+        begins_ns, ends_ns = outcome.steps.begins_ns(first), outcome.steps.begins_ns(first + 1)
+        if self._config.planner.command_type != JOINT_STATE:  # it is in force at once
+            begins_ns = self._now_ns()
+            ends_ns = begins_ns + outcome.steps.period_ns
+        step = Step(outcome.now, place, is_pose, begins_ns, ends_ns, outcome.begun_s)
+        execution.offer(
+            step, lambda command: self._planner.sent(command.at_ns, self._planner.as_sent(outcome, command))
+        )
 
     def _publish_plan(self, outcome: Outcome) -> None:
         assert outcome.plan is not None and outcome.reached is not None and outcome.steps is not None
