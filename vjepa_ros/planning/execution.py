@@ -88,8 +88,9 @@ class Execution:
         return self._on
 
     def describe(self, arm: Arm | None) -> None:
-        """Take in another robot; nothing of it is measured yet."""
-        self.end("new_robot", "another robot description came")
+        """Take in another robot, of which nothing is measured yet; None where its description cannot be used."""
+        what = "another robot description came"
+        self.end("new_robot", what if arm is not None else f"{what}, and it cannot be used: see the log")
         with self._lock:
             self._arm = arm
             self._seen.describe(arm)

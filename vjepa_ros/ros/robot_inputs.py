@@ -49,6 +49,7 @@ class RobotInputs:
         self._tell = tell
         self._report = report
         self._offset_ns = to_ns(config.clocks.offsets_s["joint_states"])
+        self._base = config.stream.pose.base_link
         self._text: str | None = None
         self._read: Read | None = None  # the arm's joints
         self._told = False  # that they have no stamps
@@ -65,19 +66,22 @@ class RobotInputs:
         return takes
 
     def _description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
-        """Take in a std_msgs/String; one that cannot be used leaves the one before it as it is."""
+        """Take in a std_msgs/String; where it cannot be used the one before it is gone too: it is another robot."""
         text, stream = message.data, self._config.stream
         if text == self._text:
             return []
         try:
             check_description(text, self._config.messages)
-            base = root_link(text, stream.pose.base_link, stream.pose.tip_link)
+            self._base = root_link(text, stream.pose.base_link, stream.pose.tip_link)
             arm = Arm(text, self._config.planner, stream.pose, self._joint_names)
         except InputError as error:
+            self._text = self._read = None
+            self._execution.describe(None)
             if self._config.planner.needs_robot:
+                self._tell(None, self._base)
                 self._report(topic, error.reason, error.detail)
             elif error.reason == "no_limits":
-                self._tell(None, base)  # enough to look at plans
+                self._tell(None, self._base)  # enough to look at plans
             return []
         self._text, count = text, len(arm.joint_names)
         alike = replace(
@@ -85,7 +89,7 @@ class RobotInputs:
         )
         self._read = resolve_name(stream.state_kind.decoder)(alike)
         self._execution.describe(arm)
-        self._tell(arm, base)
+        self._tell(arm, self._base)
         return []
 
     def _joints(self, topic: str, message: Any, received_ns: int) -> list[Window]:
