@@ -100,6 +100,7 @@ class Worker(Generic[JobT, ResultT]):
         max_failures: attempts that may fail in a row before the worker gives up. A question that fails as often has
             that for an answer, and nothing more comes of it: only jobs decide whether the model is broken.
         max_questions: questions that wait at most, besides the one that is being answered.
+        on_room: called in the worker's thread whenever a job has left the queue, or none will any more.
     """
 
     def __init__(
@@ -112,10 +113,12 @@ class Worker(Generic[JobT, ResultT]):
         size: int,
         max_failures: int,
         max_questions: int = 0,
+        on_room: Callable[[], None] = lambda: None,
     ) -> None:
         self._compute = compute
         self._deliver = deliver
         self._on_failure = on_failure
+        self._on_room = on_room
         self._lossless = lossless
         self._size = size if lossless else 1
         self._max_failures = max_failures
@@ -137,6 +140,12 @@ class Worker(Generic[JobT, ResultT]):
     def waiting(self) -> int:
         """Jobs that wait."""
         return len(self._jobs)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether :meth:`submit` would not wait."""
+        with self._changed:
+            return not self._lossless or not self._running or len(self._jobs) < self._size
 
     @property
     def waiting_questions(self) -> int:
@@ -207,12 +216,17 @@ class Worker(Generic[JobT, ResultT]):
             self._changed.notify_all()
         return True
 
-    def start_epoch(self, epoch: int) -> None:
-        """From now on deliver only jobs of this epoch; when this returns, none of an older one is being delivered."""
+    def start_epoch(self, epoch: int, thrown_away: int = 0) -> None:
+        """From now on deliver only jobs of this epoch; when this returns, none of an older one is being delivered.
+
+        Args:
+            epoch: the new one.
+            thrown_away: jobs of an older one that were not handed over yet, and will not be.
+        """
         with self._delivering, self._changed:
             self._epoch = epoch
             current = [entry for entry in self._jobs if entry[0] == epoch]
-            self.counters.outdated += len(self._jobs) - len(current)
+            self.counters.outdated += len(self._jobs) - len(current) + thrown_away
             self._jobs = deque(current)
             self._changed.notify_all()
 
@@ -231,6 +245,8 @@ class Worker(Generic[JobT, ResultT]):
                 self._changed.notify_all()
             question_is_next = question is None
             try:
+                if entry is not None:
+                    self._on_room()
                 if question is not None:
                     self._take_turn(question, epoch)
                 elif entry is not None:
@@ -298,6 +314,7 @@ class Worker(Generic[JobT, ResultT]):
             self._questions.clear()
             self._changed.notify_all()
         self._on_failure(error)
+        self._on_room()
         for question in questions if was_running else []:
             question.fail(error)
             question.deliver()

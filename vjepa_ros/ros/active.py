@@ -5,16 +5,20 @@ It knows no lifecycle and no publishers.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode
 
 from vjepa_ros.forecast.forecaster import WindowForecast
 from vjepa_ros.ros.configured import Configured
 from vjepa_ros.ros.endpoints import Endpoints
+from vjepa_ros.ros.gate import Gate
 from vjepa_ros.ros.inputs import subscribed
 from vjepa_ros.ros.last_line import REASON
 from vjepa_ros.ros.saying import Resets
@@ -46,6 +50,9 @@ class Active:
         self._frames_jumped_ns: int | None = None  # what /clock said when the frames last jumped back
         self._subscriptions: list[Any] = []
         self._ended = False
+        self._waiting: deque[Window] = deque()  # those that the model has no room for yet
+        self._gate = Gate(node.default_callback_group)
+        self._room: Any = None  # wakes the executor
         self._say_reset = Resets(node.get_logger(), configured.warn)
         self._clock_jumps: Any = None
         config = configured.config
@@ -57,19 +64,21 @@ class Active:
             size=config.worker.queue_size,
             max_failures=config.worker.max_failures,
             max_questions=config.candidates.queue_size + config.planner.enabled,
+            on_room=self._on_room,
         )
 
     def start(self) -> None:
         """Start the worker and subscribe; :meth:`stop` undoes it, however far it came."""
         config = self._configured.config
         self.worker.start_epoch(self._intake.stream.epoch)
+        self._room = self._node.create_guard_condition(self._hand_over)
         self.worker.start()
         others = self._configured.planner.open(self.worker)
         for row in subscribed(config.stream, config.camera.transport, others):
             own = row.topic not in others or row.topic in config.stream.inputs
             takes = [self._intake.take[row.topic]] if own else []
             takes += [others[row.topic]] if row.topic in others else []
-            self._subscribe(row.kind, row.topic, row.profile, _one_after_another(takes))
+            self._subscribe(row.kind, row.topic, row.profile, _one_after_another(takes), self._gate)
         self._configured.candidates.open(self.worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         on_jump = self._endpoints.last_line.guarded("a jump of /clock", self._on_clock_jump, lambda _jump: None)
@@ -88,7 +97,10 @@ class Active:
         self._subscriptions = []
         if self._clock_jumps is not None:
             self._clock_jumps.unregister()
+        self._waiting.clear()
         stopped = self.worker.stop(timeout_s, self._is_ending)
+        if self._room is not None:
+            self._node.destroy_guard_condition(self._room)
         self._configured.candidates.close()
         return stopped
 
@@ -98,10 +110,10 @@ class Active:
         self._start_epoch()
         return self._intake.stream.epoch
 
-    def _subscribe(self, kind: type, topic: str, profile: Any, take: Take) -> None:
+    def _subscribe(self, kind: type, topic: str, profile: Any, take: Take, group: Any = None) -> None:
         self._subscriptions.append(
             self._endpoints.subscription(
-                kind, topic, profile, lambda name, message: self._on_message(take, name, message)
+                kind, topic, profile, lambda name, message: self._on_message(take, name, message), group
             )
         )
 
@@ -121,8 +133,16 @@ class Active:
             raise
         finally:
             self._follow(epoch, now_ns)
-        for window in windows:
+        self._waiting.extend(windows)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Hand over the windows that there is room for. While one waits in a lossless queue nothing is read of what the
+        windows are made of, but the executor goes on: services and timers wait for no model."""
+        while self._waiting and self.worker.has_room:
+            window = self._waiting.popleft()
             self.worker.submit(window.epoch, window, self._is_ending)
+        self._gate.is_open = not self._waiting
 
     def _follow(self, epoch: int, now_ns: int) -> None:
         """Let the worker know of an epoch that a message began, whatever else came of the message."""
@@ -151,7 +171,9 @@ class Active:
     def _start_epoch(self) -> None:
         stream = self._intake.stream
         self._configured.planner.time_jumped(f"epoch {stream.epoch} has begun: {stream.epoch_cause.value}")
-        self.worker.start_epoch(stream.epoch)
+        self.worker.start_epoch(stream.epoch, thrown_away=len(self._waiting))
+        self._waiting.clear()
+        self._hand_over()
         self._say_reset(self._intake)
 
     # -- in the worker's thread
@@ -160,6 +182,11 @@ class Active:
         if not self._is_ending():  # else a signal has ended everything while the model was at this window
             self._configured.publish(window, forecast, self.worker.compute_ms)
             self._configured.planner.window(window)
+
+    def _on_room(self) -> None:
+        if self._waiting and not self._ended:
+            with suppress(rclpy_implementation.InvalidHandle):  # it was deactivated in this moment
+                self._room.trigger()
 
     def _on_failure(self, error: Exception) -> None:
         if self._is_ending():
