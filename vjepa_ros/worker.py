@@ -99,7 +99,8 @@ class Worker(Generic[JobT, ResultT]):
         size: jobs that wait at most when lossless.
         max_failures: attempts that may fail in a row before the worker gives up. A question that fails as often has
             that for an answer, and nothing more comes of it: only jobs decide whether the model is broken.
-        max_questions: questions that wait at most, besides the one that is being answered.
+        max_questions: questions that wait at most, besides the one that is being answered and those with a place of
+            their own.
         on_room: called in the worker's thread whenever a job has left the queue, or none will any more.
     """
 
@@ -124,7 +125,7 @@ class Worker(Generic[JobT, ResultT]):
         self._max_failures = max_failures
         self._jobs: deque[tuple[int, JobT]] = deque()
         self._max_questions = max_questions
-        self._questions: deque[Question] = deque()
+        self._questions: deque[tuple[Question, bool]] = deque()  # with whether it has a place of its own
         self._asking: Question | None = None  # the one being answered; only the thread touches it
         self._question_failures = 0
         self._changed = threading.Condition()
@@ -203,16 +204,21 @@ class Worker(Generic[JobT, ResultT]):
             self._changed.notify_all()
         return True
 
-    def ask(self, question: Question) -> bool:
+    def ask(self, question: Question, *, has_place: bool = False) -> bool:
         """Hand over a question; never waits. Questions outlive an epoch: they are about the newest window.
+
+        Args:
+            question: is answered after those that wait already.
+            has_place: whether it is let in however many wait, and takes no place of theirs: for who asks one at a time.
 
         Returns:
             False if too many wait already, or the worker has stopped or failed.
         """
         with self._changed:
-            if not self._running or len(self._questions) >= self._max_questions:
+            waiting = sum(not has_its_own for _, has_its_own in self._questions)
+            if not self._running or (not has_place and waiting >= self._max_questions):
                 return False
-            self._questions.append(question)
+            self._questions.append((question, has_place))
             self._changed.notify_all()
         return True
 
@@ -238,7 +244,7 @@ class Worker(Generic[JobT, ResultT]):
                 if not self._running:
                     return
                 if self._asking is None and self._questions:
-                    self._asking = self._questions.popleft()
+                    self._asking = self._questions.popleft()[0]
                 question = self._asking if question_is_next or not self._jobs else None
                 entry = self._jobs.popleft() if question is None else None
                 epoch = self._epoch
@@ -307,7 +313,8 @@ class Worker(Generic[JobT, ResultT]):
     def _give_up(self, error: Exception) -> None:
         with self._changed:
             was_running = self._running
-            questions = [*([self._asking] if self._asking is not None else []), *self._questions]
+            questions = [self._asking] if self._asking is not None else []
+            questions += [question for question, _ in self._questions]
             self.failed = error
             self._running = False
             self._jobs.clear()

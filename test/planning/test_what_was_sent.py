@@ -17,7 +17,8 @@ from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.geometry import euler_angles, pose_delta, pose_sum, rotation_matrix
 from vjepa_ros.planning.command import Command
 from vjepa_ros.planning.motion import Motion
-from vjepa_ros.planning.planner import Outcome, Planner
+from vjepa_ros.planning.plan_outcome import Outcome
+from vjepa_ros.planning.planner import Planner
 
 READY = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])
 

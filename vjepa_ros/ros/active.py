@@ -63,7 +63,7 @@ class Active:
             lossless=config.worker.lossless,
             size=config.worker.queue_size,
             max_failures=config.worker.max_failures,
-            max_questions=config.candidates.queue_size + config.planner.enabled,
+            max_questions=config.candidates.queue_size,
             on_room=self._on_room,
         )
 

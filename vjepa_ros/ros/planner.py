@@ -27,10 +27,11 @@ from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.command import Step
 from vjepa_ros.planning.execution import Execution
 from vjepa_ros.planning.goal_files import read_goals
+from vjepa_ros.planning.plan_outcome import Outcome
 from vjepa_ros.planning.plan_question import PlanQuestion
-from vjepa_ros.planning.planner import Outcome, Planner
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.questions import Goal
-from vjepa_ros.planning.status import health_values, plan_values
+from vjepa_ros.planning.status import health_values, plan_values, state_of
 from vjepa_ros.ros import plan_messages, qos
 from vjepa_ros.ros.commanding import KINDS, Commanding
 from vjepa_ros.ros.endpoints import Endpoints
@@ -45,6 +46,7 @@ PLAN, PLAN_ENERGY, STATUS, PICTURE, COMMAND = "~/plan", "~/plan_energy", "~/plan
 SENT = (PLAN, PLAN_ENERGY, STATUS, PICTURE, COMMAND)
 """What a planner may send."""
 _CHECKED_EVERY_S = 0.05  # whether what execution needs has come in time
+_SAID_EVERY_S = 0.5  # what has changed without a plan or a message: that nothing comes any more
 
 
 class PlannerTopics:
@@ -87,7 +89,8 @@ class PlannerTopics:
         self._outcome = Outcome()
         self._version = 0  # of the aims, when there was a plan last
         self._base = ""  # the link that poses are relative to
-        self._timer: Any = None
+        self._timers: list[Any] = []
+        self._said: tuple[str, str] | None = None  # the state and the reason that were published last
         self._publishers: dict[str, Any] = {}
         self._services: PlanServices | None = None
         try:
@@ -126,7 +129,7 @@ class PlannerTopics:
         Returns:
             What takes the messages that it reads besides goals, by the node's name of the topic.
         """
-        self._worker, self._outcome = worker, Outcome()
+        self._worker, self._outcome, self._said = worker, Outcome(), None
         self._question, self._missed = None, False
         self._planner.start()
         self._planner.arm, self._base = None, self._config.stream.pose.base_link
@@ -136,11 +139,12 @@ class PlannerTopics:
         self._execution = Execution(settings, commanding, self._on_end, self._now_ns, jump_back_s)
         if self._services is not None:
             self._services.open(self._execution, worker)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         if settings.execute:
             check = self._endpoints.last_line.guarded(COMMAND, self._execution.check, self._on_mistake)
-            self._timer = self._node.create_timer(
-                _CHECKED_EVERY_S, check, clock=Clock(clock_type=ClockType.STEADY_TIME)
-            )
+            self._timers.append(self._node.create_timer(_CHECKED_EVERY_S, check, clock=steady))
+        look = self._endpoints.last_line.guarded(STATUS, self._say_if_changed, lambda: None)
+        self._timers.append(self._node.create_timer(_SAID_EVERY_S, look, clock=steady))
         names = tuple(self._planner.motion.joint_names)
         return RobotInputs(self._config, names, self._execution, self._describe, self._report).takes
 
@@ -151,9 +155,9 @@ class PlannerTopics:
         """Send nothing more. Called before the worker ends, so that nothing is sent while it does."""
         if self._execution is not None:
             self._execution.end("deactivated", "the node was deactivated")
-        if self._timer is not None:
-            self._node.destroy_timer(self._timer)
-            self._timer = None
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
+        self._timers.clear()
         if self._services is not None:
             self._services.close()
         self._worker = None
@@ -207,12 +211,8 @@ class PlannerTopics:
         self._missed = False
         deliver = self._endpoints.last_line.guarded(PLAN, self._deliver, self._on_mistake)
         self._question = PlanQuestion(self._planner, deliver)
-        if not self._worker.ask(self._question):
-            self._question = None
-            if self._worker.failed is None:
-                self._planner.tally["busy"] += 1
-                self._outcome = Outcome("busy", "too many questions wait, see candidates.queue_size")
-                self._publish_status()
+        if not self._worker.ask(self._question, has_place=True):
+            self._question = None  # it has ended, or has failed and says so
 
     def _deliver(self, outcome: Outcome) -> None:
         self._question = None
@@ -282,11 +282,15 @@ class PlannerTopics:
     def _publish_status(self) -> None:
         if self._execution is None or "status" not in self._publishers:
             return
-        values, name = (
-            plan_values(self._planner, self._outcome, self._execution),
-            self._node.get_fully_qualified_name(),
-        )
+        values = plan_values(self._planner, self._outcome, self._execution)
+        self._said, name = (values["state"], values["reason"]), self._node.get_fully_qualified_name()
         self._publishers["status"].publish(plan_messages.plan_status_message(values, self._now_ns(), name))
+
+    def _say_if_changed(self) -> None:
+        """Say that nothing comes any more; what comes says so itself."""
+        found = state_of(self._planner, self._outcome)[:2]
+        if found[0] == "waiting" and found != self._said:
+            self._publish_status()
 
     def _wants_picture(self) -> bool:
         return bool(self._publishers["image"].get_subscription_count())
