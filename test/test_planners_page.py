@@ -19,9 +19,10 @@ from vjepa_ros.config.planner_rows import COMMAND_TYPES
 from vjepa_ros.config.table import BY_NAME
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import Forecaster
+from vjepa_ros.planning.command import Command
 from vjepa_ros.planning.execution import REASONS as END_REASONS
-from vjepa_ros.planning.execution import Command, Execution
-from vjepa_ros.planning.planner import REASONS as PLAN_REASONS
+from vjepa_ros.planning.execution import Execution
+from vjepa_ros.planning.plan_outcome import REASONS as PLAN_REASONS
 from vjepa_ros.planning.planner import Outcome, Planner
 from vjepa_ros.planning.question_reading import MAX_TAG
 from vjepa_ros.planning.questions import REASONS, answer_info

@@ -51,6 +51,34 @@ def test_a_lossless_queue_keeps_all_in_order_and_makes_the_sender_wait(bench: Ca
     assert b.worker.counters.superseded == 0
 
 
+def test_a_sender_that_asks_for_room_never_waits(bench: Callable[..., Bench]) -> None:
+    rooms: list[int] = []
+    b: Bench = bench(lossless=True, size=1, on_room=lambda: rooms.append(b.worker.waiting))
+    b.worker.submit(0, "a")
+    b.wait_until_computing()
+    b.wait_until(lambda: rooms == [0])
+    assert b.worker.has_room and b.worker.submit(0, "b")
+    assert not b.worker.has_room
+    b.let_go()
+    b.wait_until(lambda: rooms == [0, 0] and b.worker.has_room)
+    b.worker.submit(0, "c")
+    b.worker.start_epoch(1, thrown_away=2)
+    assert b.worker.counters.outdated == 3 and b.worker.has_room
+    b.let_go()
+    b.wait_until(lambda: b.worker.counters.outdated == 4)
+    assert b.worker.stop(LONG_S) and b.worker.has_room, "there is nothing to wait for"
+
+
+def test_whoever_waits_for_room_hears_of_the_end(bench: Callable[..., Bench]) -> None:
+    rooms: list[bool] = []
+    b: Bench = bench(lossless=True, size=1, on_room=lambda: rooms.append(b.worker.has_room))
+    b.raises = lambda job: ValueError("a bug")
+    b.worker.submit(0, "broken")
+    b.let_go()
+    b.wait_until(lambda: b.worker.failed is not None and len(rooms) == 2)
+    assert rooms[-1] and not b.worker.submit(0, "b")
+
+
 def test_a_waiting_sender_is_released_by_stop(bench: Callable[..., Bench]) -> None:
     b = bench(lossless=True, size=1)
     b.worker.submit(0, "a")

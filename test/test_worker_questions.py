@@ -249,3 +249,16 @@ def test_stop_drops_questions_unanswered(bench: Callable[..., Bench]) -> None:
     assert stopped == [True]
     assert b.events == ["x1"]
     assert not b.worker.ask(Question(b, "z"))
+
+
+def test_a_question_with_a_place_of_its_own_is_let_in_and_takes_nobodys(bench: Callable[..., Bench]) -> None:
+    b = bench(max_questions=2)
+    b.worker.submit(0, "a")
+    b.wait_until_busy()
+    assert b.worker.ask(Question(b, "own"), has_place=True)
+    assert b.worker.ask(Question(b, "x")) and b.worker.ask(Question(b, "y"))
+    assert not b.worker.ask(Question(b, "z")), "two wait besides"
+    assert b.worker.ask(Question(b, "other"), has_place=True)
+    b.let_go()
+    b.wait_for("other answered")
+    assert b.events == ["a", *(e for name in ("own", "x", "y", "other") for e in (f"{name}1", f"{name} answered"))]

@@ -99,7 +99,9 @@ class Worker(Generic[JobT, ResultT]):
         size: jobs that wait at most when lossless.
         max_failures: attempts that may fail in a row before the worker gives up. A question that fails as often has
             that for an answer, and nothing more comes of it: only jobs decide whether the model is broken.
-        max_questions: questions that wait at most, besides the one that is being answered.
+        max_questions: questions that wait at most, besides the one that is being answered and those with a place of
+            their own.
+        on_room: called in the worker's thread whenever a job has left the queue, or none will any more.
     """
 
     def __init__(
@@ -112,16 +114,18 @@ class Worker(Generic[JobT, ResultT]):
         size: int,
         max_failures: int,
         max_questions: int = 0,
+        on_room: Callable[[], None] = lambda: None,
     ) -> None:
         self._compute = compute
         self._deliver = deliver
         self._on_failure = on_failure
+        self._on_room = on_room
         self._lossless = lossless
         self._size = size if lossless else 1
         self._max_failures = max_failures
         self._jobs: deque[tuple[int, JobT, float]] = deque()  # with when it was handed over
         self._max_questions = max_questions
-        self._questions: deque[Question] = deque()
+        self._questions: deque[tuple[Question, bool]] = deque()  # with whether it has a place of its own
         self._asking: Question | None = None  # the one being answered; only the thread touches it
         self._question_failures = 0
         self._changed = threading.Condition()
@@ -139,6 +143,12 @@ class Worker(Generic[JobT, ResultT]):
     def waiting(self) -> int:
         """Jobs that wait."""
         return len(self._jobs)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether :meth:`submit` would not wait."""
+        with self._changed:
+            return not self._lossless or not self._running or len(self._jobs) < self._size
 
     @property
     def waiting_questions(self) -> int:
@@ -205,25 +215,35 @@ class Worker(Generic[JobT, ResultT]):
             self._changed.notify_all()
         return True
 
-    def ask(self, question: Question) -> bool:
+    def ask(self, question: Question, *, has_place: bool = False) -> bool:
         """Hand over a question; never waits. Questions outlive an epoch: they are about the newest window.
+
+        Args:
+            question: is answered after those that wait already.
+            has_place: whether it is let in however many wait, and takes no place of theirs: for who asks one at a time.
 
         Returns:
             False if too many wait already, or the worker has stopped or failed.
         """
         with self._changed:
-            if not self._running or len(self._questions) >= self._max_questions:
+            waiting = sum(not has_its_own for _, has_its_own in self._questions)
+            if not self._running or (not has_place and waiting >= self._max_questions):
                 return False
-            self._questions.append(question)
+            self._questions.append((question, has_place))
             self._changed.notify_all()
         return True
 
-    def start_epoch(self, epoch: int) -> None:
-        """From now on deliver only jobs of this epoch; when this returns, none of an older one is being delivered."""
+    def start_epoch(self, epoch: int, thrown_away: int = 0) -> None:
+        """From now on deliver only jobs of this epoch; when this returns, none of an older one is being delivered.
+
+        Args:
+            epoch: the new one.
+            thrown_away: jobs of an older one that were not handed over yet, and will not be.
+        """
         with self._delivering, self._changed:
             self._epoch = epoch
             current = [entry for entry in self._jobs if entry[0] == epoch]
-            self.counters.outdated += len(self._jobs) - len(current)
+            self.counters.outdated += len(self._jobs) - len(current) + thrown_away
             self._jobs = deque(current)
             self._changed.notify_all()
 
@@ -235,13 +255,15 @@ class Worker(Generic[JobT, ResultT]):
                 if not self._running:
                     return
                 if self._asking is None and self._questions:
-                    self._asking = self._questions.popleft()
+                    self._asking = self._questions.popleft()[0]
                 question = self._asking if question_is_next or not self._jobs else None
                 entry = self._jobs.popleft() if question is None else None
                 epoch = self._epoch
                 self._changed.notify_all()
             question_is_next = question is None
             try:
+                if entry is not None:
+                    self._on_room()
                 if question is not None:
                     self._take_turn(question, epoch)
                 elif entry is not None:
@@ -304,7 +326,8 @@ class Worker(Generic[JobT, ResultT]):
     def _give_up(self, error: Exception) -> None:
         with self._changed:
             was_running = self._running
-            questions = [*([self._asking] if self._asking is not None else []), *self._questions]
+            questions = [self._asking] if self._asking is not None else []
+            questions += [question for question, _ in self._questions]
             self.failed = error
             self.last_error = str(error)
             self._running = False
@@ -312,6 +335,7 @@ class Worker(Generic[JobT, ResultT]):
             self._questions.clear()
             self._changed.notify_all()
         self._on_failure(error)
+        self._on_room()
         for question in questions if was_running else []:
             question.fail(error)
             question.deliver()

@@ -106,12 +106,21 @@ def test_what_does_not_go_together_is_refused_by_name(values: dict[str, Any], pa
         ({"planner.box_m": []}, "planner.box_m", "without limits nothing is executed"),
         ({"planner.max_prediction_error": 0.0}, "planner.max_prediction_error", "execution needs a bound"),
         ({"pose.tip_link": ""}, "planner.box_m", "found by robot_description: set pose.tip_link"),
+        ({"hop": 4}, "planner.max_prediction_error", "set latents.horizon to 2 or more"),
+        ({"hop": 6, "latents.horizon": 2}, "planner.max_prediction_error", "set latents.horizon to 3 or more"),
+        ({"hop": 16}, "planner.max_prediction_error", "bounds nothing: with hop 16 and latents.horizon 1 no forecast"),
+        ({"hop": 16, "latents.horizon": 8}, "planner.max_prediction_error", "set hop to less than the 16 frames"),
     ],
 )
 def test_nothing_is_executed_without_limits(without: dict[str, Any], parameter: str, said: str) -> None:
     error = refused({**EXECUTE, **without})
     assert error.parameter == parameter
     assert said in error.reason
+
+
+def test_what_forecasts_are_compared_with_is_there() -> None:
+    for values, steps in (({}, (1,)), ({"hop": 4, "latents.horizon": 2}, (2,)), ({"latents.horizon": 9}, range(1, 8))):
+        assert resolve({"joint_names": JOINTS, **EXECUTE, **values}).stream.compared_steps == tuple(steps)
 
 
 @pytest.mark.parametrize(

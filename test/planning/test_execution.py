@@ -4,60 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 import numpy as np
 import pytest
 from support import panda
-from support.configurations import JOINTS
+from support.execution_bench import NOW_NS, PERIOD_S, READY, Bench
 
-from vjepa_ros.config.node import resolve
 from vjepa_ros.errors import InputError
-from vjepa_ros.planning.arm import Arm
-from vjepa_ros.planning.execution import Command, Execution
-
-READY = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])
-PERIOD_S = 0.25
-
-
-class Sent:
-    """Keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.commands: list[Command] = []
-        self.rests = 0
-
-    def send(self, command: Command) -> None:
-        self.commands.append(command)
-
-    def rest(self) -> None:
-        self.rests += 1
-
-
-class Bench:
-    """An execution that is on."""
-
-    def __init__(self, **values: Any) -> None:
-        given = {
-            "enabled": True, "execute": True, "box_m": [-2.0, -2.0, -2.0, 2.0, 2.0, 2.0], "max_prediction_error": 0.5,
-            **values,
-        }  # fmt: skip
-        parameters = {f"planner.{name}": value for name, value in given.items()}
-        config = resolve({"joint_names": JOINTS, "pose.tip_link": "panda_hand", **parameters})
-        self.sent = Sent()
-        self.ends: list[str] = []
-        self.execution = Execution(config.planner, self.sent, lambda reason, detail: self.ends.append(reason))
-        self.arm = Arm(panda.URDF, config.planner, config.stream.pose, JOINTS)
-
-    def on(self) -> Bench:
-        self.execution.describe(self.arm)
-        self.execution.measured(slice(None), READY)
-        self.execution.window(0.0, 0.1)
-        self.execution.switch_on()
-        return self
-
-    def offer(self, energy: float = 1.0, by: float = 0.01) -> bool:
-        return self.execution.offer(energy, READY + by, PERIOD_S, is_pose=False)
 
 
 def test_it_is_off_until_it_is_switched_on() -> None:
@@ -68,13 +21,13 @@ def test_it_is_off_until_it_is_switched_on() -> None:
     bench.execution.describe(bench.arm)
     with pytest.raises(InputError, match="stale_input: joint 'panda_joint1' was never measured"):
         bench.execution.switch_on()
-    bench.execution.measured(np.arange(6), READY[:6])
+    bench.execution.measured(np.arange(6), READY[:6], NOW_NS)
     with pytest.raises(InputError, match="joint 'panda_joint7' was never measured"):
         bench.execution.switch_on()
-    bench.execution.measured(np.array([6]), READY[6:])
+    bench.execution.measured(np.array([6]), READY[6:], NOW_NS)
     with pytest.raises(InputError, match="stale_input: windows: none has come"):
         bench.execution.switch_on()
-    bench.execution.window(0.0, 0.1)
+    bench.execution.window(NOW_NS, 0.1)
     bench.execution.switch_on()
     assert bench.offer()
     (command,) = bench.sent.commands
@@ -85,8 +38,7 @@ def test_it_is_off_until_it_is_switched_on() -> None:
 def test_where_it_is_not_allowed_it_is_never_on() -> None:
     bench = Bench(execute=False)
     bench.execution.describe(bench.arm)
-    bench.execution.measured(slice(None), READY)
-    bench.execution.window(0.0, 0.1)
+    bench.see()
     with pytest.raises(InputError, match="not_allowed: planner.execute is false"):
         bench.execution.switch_on()
     assert not bench.offer() and bench.sent.commands == []
@@ -149,12 +101,6 @@ def test_it_ends_by_itself_after_so_many_commands_and_not_before_the_last_has_ha
     assert [bench.offer() for _ in range(4)] == [True, True, True, False], "counted anew"
 
 
-def test_a_command_says_when_its_step_begins() -> None:
-    bench = Bench().on()
-    assert bench.execution.offer(1.0, READY + 0.01, 0.5, is_pose=False, at_ns=12345)
-    assert (bench.sent.commands[0].at_ns, bench.sent.commands[0].period_s) == (12345, 0.5)
-
-
 @pytest.mark.parametrize("energy", [np.nan, np.inf])
 def test_an_energy_that_is_no_number_ends_it(energy: float) -> None:
     bench = Bench().on()
@@ -188,33 +134,14 @@ def test_what_is_out_of_reach_is_a_hit_and_not_sent() -> None:
     bench = Bench(max_limit_hits=2).on()
     far = panda.transform(READY)
     far[0, 3] += 3.0
-    assert not bench.execution.offer(1.0, far, PERIOD_S, is_pose=True)
+    assert not bench.pose(far)
     assert bench.execution.is_on and bench.execution.hits == 1
-    assert not bench.execution.offer(1.0, far, PERIOD_S, is_pose=True)
+    assert not bench.pose(far)
     assert bench.ends == ["limit_hits"] and bench.sent.commands == []
-    near = bench.on().execution.offer(1.0, panda.transform(READY + 0.02), PERIOD_S, is_pose=True)
+    near = bench.on().pose(panda.transform(READY + 0.02))
     assert near and np.allclose(
         panda.transform(bench.sent.commands[0].target), panda.transform(READY + 0.02), atol=5e-3
     )
-
-
-def test_input_that_stays_away_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    bench = Bench(max_age_s=1.0).on()
-    now[0] += 0.9
-    bench.execution.measured(slice(None), READY)
-    bench.execution.check()
-    assert bench.execution.is_on
-    now[0] += 0.3  # the window came 1.2 s ago, and another comes in 0.1 s
-    assert not bench.offer(), "looked at before anything is sent too"
-    assert bench.ends == ["stale_input"] and bench.execution.detail.startswith("windows: the newest is 1.20 s old")
-    bench.on()
-    now[0] += 1.05
-    bench.execution.window(0.0, 0.1)
-    bench.execution.check()
-    assert bench.ends == ["stale_input"] * 2
-    assert bench.execution.detail == "joint 'panda_joint1' was measured 1.05 s ago; planner.max_age_s is 1 s"
 
 
 def test_a_speed_that_nobody_renews_becomes_zero(monkeypatch: pytest.MonkeyPatch) -> None:

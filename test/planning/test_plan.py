@@ -138,6 +138,12 @@ def test_what_is_drawn_is_kept_up_for_several_steps(wm: WorldModel, seen: Observ
     np.testing.assert_allclose(found.energies, wm.energy(forecasts, goal).numpy(), atol=1e-6)
     again = plan(wm, seen, goal, horizon=6, committed=committed, last=found, executed=2, **given)
     np.testing.assert_array_equal(again.tried[0][0][-1 - round(0.3 * QUICK.elites) :][0], found.samples[[1, 2, 2]])
+    # One step: of what the first new one lasts for, half is left of the first, and half is of the second.
+    partly = plan(wm, seen, goal, horizon=6, committed=committed, last=found, executed=1, **given)
+    halves = (found.samples + found.samples[[1, 2, 2]]) / 2
+    np.testing.assert_allclose(
+        partly.tried[0][0][-1 - round(0.3 * QUICK.elites) :][0], halves.clip(-0.5, 0.5), atol=1e-12
+    )
     with pytest.raises(ConfigError, match="action_repeat"):
         plan(wm, seen, goal, horizon=6, std=0.3, action_repeat=0)
 

@@ -184,6 +184,22 @@ def test_the_next_plan_begins_with_what_is_left_of_the_last_one(bench: Bench) ->
     assert not (third.tried[0][0] == second.samples[[1, 2, 2]]).all(axis=(1, 2)).any(), "another goal, another plan"
 
 
+def test_what_is_frozen_stays_where_the_robot_is_now_whatever_the_last_plan_had(model: WorldModel) -> None:
+    bench = Bench(model, std=[0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.0])
+    first = bench.plan().plan
+    window = later(model_window(), STEP_NS)
+    values = window.actions.values.copy()
+    values[-1] += 1.0  # somebody has moved it by hand
+    bench.see(replace(window, actions=replace(window.actions, values=values)))
+    bench.now_ns += STEP_NS
+    second = bench.plan().plan
+    assert first is not None and second is not None
+    assert (first.actions[:, 6] == model_window().actions.values[-1, 6]).all()
+    assert (second.actions[:, 6] == values[-1, 6]).all()
+    left = first.samples[[1, 2, 2], :6]
+    assert (second.tried[0][0][..., :6] == left).all(axis=(1, 2)).any(), "what is free goes on with the last plan"
+
+
 def test_another_number_of_decided_actions_keeps_the_warm_start(bench: Bench) -> None:
     first = bench.plan().plan
     bench.planner._took_s.append(0.15)

@@ -169,11 +169,28 @@ def test_it_can_be_ended_with_what_there_is() -> None:
     solver = SOLVERS["cem"](problem(), options, np.random.default_rng(0))
     found = solve(solver, options, energies)
     assert found.ended_early and asked == [32, 32] and len(found.tried) == 2
-    assert found.energies.shape == (STEPS,) and np.isfinite(found.energies).all()
+    every = [(candidates[k], energies[k]) for candidates, energies in found.tried for k in range(len(candidates))]
+    candidate, its = min(every, key=lambda one: one[1][-1])
+    np.testing.assert_array_equal(found.actions, candidate, "the best so far, and its own energies")
+    np.testing.assert_array_equal(found.energies, its)
     ended = search(SOLVERS["cem"](problem(), options, np.random.default_rng(0)), options)
     next(ended)
     with pytest.raises(InputError, match="before a candidate"):
         ended.send(None)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_plan_whose_own_energies_are_not_finite_is_none(name: str) -> None:
+    options = Options(samples=32, elites=4, iterations=2)
+
+    def energies(candidates: Array) -> Array:
+        found = towards(GOAL)(candidates)
+        if len(candidates) == 1:
+            found[0, 0] = np.nan
+        return found
+
+    with pytest.raises(InputError, match="not_finite: the plan itself has energies that are not finite"):
+        solve(SOLVERS[name](problem(), options, np.random.default_rng(0)), options, energies)
 
 
 def test_energies_that_are_not_finite_are_left_out() -> None:

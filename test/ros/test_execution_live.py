@@ -80,6 +80,10 @@ def end_by_joints(standing: Standing) -> None:
     standing.joints = False
 
 
+def end_by_a_driver_that_hangs(standing: Standing) -> None:
+    standing.hangs = True
+
+
 def end_by_reset(standing: Standing) -> None:
     assert standing.robot.reset()[0]
 
@@ -93,6 +97,10 @@ def end_by_description(standing: Standing) -> None:
     standing.description.publish(String(data=panda.URDF.replace("0 0 0.107", "0 0 0.207")))
 
 
+def end_by_a_description_that_cannot_be_used(standing: Standing) -> None:
+    standing.description.publish(String(data="<robot"))
+
+
 def end_by_next_goal(standing: Standing) -> None:
     assert standing.trigger("next_goal") == (True, "that was the last goal")
 
@@ -102,9 +110,11 @@ ENDS = [
     ("deactivated", end_by_deactivation),
     ("stale_input", end_by_frames),
     ("stale_input", end_by_joints),
+    ("stale_input", end_by_a_driver_that_hangs),
     ("time_jumped", end_by_reset),
     ("time_jumped", end_by_jump),
     ("new_robot", end_by_description),
+    ("new_robot", end_by_a_description_that_cannot_be_used),
     ("reached", end_by_next_goal),
 ]
 ENDED = [function.__name__ for _, function in ENDS]
@@ -120,6 +130,7 @@ def test_whatever_ends_it_nothing_is_sent_afterwards(
     assert status["end_detail"]
     assert f"execution has ended: {reason}: " in predictor.log
     standing.is_sending = standing.joints = True
+    standing.hangs = False
     assert standing.is_silent(plans=reason not in ("deactivated", "reached"))
     assert len(standing.commands) == status["commands_sent"], "those from before the end, and no other"
 
@@ -173,7 +184,12 @@ def test_it_is_not_switched_on_without_what_it_needs(predictor: Predictor, stand
     assert robot.spin(lambda: standing.execute()[0])
     standing.description.publish(String(data=panda.URDF.replace('velocity="2.2"', 'velocity="0"')))
     assert robot.spin(lambda: "robot_description: no_limits: joint 'panda_joint1'" in predictor.log)
-    assert standing.moves(), "the description before it stays"
+    assert "cannot be used" in standing.ended("new_robot")["end_detail"]
+    assert standing.is_silent(), "the limits of the robot before it do not hold"
+    assert standing.execute() == (False, "no_limits: no robot description with limits has come, see the log")
+    standing.description.publish(String(data=panda.URDF))
+    assert robot.spin(lambda: standing.execute()[0]), "the one before it, once more"
+    assert standing.moves()
     assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
     assert robot.change_state(Transition.TRANSITION_ACTIVATE)
     robot.connect()
@@ -217,6 +233,7 @@ def test_a_speed_of_zero_is_sent_at_every_end(
         end(standing)
         status = standing.ended(reason)
         standing.is_sending = standing.joints = True
+        standing.hangs = False
         assert standing.is_silent(plans=reason not in ("deactivated", "reached"))
         assert not speeds(standing.commands[-1]).any()
         moving = [message for message in standing.commands if speeds(message).any()]

@@ -245,7 +245,9 @@ def test_a_runtime_that_fails_is_an_engine_error(backend: str, monkeypatch: pyte
 def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     pytest.importorskip("openvino")
     monkeypatch.setattr(sessions.tempfile, "tempdir", str(tmp_path / "nowhere"))
-    with pytest.raises(ConfigError, match=r"^engine.backend: .* cannot take this model: its graph cannot be written to "):
+    with pytest.raises(
+        ConfigError, match=r"^engine.backend: .* cannot take this model: its graph cannot be written to "
+    ):
         loaded("openvino")
 
 

@@ -2,8 +2,8 @@
 
 It is read at every attempt, so that a fault can end. The faults: ``once`` and ``always`` raise as a device does that
 runs out of memory; ``nan`` gives values that are not finite in every second window; ``slow`` takes half a second a
-window; ``memory`` has the encoder ask torch's allocator for more memory than there is, in every second window;
-``endless`` computes in torch for four seconds a window; ``none`` is no fault.
+window, ``slower`` four; ``memory`` has the encoder ask torch's allocator for more memory than there is, in every second
+window; ``endless`` computes in torch for four seconds a window; ``none`` is no fault.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class FaultyForecaster(Forecaster):
         fault = FAULT.read_text(encoding="utf-8")
         if fault == "always" or (fault == "once" and FaultyForecaster.attempts == 1):
             raise EngineError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        if fault == "slow":
-            time.sleep(0.5)
+        if fault in ("slow", "slower"):
+            time.sleep(0.5 if fault == "slow" else 4.0)
         whole = self._model.encoder
         if fault == "memory" and FaultyForecaster.attempts % 2:
             self._model.encoder = exhaust_memory  # type: ignore[assignment]

@@ -12,8 +12,9 @@ from vjepa_ros.config.node import resolve
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.forecast.forecaster import Forecaster
 from vjepa_ros.planning.aims import GoalImages
+from vjepa_ros.planning.plan_outcome import Outcome
 from vjepa_ros.planning.plan_question import PlanQuestion
-from vjepa_ros.planning.planner import Outcome, Planner
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.stream.window import Window
 
 JOINTS = [f"joint{number}" for number in range(7)]

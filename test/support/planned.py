@@ -36,6 +36,7 @@ EXECUTED: dict[str, Any] = {
     **QUICK, "planner.execute": True, "planner.box_m": "[-1.5, -1.5, -1.5, 1.5, 1.5, 1.5]",
     "planner.max_prediction_error": 10.0, "planner.patience": 100_000, "planner.max_limit_hits": 100_000,
     "pose.tip_link": "panda_hand",
+    "latents.horizon": 3,  # forecasts are compared though some windows are superseded
 }  # fmt: skip
 
 POSES: dict[str, Any] = {
@@ -56,12 +57,15 @@ class Standing:
     Attributes:
         plans, energies, statuses, commands: what has come.
         is_sending: whether frames are sent; ``joints`` whether joints are.
+        hangs: whether joints are measured no more, and sent again and again as they were.
         names, positions: of the joints, as they are measured and commanded.
     """
 
     def __init__(self, robot: Robot, command: type = JointTrajectory, plan: type = JointTrajectory) -> None:
         self.robot = robot
         self.is_sending = self.joints = True
+        self.hangs = False
+        self._measured_ns = 0
         self.names: list[str] = JOINTS
         self.positions = np.array(READY)
         self.frames = 0
@@ -93,7 +97,8 @@ class Standing:
         now_ns = self.robot.get_clock().now().nanoseconds
         if self.joints:
             self.robot.commands.publish(joint_message(now_ns, self.names, self.positions))
-            self.robot.states.publish(joint_message(now_ns, self.names, self.positions))
+            self._measured_ns = self._measured_ns if self.hangs else now_ns
+            self.robot.states.publish(joint_message(self._measured_ns, self.names, self.positions))
         if self.is_sending:
             self.robot.images.publish(image_message(now_ns, self.frames % 50))
             self.frames += 1

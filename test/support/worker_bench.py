@@ -16,7 +16,14 @@ SHORT_S = 0.1  # long enough to see that something waits
 class Bench:
     """A worker whose computations wait until they are let go, and what came of them."""
 
-    def __init__(self, *, lossless: bool = False, size: int = 2, max_failures: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        lossless: bool = False,
+        size: int = 2,
+        max_failures: int = 3,
+        on_room: Callable[[], None] = lambda: None,
+    ) -> None:
         self.started = threading.Semaphore(0)
         self.gate = threading.Semaphore(0)
         self.delivered: list[tuple[str, str]] = []
@@ -25,7 +32,13 @@ class Bench:
         self.failed = threading.Event()
         self.raises: Callable[[str], Exception | None] = lambda job: None
         self.worker: Worker[str, str] = Worker(
-            self._compute, self._deliver, self._on_failure, lossless=lossless, size=size, max_failures=max_failures
+            self._compute,
+            self._deliver,
+            self._on_failure,
+            lossless=lossless,
+            size=size,
+            max_failures=max_failures,
+            on_room=on_room,
         )
 
     def _compute(self, job: str) -> str:

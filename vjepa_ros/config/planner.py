@@ -184,6 +184,12 @@ class PlannerConfig:
             "planner.enabled",
             f"a plan of motions ({stream.reduction}) begins where the robot is: set states.source: joint_states",
         )  # fmt: skip
+        if self.execute:
+            yield (
+                not stream.compared_steps, "planner.max_prediction_error",
+                f"bounds nothing: with hop {stream.hop} and latents.horizon {stream.horizon} no forecast is of a step "
+                f"that a later window ends with and that overlaps its own: {self._comparable(stream)}",
+            )  # fmt: skip
         parameter = next((name for name, value in (
             ("planner.sample_space", self.sample_space == "tip"), ("planner.box_m", bool(self.box_m))
         ) if value), "planner.execute")  # fmt: skip
@@ -200,6 +206,14 @@ class PlannerConfig:
             )  # fmt: skip
         if self.sample_space == "tip":
             yield from self._of_tip(stream)
+
+    @staticmethod
+    def _comparable(stream: StreamConfig) -> str:
+        """What makes forecasts comparable."""
+        ahead = stream.hop // stream.stride
+        if ahead * stream.stride < stream.num_frames:
+            return f"set latents.horizon to {ahead} or more"
+        return f"set hop to less than the {stream.num_frames} frames of a window"
 
     def _of_tip(self, stream: StreamConfig) -> Iterator[Refusal]:
         yield (

@@ -280,6 +280,12 @@ class StreamConfig:
         return self.num_frames // self.stride
 
     @property
+    def compared_steps(self) -> tuple[int, ...]:
+        """How many steps ahead forecasts are compared: those of the end of a later window that overlaps their own."""
+        most = min(self.horizon, (self.num_frames - 1) // self.stride)
+        return tuple(ahead for ahead in range(1, most + 1) if ahead * self.stride % self.hop == 0)
+
+    @property
     def phase_frames(self) -> int:
         """Index, inside its stride, of the frame at which a step is read."""
         return 0 if self.phase == "first" else self.stride - 1

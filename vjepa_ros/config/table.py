@@ -189,8 +189,8 @@ TABLE: tuple[Parameter, ...] = (
     # work and output
     _P("queue", "str", "latest", "Windows waiting for the model: only the latest, or all (for replay and demos).",
        choices=("latest", "all"), live=True),
-    _P("queue_size", "int", 64, "Windows that wait at most with queue all; a full queue holds up the callbacks.",
-       "windows", minimum=1, maximum=10_000, live=True),
+    _P("queue_size", "int", 64, "Windows that wait at most with queue all; a full queue holds up frames, commands and "
+       "states, and nothing else.", "windows", minimum=1, maximum=10_000, live=True),
     _P("max_failures", "int", 3, "Times in a row that the model may fail before the node reports it as broken.",
        minimum=1, maximum=1_000_000),
     _P("latents.steps", "str", "forecast", "Publish forecasts only, or every output of the predictor: the earlier "

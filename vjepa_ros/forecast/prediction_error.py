@@ -71,8 +71,8 @@ class PredictionErrors:
 
     def __init__(self, config: StreamConfig) -> None:
         self._stride, self._hop, self._num_frames = config.stride, config.hop, config.num_frames
-        # Of a window further back, no frame is in the newest window any more.
-        self._furthest = min(config.horizon, (config.num_frames - 1) // config.stride)
+        self._compared = config.compared_steps
+        self._furthest = max(self._compared, default=0)
         self._epoch = -1
         self._kept: dict[int, _Kept] = {}  # by the window's number; the last few
         self._count = 0
@@ -103,9 +103,9 @@ class PredictionErrors:
         return found
 
     def _compare(self, window: Window, observed: NDArray[Any]) -> PredictionError | None:
-        for ahead in range(1, self._furthest + 1):
+        for ahead in self._compared:
             frames = ahead * self._stride
-            kept = self._kept.get(window.number - frames // self._hop) if frames % self._hop == 0 else None
+            kept = self._kept.get(window.number - frames // self._hop)
             if kept is None or kept.stamp_ns != window.frames[self._num_frames - 1 - frames].stamp_ns:
                 continue
             error = mean_difference(kept.forecasts[ahead - 1], observed)

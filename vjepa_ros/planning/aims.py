@@ -56,6 +56,34 @@ class Target:
     mask: NDArray[np.bool_] | None = None
 
 
+class _Course:
+    """Goals that were set at once, with what has become of them: whoever holds one has what belongs together.
+
+    Args:
+        images: of each goal.
+
+    Attributes:
+        images: as given.
+        latents: of each image, as far as they are encoded; only the thread that touches the model changes them.
+        goals: the sub-goals; None until all are encoded.
+    """
+
+    def __init__(self, images: tuple[GoalImages, ...]) -> None:
+        self.images = images
+        self.latents: tuple[list[torch.Tensor], ...] = tuple([] for _ in images)
+        self.goals: Goals | None = None
+
+    @property
+    def index(self) -> int:
+        """Of the goal that is aimed at."""
+        return 0 if self.goals is None else self.goals.index
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the last one is met."""
+        return self.goals is not None and self.goals.reached
+
+
 class Aims:
     """Which goals there are, and which one is aimed at.
 
@@ -79,9 +107,7 @@ class Aims:
         self._set(self._given)
 
     def _set(self, goals: tuple[GoalImages, ...]) -> None:
-        self._images = goals
-        self._latents: list[list[torch.Tensor]] = [[] for _ in goals]
-        self._goals: Goals | None = None
+        self._course = _Course(goals)  # replaced as a whole: other threads may be at the one before
         self.version += 1
 
     def start(self) -> None:
@@ -92,44 +118,41 @@ class Aims:
     def set(self, goal: GoalImages) -> bool:
         """Aim at this alone; whether that is something else than before."""
         with self._lock:
-            if len(self._images) == 1 and self._images[0].is_same(goal) and not self._is_reached:
+            course = self._course
+            if len(course.images) == 1 and course.images[0].is_same(goal) and not course.is_reached:
                 return False
             self._set((goal,))
             return True
 
     @property
-    def _is_reached(self) -> bool:
-        return self._goals is not None and self._goals.reached
-
-    @property
     def is_reached(self) -> bool:
         """Whether the last one is met."""
-        return self._is_reached
+        return self._course.is_reached
 
     @property
     def count(self) -> int:
         """Sub-goals there are."""
-        return len(self._images)
+        return len(self._course.images)
 
     @property
     def index(self) -> int:
         """Of the one that is aimed at."""
-        goals = self._goals
-        return 0 if goals is None else goals.index
+        return self._course.index
 
     @property
     def current(self) -> GoalImages | None:
         """The one that is aimed at, None where there is none."""
-        images, index = self._images, self.index
-        return images[index] if index < len(images) else None
+        course = self._course
+        return course.images[course.index] if course.images else None
 
     def advance(self) -> Verdict | None:
         """Leave the current one for the next, as if it was reached; None where there is none, or none is encoded."""
         with self._lock:
-            if self._goals is None or self._goals.reached:
+            goals = self._course.goals
+            if goals is None or goals.reached:
                 return None
             self.version += 1
-            return self._goals.advance()
+            return goals.advance()
 
     def encode(self, model: WorldModel) -> bool:
         """Encode one image, if one is left; whether one was. It takes as long as a window.
@@ -137,34 +160,36 @@ class Aims:
         Raises:
             EngineError: if the model or its device fails.
         """
-        images, latents = self._images, self._latents
-        for goal, found in zip(images, latents, strict=True):
+        course = self._course
+        for goal, found in zip(course.images, course.latents, strict=True):
             if len(found) < len(goal.images):
                 image = torch.from_numpy(goal.images[len(found)])[None, :, None]  # (1, 3, 1, H, W)
                 found.append(model.encode_still(image))
                 return True
-        with self._lock:
-            if self._goals is None and images is self._images and images:
-                subgoals = [
-                    SubGoal.of_images(found, self._mask, goal.name) for goal, found in zip(images, latents, strict=True)
-                ]
-                self._goals = Goals(subgoals, self._end)
+        if course.goals is None and course.images:
+            subgoals = [
+                SubGoal.of_images(found, self._mask, goal.name)
+                for goal, found in zip(course.images, course.latents, strict=True)
+            ]
+            with self._lock:
+                course.goals = Goals(subgoals, self._end)
         return False
 
     def target(self) -> Target | None:
         """What is aimed at now; None where something new has to be encoded first."""
         with self._lock:
-            if self._goals is None:
+            course = self._course
+            if course.goals is None:
                 return None
-            index = self._goals.index
-            goal = self._goals.current
-            return Target(self.version, self._images[index], index, goal.latents, goal.mask)
+            goal = course.goals.current
+            return Target(self.version, course.images[course.index], course.index, goal.latents, goal.mask)
 
     def note(self, version: int, energy: float, executed: int) -> Verdict:
         """Take note of where the robot is, unless something else is aimed at by now."""
         with self._lock:
-            if self._goals is None or version != self.version:
+            goals = self._course.goals
+            if goals is None or version != self.version:
                 return "going"
-            verdict = self._goals.note(energy, executed)
+            verdict = goals.note(energy, executed)
             self.version += verdict == "next"
             return verdict

@@ -1,7 +1,8 @@
 """Whether plans are sent to the robot, and what ends that: off until it is switched on, and at once off for a reason.
 
 One lock is held while something is judged and sent, and while execution ends: once :meth:`Execution.end` has returned,
-nothing more is sent. It is used from two threads. No ROS: what sends is given, and the only clock is the monotonic one.
+nothing more is sent. It is used from two threads. No ROS: what sends is given, and the only clock of its own is the
+monotonic one.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.config.planner import TWIST, PlannerConfig
+from vjepa_ros.config.planner import JOINT_STATE, TWIST, PlannerConfig
 from vjepa_ros.errors import InputError
 from vjepa_ros.geometry import Vector
 from vjepa_ros.planning.arm import Arm
-from vjepa_ros.planning.safety import judge
+from vjepa_ros.planning.command import Command, Sender, Step
+from vjepa_ros.planning.freshness import Freshness
+from vjepa_ros.planning.safety import Verdict, judge, judge_ahead
+from vjepa_ros.units import S_TO_NS
 
 REASONS = (
     "switched_off",  # by ~/execute
@@ -28,7 +30,7 @@ REASONS = (
     "reached",  # the last goal is met
     "new_robot",  # another robot description came
     "time_jumped",  # back, or a reset came
-    "stale_input",  # no window, or no measured joints, that are new enough
+    "stale_input",  # no window, no measured joints, or no prediction error that are new enough
     "no_progress",  # the energy is not lower than at the start
     "prediction_error",  # above its bound
     "not_finite",  # a prediction error, an energy or a command that is not
@@ -40,34 +42,6 @@ REASONS = (
 """Why execution ended."""
 
 
-@dataclass(frozen=True)
-class Command:
-    """What is sent.
-
-    Attributes:
-        arm: whose joints they are.
-        now, target: (joints,) where they are, and where they are to be.
-        period_s: from when it is in force until then.
-        at_ns: when its step begins, on the clock of the frames' stamps.
-    """
-
-    arm: Arm
-    now: Vector
-    target: Vector
-    period_s: float
-    at_ns: int
-
-
-class Sender(Protocol):
-    """What sends."""
-
-    def send(self, command: Command) -> None:
-        """Send a command."""
-
-    def rest(self) -> None:
-        """Send, where commands are speeds, that of zero."""
-
-
 class Execution:
     """Sends the first step of plans, while it is on.
 
@@ -75,6 +49,8 @@ class Execution:
         config: what ends it.
         sender: sends.
         tell: called with (reason, detail) once it has ended.
+        now_ns: the time on the clock of the stamps.
+        jump_back_s: measured joints that go back by this much mean that time has jumped.
 
     Attributes:
         reason, detail: why it ended last; empty before that.
@@ -82,17 +58,24 @@ class Execution:
         sent: commands since then.
     """
 
-    def __init__(self, config: PlannerConfig, sender: Sender, tell: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        config: PlannerConfig,
+        sender: Sender,
+        tell: Callable[[str, str], None],
+        now_ns: Callable[[], int] = time.time_ns,
+        jump_back_s: float = 1.0,
+    ) -> None:
         self._config = config
         self._sender = sender
         self._tell = tell
         self._lock = threading.RLock()
         self._on = False
         self._arm: Arm | None = None
-        self._joints: Vector = np.empty(0)
-        self._joints_s: Vector = np.empty(0)  # when each was measured last
-        self._window_s = -np.inf  # when the newest window came ...
-        self._window_every_s = 0.0  # ... and how long the next one takes
+        self._now_ns = now_ns
+        self._seen = Freshness(config.max_age_s, jump_back_s, now_ns)
+        self._since_s = np.inf  # when it was switched on
+        self._last: tuple[Step, Vector] | None = None  # what was sent last, and where that leads
         self._moves_until_s = np.inf  # a speed is sent for one step
         self._plans = 0
         self._first_energy = np.inf
@@ -105,47 +88,60 @@ class Execution:
         return self._on
 
     def describe(self, arm: Arm | None) -> None:
-        """Take in another robot; nothing of it is measured yet."""
-        self.end("new_robot", "another robot description came")
+        """Take in another robot, of which nothing is measured yet; None where its description cannot be used."""
+        what = "another robot description came"
+        self.end("new_robot", what if arm is not None else f"{what}, and it cannot be used: see the log")
         with self._lock:
             self._arm = arm
-            count = 0 if arm is None else len(arm.joint_names)
-            self._joints, self._joints_s = np.full(count, np.nan), np.full(count, -np.inf)
+            self._seen.describe(arm)
 
-    def measured(self, joints: NDArray[np.int64] | slice, positions: Vector) -> None:
-        """Take in measured positions of some of the arm's joints."""
-        with self._lock:
-            self._joints[joints], self._joints_s[joints] = positions, time.monotonic()
+    def measured(self, joints: NDArray[np.int64] | slice, positions: Vector, stamp_ns: int) -> None:
+        """Take in measured positions of some of the arm's joints.
 
-    def window(self, age_s: float, every_s: float) -> None:
-        """Take in that a window came, how old it is, and how often they come."""
+        Raises:
+            InputError: ``out_of_order`` where something newer of them has come already.
+        """
         with self._lock:
-            self._window_s, self._window_every_s = time.monotonic() - age_s, every_s
+            if jumped := self._seen.measured(joints, positions, stamp_ns):
+                self.end("time_jumped", jumped)
+
+    def window(self, stamp_ns: int, every_s: float) -> None:
+        """Take in that a window came, the stamp of its newest frame, and how often they come."""
+        with self._lock:
+            self._seen.window(stamp_ns, every_s)
 
     def prediction_error(self, error: float) -> None:
         """Take in how wrong a forecast was."""
         most = self._config.max_prediction_error
+        with self._lock:
+            self._seen.compared()
         if not np.isfinite(error):
             self.end("not_finite", f"a prediction error of {error}")
         elif most and error > most:
             self.end("prediction_error", f"{error:.4g} is above planner.max_prediction_error, {most:g}")
 
-    def switch_on(self) -> None:
-        """Send plans from now on.
+    def switch_on(self, require: Callable[[], None] = lambda: None) -> None:
+        """Send plans from now on: those that are begun from now on.
+
+        Args:
+            require: raises InputError for whatever else speaks against it; what ends execution waits until it is on.
 
         Raises:
             InputError: where it must not: ``not_allowed``, ``no_limits``, ``stale_input``.
         """
         with self._lock:
+            require()
             if not self._config.execute:
                 raise InputError("not_allowed", "planner.execute is false: set it, and configure again")
             if self._arm is None:
                 raise InputError("no_limits", "no robot description with limits has come, see the log")
-            if stale := self._stale():
+            if stale := self._seen.stale():
                 raise InputError("stale_input", stale)
             if self._on:
                 return
             self._on, self.reason, self.detail = True, "", ""
+            self._seen.compared()  # the next one is waited for
+            self._since_s, self._last = time.monotonic(), None
             self.hits = self.sent = 0
             self.restart()
 
@@ -170,48 +166,33 @@ class Execution:
         with self._lock:
             if not self._on:
                 return
-            if stale := self._stale():
+            if stale := self._seen.stale() or self._seen.blind():
                 self.end("stale_input", stale)
             elif time.monotonic() > self._moves_until_s:
                 self._moves_until_s = np.inf
                 self._sender.rest()
 
-    def _stale(self) -> str:
-        now_s, most = time.monotonic(), self._config.max_age_s
-        if self._arm is None:
-            return "there is no robot description"
-        old = now_s - self._joints_s
-        if (old > most).any():
-            name = self._arm.joint_names[int(np.argmax(old))]
-            age = "never measured" if np.isinf(old.max()) else f"measured {old.max():.2f} s ago"
-            return f"joint {name!r} was {age}; planner.max_age_s is {most:g} s"
-        if now_s - self._window_s > most + self._window_every_s:
-            age = "none has come" if np.isinf(self._window_s) else f"the newest is {now_s - self._window_s:.2f} s old"
-            return f"windows: {age}; planner.max_age_s is {most:g} s, and one comes in {self._window_every_s:.2f} s"
-        return ""
-
-    def offer(self, energy: float, step: Vector, period_s: float, *, is_pose: bool, at_ns: int = 0) -> bool:
+    def offer(self, step: Step, sent: Callable[[Command], None] = lambda command: None) -> bool:
         """Take the first free step of a plan, and send it where that is on and allowed; whether it was sent.
 
         Args:
-            energy: of what is observed now.
-            step: joints that actions are about, in rad and m, or (4, 4) the pose of the tip, after the step.
-            period_s: how long there is to get there.
-            is_pose: which of them it is.
-            at_ns: when the step begins, on the clock of the frames' stamps.
+            step: of a plan. One that was begun before execution was switched on is not sent.
+            sent: told of what was sent, which limits may have cut; before anything can end execution.
         """
         with self._lock:
             self.check()
-            if not self._on or self._arm is None or not self._progresses(energy):
+            if not self._on or self._arm is None or step.begun_s < self._since_s or not self._progresses(step.energy):
                 return False
             if 0 < self._config.execute_steps <= self.sent:
                 return not self.end("steps_done", f"planner.execute_steps is {self._config.execute_steps}")
-            arm, now = self._arm, self._joints.copy()
+            arm, now, at_ns = self._arm, self._seen.joints.copy(), self._now_ns()
+            if step.ends_ns <= at_ns and self._config.command_type == JOINT_STATE:
+                return False  # it is over
             try:
-                target = arm.reach(now, step) if is_pose else np.concatenate([step, now[len(step) :]])
+                target = arm.reach(now, step.target) if step.is_pose else _with_others(step.target, now)
             except InputError as error:
                 return self._hit(error.detail)
-            verdict = judge(arm, now, target, period_s)
+            verdict, period_s = self._judge(arm, now, target, step, at_ns)
             if verdict.hit and not self._hit(verdict.hit, goes_on=verdict.positions is not None):
                 return False
             if verdict.positions is None:
@@ -219,8 +200,26 @@ class Execution:
             if self._config.command_type == TWIST:
                 self._moves_until_s = time.monotonic() + period_s
             self.sent += 1
-            self._sender.send(Command(arm, now, verdict.positions, period_s, at_ns))
+            self._last = step, verdict.positions
+            command = Command(arm, now, verdict.positions, period_s, step.begins_ns, is_cut=bool(verdict.hit))
+            self._sender.send(command)
+            sent(command)
             return True
+
+    def _judge(self, arm: Arm, now: Vector, target: Vector, step: Step, at_ns: int) -> tuple[Verdict, float]:
+        """What becomes of a command, and how long it has for its way.
+
+        One that is stamped with when its step begins waits until then, while the one before it is in force: it has one
+        step, from where that one leads, or what is left of its step.
+        """
+        if self._config.command_type != JOINT_STATE:
+            period_s = (step.ends_ns - step.begins_ns) / S_TO_NS
+            return judge(arm, now, target, period_s), period_s
+        period_s = (step.ends_ns - max(at_ns, step.begins_ns)) / S_TO_NS
+        if self._last is not None and at_ns < self._last[0].ends_ns:
+            within_s = (step.ends_ns - at_ns) / S_TO_NS
+            return judge_ahead(arm, now, self._last[1], target, within_s, period_s), period_s
+        return judge(arm, now, target, period_s), period_s
 
     def _hit(self, detail: str, *, goes_on: bool = False) -> bool:
         """Count a hit; whether the command is sent all the same."""
@@ -243,3 +242,8 @@ class Execution:
                 f"{self._first_energy:.4g} at the start",
             )  # fmt: skip
         return True
+
+
+def _with_others(joints: Vector, now: Vector) -> Vector:
+    """(joints,) those that actions are about, and the others where they are."""
+    return np.concatenate([joints, now[len(joints) :]])

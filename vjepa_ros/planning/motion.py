@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.planner import PlannerConfig
-from vjepa_ros.config.stream import StreamConfig
+from vjepa_ros.config.stream import SignalConfig, StreamConfig
 from vjepa_ros.errors import InputError
-from vjepa_ros.geometry import Vector, pose_sum
+from vjepa_ros.geometry import Vector, pose_delta, pose_sum
 from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.spaces import ActionSpace, Space, TipSpace
 from vjepa_ros.stream.window import Window
@@ -95,10 +95,9 @@ class Motion:
 
     def reached(self, state: Vector, actions: Array) -> Array:
         """(S,) where a plan starts and (H, A) actions -> (H, A) joints, in rad and m, or poses, after each."""
-        signal = self._stream.commands
+        signal = self._placed
         found = np.asarray(actions, np.float64)
         if self._effect != "target":
-            signal = self._stream.commands if self._stream.has_origin else self._stream.states
             rows, now = [], np.asarray(state, np.float64)
             for action in found:
                 now = pose_sum(now, action) if self._effect == "pose" else now + action
@@ -106,6 +105,29 @@ class Motion:
             found = np.array(rows)
         joints: Array = (found - np.array(signal.offset)) / np.array(signal.scale)
         return joints
+
+    def action(self, state: Vector, actions: Array, sent: Vector) -> Vector:
+        """(A,) the last one of a plan's first actions, as it was sent: what leads from the ones before it to there.
+
+        Args:
+            state: (S,) where the plan starts.
+            actions: (n, A) its first actions, the last of which was sent otherwise.
+            sent: (A,) joints, in rad and m, or the pose, as :meth:`reached` has them.
+        """
+        signal = self._placed
+        after: Vector = sent * np.array(signal.scale) + np.array(signal.offset)
+        if self._effect == "target":
+            return after
+        before = np.asarray(state, np.float64)
+        if len(actions) > 1:
+            before = self.reached(state, actions[:-1])[-1] * np.array(signal.scale) + np.array(signal.offset)
+        return pose_delta(before, after) if self._effect == "pose" else after - before
+
+    @property
+    def _placed(self) -> SignalConfig:
+        """In whose units that is where actions lead."""
+        is_of_commands = self._effect == "target" or self._stream.has_origin
+        return self._stream.commands if is_of_commands else self._stream.states
 
     def resting(self, last: Vector, *, is_executing: bool) -> Vector:
         """(A,) the action of a step in which nothing is sent, after one: of a robot that nobody else commands, none; of

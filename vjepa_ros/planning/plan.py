@@ -173,10 +173,11 @@ class Planning:
         require(action_repeat >= 1, "planner.action_repeat", "must be at least 1")
         self._repeat, self._free = action_repeat, horizon - len(self._committed)
         shape = (-(-self._free // action_repeat), self._space.dims)
-        problem = _problem(shape, std, mean, low, high, last, executed // action_repeat, options)
+        problem = _problem(shape, std, mean, low, high, last, executed / action_repeat, options)
         self._room = wm.newest(seen, max(1, wm.config.most_context - horizon + 1))
         newest = seen.context[0, -wm.grid.tokens_per_step :]
-        self._now = float(wm.energy(newest, goal, mask))
+        with failures("comparing with the goal"):
+            self._now = float(wm.energy(newest, goal, mask))
         method = SOLVERS[solver](problem, options, np.random.default_rng(seed))
         self._search = search(method, options, self._free)
         self._found: Plan | None = None
@@ -250,7 +251,7 @@ def _problem(
     low: float | Array,
     high: float | Array,
     last: Plan | None,
-    executed: int,
+    executed: float,
     options: Options,
 ) -> Problem:
     """What a solver is given."""
@@ -260,10 +261,19 @@ def _problem(
     if last is not None:
         if last.samples.shape != shape:
             raise ShapeError(f"a last plan with samples of shape {last.samples.shape} where {shape} is needed")
-        start = shifted(last.samples, executed)
-        best = shifted(_best(last, round(options.kept_elites * options.elites), options.cost), executed)
+        free = fits("std", std) > 0  # the others stay where they are now
+        start = np.where(free, _left(last.samples, executed), start)
+        best = _left(_best(last, round(options.kept_elites * options.elites), options.cost), executed)
         warm = np.concatenate([start[None], best])
     return Problem(start, fits("std", std), fits("low", low), fits("high", high), warm)
+
+
+def _left(samples: Array, executed: float) -> Array:
+    """(..., n, dims) what is left of a plan of which so many samples, and a part of one, were executed: the mean of
+    what each new one lasts for."""
+    whole = int(executed)
+    now, then = shifted(samples, whole), shifted(samples, whole + 1)
+    return now + (executed - whole) * (then - now)
 
 
 def _best(plan: Plan, count: int, cost: str) -> Array:

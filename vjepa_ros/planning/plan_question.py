@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vjepa_ros.devices import failures
-from vjepa_ros.errors import ConfigError, InputError, ShapeError
+from vjepa_ros.errors import ConfigError, EngineError, InputError, ShapeError
 from vjepa_ros.forecast.forecaster import SeenWindow
 from vjepa_ros.planning.aims import Target
 from vjepa_ros.planning.motion import Steps
 from vjepa_ros.planning.picture import beside
 from vjepa_ros.planning.plan import Planning
-from vjepa_ros.planning.planner import Outcome, Planner
+from vjepa_ros.planning.plan_outcome import Outcome
+from vjepa_ros.planning.planner import Planner
 
 
 class PlanQuestion:
@@ -70,7 +71,7 @@ class PlanQuestion:
             seen = planner.forecaster.last
             if seen is None or seen.window.epoch != epoch:
                 raise InputError("outdated", f"it was of epoch {was}, now is {epoch}, and no window has come yet")
-        if self._target is not None and self._target.version != planner.aims.version:
+        if self._target is not None and not planner.is_aimed_at(self._target):
             self._restart()
         if self._planning is not None:
             return self._planning.turn() and self._end(self._planning)
@@ -82,7 +83,7 @@ class PlanQuestion:
         return self._target is not None and self._begin(self._target, epoch)
 
     def _restart(self) -> None:
-        self._planner.tally["restarted"] += 1
+        self._planner.restarted()
         self._forget()
 
     def _begin(self, target: Target, epoch: int) -> bool:
@@ -90,7 +91,8 @@ class PlanQuestion:
         if self._seen is None:
             seen, self._began_s = planner.window(epoch), time.monotonic()
             tokens = planner.model.grid.tokens_per_step
-            self._now = float(planner.model.energy(seen.context[0, -tokens:], target.latents, target.mask))
+            with failures("comparing with the goal"):
+                self._now = float(planner.model.energy(seen.context[0, -tokens:], target.latents, target.mask))
             self._seen = seen
             verdict = "reached" if planner.aims.is_reached else planner.note(target, self._now)
             if verdict == "reached":
@@ -104,25 +106,31 @@ class PlanQuestion:
     def _end(self, planning: Planning) -> bool:
         planner, plan = self._planner, planning.plan
         assert self._seen is not None and self._steps is not None
-        if self._target is None or self._target.version != planner.aims.version:
+        if self._target is None or not planner.is_aimed_at(self._target):
             self._restart()  # another goal came with the last batch
             return False
-        planner.require_fresh(self._seen)
         picture = self._picture(planning, self._target) if planner.wants_picture() else None
+        planner.require_fresh(self._seen)  # last: nothing that takes long comes after it
         first = len(plan.actions) - len(plan.energies)
         self.outcome = Outcome(
             seen=self._seen, target=self._target, now=plan.now, plan=plan,
             reached=planner.motion.reached(planner.motion.start(self._seen.window), plan.actions), first=first,
             steps=self._steps, is_late=planner.now_ns() > self._steps.begins_ns(first + 1),
-            took_s=time.monotonic() - self._began_s, picture=picture,
+            took_s=time.monotonic() - self._began_s, begun_s=self._began_s, picture=picture,
         )  # fmt: skip
         return True
 
-    def _picture(self, planning: Planning, target: Target) -> NDArray[np.uint8]:
+    def _picture(self, planning: Planning, target: Target) -> NDArray[np.uint8] | None:
+        """The goal beside what the plan leads to; None where that fails: a plan is none the worse for it, and a device
+        that is broken fails at the next window."""
         model = self._planner.model
-        forecast = planning.forecasts(planning.plan.actions[None])[0, -1]
-        with failures("copying latents to the host"):
-            goal, ahead = (latents.float().cpu().numpy() for latents in (target.latents[0], forecast))
+        try:
+            forecast = planning.forecasts(planning.plan.actions[None])[0, -1]
+            with failures("copying latents to the host"):
+                goal, ahead = (latents.float().cpu().numpy() for latents in (target.latents[0], forecast))
+        except EngineError:
+            self._planner.tally["no_picture"] += 1
+            return None
         return beside(goal, ahead, model.grid.rows, model.grid.cols)
 
     def fail(self, error: Exception) -> None:

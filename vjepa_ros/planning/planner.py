@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,69 +21,25 @@ from vjepa_ros.config.planner import PlannerConfig
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import InputError
 from vjepa_ros.forecast.forecaster import Forecaster, SeenWindow
+from vjepa_ros.geometry import euler_angles
 from vjepa_ros.model.grid import Grid
 from vjepa_ros.planning.aims import Aims, GoalImages, Target
 from vjepa_ros.planning.approach import Approach
 from vjepa_ros.planning.arm import Arm
+from vjepa_ros.planning.command import Command
 from vjepa_ros.planning.motion import Motion, Steps
 from vjepa_ros.planning.plan import Plan, Planning
+from vjepa_ros.planning.plan_outcome import REASONS, Outcome
 from vjepa_ros.planning.solvers import Options
 from vjepa_ros.units import S_TO_NS, to_ns
 
 Array = NDArray[Any]
 """Of float64."""
 
-REASONS = (
-    "no_goal",  # none has come yet
-    "no_window",  # none in this epoch yet
-    "stale_window",  # the newest one is too old, or was when the plan was there
-    "no_period",  # nothing says how long a step lasts
-    "no_robot_description",  # candidates of the tip need one
-    "no_tip",  # its chain is not what is commanded
-    "bad_limits",  # nothing lies between them
-    "outdated",  # time jumped, or a reset came, and no window has come since
-    "not_finite",  # energies are not
-    "no_time",  # the time limit was over before any iteration was done
-    "busy",  # too many questions wait
-    "model_failed",
-    "internal_error",
-)
-"""Why there is no plan of a window."""
-
+_COUNTED = ("planned", "late", "restarted", "no_picture")
+_MOST_RESTARTS = 3  # in a row, before it is said
 _KEPT = 5  # plans whose delays are remembered
 _KEPT_SENT = 64
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a plan.
-
-    Attributes:
-        reason, detail: why there is none; empty where there is one, ``reached`` where none is needed any more.
-        seen: the window, None where none was chosen.
-        target: what it aims at, None where nothing is.
-        now: the energy of what is observed.
-        plan: the plan.
-        reached: (H, A) joints in rad and m, or poses, after each of its actions.
-        first: n, the first of its actions that is not decided yet.
-        steps: its steps in time.
-        is_late: whether the step of that action was over when the plan was there.
-        took_s: from the choice of the window to the plan.
-        picture: (height, width, 3) uint8 RGB, the goal beside what it is expected to lead to; where that was asked for.
-    """
-
-    reason: str = ""
-    detail: str = ""
-    seen: SeenWindow | None = None
-    target: Target | None = None
-    now: float = float("nan")
-    plan: Plan | None = None
-    reached: Array | None = None
-    first: int = 0
-    steps: Steps | None = None
-    is_late: bool = False
-    took_s: float = 0.0
-    picture: NDArray[np.uint8] | None = None
 
 
 class Planner:
@@ -105,7 +61,7 @@ class Planner:
         aims: the goals.
         motion: what actions do.
         arm: the robot, None before its description has come.
-        tally: plans (``planned``, ``late``), restarts and reasons for none, counted.
+        tally: plans (``planned``, ``late``), restarts, pictures that failed and reasons for no plan, counted.
         delay_s: how old a window's newest step is when its plan is there, as measured last.
     """
 
@@ -126,7 +82,7 @@ class Planner:
         self.aims = Aims(config.planner, goals, _mask(config.planner, model.grid))
         self.motion = Motion(config)
         self.arm: Arm | None = None
-        self.tally: Counter[str] = Counter(dict.fromkeys(("planned", "late", "restarted", *REASONS), 0))
+        self.tally: Counter[str] = Counter(dict.fromkeys((*_COUNTED, *REASONS), 0))
         self.delay_s = 0.0
         self.options = Options(
             samples=config.planner.samples, elites=config.planner.elites, iterations=config.planner.iterations,
@@ -144,15 +100,57 @@ class Planner:
         self._sent: deque[tuple[int, Array]] = deque(maxlen=_KEPT_SENT)
         self._executed = 0  # steps since the last plan
         self._count = 0
+        self._restarts = 0  # of the plan that is being made
 
     def sent(self, at_ns: int, action: Array) -> None:
         """Take note of an action that was sent."""
         self._sent.append((at_ns, action))
         self._executed += 1
 
+    def as_sent(self, outcome: Outcome, command: Command) -> Array:
+        """(A,) the first free action of a plan, as limits have let it through."""
+        assert outcome.plan is not None and outcome.reached is not None and outcome.seen is not None
+        actions, place = outcome.plan.actions[: outcome.first + 1], outcome.reached[outcome.first].copy()
+        if not command.is_cut:
+            return np.asarray(actions[-1])
+        if self.motion.is_of_tip:
+            tip = command.arm.tip(command.target)
+            place[:3], place[3:6] = tip[:3, 3], euler_angles(tip[:3, :3])
+        else:
+            place = command.target[: len(place)]
+        return self.motion.action(self.motion.start(outcome.seen.window), actions, place)
+
     def stopped(self) -> None:
         """Nothing of a plan is in force any more, or will be."""
         self._sent.clear()
+
+    def waits_for(self, outcome: Outcome) -> tuple[str, str]:
+        """Why there is no plan now, (reason, detail); empty where there is one. From any thread.
+
+        Args:
+            outcome: what became of the last one.
+        """
+        if self._restarts >= _MOST_RESTARTS:
+            return "new_goals", f"another goal came {self._restarts} times before a plan was there"
+        if outcome.reason:
+            return outcome.reason, outcome.detail
+        if outcome.plan is None or outcome.seen is None:
+            return ("no_goal" if self.aims.current is None else "no_window"), "none has come yet"
+        newest = self.forecaster.last or outcome.seen
+        frames = newest.window.frames
+        every_ns = (frames[-1].stamp_ns - frames[0].stamp_ns) / max(1, len(frames) - 1) * self.config.stream.hop
+        age_ns, most_s = self.now_ns() - frames[-1].stamp_ns, self.config.planner.max_age_s
+        if age_ns <= to_ns(most_s) + every_ns:
+            return "", ""
+        return "stale_window", (
+            f"no window comes: the newest frame of the last one is {age_ns / S_TO_NS:.1f} s old, "
+            f"planner.max_age_s is {most_s:g} s"
+        )
+
+    def restarted(self) -> None:
+        """Take note that the plan which is being made was begun anew."""
+        self._restarts += 1
+        self.tally["restarted"] += 1
 
     # -- what one plan needs; all of it for the one thread that touches the model
 
@@ -179,6 +177,10 @@ class Planner:
             raise InputError(
                 "stale_window", f"its newest frame's age is {age_ns / S_TO_NS:.3f} s, planner.max_age_s is {most_s:g} s"
             )
+
+    def is_aimed_at(self, target: Target | None) -> bool:
+        """Whether this is still what is aimed at."""
+        return target is not None and target.version == self.aims.version
 
     def note(self, target: Target, energy: float) -> str:
         """Take note of where the robot is: whether to plan on (``going``), for the next goal, or not at all."""
@@ -249,7 +251,7 @@ class Planner:
     def finished(self, outcome: Outcome) -> None:
         """Remember a plan for the next one."""
         assert outcome.steps is not None
-        self._last = outcome
+        self._last, self._restarts = outcome, 0
         self._took_s.append(outcome.took_s)
         self.delay_s = (self.now_ns() - outcome.steps.start_ns) / S_TO_NS
 

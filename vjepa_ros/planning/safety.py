@@ -63,5 +63,27 @@ def judge(arm: Arm, now: Vector, target: Vector, period_s: float) -> Verdict:
     return Verdict(positions, "; ".join(hits))
 
 
+def judge_ahead(arm: Arm, now: Vector, start: Vector, target: Vector, within_s: float, period_s: float) -> Verdict:
+    """Cut a command whose step begins later, from where the one before it leads, to what the limits allow.
+
+    Args:
+        arm: the limits.
+        now: (joints,) what is measured.
+        start: (joints,) where the command before it leads.
+        target: (joints,) where the plan wants the joints at the end of the step.
+        within_s: from now to there; a joint that has not followed must be able to come from where it is.
+        period_s: of the step alone; a joint that has followed must be able to come from the start.
+    """
+    first = judge(arm, start, target, period_s)
+    if first.positions is None:
+        return first
+    found = judge(arm, now, first.positions, within_s)
+    if found.positions is None:
+        return found
+    if (np.abs(found.positions - start) > np.minimum(arm.step, arm.velocity * period_s) + _EPSILON).any():
+        return Verdict(None, "the joints are too far from where they were sent last")
+    return Verdict(found.positions, "; ".join(filter(None, (first.hit, found.hit))))
+
+
 def _worst(arm: Arm, excess: Vector, what: str) -> str:
     return f"the {what} of {arm.joint_names[int(np.argmax(np.abs(excess)))]}"

@@ -6,7 +6,21 @@ import math
 from typing import Any
 
 from vjepa_ros.planning.execution import Execution
-from vjepa_ros.planning.planner import Outcome, Planner
+from vjepa_ros.planning.plan_outcome import REASONS, Outcome
+from vjepa_ros.planning.planner import Planner
+
+
+def state_of(planner: Planner, outcome: Outcome) -> tuple[str, str, str]:
+    """The state (``planned``, ``waiting`` or ``reached``), and why there is no plan: a reason and a detail, or empty.
+
+    Args:
+        planner: its goals, and what it waits for now.
+        outcome: what became of the last plan.
+    """
+    if planner.aims.is_reached:
+        return "reached", "", ""
+    reason, detail = planner.waits_for(outcome)
+    return "waiting" if reason else "planned", reason, detail
 
 
 def plan_values(planner: Planner, outcome: Outcome, execution: Execution) -> dict[str, Any]:
@@ -19,12 +33,7 @@ def plan_values(planner: Planner, outcome: Outcome, execution: Execution) -> dic
     """
     aims, plan, window = planner.aims, outcome.plan, None if outcome.seen is None else outcome.seen.window
     goal = aims.current
-    state = "planned" if plan is not None else "waiting"
-    reason, detail = outcome.reason, outcome.detail
-    if aims.is_reached:
-        state, reason, detail = "reached", "", ""
-    elif not reason and plan is None:
-        reason, detail = ("no_goal", "none has come yet") if goal is None else ("no_window", "none has come yet")
+    state, reason, detail = state_of(planner, outcome)
     return {
         "state": state,
         "reason": reason,
@@ -49,10 +58,9 @@ def plan_values(planner: Planner, outcome: Outcome, execution: Execution) -> dic
         "end_detail": execution.detail,
         "commands_sent": execution.sent,
         "limit_hits": execution.hits,
-        **{name: planner.tally[name] for name in ("planned", "restarted")},
+        **{name: planner.tally[name] for name in ("planned", "restarted", "no_picture")},
         "late_plans": planner.tally["late"],
-        "no_plan": {reason: count for reason, count in planner.tally.items()
-                    if count and reason not in ("planned", "restarted", "late")},
+        "no_plan": {why: planner.tally[why] for why in REASONS if planner.tally[why]},
     }  # fmt: skip
 
 

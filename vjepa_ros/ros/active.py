@@ -6,17 +6,21 @@ It knows no lifecycle and no publishers.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode
 
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.forecast.forecaster import WindowForecast
 from vjepa_ros.ros.configured import Configured
 from vjepa_ros.ros.endpoints import Endpoints
+from vjepa_ros.ros.gate import Gate
 from vjepa_ros.ros.inputs import subscribed
 from vjepa_ros.ros.last_line import REASON
 from vjepa_ros.ros.messages import message_stamp_ns
@@ -57,6 +61,9 @@ class Active:
         self.enabled = True
         self._ended = False
         self.rates, self.stages = Rates(), Stages()
+        self._waiting: deque[Window] = deque()  # those that the model has no room for yet
+        self._gate = Gate(node.default_callback_group)
+        self._room: Any = None  # wakes the executor
         self._say_reset = Resets(node.get_logger(), configured.warn)
         self._clock_jumps: Any = None
         config = configured.config
@@ -67,13 +74,15 @@ class Active:
             lossless=config.worker.lossless,
             size=config.worker.queue_size,
             max_failures=config.worker.max_failures,
-            max_questions=config.candidates.queue_size + config.planner.enabled,
+            max_questions=config.candidates.queue_size,
+            on_room=self._on_room,
         )
 
     def start(self) -> None:
         """Start the worker and subscribe; :meth:`stop` undoes it, however far it came."""
         config = self._configured.config
         self.worker.start_epoch(self._intake.stream.epoch)
+        self._room = self._node.create_guard_condition(self._hand_over)
         self.worker.start()
         others = self._configured.planner.open(self.worker)
         for row in subscribed(config.stream, config.camera.transport, others):
@@ -82,7 +91,7 @@ class Active:
             takes += [others[row.topic]] if row.topic in others else []
             take = _one_after_another(takes)
             if not row.is_camera:
-                self._subscribe(row.kind, row.topic, row.profile, take)
+                self._subscribe(row.kind, row.topic, row.profile, take, self._gate)
         self._subscribe_camera()
         self._configured.candidates.open(self.worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
@@ -102,7 +111,10 @@ class Active:
         self._subscriptions = []
         if self._clock_jumps is not None:
             self._clock_jumps.unregister()
+        self._waiting.clear()
         stopped = self.worker.stop(timeout_s, self._is_ending)
+        if self._room is not None:
+            self._node.destroy_guard_condition(self._room)
         self._configured.candidates.close()
         return stopped
 
@@ -135,17 +147,18 @@ class Active:
             self.reset()  # what is under way was meant for the configuration before
         self._configured.change(config)
         self.worker.resize(lossless=config.worker.lossless, size=config.worker.queue_size)
+        self._hand_over()
 
     def _subscribe_camera(self) -> None:
         config = self._configured.config
         row = next(row for row in subscribed(config.stream, config.camera.transport) if row.is_camera)
-        self._subscribe(row.kind, row.topic, row.profile, self._timed(self._intake.take[row.topic]))
+        self._subscribe(row.kind, row.topic, row.profile, self._timed(self._intake.take[row.topic]), self._gate)
         self._camera = self._subscriptions[-1]
 
-    def _subscribe(self, kind: type, topic: str, profile: Any, take: Take) -> None:
+    def _subscribe(self, kind: type, topic: str, profile: Any, take: Take, group: Any = None) -> None:
         self._subscriptions.append(
             self._endpoints.subscription(
-                kind, topic, profile, lambda name, message: self._on_message(take, name, message)
+                kind, topic, profile, lambda name, message: self._on_message(take, name, message), group
             )
         )
 
@@ -184,8 +197,16 @@ class Active:
             raise
         finally:
             self._follow(epoch, now_ns)
-        for window in windows:
+        self._waiting.extend(windows)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Hand over the windows that there is room for. While one waits in a lossless queue nothing is read of what the
+        windows are made of, but the executor goes on: services and timers wait for no model."""
+        while self._waiting and self.worker.has_room:
+            window = self._waiting.popleft()
             self.worker.submit(window.epoch, window, self._is_ending)
+        self._gate.is_open = not self._waiting
 
     def _follow(self, epoch: int, now_ns: int) -> None:
         """Let the worker know of an epoch that a message began, whatever else came of the message."""
@@ -215,7 +236,9 @@ class Active:
     def _start_epoch(self) -> None:
         stream = self._intake.stream
         self._configured.planner.time_jumped(f"epoch {stream.epoch} has begun: {stream.epoch_cause.value}")
-        self.worker.start_epoch(stream.epoch)
+        self.worker.start_epoch(stream.epoch, thrown_away=len(self._waiting))
+        self._waiting.clear()
+        self._hand_over()
         self._say_reset(self._intake)
 
     # -- in the worker's thread
@@ -229,6 +252,11 @@ class Active:
             for stage, took_ms in forecast.stages_ms.items():
                 self.stages.add(stage, took_ms)
             self._configured.planner.window(window)
+
+    def _on_room(self) -> None:
+        if self._waiting and not self._ended:
+            with suppress(rclpy_implementation.InvalidHandle):  # it was deactivated in this moment
+                self._room.trigger()
 
     def _on_failure(self, error: Exception) -> None:
         if self._is_ending():

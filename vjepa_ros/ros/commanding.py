@@ -10,7 +10,7 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from vjepa_ros.planning.arm import Arm
-from vjepa_ros.planning.execution import Command
+from vjepa_ros.planning.command import Command
 from vjepa_ros.ros import messages, plan_messages
 from vjepa_ros.units import to_ns
 

@@ -49,8 +49,10 @@ class Endpoints:
             kind, topic, profile, event_callbacks=events, qos_overriding_options=qos.overridable()
         )
 
-    def subscription(self, kind: type, topic: str, profile: Any, take: Callable[[str, Any], None]) -> Any:
-        """A subscription; ``take`` gets the resolved name of the topic and the message."""
+    def subscription(
+        self, kind: type, topic: str, profile: Any, take: Callable[[str, Any], None], group: Any = None
+    ) -> Any:
+        """A subscription; ``take`` gets the resolved name of the topic and the message. ``group`` may hold it up."""
         resolved = self._node.resolve_topic_name(topic)
 
         def callback(message: Any) -> None:
@@ -62,8 +64,9 @@ class Endpoints:
 
         events = self.connections.subscription(resolved)
         return self._node.create_subscription(
-            kind, topic, callback, profile, event_callbacks=events, qos_overriding_options=qos.overridable()
-        )
+            kind, topic, callback, profile, callback_group=group, event_callbacks=events,
+            qos_overriding_options=qos.overridable(),
+        )  # fmt: skip
 
     def destroy(self, endpoint: Any) -> None:
         """End a publisher or subscription that was made here."""

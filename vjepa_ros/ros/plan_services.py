@@ -77,6 +77,13 @@ class PlanServices:
         response.success, response.message = True, "stopped" if ended else "nothing was executed"
         return response
 
+    def _require_aim(self) -> None:
+        """Refuse where there is nothing to execute; what is true from now on ends execution instead."""
+        if self._worker is not None and self._worker.failed is not None:
+            raise InputError("model_failed", str(self._worker.failed))
+        if self._aims.current is None or self._aims.is_reached:
+            raise InputError("no_goal", "there is no goal, or the last one is met")
+
     def _on_execute(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         execution = self._execution
         if not request.data:
@@ -86,11 +93,7 @@ class PlanServices:
         try:
             if execution is None or self._worker is None:
                 raise InputError("inactive", "the node is not active")
-            if self._worker.failed is not None:
-                raise InputError("model_failed", str(self._worker.failed))
-            if self._aims.current is None or self._aims.is_reached:
-                raise InputError("no_goal", "there is no goal, or the last one is met")
-            execution.switch_on()
+            execution.switch_on(self._require_aim)
         except InputError as error:
             response.success, response.message = False, str(error)
             return response

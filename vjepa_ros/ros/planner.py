@@ -24,13 +24,14 @@ from vjepa_ros.forecast.forecaster import Forecaster
 from vjepa_ros.geometry import rotation_matrix
 from vjepa_ros.planning.aims import GoalImages
 from vjepa_ros.planning.arm import Arm
+from vjepa_ros.planning.command import Step
 from vjepa_ros.planning.execution import Execution
 from vjepa_ros.planning.goal_files import read_goals
-from vjepa_ros.planning.motion import Steps
+from vjepa_ros.planning.plan_outcome import Outcome
 from vjepa_ros.planning.plan_question import PlanQuestion
-from vjepa_ros.planning.planner import Outcome, Planner
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.questions import Goal
-from vjepa_ros.planning.status import health_values, plan_values
+from vjepa_ros.planning.status import health_values, plan_values, state_of
 from vjepa_ros.ros import plan_messages, qos
 from vjepa_ros.ros.commanding import KINDS, Commanding
 from vjepa_ros.ros.endpoints import Endpoints
@@ -45,6 +46,7 @@ PLAN, PLAN_ENERGY, STATUS, PICTURE, COMMAND = "~/plan", "~/plan_energy", "~/plan
 SENT = (PLAN, PLAN_ENERGY, STATUS, PICTURE, COMMAND)
 """What a planner may send."""
 _CHECKED_EVERY_S = 0.05  # whether what execution needs has come in time
+_SAID_EVERY_S = 0.5  # what has changed without a plan or a message: that nothing comes any more
 
 
 class PlannerTopics:
@@ -87,7 +89,8 @@ class PlannerTopics:
         self._outcome = Outcome()
         self._version = 0  # of the aims, when there was a plan last
         self._base = ""  # the link that poses are relative to
-        self._timer: Any = None
+        self._timers: list[Any] = []
+        self._said: tuple[str, str] | None = None  # the state and the reason that were published last
         self._publishers: dict[str, Any] = {}
         self._services: PlanServices | None = None
         try:
@@ -126,20 +129,22 @@ class PlannerTopics:
         Returns:
             What takes the messages that it reads besides goals, by the node's name of the topic.
         """
-        self._worker, self._outcome = worker, Outcome()
+        self._worker, self._outcome, self._said = worker, Outcome(), None
         self._question, self._missed = None, False
         self._planner.start()
         self._planner.arm, self._base = None, self._config.stream.pose.base_link
         joints, settings = len(self._planner.motion.joint_names), self._config.planner
         commanding = Commanding(self._node, settings.command_type, self._publishers.get("command"), joints)
-        self._execution = Execution(settings, commanding, self._on_end)
+        jump_back_s = self._config.stream.jump_back_s
+        self._execution = Execution(settings, commanding, self._on_end, self._now_ns, jump_back_s)
         if self._services is not None:
             self._services.open(self._execution, worker)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         if settings.execute:
             check = self._endpoints.last_line.guarded(COMMAND, self._execution.check, self._on_mistake)
-            self._timer = self._node.create_timer(
-                _CHECKED_EVERY_S, check, clock=Clock(clock_type=ClockType.STEADY_TIME)
-            )
+            self._timers.append(self._node.create_timer(_CHECKED_EVERY_S, check, clock=steady))
+        look = self._endpoints.last_line.guarded(STATUS, self._say_if_changed, lambda: None)
+        self._timers.append(self._node.create_timer(_SAID_EVERY_S, look, clock=steady))
         names = tuple(self._planner.motion.joint_names)
         return RobotInputs(self._config, names, self._execution, self._describe, self._report).takes
 
@@ -150,9 +155,9 @@ class PlannerTopics:
         """Send nothing more. Called before the worker ends, so that nothing is sent while it does."""
         if self._execution is not None:
             self._execution.end("deactivated", "the node was deactivated")
-        if self._timer is not None:
-            self._node.destroy_timer(self._timer)
-            self._timer = None
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
+        self._timers.clear()
         if self._services is not None:
             self._services.close()
         self._worker = None
@@ -184,9 +189,8 @@ class PlannerTopics:
         """A window has gone through the model: plan from it, now or as soon as the plan before it is there."""
         frames = window.frames
         every_ns = (frames[-1].stamp_ns - frames[0].stamp_ns) / max(1, len(frames) - 1) * self._config.stream.hop
-        age_ns = max(0, self._now_ns() - frames[-1].stamp_ns)
         if self._execution is not None:
-            self._execution.window(age_ns / S_TO_NS, every_ns / S_TO_NS)
+            self._execution.window(frames[-1].stamp_ns, every_ns / S_TO_NS)
         self._missed = True
         if self._question is None:
             self._ask()
@@ -207,17 +211,16 @@ class PlannerTopics:
         self._missed = False
         deliver = self._endpoints.last_line.guarded(PLAN, self._deliver, self._on_mistake)
         self._question = PlanQuestion(self._planner, deliver)
-        if not self._worker.ask(self._question):
-            self._question = None
-            if self._worker.failed is None:
-                self._planner.tally["busy"] += 1
-                self._outcome = Outcome("busy", "too many questions wait, see candidates.queue_size")
-                self._publish_status()
+        if not self._worker.ask(self._question, has_place=True):
+            self._question = None  # it has ended, or has failed and says so
 
     def _deliver(self, outcome: Outcome) -> None:
         self._question = None
         if self._execution is None or self._worker is None or not self._node.context.ok():
             return  # a signal, or deactivate, has ended everything in the meantime
+        if outcome.plan is not None and not self._planner.is_aimed_at(outcome.target):
+            self._ask()  # another goal came with the last turn
+            return
         self._outcome = outcome
         if outcome.plan is not None:
             self._publish_plan(outcome)
@@ -238,23 +241,19 @@ class PlannerTopics:
             execution.restart()
         if outcome.is_late:
             return
-        step, is_pose = outcome.reached[outcome.first], self._planner.motion.is_of_tip
+        first, place, is_pose = outcome.first, outcome.reached[outcome.first], self._planner.motion.is_of_tip
         if is_pose:
             placed = np.eye(4)
-            placed[:3, :3], placed[:3, 3] = rotation_matrix(step[3:6]), step[:3]
-            step = placed
-        begins_ns, within_s = self._timing(outcome.steps, outcome.first)
-        if execution.offer(outcome.now, step, within_s, is_pose=is_pose, at_ns=begins_ns):
-            self._planner.sent(begins_ns, outcome.plan.actions[outcome.first])
-
-    def _timing(self, steps: Steps, first: int) -> tuple[int, float]:
-        """When a command is in force, and how long there is from now to get where it leads: it is at once, and there is
-        one step, unless its stamp says when its step begins."""
-        now_ns = self._now_ns()
-        if self._config.planner.command_type != JOINT_STATE:
-            return now_ns, steps.period_s
-        within_ns = max(steps.begins_ns(first + 1) - now_ns, steps.period_ns)
-        return steps.begins_ns(first), within_ns / S_TO_NS
+            placed[:3, :3], placed[:3, 3] = rotation_matrix(place[3:6]), place[:3]
+            place = placed
+        begins_ns, ends_ns = outcome.steps.begins_ns(first), outcome.steps.begins_ns(first + 1)
+        if self._config.planner.command_type != JOINT_STATE:  # it is in force at once
+            begins_ns = self._now_ns()
+            ends_ns = begins_ns + outcome.steps.period_ns
+        step = Step(outcome.now, place, is_pose, begins_ns, ends_ns, outcome.begun_s)
+        execution.offer(
+            step, lambda command: self._planner.sent(command.at_ns, self._planner.as_sent(outcome, command))
+        )
 
     def _publish_plan(self, outcome: Outcome) -> None:
         assert outcome.plan is not None and outcome.reached is not None and outcome.steps is not None
@@ -283,11 +282,15 @@ class PlannerTopics:
     def _publish_status(self) -> None:
         if self._execution is None or "status" not in self._publishers:
             return
-        values, name = (
-            plan_values(self._planner, self._outcome, self._execution),
-            self._node.get_fully_qualified_name(),
-        )
+        values = plan_values(self._planner, self._outcome, self._execution)
+        self._said, name = (values["state"], values["reason"]), self._node.get_fully_qualified_name()
         self._publishers["status"].publish(plan_messages.plan_status_message(values, self._now_ns(), name))
+
+    def _say_if_changed(self) -> None:
+        """Say that nothing comes any more; what comes says so itself."""
+        found = state_of(self._planner, self._outcome)[:2]
+        if found[0] == "waiting" and found != self._said:
+            self._publish_status()
 
     def _wants_picture(self) -> bool:
         return bool(self._publishers["image"].get_subscription_count())

@@ -15,10 +15,12 @@ from vjepa_ros.kinematics.urdf import root_link
 from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.execution import Execution
 from vjepa_ros.stream.bounds import check_description, check_size
+from vjepa_ros.stream.common_clock import own_stamp_ns
 from vjepa_ros.stream.intake import Report, Take
 from vjepa_ros.stream.joint_signal import Part
 from vjepa_ros.stream.joints import Read
 from vjepa_ros.stream.window import Window
+from vjepa_ros.units import to_ns
 
 
 class RobotInputs:
@@ -46,8 +48,11 @@ class RobotInputs:
         self._execution = execution
         self._tell = tell
         self._report = report
+        self._offset_ns = to_ns(config.clocks.offsets_s["joint_states"])
+        self._base = config.stream.pose.base_link
         self._text: str | None = None
         self._read: Read | None = None  # the arm's joints
+        self._told = False  # that they have no stamps
 
     @property
     def takes(self) -> dict[str, Take]:
@@ -61,19 +66,22 @@ class RobotInputs:
         return takes
 
     def _description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
-        """Take in a std_msgs/String; one that cannot be used leaves the one before it as it is."""
+        """Take in a std_msgs/String; where it cannot be used the one before it is gone too: it is another robot."""
         text, stream = message.data, self._config.stream
         if text == self._text:
             return []
         try:
             check_description(text, self._config.messages)
-            base = root_link(text, stream.pose.base_link, stream.pose.tip_link)
+            self._base = root_link(text, stream.pose.base_link, stream.pose.tip_link)
             arm = Arm(text, self._config.planner, stream.pose, self._joint_names)
         except InputError as error:
+            self._text = self._read = None
+            self._execution.describe(None)
             if self._config.planner.needs_robot:
+                self._tell(None, self._base)
                 self._report(topic, error.reason, error.detail)
             elif error.reason == "no_limits":
-                self._tell(None, base)  # enough to look at plans
+                self._tell(None, self._base)  # enough to look at plans
             return []
         self._text, count = text, len(arm.joint_names)
         alike = replace(
@@ -81,21 +89,24 @@ class RobotInputs:
         )
         self._read = resolve_name(stream.state_kind.decoder)(alike)
         self._execution.describe(arm)
-        self._tell(arm, base)
+        self._tell(arm, self._base)
         return []
 
-    def _joints(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
-        """Take in measured joints, of the type that ``states.type`` names."""
+    def _joints(self, topic: str, message: Any, received_ns: int) -> list[Window]:
+        """Take in measured joints, of the type that ``states.type`` names; they are as old as their stamp says."""
         if self._read is None:
             return []
         try:
             check_size(message, self._config.messages)
-            values = self._read(message)
+            values, stamp_ns = self._read(message), own_stamp_ns(message)
+            at_ns = stamp_ns + self._offset_ns if stamp_ns else received_ns
+            if not stamp_ns and not self._told:
+                self._told = True
+                self._report(topic, "zero_stamp", "the receive time stands in: what is late looks new")
+            if isinstance(values, Part):
+                self._execution.measured(np.asarray(values.joints), values.values, at_ns)
+            elif values is not None:
+                self._execution.measured(slice(None), values, at_ns)
         except InputError as error:
             self._report(topic, error.reason, error.detail)
-            return []
-        if isinstance(values, Part):
-            self._execution.measured(np.asarray(values.joints), values.values)
-        elif values is not None:
-            self._execution.measured(slice(None), values)
         return []

@@ -14,6 +14,19 @@ NO_OFFSETS = dict.fromkeys(STREAMS, 0.0)
 _SAME_TICK_NS = 1_000_000  # this many messages without a stamp, 1 ns apart, may come within one tick of a clock
 
 
+def own_stamp_ns(message: Any) -> int:
+    """The stamp of a message; 0 where it has none, and its time of receipt counts.
+
+    Args:
+        message: with a ``header``, or without one as a Float64MultiArray.
+
+    Raises:
+        InputError: ``bad_stamp``.
+    """
+    header = getattr(message, "header", None)
+    return 0 if header is None else checked_stamp_ns(header.stamp)
+
+
 class CommonClock:
     """The clock that the stamps of all streams are brought to.
 
@@ -46,8 +59,7 @@ class CommonClock:
         Raises:
             InputError: ``bad_stamp``.
         """
-        header = getattr(message, "header", None)
-        stamp_ns = 0 if header is None else checked_stamp_ns(header.stamp)
+        stamp_ns = own_stamp_ns(message)
         if stamp_ns != 0:
             offset_ns = self._offsets_ns[stream]
             self._watch.stamped(topic, stream, stamp_ns, offset_ns, received_ns, epoch, own=True)

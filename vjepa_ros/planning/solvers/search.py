@@ -114,9 +114,8 @@ class Solution:
     """What a search has found.
 
     Attributes:
-        actions: (H, A) the plan.
-        energies: (H,) of its steps, or of the best candidate's where the search ended before the plan itself was asked
-            about.
+        actions: (H, A) the plan: what the solver would do, or the best candidate so far where the search was ended.
+        energies: (H,) of its steps.
         tried: per iteration (the candidates (K, H, A), their energies (K, H)).
         ended_early: whether it was ended before its last iteration.
     """
@@ -175,16 +174,16 @@ def search(solver: Solver, options: Options, steps: int | None = None) -> Search
         steps: that a candidate has energies of; as many as it has actions where nothing is said.
 
     Raises:
-        InputError: ``not_finite`` where no candidate has finite energies; ``no_time`` where it was ended before the
-            first energies came.
+        InputError: ``not_finite`` where no candidate has finite energies, or the plan has none; ``no_time`` where it
+            was ended before the first energies came.
     """
     tried: list[tuple[Array, Array]] = []
-    best: tuple[float, Array] = np.inf, np.empty(0)  # the lowest cost, and the energies of whom it belongs to
+    best = _Best()
     for iteration in range(options.iterations):
         candidates = solver.draw(iteration)
         answer = yield candidates
         if answer is None:
-            return _ended(solver, best[1], tried)
+            return best.solution(tried)
         energies = np.asarray(answer, np.float64)
         needed = len(candidates), steps or candidates.shape[1]
         if energies.shape != needed:
@@ -196,18 +195,36 @@ def search(solver: Solver, options: Options, steps: int | None = None) -> Search
         solver.learn(candidates[finite], costs)
         tried.append((candidates, energies))
         lowest = int(np.argmin(costs))
-        best = min(best, (float(costs[lowest]), energies[finite][lowest]), key=lambda found: found[0])
+        if costs[lowest] < best.cost:
+            best = _Best(float(costs[lowest]), candidates[finite][lowest], energies[finite][lowest])
     plan = solver.plan
     answer = yield plan[None]
-    if answer is None or not np.isfinite(answer).all():
-        return _ended(solver, best[1], tried)
+    if answer is None:
+        return best.solution(tried)
+    if not np.isfinite(answer).all():
+        raise InputError("not_finite", "the plan itself has energies that are not finite")
     return Solution(plan, np.asarray(answer[0], np.float64), tuple(tried), ended_early=False)
 
 
-def _ended(solver: Solver, energies: Array, tried: list[tuple[Array, Array]]) -> Solution:
-    if not tried:
-        raise InputError("no_time", "the search was ended before a candidate was compared with the goal")
-    return Solution(solver.plan, energies, tuple(tried), ended_early=True)
+@dataclass(frozen=True)
+class _Best:
+    """The candidate that has cost least so far.
+
+    Attributes:
+        cost: its cost.
+        actions: (H, A) what it does.
+        energies: (H,) of its steps.
+    """
+
+    cost: float = np.inf
+    actions: Array = field(default_factory=lambda: np.empty((0, 0)))
+    energies: Array = field(default_factory=lambda: np.empty(0))
+
+    def solution(self, tried: list[tuple[Array, Array]]) -> Solution:
+        """It, as the plan of a search that was ended."""
+        if not tried:
+            raise InputError("no_time", "the search was ended before a candidate was compared with the goal")
+        return Solution(self.actions, self.energies, tuple(tried), ended_early=True)
 
 
 def solve(solver: Solver, options: Options, energies: Energies) -> Solution:
