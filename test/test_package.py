@@ -41,7 +41,7 @@ KEYS = {
 }
 # What only a checkout needs, and requirements/ installs: the tests' own tools, and the public code that tests and
 # benchmarks compare with.
-DEVELOPMENT_ONLY = {"catkin_pkg", "lz4", "packaging", "transformers", "vjepa2", "xdist"}
+DEVELOPMENT_ONLY = {"catkin_pkg", "lz4", "onnx", "onnxruntime", "packaging", "transformers", "vjepa2", "xdist"}
 TESTS_OWN = {"benchmarks", "docs", "test"}
 """The folders that need it; what is installed, and the examples, do without."""
 
