@@ -124,7 +124,7 @@ def loading(tmp_path: Path, seconds: float, name: str) -> Iterator[tuple[Predict
     predictor = Predictor(tmp_path / f"{name}.txt", program=[SLOW_LOADING, str(seconds)])
     try:
         client = robot.create_client(ChangeState, "/vjepa_predictor/change_state")
-        assert client.wait_for_service(30.0)
+        assert client.wait_for_service(robot.timeout_s)
         robot.settle(0.2)
         request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
         client.call_async(request)
