@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseArray, PoseStamped, TwistStamped
+from geometry_msgs.msg import PoseArray, PoseStamped
 from lifecycle_msgs.msg import Transition
 from std_msgs.msg import String
 from support import panda
+from support.ends import ENDED, ENDS
 from support.harness import Predictor, Robot
-from support.messages import JOINTS, S, image_message
+from support.messages import JOINTS, S
 from support.planned import EXECUTED, POSES, READY, STEP_S, Standing
 
 REACH = 2.2 * STEP_S  # rad in a step: the velocity limit of the description
@@ -61,63 +62,6 @@ def test_it_is_off_until_it_is_switched_on_and_after_every_activation(predictor:
     standing.aim()
     assert standing.is_planning(3)
     assert standing.is_silent(), "off after every activation"
-
-
-def end_by_stop(standing: Standing) -> None:
-    assert standing.trigger("stop") == (True, "stopped")
-    assert standing.trigger("stop") == (True, "nothing was executed")
-
-
-def end_by_deactivation(standing: Standing) -> None:
-    assert standing.robot.change_state(Transition.TRANSITION_DEACTIVATE)
-
-
-def end_by_frames(standing: Standing) -> None:
-    standing.is_sending = False
-
-
-def end_by_joints(standing: Standing) -> None:
-    standing.joints = False
-
-
-def end_by_a_driver_that_hangs(standing: Standing) -> None:
-    standing.hangs = True
-
-
-def end_by_reset(standing: Standing) -> None:
-    assert standing.robot.reset()[0]
-
-
-def end_by_jump(standing: Standing) -> None:
-    now_ns = standing.robot.get_clock().now().nanoseconds
-    standing.robot.images.publish(image_message(now_ns - 10 * S, 3))
-
-
-def end_by_description(standing: Standing) -> None:
-    standing.description.publish(String(data=panda.URDF.replace("0 0 0.107", "0 0 0.207")))
-
-
-def end_by_a_description_that_cannot_be_used(standing: Standing) -> None:
-    standing.description.publish(String(data="<robot"))
-
-
-def end_by_next_goal(standing: Standing) -> None:
-    assert standing.trigger("next_goal") == (True, "that was the last goal")
-
-
-ENDS = [
-    ("stopped", end_by_stop),
-    ("deactivated", end_by_deactivation),
-    ("stale_input", end_by_frames),
-    ("stale_input", end_by_joints),
-    ("stale_input", end_by_a_driver_that_hangs),
-    ("time_jumped", end_by_reset),
-    ("time_jumped", end_by_jump),
-    ("new_robot", end_by_description),
-    ("new_robot", end_by_a_description_that_cannot_be_used),
-    ("reached", end_by_next_goal),
-]
-ENDED = [function.__name__ for _, function in ENDS]
 
 
 @pytest.mark.parametrize(("reason", "end"), ENDS, ids=ENDED)
@@ -198,50 +142,6 @@ def test_it_is_not_switched_on_without_what_it_needs(predictor: Predictor, stand
     assert standing.execute() == (False, "no_limits: no robot description with limits has come, see the log")
 
 
-def test_a_model_that_fails_ends_it(log_path: Path, tmp_path: Path) -> None:
-    faulty = str(Path(__file__).parents[1] / "support" / "faulty_node.py")
-    fault = tmp_path / "fault"
-    fault.write_text("", encoding="utf-8")
-    values = {**EXECUTED, "max_failures": 1}
-    predictor = Predictor(log_path, values, ("-r", "__node:=broken"), (faulty, str(fault)))
-    robot = Robot("/broken")
-    standing = Standing(robot)
-    try:
-        standing.run()
-        fault.write_text("always", encoding="utf-8")
-        status = standing.ended("model_failed")
-        assert "out of memory" in status["end_detail"]
-        assert standing.is_silent(plans=False)
-        assert len(standing.commands) == status["commands_sent"]
-        assert standing.execute()[1].startswith("model_failed: ")
-    finally:
-        standing.close()
-        assert predictor.stop() == 0, predictor.log
-        robot.close()
-
-
-@pytest.mark.parametrize(("reason", "end"), ENDS, ids=ENDED)
-def test_a_speed_of_zero_is_sent_at_every_end(
-    predictor: Predictor, robot: Robot, reason: str, end: Callable[[Standing], None]
-) -> None:
-    standing = Standing(robot, TwistStamped)
-    try:
-        standing.run(planner__command_type="TwistStamped")
-        first = standing.commands[0]
-        assert first.header.frame_id == "panda_link0" and speeds(first).any()
-        assert np.abs(speeds(first)).max() < 10
-        end(standing)
-        status = standing.ended(reason)
-        standing.is_sending = standing.joints = True
-        standing.hangs = False
-        assert standing.is_silent(plans=reason not in ("deactivated", "reached"))
-        assert not speeds(standing.commands[-1]).any()
-        moving = [message for message in standing.commands if speeds(message).any()]
-        assert len(moving) == status["commands_sent"]
-    finally:
-        standing.close()
-
-
 def test_poses_of_the_tip(predictor: Predictor, robot: Robot) -> None:
     standing = Standing(robot, PoseStamped)
     try:
@@ -274,9 +174,3 @@ def test_poses_become_joints(log_path: Path) -> None:
         standing.close()
         assert predictor.stop() == 0, predictor.log
         robot.close()
-
-
-def speeds(message: TwistStamped) -> np.ndarray:
-    """(6,) m/s and rad/s."""
-    linear, angular = message.twist.linear, message.twist.angular
-    return np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])

@@ -3,7 +3,8 @@
 It is read at every attempt, so that a fault can end. The faults: ``once`` and ``always`` raise as a device does that
 runs out of memory; ``nan`` gives values that are not finite in every second window; ``slow`` takes half a second a
 window, ``slower`` four; ``memory`` has the encoder ask torch's allocator for more memory than there is, in every second
-window; ``endless`` computes in torch for four seconds a window; ``none`` is no fault.
+window; ``endless`` computes in torch for four seconds a window; ``nan_energies`` has plans compared with numbers that
+are none, ``bug`` with latents of another shape; ``none`` is no fault.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from vjepa_ros.errors import EngineError
+from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import EngineError, ShapeError
 from vjepa_ros.forecast.forecaster import Forecaster, WindowForecast
 from vjepa_ros.ros import configured
 from vjepa_ros.ros.main import main
@@ -60,5 +63,17 @@ class FaultyForecaster(Forecaster):
         return forecast
 
 
+_energy = WorldModel.energy
+
+
+def faulty_energy(self: WorldModel, *arguments: Any, **named: Any) -> torch.Tensor:
+    """The energies, or what is none."""
+    fault = FAULT.read_text(encoding="utf-8")
+    if fault == "bug":
+        raise ShapeError("latents of another shape")
+    return _energy(self, *arguments, **named) * (float("nan") if fault == "nan_energies" else 1.0)
+
+
+WorldModel.energy = faulty_energy  # type: ignore[method-assign]
 configured.Forecaster = FaultyForecaster  # type: ignore[misc]
 main()

@@ -17,6 +17,7 @@ from support import panda
 from support.harness import Robot
 from support.messages import JOINTS, image_message, joint_message
 from vjepa_ros import latents
+from vjepa_ros.units import stamp_to_ns
 
 READY = (0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785)  # rad
 PERIOD_MS = 100  # of the camera; a step lasts twice as long
@@ -91,7 +92,8 @@ class Standing:
             self.robot.destroy_publisher(publisher)
 
     def _on_status(self, message: DiagnosticArray) -> None:
-        self.statuses.append(latents.read_window_info(message))
+        published_ns = stamp_to_ns(message.header.stamp)
+        self.statuses.append({**latents.read_window_info(message), "published_ns": published_ns})
 
     def _send(self) -> None:
         now_ns = self.robot.get_clock().now().nanoseconds
