@@ -28,6 +28,7 @@ from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.presets import model_config
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import EXTRINSICS_DIM, Predictor
+from vjepa_ros.weights.values import norm_parameters
 
 PAGE = Path(__file__).parents[2] / "docs" / "parity.md"
 TINY_CLIP = {"encoding": "clip", "context_steps": 0}  # the public code knows windows as a whole
@@ -161,8 +162,11 @@ def half_row(what: str, mine: Tensor, own: Tensor, exact: Tensor, other: str = "
 
 
 def to_bfloat16(module: Encoder | Predictor) -> None:
-    """As the engine does it: the weights, and not the tables; one by one, the giant's are 7 GB."""
-    for name in list(module.state_dict()):
+    """As the engine does it unless it is told not to be fast: the weights, but not those of norms, and not the tables.
+
+    One by one: the giant's are 7 GB.
+    """
+    for name in set(module.state_dict()) - norm_parameters(module):
         module.load_state_dict({name: module.get_parameter(name).detach().bfloat16()}, strict=False, assign=True)
 
 
@@ -197,7 +201,7 @@ public code from checkpoint to rollout.
   public code's.
 * bfloat16 is compared with the public code's float32, from which the public code's own bfloat16 (autocast) differs as
   well: ours may differ by {HALF_MEAN:g} times as much on average, and by {HALF_MAXIMUM:g} times as much in the worst
-  value.
+  value. The weights of norms stay float32, as the engine has them unless `engine.fast` is false.
 
 This run: torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {seconds / 60:.0f} minutes.
 
