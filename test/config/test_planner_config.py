@@ -62,6 +62,8 @@ def test_what_makes_sense_is_taken() -> None:
         ({"planner.std": []}, "planner.std", "leaves nothing to plan"),
         ({"planner.std": [0.0]}, "planner.std", "leaves nothing to plan"),
         ({"planner.std": [0.1, 0.1]}, "planner.std", "2 numbers for 7 dimensions"),
+        ({"planner.momentum_std": [0.1, 0.1]}, "planner.momentum_std", "2 numbers for 7 dimensions"),
+        ({"planner.momentum_mean": []}, "planner.momentum_mean", "0 numbers for 7 dimensions"),
         ({"planner.max_action": [0.1] * 3}, "planner.max_action", "3 numbers for 7 dimensions"),
         ({"planner.horizon": 1}, "planner.horizon", "in force already, so at least 2"),
         ({"planner.goal_mask": [0.0, 1.0]}, "planner.goal_mask", "must be left, top, right, bottom as fractions"),

@@ -19,11 +19,11 @@ def model() -> WorldModel:
 
 def test_sub_goals_one_after_another(model: WorldModel) -> None:
     goals = (picture(1), picture(2), picture(3))
-    bench = Bench(model, goals, goal_energy=1e-6)
+    bench = Bench(model, goals, goal_energy=[1e-6])
     assert bench.plan().target.goal.name == "goal 1"  # type: ignore[union-attr]
     assert bench.planner.aims.advance() == "next"
     assert bench.plan().target.index == 1  # type: ignore[union-attr]
-    everything = Bench(model, goals, goal_energy=100.0)
+    everything = Bench(model, goals, goal_energy=[100.0])
     outcome = everything.plan()
     assert outcome.reason == "reached" and "the last goal is met" in outcome.detail
     assert everything.planner.aims.is_reached and everything.planner.aims.index == 2
@@ -33,11 +33,36 @@ def test_sub_goals_one_after_another(model: WorldModel) -> None:
 
 
 def test_a_sub_goal_is_left_after_so_many_executed_steps(model: WorldModel) -> None:
-    bench = Bench(model, (picture(1), picture(2)), goal_steps=2)
+    bench = Bench(model, (picture(1), picture(2)), goal_steps=[2])
     for expected in (0, 0, 1, 1, 1, 1):
         outcome = bench.plan()
         assert outcome.target is not None and outcome.target.index == expected
         bench.planner.sent(bench.now_ns, np.zeros(7))
+
+
+def test_each_sub_goal_may_end_in_a_way_of_its_own(model: WorldModel) -> None:
+    goals = (picture(1), picture(2), picture(3))
+    bench = Bench(model, goals, goal_steps=[1, 3, 1], goal_energy=[0.0, 0.0, 100.0])
+    for expected in (0, 1, 1, 1):
+        outcome = bench.plan()
+        assert outcome.target is not None and outcome.target.index == expected
+        bench.planner.sent(bench.now_ns, np.zeros(7))
+    assert bench.plan().reason == "reached", "the last one ends by its energy"
+    bench.planner.aims.set(picture(4))
+    assert bench.plan().reason == "reached", "a goal of ~/goal_image ends as the last one does"
+    with pytest.raises(ConfigError, match=r"^planner.goal_plans: 2 numbers for 3 sub-goals: one for all"):
+        Bench(model, goals, goal_plans=[1, 2])
+
+
+def test_momentum_may_differ_by_dimension(model: WorldModel) -> None:
+    """The mean of the first iteration's elites is not gone to where all but a thousandth of the old one stays."""
+    bench = Bench(model, momentum_mean=[0.999, *[0.0] * 6], std=[0.3], iterations=1)
+    found, drawn = bench.plan().plan, bench.planner._last
+    assert found is not None and drawn is not None
+    candidates, energies = found.tried[0]
+    elites = candidates[np.argsort(energies[:, -1], kind="stable")[:2]].mean(axis=0)
+    np.testing.assert_allclose(found.samples[:, 1:], elites[:, 1:], atol=1e-12)
+    assert (np.abs(found.samples[:, 0] - elites[:, 0]) > 1e-3).all()
 
 
 def test_several_images_of_one_goal_are_their_mean(model: WorldModel) -> None:

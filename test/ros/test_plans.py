@@ -144,7 +144,7 @@ def test_a_folder_of_sub_goals(predictor: Predictor, standing: Standing, tmp_pat
 
 
 def test_a_goal_is_reached_by_its_energy(predictor: Predictor, standing: Standing) -> None:
-    standing.start(planner__goal_energy=1e3, planner__goal_plans=3)
+    standing.start(planner__goal_energy=[1e3], planner__goal_plans=[3])
     standing.aim()
     assert standing.robot.spin(lambda: bool(standing.statuses) and standing.statuses[-1]["state"] == "reached")
     assert 1 <= len(standing.plans) <= 2, "the third time in a row it is met"

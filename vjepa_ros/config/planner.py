@@ -52,8 +52,8 @@ class PlannerConfig:
     adapt: bool
     action_repeat: int
     std: tuple[float, ...]
-    momentum_mean: float
-    momentum_std: float
+    momentum_mean: tuple[float, ...]
+    momentum_std: tuple[float, ...]
     max_action: tuple[float, ...]
     cost: str
     sample_space: str
@@ -64,9 +64,9 @@ class PlannerConfig:
     max_age_s: float
     patience: int
     goals: str
-    goal_energy: float
-    goal_plans: int
-    goal_steps: int
+    goal_energy: tuple[float, ...]
+    goal_plans: tuple[int, ...]
+    goal_steps: tuple[int, ...]
     goal_mask: tuple[float, ...]
     max_prediction_error: float
     max_limit_hits: int
@@ -156,9 +156,10 @@ class PlannerConfig:
     def _misfits(self, stream: StreamConfig) -> Iterator[Refusal]:
         dims, joints = self.dims(stream), stream.commands.joint_names
         is_joints = not stream.are_actions_poses
-        for name, numbers in (("std", self.std), ("max_action", self.max_action)):
+        for name in ("std", "max_action", "momentum_mean", "momentum_std"):
+            numbers = getattr(self, name)
             yield (
-                len(numbers) not in ((1, dims) if name == "std" else (0, 1, dims)), f"planner.{name}",
+                len(numbers) not in ((0, 1, dims) if name == "max_action" else (1, dims)), f"planner.{name}",
                 f"{len(numbers)} numbers for {dims} dimensions: one for all, or one for each",
             )  # fmt: skip
         drawn = self.samples * self.iterations * self.horizon * max(dims, stream.commands.dim)
@@ -243,6 +244,19 @@ class PlannerConfig:
     def dims(self, stream: StreamConfig) -> int:
         """How many numbers stand for a step of a candidate."""
         return _TIP_DIMS + self.yaw + bool(self.gripper) if self.sample_space == "tip" else stream.commands.dim
+
+    def each_goal(self, name: str, count: int) -> tuple[float, ...]:
+        """What ``goal_energy``, ``goal_plans`` or ``goal_steps`` is for each of so many sub-goals.
+
+        Raises:
+            ConfigError: where there are as many numbers as neither one nor the sub-goals.
+        """
+        numbers: tuple[float, ...] = getattr(self, name)
+        if len(numbers) not in (1, count):
+            raise ConfigError(
+                f"planner.{name}", f"{len(numbers)} numbers for {count} sub-goals: one for all, or one for each"
+            )
+        return numbers if len(numbers) == count else numbers * count
 
     def decided(self, stream: StreamConfig) -> int:
         """Actions of a plan that are decided before it can be made, however fast it is; with :attr:`decided_steps` set,

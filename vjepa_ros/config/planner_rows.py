@@ -31,10 +31,10 @@ PLANNER: tuple[Parameter, ...] = (
        "last ones took.", "steps", minimum=0, maximum=1023),
     _P("planner.std", "float[]", [0.05], "Standard deviation of the first candidates, one number for all dimensions of "
        "planner.sample_space or one for each; 0 keeps a dimension as it is.", minimum=0.0, maximum=1e6),
-    _P("planner.momentum_mean", "float", 0.0, "Share of the old mean that stays after an iteration.", minimum=0.0,
-       maximum=0.999),
-    _P("planner.momentum_std", "float", 0.0, "Share of the old standard deviation that stays after an iteration.",
-       minimum=0.0, maximum=0.999),
+    _P("planner.momentum_mean", "float[]", [0.0], "Share of the old mean that stays after an iteration, one number for "
+       "all dimensions or one for each.", minimum=0.0, maximum=0.999),
+    _P("planner.momentum_std", "float[]", [0.0], "Share of the old standard deviation that stays after an iteration, "
+       "likewise.", minimum=0.0, maximum=0.999),
     _P("planner.action_repeat", "int", 1, "For how many steps of a plan what is drawn for one of them is kept up: it "
        "looks far ahead with few numbers to find.", "steps", minimum=1, maximum=1024),
     _P("planner.adapt", "bool", False, "As a goal comes nearer, draw more narrowly than planner.std, and look fewer "
@@ -61,12 +61,13 @@ PLANNER: tuple[Parameter, ...] = (
        "plans.", "plans", minimum=1, maximum=1_000_000),
     _P("planner.goals", "str", "", "Folder of goal images (PNG, JPEG), sub-goals in the order of their names, a folder "
        "in it for several images of one; empty: a goal comes on ~/goal_image."),
-    _P("planner.goal_energy", "float", 0.0, "A goal is reached once the energy is below this; 0: no energy ends one.",
+    _P("planner.goal_energy", "float[]", [0.0], "A goal is reached once the energy is below this; 0: no energy ends "
+       "one. One number for all, or one for each sub-goal of planner.goals; ~/goal_image has that of the last one.",
        minimum=0.0, maximum=1e6),
-    _P("planner.goal_plans", "int", 1, "In so many plans in a row the energy must be below planner.goal_energy.",
-       "plans", minimum=1, maximum=1_000_000),
-    _P("planner.goal_steps", "int", 0, "A sub-goal that is not the last is left after so many executed steps, reached "
-       "or not; 0: never.", "steps", minimum=0, maximum=1_000_000),
+    _P("planner.goal_plans", "int[]", [1], "In so many plans in a row the energy must be below planner.goal_energy. "
+       "One number for all, or one for each.", "plans", minimum=1, maximum=1_000_000),
+    _P("planner.goal_steps", "int[]", [0], "A sub-goal that is not the last is left after so many executed steps, "
+       "reached or not; 0: never. One number for all, or one for each.", "steps", minimum=0, maximum=1_000_000),
     _P("planner.goal_mask", "float[]", [], "What of a picture counts in energies, [left, top, right, bottom] as "
        "fractions of what the model sees of it, after view and preprocessing: the patches whose centres lie in there; "
        "empty: all.", minimum=0.0, maximum=1.0),

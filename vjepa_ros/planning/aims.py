@@ -92,6 +92,9 @@ class Aims:
         given: the sub-goals of the folder; none where a goal must come first.
         mask: (H', W') bool, the tokens of each goal that count; None for all.
 
+    Raises:
+        ConfigError: where what ends goals is said for another number of them.
+
     Attributes:
         version: rises whenever something else is aimed at.
     """
@@ -100,7 +103,7 @@ class Aims:
         self, config: PlannerConfig, given: Sequence[GoalImages], mask: NDArray[np.bool_] | None = None
     ) -> None:
         self._mask = mask
-        self._end = End(config.goal_energy, config.goal_plans, config.goal_steps)
+        self._ends = _ends(config, max(1, len(given)))
         self._lock = threading.Lock()
         self._given = tuple(given)
         self.version = 0
@@ -172,7 +175,7 @@ class Aims:
                 for goal, found in zip(course.images, course.latents, strict=True)
             ]
             with self._lock:
-                course.goals = Goals(subgoals, self._end)
+                course.goals = Goals(subgoals, self._ends if course.images is self._given else self._ends[-1])
         return False
 
     def target(self) -> Target | None:
@@ -193,3 +196,9 @@ class Aims:
             verdict = goals.note(energy, executed)
             self.version += verdict == "next"
             return verdict
+
+
+def _ends(config: PlannerConfig, count: int) -> list[End]:
+    """What ends each of so many sub-goals."""
+    energies, plans, steps = (config.each_goal(name, count) for name in ("goal_energy", "goal_plans", "goal_steps"))
+    return [End(energy, int(n), int(m)) for energy, n, m in zip(energies, plans, steps, strict=True)]

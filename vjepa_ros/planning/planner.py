@@ -86,8 +86,8 @@ class Planner:
         self.delay_s = 0.0
         self.options = Options(
             samples=config.planner.samples, elites=config.planner.elites, iterations=config.planner.iterations,
-            cost=config.planner.cost, momentum_mean=config.planner.momentum_mean,
-            momentum_std=config.planner.momentum_std,
+            cost=config.planner.cost, momentum_mean=np.array(config.planner.momentum_mean),
+            momentum_std=np.array(config.planner.momentum_std),
         )  # fmt: skip
         self.start()
 
