@@ -1,4 +1,4 @@
-"""predictor.launch.py: the node that it really starts."""
+"""predictor.launch.py and planner.launch.py: the node that they really start."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ DEADLINE_S = 60.0  # for a start with imports and model on a busy machine
 class Launched:
     """The launch file in a process of its own, watched through a ROS node."""
 
-    def __init__(self, share: Path, log: Path, watcher: Any, executor: SingleThreadedExecutor, *arguments: str) -> None:
+    def __init__(self, file: Path, log: Path, watcher: Any, executor: SingleThreadedExecutor, *arguments: str) -> None:
         self.log, self.watcher, self.executor = log, watcher, executor
         self.clients: dict[str, Any] = {}
         runner = Path(__file__).parents[1] / "support" / "run_launch.py"
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, str(runner), str(share / "launch" / "predictor.launch.py"), *arguments],
+                [sys.executable, str(runner), str(file), *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -85,8 +85,9 @@ def launch(share: Path, tmp_path: Path) -> Iterator[Any]:
     executor.add_node(watcher)
     running: list[Launched] = []
 
-    def start(*arguments: str) -> Launched:
-        running.append(Launched(share, tmp_path / f"launch{len(running)}.log", watcher, executor, *arguments))
+    def start(*arguments: str, file: str = "predictor.launch.py") -> Launched:
+        log = tmp_path / f"launch{len(running)}.log"
+        running.append(Launched(share / "launch" / file, log, watcher, executor, *arguments))
         return running[-1]
 
     try:
@@ -120,6 +121,19 @@ def test_it_becomes_active_under_another_name_in_a_namespace(launch: Any) -> Non
     launched = launch("namespace:=robot1", "node_name:=eyes")
     launched.wait_for_state("active", "/robot1/eyes")
     assert launched.state("/vjepa_predictor") is None
+
+
+def test_the_node_of_the_planner_plans_and_ends_on_sigint(launch: Any) -> None:
+    launched = launch(file="planner.launch.py")
+    launched.wait_for_state("active")
+    for topic in ("plan", "planner_status"):
+        name = f"/vjepa_predictor/{topic}"
+        launched.wait_for(f"{name}", lambda name=name: launched.watcher.count_publishers(name) == 1)
+    assert launched.watcher.count_publishers("/vjepa_predictor/command") == 0, "nothing said that it may execute"
+    (pid,) = launched.pids()
+    launched.stop()
+    assert not is_alive(pid)
+    assert "Traceback" not in launched.output()
 
 
 def test_without_autostart_it_stays_unconfigured(launch: Any) -> None:
