@@ -157,7 +157,7 @@ def choose_kernels(device: torch.device, dtype: torch.dtype) -> Kernels:
     is_packed = device.type == "cpu" and dtype in _PROBE_TOLERANCE and _packed_works(dtype)
     # Without instructions for it, products in bfloat16 are imitated: torch's fused attention then takes less time.
     by_products = device.type == "cpu" and dtype == torch.bfloat16 and cpu_computes_bfloat16()
-    is_joined = device.type == "cpu" and dtype in _PROBE_TOLERANCE and _joined_works(dtype)
+    is_joined = device.type == "cpu" and dtype in _PROBE_TOLERANCE and _joined_works()
     names = ("weights packed for oneDNN" if is_packed else "torch's linear layers",
              "attention by batched products" if by_products else "torch's fused attention")  # fmt: skip
     return Kernels(
@@ -168,18 +168,18 @@ def choose_kernels(device: torch.device, dtype: torch.dtype) -> Kernels:
     )
 
 
-def _joined_works(dtype: torch.dtype) -> bool:
-    """Whether this torch has the private operator, and whether it computes what the public one does."""
+def _joined_works() -> bool:
+    """Whether this torch has the private operator, and whether it computes what the public one does: in float32, since
+    what it takes in bfloat16 for the first time would be memory at load."""
     generator = torch.Generator(device="cpu").manual_seed(0)
     shapes = (2, 3, 5, 16), (2, 3, 7, 16), (2, 3, 7, 16), (1, 3, 9, 16), (1, 3, 9, 16)
-    query, key, value, *shared = (torch.randn(shape, generator=generator).to(dtype) for shape in shapes)
+    query, key, value, *shared = (torch.randn(shape, generator=generator) for shape in shapes)
     try:
         joined = joined_attention(query, key, value, *shared)
     except (AttributeError, RuntimeError, TypeError):
         return False
     seen = (torch.cat([of_all.expand(2, -1, -1, -1), own], 2) for of_all, own in zip(shared, (key, value), strict=True))
-    difference = joined.float() - fused_attention(query, *seen).float()
-    return float(difference.abs().max()) <= _PROBE_TOLERANCE[dtype]
+    return float((joined - fused_attention(query, *seen)).abs().max()) <= _PROBE_TOLERANCE[torch.float32]
 
 
 def _packed_works(dtype: torch.dtype) -> bool:
