@@ -77,6 +77,7 @@ class Watcher(Node):
         self.status: dict[str, Any] = {}
         self.info: dict[str, Any] = {}
         self.on_plan: Callable[[dict[str, Any]], None] = lambda status: None
+        self._ended_ns = -1  # when the episode before this one ended
         self._goal_since_ns = 0  # when the first goal was drawn
         self._known_goals: set[int | None] = set()  # all of them: the plan for one may come after the next was taken in
         self._joints: JointState | None = None
@@ -119,13 +120,19 @@ class Watcher(Node):
         self.stands_still = before_ns == self.now_ns
 
     def _on_image(self, message: Image) -> None:
-        self.pictures[stamp_to_ns(message.header.stamp)] = pixels(message)
+        if self._is_of_episode(message):
+            self.pictures[stamp_to_ns(message.header.stamp)] = pixels(message)
 
     def _on_joints(self, message: JointState) -> None:
-        self._joints = message
+        if self._is_of_episode(message):
+            self._joints = message
 
     def _on_command(self, message: JointState) -> None:
-        self._commanded = message
+        if self._is_of_episode(message):
+            self._commanded = message
+
+    def _is_of_episode(self, message: Image | JointState) -> bool:
+        return stamp_to_ns(message.header.stamp) > self._ended_ns
 
     def _on_distance(self, message: Float32) -> None:
         self.distances.append(message.data)
@@ -234,15 +241,15 @@ class Watcher(Node):
             results = self.ask(self._asking[f"{SIM}/set_parameters"], SetParameters.Request(parameters=wanted)).results
             if not all(result.successful for result in results):
                 raise NothingCame(f"{SIM} does not take {parameters}: {[result.reason for result in results]}")
-        before_ns = self.now_ns
-        self.trigger("reset")
+        # Before the reset: what the episode begins with may come sooner than the answer. Its time begins after all
+        # that has come so far, and what is older counts for nothing.
         for kept in (self.pictures, self.plans, self.forecasts):
             kept.clear()
-        self.distances.clear()
-        self._goal_since_ns, self._commanded, self._joints = 0, None, None
-        self.need(lambda: len([at for at in self.pictures if at > before_ns]) >= 2, "no frames")
+        self._ended_ns, self._goal_since_ns, self._commanded, self._joints = self.now_ns, 0, None, None
+        self.trigger("reset")
+        self.need(lambda: len(self.pictures) >= 2, "no frames")
         self.need(lambda: self._joints is not None, "no joints")
-        first_ns, frames = min(at for at in self.pictures if at > before_ns), int(self.info["num_frames"])
+        first_ns, frames = min(self.pictures), int(self.info["num_frames"])
         # As in the recordings: where it stands, from one frame before the first, then one command for each step.
         for frame in range(-1, frames, STEP_NS // FRAME_NS):
             self.stay(first_ns + frame * FRAME_NS)
@@ -271,6 +278,8 @@ class Watcher(Node):
     def draw_goal(self) -> float:
         """Have a goal drawn, while the time stands still; m from the tip to it, once the planner knows it."""
         at_ns, self.goal = self.now_ns, None
+        if not self._goal_since_ns:
+            self.distances.clear()
         said = self.trigger("draw_goal")
         self._goal_since_ns = self._goal_since_ns or at_ns
         self.need(lambda: at_ns in self._known_goals, "the planner does not know the goal")
