@@ -328,7 +328,10 @@ def test_a_goal_that_changes_in_the_middle_begins_it_anew(bench: Bench) -> None:
     (outcome,) = delivered
     assert outcome.plan is not None and outcome.target is not None and outcome.target.goal.name == "goal 2"
     assert bench.planner.tally["restarted"] == 1
-    assert not bench.planner.aims.set(picture(2)), "the same picture is no other goal"
+    version = bench.planner.aims.version
+    assert not bench.planner.aims.set(replace(picture(2), stamp_ns=99)), "the same picture is no other goal"
+    current = bench.planner.aims.current
+    assert current is not None and current.stamp_ns == 99 and bench.planner.aims.version == version
 
 
 def test_a_model_that_fails_in_a_turn_is_asked_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -61,15 +61,17 @@ class _Course:
 
     Args:
         images: of each goal.
+        is_given: whether they are those of the folder.
 
     Attributes:
-        images: as given.
+        images, is_given: as given.
         latents: of each image, as far as they are encoded; only the thread that touches the model changes them.
         goals: the sub-goals; None until all are encoded.
     """
 
-    def __init__(self, images: tuple[GoalImages, ...]) -> None:
+    def __init__(self, images: tuple[GoalImages, ...], *, is_given: bool) -> None:
         self.images = images
+        self.is_given = is_given
         self.latents: tuple[list[torch.Tensor], ...] = tuple([] for _ in images)
         self.goals: Goals | None = None
 
@@ -110,7 +112,8 @@ class Aims:
         self._set(self._given)
 
     def _set(self, goals: tuple[GoalImages, ...]) -> None:
-        self._course = _Course(goals)  # replaced as a whole: other threads may be at the one before
+        # Replaced as a whole: other threads may be at the one before.
+        self._course = _Course(goals, is_given=goals is self._given)
         self.version += 1
 
     def start(self) -> None:
@@ -119,10 +122,11 @@ class Aims:
             self._set(self._given)
 
     def set(self, goal: GoalImages) -> bool:
-        """Aim at this alone; whether that is something else than before."""
+        """Aim at this alone; whether that is something else than before. The same picture once more has a new stamp."""
         with self._lock:
             course = self._course
             if len(course.images) == 1 and course.images[0].is_same(goal) and not course.is_reached:
+                course.images = (replace(course.images[0], stamp_ns=goal.stamp_ns),)
                 return False
             self._set((goal,))
             return True
@@ -175,7 +179,7 @@ class Aims:
                 for goal, found in zip(course.images, course.latents, strict=True)
             ]
             with self._lock:
-                course.goals = Goals(subgoals, self._ends if course.images is self._given else self._ends[-1])
+                course.goals = Goals(subgoals, self._ends if course.is_given else self._ends[-1])
         return False
 
     def target(self) -> Target | None:

@@ -164,8 +164,8 @@ class PlannerTopics:
 
     def new_goal(self, goal: Goal) -> None:
         """Take in a goal image."""
-        if self._planner.aims.set(GoalImages("goal_image", (goal.image,), goal.stamp_ns)):
-            self._publish_status()
+        self._planner.aims.set(GoalImages("goal_image", (goal.image,), goal.stamp_ns))
+        self._publish_status()  # of the same picture once more, that this is the goal
 
     def time_jumped(self, detail: str) -> None:
         """A new epoch has begun."""
