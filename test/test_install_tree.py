@@ -30,7 +30,8 @@ SOURCE = (
     "test/support",
 )
 EXECUTABLES = {
-    "panda_sim", "predictor_node", "vjepa_convert", "vjepa_probe", "vjepa_replay", "vjepa_simulate", "vjepa_train",
+    "panda_sim", "predictor_node", "vjepa_convert", "vjepa_doctor", "vjepa_probe", "vjepa_replay", "vjepa_simulate",
+    "vjepa_train",
 }  # fmt: skip
 
 
@@ -158,7 +159,7 @@ def test_the_converter_starts(workspace: Path) -> None:
     executable = workspace / "install/vjepa_ros/lib/vjepa_ros/vjepa_convert"
     assert os.access(executable, os.X_OK)
     output, errors = start(workspace, executable, "--help").communicate(timeout=60)
-    assert "CHECKPOINT OUT.safetensors" in output, errors
+    assert "CHECKPOINT [OUT.safetensors]" in output, errors
 
 
 def test_the_executable_starts_the_node(workspace: Path) -> None:
