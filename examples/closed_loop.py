@@ -48,6 +48,7 @@ class Reach:
         first: steps after which the tip was within 4 cm of it for the first time; None where it never was.
         took_ms: how long each plan took.
         end_reason: why execution ended.
+        late: plans that came too late for their steps. Those that a reset overtakes are no part of it.
     """
 
     begin_ns: int
@@ -57,6 +58,7 @@ class Reach:
     first: int | None
     took_ms: tuple[float, ...]
     end_reason: str
+    late: int
 
     @property
     def is_reached(self) -> bool:
@@ -136,10 +138,12 @@ def reach(watcher: Watcher) -> Reach:
     watcher.need(lambda: watcher.distance_m(end_ns) is not None and end_ns in watcher.pictures, "no last frame")
     after = [watcher.distance_m(at_ns) for at_ns in range(begin_ns + 2 * STEP_NS, end_ns + 1, STEP_NS)]
     near = [step for step, m in enumerate(after, start=1) if m is not None and m <= REACHED_M]
-    took = [status["took_s"] * 1e3 for at, status in sorted(watcher.plans.items()) if begin_ns <= at < end_ns]
+    plans = [status for at, status in sorted(watcher.plans.items()) if begin_ns <= at < end_ns]
+    took, late = [status["took_s"] * 1e3 for status in plans], sum(status["late"] for status in plans)
     end_m = watcher.distance_m(end_ns)
     assert end_m is not None
-    return Reach(begin_ns, end_ns, start_m, end_m, near[0] if near else None, tuple(took), ended["end_reason"])
+    first = near[0] if near else None
+    return Reach(begin_ns, end_ns, start_m, end_m, first, tuple(took), ended["end_reason"], late)
 
 
 def each_anew(watcher: Watcher, goals: int) -> Iterator[Reach]:
@@ -149,9 +153,9 @@ def each_anew(watcher: Watcher, goals: int) -> Iterator[Reach]:
         yield reach(watcher)
 
 
-def late_of(watcher: Watcher) -> int:
+def late_of(watcher: Watcher, reaches: Sequence[Reach]) -> int:
     """Messages that came too late for their windows, and plans that came too late for their steps."""
-    return int(max(window["late"] for window in watcher.windows) + watcher.status["late_plans"])
+    return int(max(window["late"] for window in watcher.windows) + sum(found.late for found in reaches))
 
 
 def _arguments(parameters: dict[str, Any]) -> list[str]:
@@ -188,7 +192,7 @@ def main() -> None:
                 print(
                     f"goal {episode:3d}   {found.start_m * 100:5.1f} -> {found.end_m * 100:5.1f} cm{said}", flush=True
                 )
-            late = late_of(watcher)
+            late = late_of(watcher, reaches)
     except NothingCame as error:
         sys.exit(f"the loop has stopped: {error}")
     finally:

@@ -118,7 +118,7 @@ def figures(reaches: Sequence[Reach], watcher: Watcher) -> dict[str, Any]:
         "steps": [found.first for found in reaches],
         "windows": len(watcher.windows),
         "plan_ms_p50": round(float(np.median([ms for found in reaches for ms in found.took_ms])), 1),
-        "late": late_of(watcher),
+        "late": late_of(watcher, reaches),
         "trained": watcher.info["trained"],
     }
 

@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         sim = {"seed": given.seed, "variation": given.variation, "clock.rate": given.rate}
         with processes(sim, {}) as watcher:
             live = list(each_anew(watcher, given.goals))
-            late = late_of(watcher)
+            late = late_of(watcher, live)
     finally:
         rclpy.try_shutdown()
     wm, world = vjepa_ros.load("tiny"), World(given.seed, size=256, variation=given.variation)
