@@ -126,7 +126,8 @@ def test_it_is_not_switched_on_without_what_it_needs(predictor: Predictor, stand
     standing.joints = True
     assert standing.is_planning()
     assert robot.spin(lambda: standing.execute()[0])
-    standing.description.publish(String(data=panda.URDF.replace('velocity="2.2"', 'velocity="0"')))
+    without_limits = String(data=panda.URDF.replace('velocity="2.2"', 'velocity="0"'))
+    standing.description.publish(without_limits)
     assert robot.spin(lambda: "robot_description: no_limits: joint 'panda_joint1'" in predictor.log)
     assert "cannot be used" in standing.ended("new_robot")["end_detail"]
     assert standing.is_silent(), "the limits of the robot before it do not hold"
@@ -134,6 +135,8 @@ def test_it_is_not_switched_on_without_what_it_needs(predictor: Predictor, stand
     standing.description.publish(String(data=panda.URDF))
     assert robot.spin(lambda: standing.execute()[0]), "the one before it, once more"
     assert standing.moves()
+    standing.description.publish(without_limits)  # the last one comes again to a node that is activated again
+    standing.ended("new_robot")
     assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
     assert robot.change_state(Transition.TRANSITION_ACTIVATE)
     robot.connect()
