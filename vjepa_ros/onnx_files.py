@@ -1,4 +1,4 @@
-"""What ``vjepa_convert --onnx`` does: encoder and predictor as ONNX files, tried out, with a JSON file about them.
+"""Encoder and predictor as ONNX files, tried out, with a JSON file about them.
 
 All of it is in one folder, whole or not there.
 

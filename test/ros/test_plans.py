@@ -45,6 +45,7 @@ def test_a_plan_of_every_window(predictor: Predictor, standing: Standing) -> Non
     assert standing.plans == [] and standing.energies == []
     assert robot.spin(lambda: robot.messages.get(HEALTH, "").startswith("waiting: no_goal: ")), robot.messages
     assert robot.levels[HEALTH] == b"\0", "the first goal is yet to come"
+    assert robot.spin(lambda: "no_plan no_goal" in robot.diagnostics[HEALTH]), "of a window that came before it"
     standing.aim()
     assert standing.is_planning(5), standing.statuses[-1:]
     robot.settle(0.3)
