@@ -21,7 +21,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "work_folder": ({"errors"}, set()),
     "files": ({"errors", "work_folder"}, set()),
     "devices": ({"errors"}, {"torch"}),
-    "worker": ({"errors"}, set()),
+    "attempt": ({"errors"}, set()),
+    "worker": ({"errors", "attempt"}, set()),
     "latents": ({"errors", "units", "documents"}, {"numpy"}),
     "kinematics": ({"errors", "geometry"}, {"numpy"}),
     "images": ({"errors", "config"}, {"numpy", "cv2", "cv_bridge"}),
@@ -54,7 +55,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     # It alone knows bags: the node around the simulation needs none.
     "simulation.recording": ({"errors", "files", "recordings", "simulation"}, {"numpy"}),
     "replay": (
-        {"errors", "documents", "units", "config", "files", "worker", "latents", "stream", "forecast", "recordings"},
+        {"errors", "documents", "units", "config", "files", "attempt", "latents", "stream", "forecast", "recordings"},
         {"numpy", "safetensors"},
     ),
     "probe": (
@@ -99,6 +100,7 @@ ALLOWED["ros"] = (
         "devices",
         "latents",
         "engine",
+        "attempt",
         "worker",
         "forecast",
         "planning",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
+from vjepa_ros.attempt import attempt
 from vjepa_ros.errors import EngineError
 
 JobT = TypeVar("JobT")
@@ -30,42 +31,6 @@ class WorkerCounters:
     superseded: int = 0  # replaced by a newer job before the model was free
     outdated: int = 0  # thrown away because their epoch was over
     failures: int = 0  # attempts that raised
-
-
-def attempt(
-    compute: Callable[[], ResultT],
-    most: int,
-    *,
-    goes_on: Callable[[], bool] = lambda: True,
-    failed: Callable[[EngineError], None] = lambda _error: None,
-) -> tuple[ResultT, float] | None:
-    """Compute, and try again where the model fails.
-
-    Args:
-        compute: raises EngineError where the model fails.
-        most: attempts that may fail in a row.
-        goes_on: asked before each attempt whether the result is still wanted.
-        failed: called after each attempt that failed, with what it raised.
-
-    Returns:
-        The result and how long its attempt took, in ms; None if it was no longer wanted.
-
-    Raises:
-        EngineError: the last one, after too many.
-    """
-    failures = 0
-    while goes_on():
-        started_s = time.monotonic()
-        try:
-            result = compute()
-        except EngineError as error:
-            failed(error)
-            failures += 1
-            if failures >= most:
-                raise
-        else:
-            return result, (time.monotonic() - started_s) * 1e3
-    return None
 
 
 class Question(Protocol):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support.fault_feed import MODEL, STREAM, Feed
 from support.fault_table import Row
-from support.harness import Predictor, Robot
+from support.harness import Predictor, Robot, ending_well
 from support.messages import MS, T0_NS, image_message
 
 from vjepa_ros import latents
@@ -27,14 +27,9 @@ def faulty(tmp_path: Path, fault: str, **parameters: object) -> Iterator[tuple[P
     program = [str(Path(__file__).parents[1] / "support" / "faulty_node.py"), str(tmp_path / "fault")]
     predictor = Predictor(tmp_path / "log.txt", dict(parameters), program=program)
     robot = Robot()
-    try:
+    with ending_well(predictor, robot):
         robot.start()
         yield predictor, robot
-        assert predictor.stop() == 0, predictor.log
-        assert "Traceback" not in predictor.log
-    finally:
-        predictor.process.kill()
-        robot.close()
 
 
 @pytest.mark.fault("model raises once")

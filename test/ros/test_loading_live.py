@@ -10,7 +10,7 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from std_srvs.srv import Trigger
-from support.harness import Predictor, Robot
+from support.harness import Predictor, Robot, ending_well
 
 SLOW_LOADING = str(Path(__file__).parents[1] / "support" / "slow_loading_node.py")
 NODE = "/vjepa_predictor: node"
@@ -21,13 +21,8 @@ def slow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Predi
     """A node that loads for so many seconds, and a robot."""
     predictor = Predictor(tmp_path / "log.txt", program=[SLOW_LOADING, str(request.param)])
     robot = Robot()
-    try:
+    with ending_well(predictor, robot):
         yield predictor, robot
-        assert predictor.stop() == 0, predictor.log
-        assert "Traceback" not in predictor.log
-    finally:
-        predictor.process.kill()
-        robot.close()
 
 
 def configure(robot: Robot, predictor: Predictor) -> Any:

@@ -292,3 +292,15 @@ class Robot(RobotNode):
             self.send_joints(stamp_ns, float(index))
             self.images.publish(image_message(stamp_ns, index))
             self.executor_.spin_once(timeout_sec=0.0)
+
+
+@contextmanager
+def ending_well(predictor: Predictor, robot: Robot) -> Iterator[None]:
+    """A node and a robot of one test: the node ends when asked to, with nothing to regret, and both are gone then."""
+    try:
+        yield
+        assert predictor.stop() == 0, predictor.log
+        assert "Traceback" not in predictor.log
+    finally:
+        predictor.process.kill()
+        robot.close()

@@ -10,6 +10,7 @@ import numpy as np
 from support.builders import MS, model_window
 from vjepa_ros.config.node import resolve
 from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import EngineError
 from vjepa_ros.forecast.forecaster import Forecaster
 from vjepa_ros.planning.aims import GoalImages
 from vjepa_ros.planning.plan_outcome import Outcome
@@ -49,6 +50,19 @@ class Bench:
     def question(self) -> tuple[PlanQuestion, list[Outcome]]:
         delivered: list[Outcome] = []
         return PlanQuestion(self.planner, delivered.append), delivered
+
+    def asked_again(self) -> tuple[PlanQuestion, int, Outcome]:
+        """A question that is asked until it has an answer, how often the model failed on the way, and the answer."""
+        question, delivered = self.question()
+        failures = 0
+        while True:
+            try:
+                if question.turn(0):
+                    break
+            except EngineError:
+                failures += 1
+        question.deliver()
+        return question, failures, delivered[0]
 
     def plan(self, epoch: int = 0) -> Outcome:
         question, delivered = self.question()

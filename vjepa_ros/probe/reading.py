@@ -15,7 +15,7 @@ from vjepa_ros.config.node import resolve
 from vjepa_ros.probe.pairs import Pair, pairs, spread
 from vjepa_ros.recordings.feed import Feed, Source
 from vjepa_ros.recordings.reading import PROGRESS_MESSAGES, Progress, Say
-from vjepa_ros.stream.intake import Decode
+from vjepa_ros.stream.pictures import Decode
 from vjepa_ros.stream.window import Window
 
 PASSES = 2

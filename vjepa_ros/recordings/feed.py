@@ -23,7 +23,8 @@ from vjepa_ros.recordings import topics
 from vjepa_ros.recordings.bag import Recorded, Recording
 from vjepa_ros.recordings.reading import Say
 from vjepa_ros.stream.clocks import Setting
-from vjepa_ros.stream.intake import Decode, Take, build_intake
+from vjepa_ros.stream.intake import Take, build_intake
+from vjepa_ros.stream.pictures import Decode
 from vjepa_ros.stream.window import EpochCause, Window
 
 _DESCRIPTION = "robot_description"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vjepa_ros.stream.intake import Decode
+    from vjepa_ros.stream.pictures import Decode
 
 PROGRESS_MESSAGES = 50
 """Whoever reads a recording says how far it has come after each so many messages."""

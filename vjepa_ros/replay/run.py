@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vjepa_ros import files
+from vjepa_ros.attempt import attempt
 from vjepa_ros.documents import to_json
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import Forecaster, WindowForecast, load_model, notices
@@ -26,10 +27,9 @@ from vjepa_ros.recordings import feed
 from vjepa_ros.recordings.bag import Recorded
 from vjepa_ros.recordings.latent_bag import LatentBag
 from vjepa_ros.replay.digest import Digest
-from vjepa_ros.stream.intake import Decode
+from vjepa_ros.stream.pictures import Decode
 from vjepa_ros.stream.window import Window
 from vjepa_ros.units import S_TO_NS
-from vjepa_ros.worker import attempt
 
 _MS_PER_S = 1e3
 _OF_MODEL = ("info_id", "encoder_hash", "predictor_hash")  # what the report has of latent_info

@@ -12,7 +12,6 @@ from pkgutil import resolve_name
 from types import MethodType
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,18 +19,16 @@ from vjepa_ros.config.inputs import CAMERAS, INPUTS
 from vjepa_ros.config.limits import IMAGES, MESSAGES, ImageLimits, MessageLimits
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.stream import StreamConfig
-from vjepa_ros.errors import InputError, ShapeError
+from vjepa_ros.errors import InputError
 from vjepa_ros.geometry import Vector
-from vjepa_ros.images.compressed import decode_compressed
 from vjepa_ros.images.preprocess import Preprocess
-from vjepa_ros.images.raw import decode_raw
-from vjepa_ros.images.sizes import require_bytes, require_pixels
 from vjepa_ros.stream.bounds import check_description, check_frame_id, check_size
 from vjepa_ros.stream.common_clock import NO_OFFSETS, CommonClock
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.end_effector import EndEffector
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.joints import Values
+from vjepa_ros.stream.pictures import Decode, Pictures
 from vjepa_ros.stream.watch import Watch
 from vjepa_ros.stream.watched import Watched
 from vjepa_ros.stream.window import EpochCause, Window
@@ -40,7 +37,6 @@ from vjepa_ros.stream.window_stream import WindowStream
 T = TypeVar("T")
 Report = Callable[[str, str, str], None]  # (topic, reason, detail)
 Take = Callable[[str, Any, int], list[Window]]  # (topic, message, time of receipt in ns)
-Decode = Callable[[Any], NDArray[np.uint8]]  # sensor_msgs/Image -> (height, width, 3) RGB; raises InputError
 
 
 def build_intake(config: NodeConfig, report: Report, fallback: Decode | None) -> Intake:
@@ -89,13 +85,11 @@ class Intake:
         made = {} if self._end_effector is None else {"pose": self._end_effector.pose}
         self.stream = WindowStream(config, self.counters, max_signal_bytes=messages.max_stream_bytes, **made)
         self.watch = Watch(report, max_skew_s, config.jump_back_s)
-        self._images = images
+        self._pictures = Pictures(preprocess, images, fallback)
         self._messages = messages
         self._config = config
-        self._preprocess = preprocess
         self._report = report
         self._clock = CommonClock(offsets_s, self.watch, self.counters, report)
-        self._fallback = fallback
         commands, states = config.command_kind.decoder, config.state_kind.decoder
         self._command_values = Watched.of(commands, config.commands, "joint_names")
         self._state_values = Watched.of(states, config.states, "state_names, or joint_names where that is empty")
@@ -127,7 +121,7 @@ class Intake:
 
     def image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/Image."""
-        return self._frame(topic, message, received_ns, lambda: self._decode_raw(message))
+        return self._frame(topic, message, received_ns, self._pictures.raw)
 
     def still(self, message: Any) -> NDArray[np.float32]:
         """A sensor_msgs/Image that is no frame, decoded and preprocessed as the camera's are.
@@ -138,11 +132,11 @@ class Intake:
         Raises:
             InputError: where it cannot be used, for the same reasons as a frame.
         """
-        return self._prepare(lambda: self._decode_raw(message))
+        return self._pictures.prepared(self._pictures.raw, message)
 
     def compressed_still(self, message: Any) -> NDArray[np.float32]:
         """The same of a sensor_msgs/CompressedImage."""
-        return self._prepare(lambda: decode_compressed(message.format, message.data, self._images))
+        return self._pictures.prepared(self._pictures.compressed, message)
 
     def compressed_image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/CompressedImage."""
@@ -150,13 +144,9 @@ class Intake:
         def tell(detail: str) -> None:
             self._report(topic, "damaged_image", detail)
 
-        return self._frame(
-            topic, message, received_ns, lambda: decode_compressed(message.format, message.data, self._images, tell)
-        )
+        return self._frame(topic, message, received_ns, lambda seen: self._pictures.compressed(seen, tell))
 
-    def _frame(
-        self, topic: str, message: Any, received_ns: int, decode: Callable[[], NDArray[np.uint8]]
-    ) -> list[Window]:
+    def _frame(self, topic: str, message: Any, received_ns: int, decode: Decode) -> list[Window]:
         try:
             check_frame_id(message, self._messages)
             stamp_ns, offset_ns = self._clock.stamp_ns("image", topic, message, received_ns, self.stream.epoch)
@@ -165,8 +155,14 @@ class Intake:
         self.watch.frame(topic, message.header.frame_id)
         epoch, newest_ns, dropped = self.stream.epoch, self.stream.newest_frame_ns, self.counters.frames_out_of_order
 
+        def noted(seen: Any) -> NDArray[np.uint8]:
+            pixels = decode(seen)
+            encoding = getattr(seen, "encoding", None) or seen.format
+            self.watch.picture(topic, encoding, pixels.shape[0], pixels.shape[1])
+            return pixels
+
         def load() -> Frame:
-            return Frame(stamp_ns, message.header.frame_id, self._prepare(decode, topic, message), offset_ns)
+            return Frame(stamp_ns, message.header.frame_id, self._pictures.prepared(noted, message), offset_ns)
 
         try:
             windows = self.stream.add_frame(stamp_ns, load)
@@ -178,36 +174,6 @@ class Intake:
             self.watch.jumped(topic, newest_ns - offset_ns, stamp_ns - offset_ns)
         self._look_for_joints()
         return windows
-
-    def _decode_raw(self, message: Any) -> NDArray[np.uint8]:
-        m = message
-        require_pixels(m.width, m.height, self._images)
-        require_bytes(len(m.data), self._images.max_bytes, "images.max_bytes")
-        try:
-            return decode_raw(m.encoding, m.height, m.width, m.step, bool(m.is_bigendian), m.data)
-        except InputError as error:
-            if error.reason != "unknown_encoding" or self._fallback is None:
-                raise
-            ours = error.detail
-        try:
-            return self._fallback(message)
-        except InputError as error:
-            raise InputError(error.reason, f"{ours}; {error.detail}") from error
-
-    def _prepare(
-        self, decode: Callable[[], NDArray[np.uint8]], topic: str = "", message: Any = None
-    ) -> NDArray[np.float32]:
-        """The encoder's input of an image; of a frame, its topic and message are given too."""
-        size = "an image"
-        try:
-            pixels = decode()
-            if message is not None:
-                encoding = getattr(message, "encoding", None) or message.format
-                self.watch.picture(topic, encoding, pixels.shape[0], pixels.shape[1])
-            size = f"{pixels.shape[1]}x{pixels.shape[0]} px"
-            return self._preprocess(pixels)
-        except (ShapeError, cv2.error) as error:  # OpenCV's own refusals, want of memory among them
-            raise InputError("unusable_image", f"{size}: {error}") from error
 
     def joint_command(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a command, of the type that the configuration names."""

@@ -15,7 +15,7 @@ from vjepa_ros.errors import brief
 
 if TYPE_CHECKING:
     from vjepa_ros.config.model import ModelConfig
-    from vjepa_ros.stream.intake import Decode
+    from vjepa_ros.stream.pictures import Decode
 
 TOOL = "vjepa_train"
 SUFFIX = ".safetensors"

@@ -18,7 +18,7 @@ from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.errors import BagError, place
 from vjepa_ros.recordings.feed import Feed, Source, open_source
 from vjepa_ros.recordings.reading import Progress, Say
-from vjepa_ros.stream.intake import Decode
+from vjepa_ros.stream.pictures import Decode
 from vjepa_ros.stream.window import Window
 from vjepa_ros.training.material import Material, Tally, units_of
 from vjepa_ros.training.plan import ONE_AHEAD, Plan
