@@ -26,6 +26,7 @@ from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.runtimes.runtime import find_runtime
 from vjepa_ros.weights.safetensors_file import write_safetensors
 
 TOY = {
@@ -114,11 +115,12 @@ class Setup:
 
     def by_runtimes(self, dtype: str) -> dict[str, Callable[[], Tensor]]:
         """The same by other runtimes, by name, those that are installed and have the device and dtype."""
-        ways: dict[str, Callable[[], Tensor]] = {}
+        able: list[str] = []
         for name in RUNTIMES if self._is_whole and self._settings.runtimes else ():
-            with suppress(ConfigError):
-                ways[name] = self._loaded(dtype, name)
-        return ways
+            with suppress(ConfigError):  # it is not installed, or has not this device and dtype; all else is a fault
+                find_runtime(name, str(self._settings.device), dtype)
+                able.append(name)
+        return {name: self._loaded(dtype, name) for name in able}
 
     def ours(self, dtype: str, fast: bool | None = None) -> Callable[[], Tensor]:
         """This package's engine in a dtype, with the references' weights; packed as the run says or ``fast``."""

@@ -25,7 +25,7 @@ from vjepa_ros.simulation.plan import ABOUT
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit status."""
     given = simulate.parser().parsed(arguments)
-    if not given.out.exists():
+    if given.force or not given.out.exists():
         return simulate.main(arguments)
     try:
         said = difference(given)
@@ -42,13 +42,13 @@ def difference(given: argparse.Namespace) -> str:
         found = from_json(read_text(given.out / ABOUT))
     except Unreadable as error:
         return f"there is something, but no {ABOUT} that says what it was made of ({error})"
+    found = found if isinstance(found, dict) else {}
     wanted: dict[str, Any] = {"episodes": given.episodes, "bags": given.bags, **asdict(simulate.world_of(given))}
-    other = [name for name, value in wanted.items() if not isinstance(found, dict) or found.get(name) != value]
+    other = [name for name, value in wanted.items() if found.get(name) != value]
     if not other:
         return ""
-    values = found if isinstance(found, dict) else {}
     return "its recordings were made of " + ", ".join(
-        f"{name} {brief(values.get(name))}, not {brief(wanted[name])}" for name in other
+        f"{name} {brief(found.get(name))}, not {brief(wanted[name])}" for name in other
     )
 
 

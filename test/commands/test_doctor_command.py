@@ -113,17 +113,39 @@ def test_the_graph_is_looked_at_as_the_node_would(capsys: pytest.CaptureFixture[
     assert all("nobody publishes" in line for line in lines)
 
 
+def said_without(module: str, folder: Path, *arguments: str) -> str:
+    """What the program says where a module cannot be imported; there is something wrong, and no traceback."""
+    (folder / module).mkdir()
+    (folder / module / "__init__.py").write_text(f"raise ImportError('no {module} here')\n")
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); from vjepa_ros.commands.doctor import main; sys.exit("
+    code += f"main({['--set', 'device=cpu', 'preset=tiny', *arguments]!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert (done.returncode, done.stderr) == (1, "")
+    return done.stdout
+
+
 def test_as_a_program_without_ros(tmp_path: Path) -> None:
     """An rclpy that cannot be imported is a line, not a traceback; so is what the option says of it."""
-    (tmp_path / "rclpy").mkdir()
-    (tmp_path / "rclpy" / "__init__.py").write_text("raise ImportError('no ROS here')\n")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from vjepa_ros.commands.doctor import main; sys.exit("
-    code += "main(['--no-model', '--set', 'device=cpu', 'preset=tiny']))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "rclpy cannot be imported: ImportError: no ROS here" in done.stdout
-    assert "leave the graph out with --no-graph" in done.stdout
-    assert "SKIPPED  topics: ROS comes first" in done.stdout
+    text = said_without("rclpy", tmp_path, "--no-model")
+    assert "rclpy cannot be imported: ImportError: no rclpy here" in text
+    assert "leave the graph out with --no-graph" in text
+    assert "SKIPPED  topics: ROS comes first" in text
+
+
+def test_as_a_program_without_numpy(tmp_path: Path) -> None:
+    text = said_without("numpy", tmp_path)
+    assert "WRONG    numpy: " in text and "no numpy here" in text
+    for line in ("parameters: NumPy comes first", "latency: the parameters come first"):
+        assert f"SKIPPED  {line}" in text
+    assert "topics: " in text and "SKIPPED" in text.partition("topics: ")[0].splitlines()[-1], "to the end"
+
+
+def test_as_a_program_without_opencv(tmp_path: Path) -> None:
+    text = said_without("cv2", tmp_path)
+    assert "WRONG    opencv: " in text and "no cv2 here" in text
+    assert "OK       checkpoint: " in text
+    for subject in ("latency", "topics"):
+        assert f"SKIPPED  {subject}: OpenCV comes first" in text
 
 
 def test_the_page_has_every_argument_and_every_line() -> None:

@@ -59,6 +59,25 @@ def test_goals_that_come_faster_than_plans_are_said(bench: Bench) -> None:
     assert state_of(bench.planner, delivered[0])[0] == "planned"
 
 
+def test_other_epochs_are_no_other_goals_and_an_answer_ends_the_count(bench: Bench) -> None:
+    outcome = bench.plan()
+    question, _ = bench.question()
+    for epoch in range(1, 5):
+        for _ in range(3):
+            assert not question.turn(epoch - 1)
+        bench.see(later(model_window(), 0, epoch=epoch))
+        assert not question.turn(epoch)
+    assert bench.planner.tally["restarted"] == 4 and state_of(bench.planner, outcome)[1] != "new_goals"
+    for number in range(3):
+        bench.planner.aims.set(picture(20 + number))
+        assert not question.turn(4)
+        assert not question.turn(4)
+    assert state_of(bench.planner, outcome)[1] == "new_goals"
+    assert question.turn(5), "an epoch without a window"
+    question.deliver()
+    assert state_of(bench.planner, question.outcome)[1] == "outdated"
+
+
 def test_a_picture_that_fails_takes_no_plan_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     want = bench.plan().plan
     again = Bench(bench.planner.model)

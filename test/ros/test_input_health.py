@@ -41,6 +41,17 @@ def test_all_as_expected_with_their_numbers() -> None:
     assert "expected_hz /joint_states" not in found["/joint_states"].values
 
 
+def test_what_the_node_itself_holds_up_is_not_late() -> None:
+    rates = Rates()
+    for time_s in every(0.1):
+        rates.add("/image", time_s, 0)
+    silent = list(judged(config(), rates, lambda name: f"/{name}", 99.0))
+    held = list(judged(config(), rates, lambda name: f"/{name}", 99.0, held_up=True))
+    assert silent[0].state == "stopped"
+    assert {(one.state, one.text) for one in held} == {("well", "")}
+    assert [one.values for one in held] == [one.values for one in silent]
+
+
 def test_nothing_has_come_yet() -> None:
     found = health(config(), {}, 10.0)
     assert {one.state for one in found.values()} == {"awaited"}

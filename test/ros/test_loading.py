@@ -57,6 +57,14 @@ def test_it_is_given_up_at_once_and_ends_at_its_next_piece() -> None:
     assert (found.model, found.error, len(ends)) == (None, None, 1)
 
 
+def test_what_was_ready_when_it_was_given_up_is_not_kept() -> None:
+    found = Loading(lambda _tell: "the model", lambda _: None, lambda: None)
+    found._thread.join(WAIT_S)
+    assert found.model == "the model"
+    found.cancel()
+    assert found.model is None and found.is_cancelled
+
+
 def test_what_is_ready_after_it_was_given_up_is_not_kept() -> None:
     go_on = threading.Event()
 

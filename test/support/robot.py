@@ -44,9 +44,16 @@ class WaitingNode(Node):
         self.destroy_node()
 
     def spin(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
-        """Spin until something holds; whether it did in time."""
+        """Spin until something holds; whether it did in time. A key that is asked for and has not come yet is no."""
         end_s = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
-        while not until():
+
+        def holds() -> bool:
+            try:
+                return until()
+            except KeyError:
+                return False
+
+        while not holds():
             if time.monotonic() > end_s:
                 return False
             self.executor_.spin_once(timeout_sec=self.poll_s)

@@ -103,10 +103,13 @@ def _setting(text: str) -> tuple[str, Any]:
     """A parameter and its value, of the type that the table of parameters has for it."""
     if not _SETTING.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{brief(text)} is not parameter=value")
-    from vjepa_ros.config import ros_file
     from vjepa_ros.documents import Unreadable
 
     name, _, value = text.partition("=")
+    try:
+        from vjepa_ros.config import ros_file
+    except ImportError:  # of NumPy: whoever uses the value cannot go on either, and vjepa_doctor says what is wrong
+        return name, value
     try:
         return name, ros_file.parsed(name, value)
     except Unreadable as error:

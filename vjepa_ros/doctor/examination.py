@@ -9,13 +9,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.doctor.line import Line, skipped
-from vjepa_ros.doctor.parameters import examine_parameters
+from vjepa_ros.doctor.line import Line, is_well, skipped
 
-Look = Callable[[NodeConfig, Mapping[str, Any]], Iterator[Line]]
+if TYPE_CHECKING:  # all that needs NumPy is imported once NumPy was found to be well
+    from vjepa_ros.config.node import NodeConfig
+
+Look = Callable[["NodeConfig", Mapping[str, Any]], Iterator[Line]]
 """(what the parameters say, ROS's own parameters) -> what is to be said of the graph."""
 
 
@@ -44,43 +45,51 @@ class Examination:
         from vjepa_ros.doctor import cuda, versions
 
         yield versions.python_line()
+        yield (numpy := versions.numpy_line())
+        yield (opencv := versions.opencv_line())
+        config: NodeConfig | None = None
+        of_ros: Mapping[str, Any] = {}
+        of_parameters = [skipped("parameters", "NumPy comes first")]
+        if is_well([numpy]):
+            from vjepa_ros.doctor.parameters import examine_parameters
+
+            found = examine_parameters(self.params, self.settings, self.node_name)
+            config, of_ros, of_parameters = found.config, found.of_ros, list(found.lines)
         torch = cuda.Torch.found()
-        yield versions.numpy_line()
-        yield versions.opencv_line()
-        found = examine_parameters(self.params, self.settings, self.node_name)
-        device = "auto" if found.config is None else found.config.engine.device
+        device = "auto" if config is None else config.engine.device
         yield cuda.torch_line(torch, cuda.find_gpus(self.environment), device)
-        yield from found.lines
-        if found.config is None:
-            yield skipped("checkpoint", "the parameters come first")
-            yield skipped("latency", "the parameters come first")
-        elif torch.error:
-            yield skipped("checkpoint", "torch comes first")
-            yield skipped("latency", "torch comes first")
+        yield from of_parameters
+        if config is None or torch.error:
+            why = "the parameters come first" if config is None else "torch comes first"
+            yield skipped("checkpoint", why)
+            yield skipped("latency", why)
         else:
-            yield from self._of_model(found.config)
+            yield from self._of_model(config, is_well([opencv]))
         if self.look is None:
             yield skipped("ros", "it was left out")
             return
-        yield from self._of_ros(found.config, found.of_ros, self.look)
+        yield from self._of_ros(config, of_ros, self.look, is_well([opencv]))
 
-    def _of_model(self, config: NodeConfig) -> Iterator[Line]:
+    def _of_model(self, config: NodeConfig, has_opencv: bool) -> Iterator[Line]:
         from vjepa_ros.doctor.checkpoint import checkpoint_lines
-        from vjepa_ros.doctor.latency import latency_line
-        from vjepa_ros.doctor.line import is_well
 
         lines = list(checkpoint_lines(config))
         yield from lines
         if not self.times:
             yield skipped("latency", "the model was left out")
+        elif not has_opencv:
+            yield skipped("latency", "OpenCV comes first")
         elif is_well(lines):
+            from vjepa_ros.doctor.latency import latency_line
+
             yield latency_line(config)
         else:
             yield skipped("latency", "checkpoint, device and memory come first")
 
-    def _of_ros(self, config: NodeConfig | None, of_ros: Mapping[str, Any], look: Look) -> Iterator[Line]:
+    def _of_ros(
+        self, config: NodeConfig | None, of_ros: Mapping[str, Any], look: Look, has_opencv: bool
+    ) -> Iterator[Line]:
         from vjepa_ros.doctor import versions
-        from vjepa_ros.doctor.line import is_well
         from vjepa_ros.doctor.shared_memory import memory_lines
 
         lines = list(versions.ros_lines(self.environment))
@@ -90,6 +99,8 @@ class Examination:
             yield skipped("topics", "the parameters come first")
         elif not is_well(lines):
             yield skipped("topics", "ROS comes first")
+        elif not has_opencv:
+            yield skipped("topics", "OpenCV comes first")
         else:
             yield from look(config, of_ros)
 

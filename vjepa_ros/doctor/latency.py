@@ -34,11 +34,8 @@ def latency_line(config: NodeConfig, load: Callable[[NodeConfig], Callable[[Wind
         config: what the parameters say.
         load: gives what computes a window; the node's own way without one.
     """
-    began_s = time.monotonic()
     try:
-        compute = (load or _load)(config)
-        loaded_s = time.monotonic() - began_s
-        times_ms = list(_timed(config, compute))
+        loaded_s, times_ms = _loaded_and_timed(config, load or _load)
     except ConfigError as error:
         return wrong("latency", f"the model cannot be loaded: {error}", f"see the parameter {error.parameter}")
     except EngineError as error:
@@ -64,6 +61,16 @@ def latency_line(config: NodeConfig, load: Callable[[NodeConfig], Callable[[Wind
         "raise hop or lower frame_rate as far as the model's convention lets you, or take a GPU or a smaller preset"
     )
     return warning("latency", slower, remedy, **values)
+
+
+def _loaded_and_timed(
+    config: NodeConfig, load: Callable[[NodeConfig], Callable[[Window], object]]
+) -> tuple[float, list[float]]:
+    """Seconds of loading, milliseconds of windows; nothing of the model is left behind."""
+    began_s = time.monotonic()
+    compute = load(config)
+    loaded_s = time.monotonic() - began_s
+    return loaded_s, list(_timed(config, compute))
 
 
 def _load(config: NodeConfig) -> Callable[[Window], object]:

@@ -18,7 +18,7 @@ _TIMEOUT_S = 120.0  # a first import of torch from a slow disk
 _MARK = "vjepa_doctor found: "  # before the answer: modules print what they like when they are imported
 _PROGRAM = """
 import json, sys
-sys.path[:] = [place for place in json.loads(sys.argv[1])]
+sys.path[:] = json.loads(sys.argv[1])
 found = {{}}
 {body}
 print({mark!r} + json.dumps(found))

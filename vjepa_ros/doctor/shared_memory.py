@@ -60,16 +60,16 @@ def memory_lines(
 
 def _segment(environment: Mapping[str, str]) -> tuple[int | None, Line]:
     """Bytes of a segment, None where there is none, with the line of the profile."""
-    given = [environment[name] for name in PROFILES if environment.get(name)]
-    if not given:
+    variable = next((name for name in PROFILES if environment.get(name)), None)
+    if variable is None:
         text = f"no profile is set; segments have {DEFAULT_SEGMENT / 1e6:.1f} MB"
         return DEFAULT_SEGMENT, ok("profile", text, segment=DEFAULT_SEGMENT)
-    path = Path(given[0])
+    path = Path(environment[variable])
     shown = place(path)
     try:
         root = ElementTree.fromstring(read_text(path))
     except Unreadable as error:
-        found = f"{shown}, which {PROFILES[0]} names, cannot be read: {error}; Fast DDS goes on without it"
+        found = f"{shown}, which {variable} names, cannot be read: {error}; Fast DDS goes on without it"
         return None, wrong("profile", found, "name a file that is there, by its full path")
     except ElementTree.ParseError as error:
         return None, wrong(

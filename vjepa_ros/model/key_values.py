@@ -94,7 +94,7 @@ class Shared:
 
     def attend(self, attend: Attend, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """One step's queries (B, heads, n, head_dim) to what is shared and to (B, heads, m, head_dim) of their own."""
-        runs = [(window, len(list(same))) for window, same in groupby(self.windows)]
+        runs = [] if self.joined is None else [(window, len(list(same))) for window, same in groupby(self.windows)]
         if self.joined is None or len(runs) == len(self.windows) > 1:  # a copy each is all that is needed
             shared_keys, shared_values = self.kept.of(self.windows).unbind(0)
             return attend(query, torch.cat([shared_keys, keys], dim=2), torch.cat([shared_values, values], dim=2))

@@ -67,12 +67,12 @@ class PlanQuestion:
         planner = self._planner
         if self._seen is not None and self._seen.window.epoch != epoch:
             was = self._seen.window.epoch
-            self._restart()
+            self._restart(by_goal=False)
             seen = planner.forecaster.last
             if seen is None or seen.window.epoch != epoch:
                 raise InputError("outdated", f"it was of epoch {was}, now is {epoch}, and no window has come yet")
         if self._target is not None and not planner.is_aimed_at(self._target):
-            self._restart()
+            self._restart(by_goal=True)
         if self._planning is not None:
             return self._planning.turn() and self._end(self._planning)
         if planner.aims.current is None:
@@ -82,8 +82,8 @@ class PlanQuestion:
         self._target = planner.aims.target()
         return self._target is not None and self._begin(self._target, epoch)
 
-    def _restart(self) -> None:
-        self._planner.restarted()
+    def _restart(self, *, by_goal: bool) -> None:
+        self._planner.restarted(by_goal=by_goal)
         self._forget()
 
     def _begin(self, target: Target, epoch: int) -> bool:
@@ -107,7 +107,7 @@ class PlanQuestion:
         planner, plan = self._planner, planning.plan
         assert self._seen is not None and self._steps is not None
         if self._target is None or not planner.is_aimed_at(self._target):
-            self._restart()  # another goal came with the last batch
+            self._restart(by_goal=True)  # it came with the last batch
             return False
         picture = self._picture(planning, self._target) if planner.wants_picture() else None
         planner.require_fresh(self._seen)  # last: nothing that takes long comes after it
@@ -140,8 +140,8 @@ class PlanQuestion:
     def deliver(self) -> None:
         """Count it, remember it, and hand it over."""
         tally, outcome = self._planner.tally, self.outcome
+        self._planner.finished(outcome)
         if outcome.plan is not None:
-            self._planner.finished(outcome)
             tally["planned"] += 1
             tally["late"] += outcome.is_late
         elif outcome.reason in tally:

@@ -147,9 +147,9 @@ class Planner:
             f"planner.max_age_s is {most_s:g} s"
         )
 
-    def restarted(self) -> None:
-        """Take note that the plan which is being made was begun anew."""
-        self._restarts += 1
+    def restarted(self, *, by_goal: bool) -> None:
+        """Take note that the plan which is being made was begun anew: another goal, or another epoch, has come."""
+        self._restarts += by_goal
         self.tally["restarted"] += 1
 
     # -- what one plan needs; all of it for the one thread that touches the model
@@ -249,9 +249,12 @@ class Planner:
         return np.array(rows[:count]).reshape(count, len(in_force))
 
     def finished(self, outcome: Outcome) -> None:
-        """Remember a plan for the next one."""
+        """Take note of what became of a plan, and remember it for the next one where there is one."""
+        self._restarts = 0
+        if outcome.plan is None:
+            return
         assert outcome.steps is not None
-        self._last, self._restarts = outcome, 0
+        self._last = outcome
         self._took_s.append(outcome.took_s)
         self.delay_s = (self.now_ns() - outcome.steps.start_ns) / S_TO_NS
 

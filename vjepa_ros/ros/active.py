@@ -90,8 +90,9 @@ class Active:
             takes = [self._intake.take[row.topic]] if own else []
             takes += [others[row.topic]] if row.topic in others else []
             take = _one_after_another(takes)
-            if not row.is_camera:
-                self._subscribe(row.kind, row.topic, row.profile, take, self._gate)
+            if not row.is_camera:  # a description is no part of a window, and waits for none
+                gate = None if row.is_latched else self._gate
+                self._subscribe(row.kind, row.topic, row.profile, take, gate)
         self._subscribe_camera()
         self._configured.candidates.open(self.worker, self._subscribe)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
@@ -173,6 +174,11 @@ class Active:
                 self.stages.add("decode", (time.perf_counter() - began_s) * 1e3)
 
         return timed
+
+    @property
+    def is_holding_up(self) -> bool:
+        """Whether inputs wait for a model that has no room for more windows: their silence is the node's own."""
+        return not self._gate.is_open
 
     def now_s(self) -> float:
         """The time that rates go by: simulated where the node's is, so that a slow simulation is no slow camera."""

@@ -130,14 +130,16 @@ class Configured:
     def change(self, config: NodeConfig) -> None:
         """Go by another configuration, which differs in live parameters alone; the model stays as it is.
 
-        Where the node is active, a new epoch has begun and no result is being delivered.
+        Where the node is active and streams or latents differ, a new epoch has begun and no result is being delivered;
+        where neither does, nothing that the worker uses is touched.
         """
-        self.config = config
-        self.info = info.latent_info(config, self.model)
-        self.forecaster.change(config)
-        self.intake.change(config.stream)
-        not_finite, self.outcomes = self.outcomes.not_finite, self._make_outcomes()
-        self.outcomes.not_finite = not_finite
+        before, self.config = self.config, config
+        if (before.stream, before.latents) != (config.stream, config.latents):
+            self.info = info.latent_info(config, self.model)
+            self.forecaster.change(config)
+            self.intake.change(config.stream)
+            not_finite, self.outcomes = self.outcomes.not_finite, self._make_outcomes()
+            self.outcomes.not_finite = not_finite
         self.candidates.change(config, self.info["info_id"])
 
     def _make_publishers(self) -> None:

@@ -27,12 +27,14 @@ class Subscribed:
         kind: the class of its messages.
         profile: its quality of service, a fresh one.
         is_camera: whether frames come there.
+        is_latched: whether what comes there stays true until something else does, and is no part of windows.
     """
 
     topic: str
     kind: Any
     profile: QoSProfile
     is_camera: bool
+    is_latched: bool
 
 
 def message_class(ros_type: str) -> Any:
@@ -74,4 +76,5 @@ def subscribed(config: StreamConfig, transport: str, others: Collection[str] = (
     """The topics of these rows, and of other inputs that somebody besides the stream reads."""
     more = [(INPUTS[name], config.ros_type(name)) for name in others if name not in config.inputs]
     for row, ros_type in [*rows_of(config, transport), *more]:
-        yield Subscribed(row.topic, message_class(ros_type), qos.OF_INPUTS[row.quality](), row.quality == "camera")
+        kind, profile = message_class(ros_type), qos.OF_INPUTS[row.quality]()
+        yield Subscribed(row.topic, kind, profile, row.quality == "camera", row.quality == "latched")

@@ -69,6 +69,7 @@ class Loading(Generic[ModelT]):
     def cancel(self) -> None:
         """Give it up; whoever waits for it need not wait any longer."""
         self.is_cancelled = True
+        self.model = None
         self._end()
 
     def _run(self) -> None:
@@ -80,8 +81,9 @@ class Loading(Generic[ModelT]):
         except Exception as error:  # noqa: BLE001
             self.error = error
         else:
-            if not self.is_cancelled:
-                self.model = model
+            self.model = model
+        if self.is_cancelled:  # looked at last: nothing that was given up stays in memory
+            self.model = None
         self._end()
 
     def _tell(self, read: int, total: int) -> None:

@@ -21,7 +21,7 @@ from rclpy.qos import QoSCompatibility, qos_check_compatible
 from vjepa_ros.config.inputs import Input
 from vjepa_ros.config.names import QOS
 from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.doctor.line import Line, ok, warning, wrong
+from vjepa_ros.doctor.line import Line, is_well, ok, warning, wrong
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.images import bridge
 from vjepa_ros.ros import graph, qos
@@ -158,7 +158,8 @@ class _Visit:
         """All that is wrong with a topic, or that it is as it should be."""
         topic = self._node.resolve_topic_name(row.topic)
         subject = f"topic {topic}"
-        found = [*self._of_senders(subject, topic, row, ros_type), *self._of_messages(subject, topic, row, wait_s)]
+        found = [*self._of_senders(subject, topic, row, ros_type)]
+        found += self._of_messages(subject, topic, row, wait_s if is_well(found) else None)
         yield from found
         if not found:
             rate = self._rates.of(topic)
@@ -189,10 +190,11 @@ class _Visit:
                 remedy = f"change the sender, or set qos_overrides.{topic}.subscription.reliability: {wanted}"
                 yield wrong(subject, f"{found}: {reason.rstrip(';')}", remedy)
 
-    def _of_messages(self, subject: str, topic: str, row: Input, wait_s: float) -> Iterator[Line]:
+    def _of_messages(self, subject: str, topic: str, row: Input, wait_s: float | None) -> Iterator[Line]:
+        """What came; why nothing came, in so many seconds, where the senders do not say it already (None)."""
         rate = self._rates.of(topic)
         if rate.count == 0:
-            if any(s.topic_type for s in self._node.get_publishers_info_by_topic(topic)):
+            if wait_s is not None:
                 remedy = "see that the sender runs, and that its host and its ROS_DOMAIN_ID are this one's"
                 yield wrong(subject, f"nothing has come for {wait_s:g} s, though somebody publishes it", remedy)
             return

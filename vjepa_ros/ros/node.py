@@ -212,6 +212,11 @@ class PredictorNode(ManagedNode):
         assert self._configured is not None
         typed = {name: ros_file.typed(name, value) for name, value in given.items()}
         config = resolve({**parameters.read(self, {}), **typed})
+        for name, value in self._configured.config.parameters.items():
+            if not BY_NAME[name].live and config.parameters[name] != value:
+                raise ConfigError(
+                    name, "a file that it comes from has changed since configure: clean up, configure again"
+                )
         before = self._configured.info
         if self._active is None:
             self._configured.change(config)

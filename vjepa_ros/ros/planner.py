@@ -206,12 +206,13 @@ class PlannerTopics:
             self._execution.end("model_failed", str(error))
 
     def _ask(self) -> None:
-        if self._worker is None or self._planner.aims.is_reached:
+        worker = self._worker  # once: another thread may close the planner
+        if worker is None or self._planner.aims.is_reached:
             return
         self._missed = False
         deliver = self._endpoints.last_line.guarded(PLAN, self._deliver, self._on_mistake)
         self._question = PlanQuestion(self._planner, deliver)
-        if not self._worker.ask(self._question, has_place=True):
+        if not worker.ask(self._question, has_place=True):
             self._question = None  # it has ended, or has failed and says so
 
     def _deliver(self, outcome: Outcome) -> None:

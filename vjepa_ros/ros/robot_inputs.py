@@ -77,11 +77,9 @@ class RobotInputs:
         except InputError as error:
             self._text = self._read = None
             self._execution.describe(None)
-            if self._config.planner.needs_robot:
-                self._tell(None, self._base)
+            self._tell(None, self._base)
+            if self._config.planner.needs_robot:  # without one there are plans to look at all the same
                 self._report(topic, error.reason, error.detail)
-            elif error.reason == "no_limits":
-                self._tell(None, self._base)  # enough to look at plans
             return []
         self._text, count = text, len(arm.joint_names)
         alike = replace(

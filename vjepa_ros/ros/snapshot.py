@@ -154,7 +154,9 @@ def _identity(configured: Configured) -> dict[str, Any]:
 def _inputs(configured: Configured | None, active: Active | None, endpoints: Endpoints) -> tuple[Judged, ...]:
     if configured is None or active is None:
         return ()
-    return tuple(judged(configured.config, active.rates, endpoints.resolved, active.now_s()))
+    return tuple(
+        judged(configured.config, active.rates, endpoints.resolved, active.now_s(), held_up=active.is_holding_up)
+    )
 
 
 def _losses(intake: Intake) -> Iterator[Finding]:
