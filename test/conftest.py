@@ -6,7 +6,8 @@ installation that has no wheel (``pytest.importorskip("launch")``), a GPU (``@py
 
 With ``-n 2`` of pytest-xdist, as in ``make test``, two workers share the tests, file by file. The first begins with
 those that talk to other processes, the others at the other end, so that as few nodes as can be compute at the same
-time. This process then runs no test: it gets reports, and what workers leave to be printed in their ``workeroutput``.
+time. One that dies is replaced, and what it died of is not run again. This process then runs no test: it gets reports,
+and what workers leave to be printed in their ``workeroutput``.
 
 Tests are skipped one by one, never as a file: launch_testing's plugin imports every file of a folder while it collects
 the folder, and one that raises takes all of them out.
@@ -14,11 +15,13 @@ the folder, and one that raises takes all of them out.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import re
 import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +89,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(NO_GPU)
     if item.get_closest_marker("compiler") is not None and shutil.which("g++") is None:
         pytest.skip(NO_COMPILER)
+
+
+# s; by so much a test may overrun its time before its process is ended. pytest-timeout ends a test as soon as Python
+# runs again: where it hangs in compiled code, or in a thread's lock on the way out, that is never.
+_AFTER_TIMEOUT = float(os.environ.get("VJEPA_ROS_TEST_AFTER_TIMEOUT_S", "60"))
+_STDERR = pytest.StashKey[Any]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the real standard error: while a test runs, what is written to it is captured, and lost with the process."""
+    config.stash[_STDERR] = os.fdopen(os.dup(2), "w")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """End a process whose test hangs, with the stacks of its threads; xdist then names the test and goes on."""
+    marker = item.get_closest_marker("timeout")
+    given = marker.args[0] if marker is not None and marker.args else item.config.getoption("timeout", None)
+    limit = float(given or item.config.getini("timeout") or 0) if item.config.pluginmanager.hasplugin("timeout") else 0
+    if limit > 0:
+        faulthandler.dump_traceback_later(limit + _AFTER_TIMEOUT, exit=True, file=item.config.stash[_STDERR])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _is_allowed(reason: str) -> bool:
@@ -162,10 +190,29 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def schedule(self) -> None:
             self.config.option.loadscopereorder = False  # it would sort by the number of tests
             super().schedule()
+            # A worker begins a test when it knows the next one, or that there is none; one that took the place of
+            # another would wait for ever for either where a single test was left of what it got.
+            for node in self.nodes:
+                while self.workqueue and self._pending_of(self.assigned_work[node]) < 2:
+                    self._reschedule(node)
+                if not self.workqueue and not node.shutting_down:
+                    node.shutdown()
+
+        def remove_node(self, node: Any) -> str | None:
+            """As xdist's, but the test that a worker died of is not run again: it may kill the next one as well."""
+            left = {scope: unit for scope, unit in self.assigned_work.pop(node).items() if not all(unit.values())}
+            crashed = next((test for unit in left.values() for test, done in unit.items() if not done), None)
+            for scope, unit in left.items():
+                unit.update({crashed: True} if crashed in unit else {})
+                if not all(unit.values()):
+                    self.workqueue[scope] = unit
+            for other in self.assigned_work:
+                self._reschedule(other)
+            return crashed
 
         def _assign_work_unit(self, node: Any) -> None:
             if self.workqueue:
-                first = node.gateway.id == "gw0"
+                first = node is next(iter(self.assigned_work))
                 scopes = sorted(self.workqueue, key=_rank)
                 self.workqueue.move_to_end(scopes[0 if first else -1], last=False)
             super()._assign_work_unit(node)

@@ -176,3 +176,26 @@ def test_without_workers_or_without_the_plugin_all_is_as_before(tmp_path: Path) 
     for options in (("-n", "0"), ("-p", "no:xdist")):
         run = run_pytest(tmp_path, "def test_it(): pytest.skip('no time')", *options)
         assert run.returncode == 1 and "FORBIDDEN  test_sample.py::test_it" in run.stdout, run.stdout + run.stderr
+
+
+HANGS = """
+import ctypes
+
+@pytest.mark.timeout(1)
+def test_hangs():
+    libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    libc.pthread_mutex_lock(mutex)
+    libc.pthread_mutex_lock(mutex)  # for ever, whatever signals come
+
+def test_alone_after_it(): pass
+"""
+
+
+def test_one_that_hangs_in_compiled_code_is_named_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VJEPA_ROS_TEST_AFTER_TIMEOUT_S", "1")
+    run = run_pytest(tmp_path, HANGS, "-n", "1")
+    said = run.stdout + run.stderr
+    assert run.returncode == 1 and "1 failed, 2 passed" in said, said
+    assert "test_sample.py::test_hangs" in said and "Timeout (0:00:02)!" in said, said
