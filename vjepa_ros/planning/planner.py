@@ -136,11 +136,9 @@ class Planner:
             return outcome.reason, outcome.detail
         if outcome.plan is None or outcome.seen is None:
             return ("no_goal" if self.aims.current is None else "no_window"), "none has come yet"
-        newest = self.forecaster.last or outcome.seen
-        frames = newest.window.frames
-        every_ns = (frames[-1].stamp_ns - frames[0].stamp_ns) / max(1, len(frames) - 1) * self.config.stream.hop
-        age_ns, most_s = self.now_ns() - frames[-1].stamp_ns, self.config.planner.max_age_s
-        if age_ns <= to_ns(most_s) + every_ns:
+        newest = (self.forecaster.last or outcome.seen).window
+        age_ns, most_s = self.now_ns() - newest.frames[-1].stamp_ns, self.config.planner.max_age_s
+        if age_ns <= to_ns(most_s) + newest.period_ns * self.config.stream.hop:
             return "", ""
         return "stale_window", (
             f"no window comes: the newest frame of the last one is {age_ns / S_TO_NS:.1f} s old, "

@@ -19,7 +19,6 @@ from vjepa_ros.ros.rates import Rate, Rates
 State = Literal["well", "awaited", "late", "stopped"]
 
 _LATE = 0.5  # of the time after which it has stopped
-_SLOWER = 0.9  # of the rate that is wanted
 _DIGITS = 4
 
 
@@ -90,7 +89,7 @@ def _state(rate: Rate, limit_s: float, name: str, wanted_hz: float | None) -> tu
         return "stopped", f"nothing comes any more, for longer than {name} ({limit_s:g} s)"
     if rate.silence_s > _LATE * limit_s:
         return "late", f"it is late: the last message is older than half of {name} ({limit_s:g} s)"
-    if wanted_hz is not None and rate.hz is not None and rate.hz < _SLOWER * wanted_hz:
+    if rate.is_below(wanted_hz):
         return "late", f"it is slower than frame_rate ({wanted_hz:g} Hz): frames serve more than once"
     return "well", ""
 

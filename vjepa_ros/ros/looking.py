@@ -36,7 +36,6 @@ NAME = "vjepa_doctor"
 _TURN_S = 0.05
 _LEAST_S = 2.5  # a stamp stands still once it has for a second
 _ENOUGH = (64, 1)  # messages of a topic that is judged by them, and of a latched one; clocks are judged by 31
-_SLOWER = 0.9  # of the rate that is wanted: a camera of nominally that rate is somewhat off it
 _MILD = ("damaged_image", "zero_stamp")  # said of messages that are used all the same
 
 
@@ -218,7 +217,7 @@ class _Visit:
             return
         if row.quality == "camera":
             wanted_hz = stream.frame_rate_hz
-            if wanted_hz and rate.hz < _SLOWER * wanted_hz:
+            if rate.is_below(wanted_hz):
                 found = f"{rate.hz:.1f} frames a second come, frame_rate is {wanted_hz:g} Hz: frames serve twice"
                 yield warning(subject, found, "let the camera be faster, or lower frame_rate", hz=rate.hz)
             if rate.longest_s > stream.max_gap_s:

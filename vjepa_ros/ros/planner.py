@@ -187,10 +187,9 @@ class PlannerTopics:
 
     def window(self, window: Window) -> None:
         """A window has gone through the model: plan from it, now or as soon as the plan before it is there."""
-        frames = window.frames
-        every_ns = (frames[-1].stamp_ns - frames[0].stamp_ns) / max(1, len(frames) - 1) * self._config.stream.hop
         if self._execution is not None:
-            self._execution.window(frames[-1].stamp_ns, every_ns / S_TO_NS)
+            every_s = window.period_ns * self._config.stream.hop / S_TO_NS
+            self._execution.window(window.frames[-1].stamp_ns, every_s)
         self._missed = True
         if self._question is None:
             self._ask()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 KEPT = 200  # messages of a topic that are remembered
+_SLOWER = 0.9  # of the rate that is wanted: a camera of nominally that rate is somewhat off it
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Rate:
     longest_s: float | None = None
     silence_s: float | None = None
     age_s: float | None = None
+
+    def is_below(self, wanted_hz: float | None) -> bool:
+        """Whether fewer come than are wanted; None where nothing is."""
+        return self.hz is not None and self.hz < _SLOWER * (wanted_hz or 0.0)
 
 
 class Rates:

@@ -57,6 +57,11 @@ class Window:
         return self.frames[-1].header_ns
 
     @property
+    def period_ns(self) -> float:
+        """The time from one sampled frame to the next, in the mean; 0 where one frame is all there is."""
+        return (self.frames[-1].stamp_ns - self.frames[0].stamp_ns) / max(1, len(self.frames) - 1)
+
+    @property
     def clip(self) -> NDArray[np.float32]:
         """(1, 3, N, H, W) float32: its frames as one video, preprocessed, as the encoder wants it."""
         return np.stack([frame.image for frame in self.frames], axis=1)[None]

@@ -20,7 +20,7 @@ from vjepa_ros.model.blocks import Linear
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.weights.file import open_weights
-from vjepa_ros.weights.fitting import ALLOWED_EXTRA
+from vjepa_ros.weights.fitting import ALLOWED_EXTRA, ac_predictor
 from vjepa_ros.weights.opened import JoinedTensor, StoredTensor
 from vjepa_ros.weights.values import draw
 
@@ -103,9 +103,7 @@ def read_predictor(path: str | Path) -> dict[str, Tensor]:
     """
     with open_weights(path, "predictor") as source:
         tensors: dict[str, Tensor] = {}
-        for name, stored in (source.predictor or {}).items():
-            if name.startswith(("mask_tokens.", "embeddings.mask_tokens")):
-                raise source.opened.refusal("has a predictor of masked patches, not an action-conditioned one")
+        for name, stored in ac_predictor(source).items():
             if not isinstance(stored, (StoredTensor, JoinedTensor)) or not stored.dtype.is_floating_point:
                 raise source.opened.refusal(f"predictor's {named(name)} is no dense floating-point tensor")
             pieces = [piece.clone() for piece in source.pieces(stored)]

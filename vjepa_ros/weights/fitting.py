@@ -124,7 +124,7 @@ def open_fitting(
         elif not believed:
             raise other.opened.refusal(pairing.unknown(other.path))
     if paired or keeps_predictor:
-        fitting["predictor"] = fit(other, _ac_predictor(other), predictor, "predictor")
+        fitting["predictor"] = fit(other, ac_predictor(other), predictor, "predictor")
     return source, other, fitting
 
 
@@ -147,8 +147,12 @@ def _require_config(source: WeightsFile, encoder: Encoder) -> None:
         config.require_sizes(encoder.config)
 
 
-def _ac_predictor(source: WeightsFile) -> Mapping[str, Any]:
-    """The predictor of a file, or a sentence about what there is instead and what can be done."""
+def ac_predictor(source: WeightsFile) -> Mapping[str, Any]:
+    """The predictor of a file, by name.
+
+    Raises:
+        CheckpointError: it has none, or one of masked patches; the sentence says what can be done.
+    """
     found = source.predictor
     if found is not None and not any(map(_MASKS.match, found)):
         return found
