@@ -20,7 +20,7 @@ import numpy as np
 import vjepa_ros
 from tools.strategies import page
 from tools.strategies.measuring import forecast_errors, operations_a_second, seconds
-from tools.strategies.reaching import Reach
+from tools.strategies.reaching import SECONDS, Reach
 from tools.strategies.recordings import film, record
 from tools.strategies.training import trained
 from tools.strategies.variants import COMMON, VARIANTS, Variant
@@ -33,6 +33,7 @@ from vjepa_ros.simulation.plan import World
 NEAR_M = 0.04
 TRAINED_SEED, MEASURED_SEED, GOALS_SEED = 1, 500, 1000
 PLANS = 15  # whose time is looked at, the last ones
+COSTS_S = SECONDS  # for how long it is planned to know what planning costs
 RESULTS = "results.json"
 
 
@@ -94,7 +95,7 @@ def _costs(variant: Variant, given: argparse.Namespace) -> dict[str, Any]:
     """What a variant takes, whatever its weights are: these are random."""
     wm = loaded(variant, RANDOM)
     reach = Reach(variant, wm, _world(given, GOALS_SEED), 0)
-    reach()
+    reach(COSTS_S)
     return {
         "seconds": seconds(wm), "plan_s": float(np.median(reach.took_s[-PLANS:])),
         "operations_a_second": operations_a_second(variant),

@@ -113,14 +113,18 @@ class Reach:
         self._last: Plan | None = None
         self._approach = Approach(round(AHEAD_S * 1e9) // (FRAME_NS * self.variant.stride))
 
-    def __call__(self) -> tuple[float, float]:
-        """(distance to the goal at the beginning, at the end) in m; the arm stands still until a window is whole."""
+    def __call__(self, for_s: float = SECONDS) -> tuple[float, float]:
+        """(distance to the goal at the beginning, at the end) in m; the arm stands still until a window is whole.
+
+        Args:
+            for_s: from the first command on.
+        """
         stride = self.variant.stride
         start_m = self._distance_m
         for _ in range(self.wm.config.num_frames // stride - 1):
             self._step()
             self._note(np.broadcast_to(self._in_force, (stride, 7)), self._in_force)
-        for step in range(round(SECONDS * 1e9) // (FRAME_NS * stride)):
+        for step in range(round(for_s * 1e9) // (FRAME_NS * stride)):
             self._step()
             began_s = time.process_time()
             self._plan(1000 * self.number + step)
