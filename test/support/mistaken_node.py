@@ -14,7 +14,7 @@ from typing import Any
 
 from vjepa_ros.ros import active, connections, diagnostics, node
 from vjepa_ros.ros.main import main
-from vjepa_ros.stream import intake, joints, window_stream
+from vjepa_ros.stream import joints, pictures, window_stream
 
 MISTAKE = Path(sys.argv.pop(1))
 
@@ -44,7 +44,7 @@ def make_connections(whose: Any) -> connections.Connections:
 
 
 right_connections = connections.Connections
-intake.decode_raw = mistaken("image", intake.decode_raw)
+pictures.decode_raw = mistaken("image", pictures.decode_raw)
 joints.JointStates.__call__ = mistaken("joints", joints.JointStates.__call__)  # type: ignore[method-assign]
 active.Active.reset = mistaken("reset", active.Active.reset)  # type: ignore[method-assign]
 node.check = mistaken("parameter", node.check)
