@@ -56,14 +56,13 @@ def find_dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
-def cpu_computes_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU has instructions for products in bfloat16, as Linux lists them; False where nobody says so."""
+def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """What the CPU can do, as Linux lists it: ``avx2``, ``avx512_bf16``, ``amx_bf16``; empty where nobody says."""
     try:
         lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
-        return False
-    flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "").split()
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
+        return frozenset()
+    return frozenset(next((line for line in lines if line.lower().startswith(("flags", "features"))), "").split()[1:])
 
 
 def to_device(value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

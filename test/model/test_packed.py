@@ -16,7 +16,7 @@ from support.reference import encoder_pair, predictor_pair
 from torch import Tensor
 
 import vjepa_ros
-from vjepa_ros.devices import cpu_computes_bfloat16
+from vjepa_ros.devices import cpu_flags
 from vjepa_ros.model import kernels
 from vjepa_ros.model.blocks import layer_normalize
 from vjepa_ros.model.encoder import Encoder
@@ -111,26 +111,30 @@ def test_operators_that_compute_something_else_are_not_used(monkeypatch: pytest.
     assert choose_kernels(CPU, torch.float32).linear is PublicLinear
 
 
-def test_on_a_cpu_that_imitates_bfloat16_attention_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
-    for computes, attend in ((True, attention_by_products), (False, fused_attention)):
-        monkeypatch.setattr(kernels, "cpu_computes_bfloat16", lambda computes=computes: computes)
-        assert choose_kernels(CPU, torch.bfloat16).attend is attend
-        assert choose_kernels(CPU, torch.float32).attend is fused_attention
-
-
 @pytest.mark.parametrize(
-    "text, computes",
+    "text, attend",
     [
-        ("flags\t\t: fpu avx512f avx512_bf16 sha_ni\n", True),
-        ("flags\t\t: fpu avx512f avx512_bf\n", False),
-        ("Features\t: fp asimd bf16\n", True),
-        ("model name : bf16\n", False),
+        ("flags\t\t: fpu avx512f avx512_bf16 sha_ni\n", attention_by_products),
+        ("flags\t\t: fpu avx512f avx512_bf\n", fused_attention),
+        ("flags\t\t: fpu avx2\n", fused_attention),
+        ("flags\t\t: fpu avx512f avx512_bf16 amx_bf16 amx_tile amx_int8\n", fused_attention),
+        ("Features\t: fp asimd bf16\n", attention_by_products),
+        ("model name : bf16\n", fused_attention),
+        ("", fused_attention),
     ],
 )
-def test_what_a_cpu_says_of_bfloat16(text: str, computes: bool, tmp_path: Path) -> None:
+def test_attention_in_bfloat16_is_what_the_processor_is_fast_at(
+    text: str, attend: kernels.Attend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "cpuinfo").write_text(text, encoding="ascii")
-    assert cpu_computes_bfloat16(tmp_path / "cpuinfo") is computes
-    assert not cpu_computes_bfloat16(tmp_path / "none")
+    flags = cpu_flags(tmp_path / "cpuinfo")
+    monkeypatch.setattr(kernels, "cpu_flags", lambda: flags)
+    assert choose_kernels(CPU, torch.bfloat16).attend is attend
+    assert choose_kernels(CPU, torch.float32).attend is fused_attention
+
+
+def test_a_machine_that_says_nothing_of_its_cpu(tmp_path: Path) -> None:
+    assert cpu_flags(tmp_path / "none") == frozenset()
 
 
 @pytest.mark.parametrize("form", ["public", "chosen"])

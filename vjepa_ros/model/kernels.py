@@ -7,7 +7,7 @@ tensors out; it knows no layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vjepa_ros.devices import cpu_computes_bfloat16
+from vjepa_ros.devices import cpu_flags
 
 MOST_SCORES = 2**26
 """That are there at once, 134 MB in bfloat16: more than a head has of 8,000 tokens."""
@@ -155,8 +155,7 @@ def choose_kernels(device: torch.device, dtype: torch.dtype) -> Kernels:
     same bits every time.
     """
     is_packed = device.type == "cpu" and dtype in _PROBE_TOLERANCE and _packed_works(dtype)
-    # Without instructions for it, products in bfloat16 are imitated: torch's fused attention then takes less time.
-    by_products = device.type == "cpu" and dtype == torch.bfloat16 and cpu_computes_bfloat16()
+    by_products = device.type == "cpu" and dtype == torch.bfloat16 and products_are_faster(cpu_flags())
     # In bfloat16 the two parts would be rounded once more, and copies took no longer.
     is_joined = device.type == "cpu" and dtype == torch.float32 and _joined_works()
     names = ("weights packed for oneDNN" if is_packed else "torch's linear layers",
@@ -167,6 +166,18 @@ def choose_kernels(device: torch.device, dtype: torch.dtype) -> Kernels:
         joined_attention if is_joined else None,
         ", ".join(names),
     )
+
+
+def products_are_faster(flags: Collection[str]) -> bool:
+    """Whether attention in bfloat16 takes less time as two products than by torch's fused operator.
+
+    Without instructions for bfloat16 products are imitated. With AMX the fused operator takes less time.
+    docs/performance.md has the figures of each kind.
+
+    Args:
+        flags: of the CPU, see :func:`vjepa_ros.devices.cpu_flags`.
+    """
+    return "amx_bf16" not in flags and not {"avx512_bf16", "bf16"}.isdisjoint(flags)
 
 
 def _joined_works() -> bool:
