@@ -59,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, help="rounds at most, instead of those of the chosen extent")
     parser.add_argument("--seconds", type=float, help="per line, instead of those of the chosen extent")
     parser.add_argument("--plain", action="store_true", help="layers that are not packed")
+    parser.add_argument("--loaded", action="store_true",
+                        help="each line once more beside a process that keeps a core busy")  # fmt: skip
     parser.add_argument("--markdown", type=Path, metavar="PAGE", help="write the tables between the marks of this page")
     parser.add_argument("--scaling", type=Path, metavar="FOLDER",
                         help=f"measure how times grow instead, and draw {PICTURE} in this folder")  # fmt: skip
@@ -81,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     if given.threads < 1 or (given.repeats is not None and given.repeats < 1):
         raise ConfigError("--threads, --repeats", "must be at least 1")
+    if given.markdown:
+        table.marked(given.markdown)  # it is refused now, and not in half an hour
     torch.set_num_threads(given.threads)
     layers, rounds, seconds, windows, starts = (
         QUICK if given.quick else FULL if given.full else SMOKE if given.smoke else USUAL
@@ -88,7 +92,7 @@ def _run(given: argparse.Namespace) -> int:
     device = find_device(given.device)
     settings = Settings(given.preset, device, layers, toy=given.smoke, fast=not given.plain, runtimes=True)
     dtypes = (given.dtype,) if given.dtype else ("float32", "bfloat16")
-    plan = Plan(given.repeats or rounds, seconds if given.seconds is None else given.seconds, dtypes)
+    plan = Plan(given.repeats or rounds, seconds if given.seconds is None else given.seconds, dtypes, given.loaded)
     known = {
         "preset": settings.preset, "layers": layers, "toy": settings.toy, "fast": settings.fast,
         "machine": table.machine(device),

@@ -18,6 +18,7 @@ from support.agreement import Agreement, agreement
 from torch import Tensor
 
 from benchmarks.bounds import Bound
+from benchmarks.busy import busy_core
 from benchmarks.cases import Case
 from benchmarks.memory import peak_of
 from benchmarks.setups import Settings, Setup
@@ -35,11 +36,13 @@ class Plan:
         rounds: how often each workload is run after its warm-up.
         budget_s: per line; no round begins later.
         dtypes: ``float32`` and ``bfloat16``, or one of them.
+        loaded: measure ours and the references again, beside a process that keeps a core busy.
     """
 
     rounds: int
     budget_s: float
     dtypes: Sequence[str] = ("float32", "bfloat16")
+    loaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Line:
         preset: whose sizes.
         ours_ms, bound_ms, references_ms: medians; of ours, the bare workload and each reference.
         runtimes_ms: medians of other runtimes that compute the same model, where they are installed and can.
+        loaded_ms: medians of ours and the references beside a busy process; empty where not asked for.
         reference: the fastest of the references, which the ratio is to.
         ratio, bound_ratio: of ours and of the bare workload to the reference.
         aim: the ratio that this project is after, on a CPU with two cores and for the default preset; None elsewhere.
@@ -73,6 +77,7 @@ class Line:
     bound_ms: float
     references_ms: Mapping[str, float]
     runtimes_ms: Mapping[str, float]
+    loaded_ms: Mapping[str, float]
     reference: str
     ratio: float
     bound_ratio: float
@@ -84,6 +89,11 @@ class Line:
     kernels: Mapping[str, str]
     kernels_missing: Sequence[str]
     warm_up_s: float
+
+    def slowed(self, name: str) -> float | None:
+        """How many times as long ours or a reference takes beside a busy process; None where not measured."""
+        alone_ms = self.ours_ms if name == OURS else self.references_ms[name]
+        return self.loaded_ms[name] / alone_ms if name in self.loaded_ms else None
 
 
 def measure(cases: Sequence[Case], settings: Settings, plan: Plan) -> Iterator[Line]:
@@ -123,6 +133,10 @@ def measure_case(case: Case, setup: Setup, settings: Settings, plan: Plan) -> It
         works: dict[str, Callable[[], object]] = {OURS: ours, **references, **runtimes, BOUND: bound}
         timed = interleaved(works, plan.rounds, plan.budget_s, wait)
         by_name = medians(timed)
+        loaded_ms: dict[str, float] = {}
+        if plan.loaded:
+            with busy_core():
+                loaded_ms = medians(interleaved({OURS: ours, **references}, plan.rounds, plan.budget_s, wait))
         references_ms = {name: by_name[name] for name in references}
         reference = fastest(references_ms)
         of_interest = settings.device.type == "cpu" and not settings.toy and setup.config.preset in DEFAULT_PRESETS
@@ -136,6 +150,7 @@ def measure_case(case: Case, setup: Setup, settings: Settings, plan: Plan) -> It
             bound_ms=by_name[BOUND],
             references_ms=references_ms,
             runtimes_ms={name: by_name[name] for name in runtimes},
+            loaded_ms=loaded_ms,
             reference=reference,
             ratio=by_name[OURS] / references_ms[reference],
             bound_ratio=by_name[BOUND] / references_ms[reference],

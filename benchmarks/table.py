@@ -9,51 +9,67 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.table import Table
+from support.agreement import Agreement
 
-from benchmarks.measure import Line
+from benchmarks.measure import OURS, Line
 from benchmarks.setups import RUNTIMES
 from vjepa_ros.errors import ConfigError
 
 BEGIN, END = "<!-- results: written by make bench ARGS=--markdown -->", "<!-- end of the results -->"
-
-HEAD = ("work", "dtype", "ours ms", "reference ms", *(f"{name} ms" for name in RUNTIMES), "ratio", "bound", "aim",
-        "max. diff.", "mean diff.", "agrees", "MB, reference")  # fmt: skip
+_BETWEEN = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 
 
-def cells(line: Line) -> tuple[str, ...]:
-    """One row, as HEAD names the columns."""
-    agrees = line.agreement
-    return (
-        line.what,
-        line.dtype,
-        f"{line.ours_ms:.1f}",
-        f"{line.references_ms[line.reference]:.1f} {line.reference}",
-        *(f"{line.runtimes_ms[name]:.1f}" if name in line.runtimes_ms else "" for name in RUNTIMES),
-        f"{line.ratio:.2f}",
-        f"{line.bound_ratio:.2f}",
-        "" if line.aim is None else f"{line.aim:.2f}",
-        f"{agrees.maximum:.1e}",
-        f"{agrees.mean:.1e}",
-        "yes" if agrees.holds else f"NO ({agrees.maximum_allowed:.1e}, {agrees.mean_allowed:.1e} allowed)",
-        f"{line.ours_peak_mb:.0f}, {line.reference_peak_mb:.0f}",
-    )
+def columns(lines: Sequence[Line]) -> dict[str, list[str]]:
+    """The cells of each column, one for each line, by the column's name; those that would be empty are left out."""
+    every: dict[str, Callable[[Line], str]] = {
+        "work": lambda line: line.what,
+        "dtype": lambda line: line.dtype,
+        "ours ms": lambda line: f"{line.ours_ms:.1f}",
+        "reference ms": lambda line: f"{line.references_ms[line.reference]:.1f} {line.reference}",
+        **{f"{name} ms": partial(_of_runtime, name) for name in RUNTIMES},
+        "ratio": lambda line: f"{line.ratio:.2f}",
+        "bound": lambda line: f"{line.bound_ratio:.2f}",
+        "aim": lambda line: "" if line.aim is None else f"{line.aim:.2f}",
+        "loaded, ours": lambda line: _times(line.slowed(OURS)),
+        "reference": lambda line: _times(line.slowed(line.reference)),
+        "max. diff.": lambda line: f"{line.agreement.maximum:.1e}",
+        "mean diff.": lambda line: f"{line.agreement.mean:.1e}",
+        "agrees": lambda line: _verdict(line.agreement),
+        "MB, reference": lambda line: f"{line.ours_peak_mb:.0f}, {line.reference_peak_mb:.0f}",
+    }
+    cells = {name: [cell(line) for line in lines] for name, cell in every.items()}
+    return {name: column for name, column in cells.items() if any(column)}
+
+
+def _of_runtime(name: str, line: Line) -> str:
+    return f"{line.runtimes_ms[name]:.1f}" if name in line.runtimes_ms else ""
+
+
+def _times(slowed: float | None) -> str:
+    return "" if slowed is None else f"{slowed:.2f} x"
+
+
+def _verdict(agrees: Agreement) -> str:
+    return "yes" if agrees.holds else f"NO ({agrees.maximum_allowed:.1e}, {agrees.mean_allowed:.1e} allowed)"
 
 
 def terminal(lines: Sequence[Line], settings: Mapping[str, Any]) -> Table:
     """For people at a terminal."""
     table = Table(title=f"ours / reference: {describe(settings)}", caption=caption())
-    for name in HEAD:
+    shown = columns(lines)
+    for name in shown:
         left = name in ("work", "dtype")
         table.add_column(name, justify="left" if left else "right", no_wrap=not left)
-    for line in lines:
-        table.add_row(*cells(line), style=None if line.agreement.holds else "bold red")
+    for line, *row in zip(lines, *shown.values(), strict=True):
+        table.add_row(*row, style=None if line.agreement.holds else "bold red")
     return table
 
 
@@ -62,6 +78,7 @@ def caption() -> str:
     return (
         "ms: medians; onnxruntime and openvino compute this model too, where they are installed. "
         "ratio and bound: ours and the bare matrix products and attentions, over the reference. "
+        "loaded: how many times as long it takes beside a process that keeps a core busy. "
         "MB: memory at the peak of a run, on top of weights and inputs."
     )
 
@@ -88,7 +105,8 @@ def markdown(lines: Sequence[Line], figures: Sequence[Mapping[str, Any]], settin
     """Both tables for a page of the docs."""
     text = [f"Measured with {describe(settings)}."]
     if lines:
-        text += ["", *_rows(HEAD, map(cells, lines))]
+        shown = columns(lines)
+        text += ["", *_rows(list(shown), zip(*shown.values(), strict=True))]
     if figures:
         text += ["", *_rows(("around the model", "measured", "goal", "from"), map(node_cells, figures))]
     return "\n".join(text)
@@ -96,6 +114,18 @@ def markdown(lines: Sequence[Line], figures: Sequence[Mapping[str, Any]], settin
 
 def _rows(head: Sequence[str], rows: Any) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def marked(page: Path) -> str:
+    """The text of a page that has the two marks.
+
+    Raises:
+        ConfigError: where the page is not there or has no such marks.
+    """
+    found = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if not _BETWEEN.search(found):
+        raise ConfigError("--markdown", f"{page} has no lines {BEGIN!r} and {END!r}")
+    return found
 
 
 def write_markdown(page: Path, text: str, picture: str) -> None:
@@ -109,13 +139,10 @@ def write_markdown(page: Path, text: str, picture: str) -> None:
     Raises:
         ConfigError: where the page is not there or has no such marks.
     """
-    found = page.read_text(encoding="utf-8") if page.is_file() else ""
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if not pattern.search(found):
-        raise ConfigError("--markdown", f"{page} has no lines {BEGIN!r} and {END!r}")
+    found = marked(page)
     if (page.parent / picture).is_file():
         text += f"\n\n![time over the size of the work, ours and the reference's]({picture})"
-    page.write_text(pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", found), encoding="utf-8")
+    page.write_text(_BETWEEN.sub(lambda _: f"{BEGIN}\n{text}\n{END}", found), encoding="utf-8")
 
 
 def machine(device: torch.device) -> dict[str, Any]:

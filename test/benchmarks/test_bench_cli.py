@@ -44,7 +44,7 @@ def test_every_work_is_measured_in_both_dtypes_and_agrees(capsys: pytest.Capture
         (case.name, dtype) for case in CASES for dtype in ("float32", "bfloat16")
     ]
     for line in lines:
-        assert line["agrees"], line
+        assert line["agrees"] and line["loaded_ms"] == {}, line
         assert line["agreement"]["mean"] <= line["agreement"]["mean_allowed"] < 1e-1
         times_ms = [line["ours_ms"], line["bound_ms"], *line["references_ms"].values()]
         assert all(math.isfinite(value) and value > 0 for value in times_ms)
@@ -109,16 +109,23 @@ def test_the_tables_go_between_the_marks_of_a_page(tmp_path: Path, capsys: pytes
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     arguments = ["--smoke", "--threads", "1", "--only", "frame", "--markdown"]
-    assert __main__.main([*arguments, str(page)]) == __main__.OK
+    assert __main__.main(["--loaded", *arguments, str(page)]) == __main__.OK
     text = page.read_text()
     assert text.startswith(f"before\n{BEGIN}\n") and text.endswith(f"{END}\nafter\n") and "old" not in text
     (ours, half) = last_line(capsys)["lines"]
+    for line in (ours, half):
+        assert list(line["loaded_ms"]) == ["ours", *line["references_ms"]]
+        slowed = [line["loaded_ms"][name] / alone_ms
+                  for name, alone_ms in (("ours", line["ours_ms"]), *line["references_ms"].items())]  # fmt: skip
+        assert all(math.isfinite(times) and times > 0 for times in slowed)
+        assert f"| {slowed[0]:.2f} x |" in text
     assert f"| one frame in frame_repeat | float32 | {ours['ours_ms']:.1f} |" in text
     assert f"| {half['ratio']:.2f} | {half['bound_ratio']:.2f} |" in text
     assert "performance_scaling.png" not in text
     (tmp_path / "performance_scaling.png").touch()
     assert __main__.main([*arguments, str(page)]) == __main__.OK
     assert page.read_text().endswith(f"(performance_scaling.png)\n{END}\nafter\n")
+    assert "loaded" not in page.read_text()
     bare = tmp_path / "bare.md"
     bare.write_text("no marks")
     assert __main__.main([*arguments, str(bare)]) == __main__.USAGE
