@@ -3,11 +3,16 @@
 # any name.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-bag train-demo tiny lint test fuzz parity bench gpu soak clean
+.PHONY: help setup demo demo-bag train-demo tiny lint test docs fuzz parity bench gpu soak clean
 export PYTHON
+# ROS=kilted, as an argument of make and not out of the environment: another environment, with the wheels of that ROS.
+ifeq ($(origin ROS),command line)
+export VJEPA_ROS_DISTRO := $(ROS)
+endif
+unexport ROS
 
 help:  ## this list
-	@echo 'make TARGET [ARGS="..." passed on to the demo, pytest, parity or bench] [PYTHON=python3.12, used for the set-up]'
+	@echo 'make TARGET [ARGS="..." passed on to the demo, pytest, parity or bench] [PYTHON=python3.12, used for the set-up] [ROS=kilted, its wheels]'
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile
 
 setup:  ## make .venv, unless it is there and up to date
@@ -32,6 +37,9 @@ lint: setup  ## ruff and mypy, where their versions and those of what they read 
 test: lint  ## lint, then all tests, two at a time
 	@tools/run.sh -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n 2) $(ARGS)
 
+docs: setup  ## build/docs/index.html: all pages and the Python reference, as rosdoc2 builds them; a warning is an error
+	@tools/run.sh -m sphinx -W --keep-going -q -b html docs build/docs
+
 fuzz: setup  ## the tests of random and damaged input, many times as long as in `make test` (half an hour)
 	@VJEPA_ROS_FUZZ=3000 tools/run.sh -m pytest --timeout 7200 test/stream/test_against_oracle.py test/recordings/test_damaged.py \
 	    test/weights/test_checkpoint_hostile.py test/test_documents.py test/images $(ARGS)
@@ -51,5 +59,5 @@ soak: setup  ## ten minutes of load, then 600 large messages; fails where a figu
 	@tools/run.sh -m benchmarks.soak --check --large 600
 
 clean:  ## remove everything that is not source, .venv included
-	@rm -rf .venv build install log train-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info demo.gif demo.png demo_bag.png
+	@rm -rf .venv .venv-* build install log train-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info demo.gif demo.png demo_bag.png
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

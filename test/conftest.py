@@ -1,8 +1,8 @@
 """What holds for every test: its place among ROS processes, what may be skipped, and who runs what where several run.
 
 A skipped or expectedly failing test fails the run, unless it is on the short list below: it needs a part of a full ROS
-installation that has no wheel (``pytest.importorskip("launch")``), a GPU (``@pytest.mark.gpu``), or a C++ compiler
-(``@pytest.mark.compiler``). All of them are listed at the end, by name or by file. It knows nothing of the package.
+installation that has no wheel (``pytest.importorskip("launch")``), a middleware with security, a GPU
+(``@pytest.mark.gpu``), or a C++ compiler (``@pytest.mark.compiler``). All of them are listed at the end, by name or by file. It knows nothing of the package.
 
 With ``-n 2`` of pytest-xdist, as in ``make test``, two workers share the tests, file by file. The first begins with
 those that talk to other processes, the others at the other end, so that as few nodes as can be compute at the same
@@ -32,10 +32,11 @@ import pytest
 # was compiled against.
 SKIPPABLE_MODULES = {
     "control_msgs", "cv_bridge", "launch", "launch_ros", "launch_testing", "onnxruntime", "pinocchio",
-    "ros2cli", "ros2launch", "rosbag2_interfaces", "rosbag2_py",
+    "ros2cli", "ros2launch", "rosbag2_interfaces", "rosbag2_py", "sros2",
 }  # fmt: skip
 NO_GPU = "needs a CUDA device"
 NO_COMPILER = "needs g++"
+NO_SECURITY = "needs a middleware with security"  # the wheels' Fast DDS has none
 
 # Whose tests start nodes, commands and senders, and wait for what they say; all others only compute.
 LIVE = ("benchmarks", "ros", "faults", "launch", "replay", "test_examples.py", "commands")
@@ -120,7 +121,7 @@ def _is_allowed(reason: str) -> bool:
     """Whether a test may be skipped for this reason."""
     match = _NOT_INSTALLED.match(reason)
     if match is None:
-        return reason in (NO_GPU, NO_COMPILER)
+        return reason in (NO_GPU, NO_COMPILER, NO_SECURITY)
     module, missing = match["module"].split(".")[0], match["missing"].split(".")[0]
     return module == missing and module in SKIPPABLE_MODULES
 

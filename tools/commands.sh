@@ -17,12 +17,13 @@ for file in $(grep -l '^def main(' vjepa_ros/commands/*.py); do
 #!/usr/bin/env bash
 $mark
 set -euo pipefail
-root=\$(cd "\$(dirname "\$(readlink -f "\${BASH_SOURCE[0]}")")/../.." && pwd)
+venv=\$(cd "\$(dirname "\$(readlink -f "\${BASH_SOURCE[0]}")")/.." && pwd)
+root=\$(dirname "\$venv")
 tmp=\${TMPDIR:-}
 source "\$root/tools/environment.sh"
 export TMPDIR="\${tmp:-\$TMPDIR}" # the place for what is decompressed is the user's choice
 # The folder that it is called from is no place to import from.
-exec "\$root/.venv/bin/python" -c '
+exec "\$venv/bin/python" -c '
 import sys
 sys.path[:] = filter(None, sys.path)
 from vjepa_ros.commands.$name import main

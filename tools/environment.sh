@@ -1,9 +1,9 @@
-# Sourced, with `root` the folder of a checkout: sets what the Python of its .venv needs in the environment. Whatever is
+# Sourced, with `root` the folder of a checkout and `venv` that of its .venv: sets what the Python in there needs. Whatever is
 # written on the way (logs, caches, temporary files) stays inside of the checkout.
-if grep -q '^include-system-site-packages = true' "$root/.venv/pyvenv.cfg"; then
+if grep -q '^include-system-site-packages = true' "$venv/pyvenv.cfg"; then
     # A sourced ROS: its variables stay, the checkout comes first. tools/setup.sh writes down what that ROS does not
     # set for a Python other than its own.
-    if [ -f "$root/.venv/ros.sh" ]; then source "$root/.venv/ros.sh"; fi
+    if [ -f "$venv/ros.sh" ]; then source "$venv/ros.sh"; fi
     export PYTHONPATH="$root:$root/test${PYTHONPATH:+:$PYTHONPATH}"
 else
     # The ROS wheels: nothing of another ROS or another environment with such wheels may be mixed in.
