@@ -75,6 +75,7 @@ setup(
         # requirements/ has; for a GPU other builds of onnxruntime take its place.
         "onnx": ["onnx>=1.16", "onnxruntime>=1.20"],
         "openvino": ["onnx>=1.16", "openvino>=2024.4"],
+        "docs": ["myst-parser>=4", "sphinx>=8"],  # make docs
         "pictures": ["matplotlib", "pillow"],  # for that of vjepa_probe, and of the examples
         "test": ["hypothesis", "pillow", "pytest<9", "pytest-timeout", "pytest-xdist"],
     },

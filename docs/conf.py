@@ -13,7 +13,7 @@ from typing import Any
 
 project = "vjepa_ros"
 author = "vjepa_ros maintainers"
-copyright = "vjepa_ros maintainers. License: Apache-2.0"  # noqa: A001: Sphinx wants this name
+copyright = "vjepa_ros maintainers. License: Apache-2.0"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "index"

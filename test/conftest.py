@@ -2,7 +2,8 @@
 
 A skipped or expectedly failing test fails the run, unless it is on the short list below: it needs a part of a full ROS
 installation that has no wheel (``pytest.importorskip("launch")``), a middleware with security, a GPU
-(``@pytest.mark.gpu``), or a C++ compiler (``@pytest.mark.compiler``). All of them are listed at the end, by name or by file. It knows nothing of the package.
+(``@pytest.mark.gpu``), or a C++ compiler (``@pytest.mark.compiler``). All of them are listed at the end, by name or by
+file. It knows nothing of the package.
 
 With ``-n 2`` of pytest-xdist, as in ``make test``, two workers share the tests, file by file. The first begins with
 those that talk to other processes, the others at the other end, so that as few nodes as can be compute at the same

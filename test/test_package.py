@@ -10,6 +10,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
+from catkin_pkg.changelog import BulletList, Changelog, populate_changelog_from_rst
 from catkin_pkg.package import parse_package
 
 import vjepa_ros
@@ -76,8 +78,42 @@ def test_the_elements_stand_in_the_order_of_the_schema() -> None:
     """The parser above does not look at it, the schema of format 3 asks for it."""
     tags = [element.tag for element in ElementTree.parse(ROOT / "package.xml").getroot()]
     kinds = ["depend" if tag.endswith("depend") else tag for tag in tags]
-    assert list(dict.fromkeys(kinds)) == ["name", "version", "description", "maintainer", "license", "depend", "export"]
+    assert list(dict.fromkeys(kinds)) == [
+        "name", "version", "description", "maintainer", "license", "url", "author", "depend", "export",
+    ]  # fmt: skip
     assert kinds == sorted(kinds, key=list(dict.fromkeys(kinds)).index)
+
+
+def test_a_release_finds_all_that_it_needs() -> None:
+    """What bloom and rosdoc2 read besides: addresses, the licence's text, a configuration and its folder."""
+    package = parse_package(str(ROOT / "package.xml"))
+    assert {url.type for url in package.urls} == {"website", "repository"}
+    assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+    exported = {export.tagname: export.content for export in package.exports}
+    assert exported == {"build_type": "ament_python", "rosdoc2": "rosdoc2.yaml"}
+    head, settings = yaml.safe_load_all((ROOT / "rosdoc2.yaml").read_text(encoding="utf-8"))
+    assert head == {"type": "rosdoc2 config", "version": 1}
+    ((sphinx,),) = (builder.values() for builder in settings["builders"])
+    assert (ROOT / sphinx["sphinx_sourcedir"] / "conf.py").is_file()
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_the_changelog_is_one_that_a_release_reads() -> None:
+    """By version, the newest first; a release puts its number and date in the place of Forthcoming."""
+    text = (ROOT / "CHANGELOG.rst").read_text(encoding="utf-8")
+    headings = re.findall(r"^(.+)\n-{5,}$", text, re.MULTILINE)
+    version = parse_package(str(ROOT / "package.xml")).version
+    if headings[0] == "Forthcoming":
+        headings[0] = f"{version} (2999-12-31)"
+        text = re.sub(r"^Forthcoming\n-+$", f"{headings[0]}\n{'-' * len(headings[0])}", text, flags=re.MULTILINE)
+    changelog = Changelog("vjepa_ros")
+    populate_changelog_from_rst(changelog, text)
+    read = list(changelog.foreach_version())
+    assert [f"{number} ({date:%Y-%m-%d})" for number, date, _ in read] == headings, "one that is not read"
+    numbers = [tuple(map(int, number.split("."))) for number, _, _ in read]
+    assert numbers == sorted(set(numbers), reverse=True) and numbers[0] == tuple(map(int, version.split(".")))
+    for number, _, content in read:
+        assert any(len(block.bullets) > 0 for block in content if isinstance(block, BulletList)), number
 
 
 def test_one_version() -> None:

@@ -1,4 +1,4 @@
-"""Every launch file as launch_testing runs it: the files in launch_tests, each by ``launch_test`` in a process of its own."""
+"""Every launch file as launch_testing runs it: the files in launch_tests, each by ``launch_test`` in its process."""
 
 from __future__ import annotations
 

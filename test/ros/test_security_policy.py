@@ -58,7 +58,7 @@ def test_it_names_all_that_the_code_names() -> None:
     assert len(named) >= 20, "fewer: the pattern is out of date"
     of_node = allowed()[NODE]
     assert named - {name for names in of_node.values() for name in names} == set()
-    assert BY_PARAMETER <= set(of_node["subscribe"])
+    assert set(of_node["subscribe"]) >= BY_PARAMETER
 
 
 def test_whoever_operates_the_node_meets_it() -> None:
@@ -74,7 +74,7 @@ def test_whoever_operates_the_node_meets_it() -> None:
 
 
 def test_a_node_is_held_to_it(tmp_path: Path) -> None:
-    """With keys and permissions that sros2 makes of the policy, a node configures itself and a stranger sees nothing."""
+    """With keys and permissions that sros2 makes of the policy, its operator is answered and a stranger sees nobody."""
     if not middleware_has_security(tmp_path):
         pytest.skip("needs a middleware with security")  # test/conftest.py lets it be skipped for this reason
     pytest.importorskip("sros2")

@@ -1,4 +1,4 @@
-"""What the tests in test/launch/launch_tests share: the description of a launch file, and a node that looks at what it started.
+"""What test/launch/launch_tests share: the description of a launch file, and a node that looks at what it started.
 
 They are run by ``launch_test FILE`` of launch_testing, from an installed package or by ``test_launch_testing.py``.
 """
@@ -36,9 +36,7 @@ TRANSITIONS = {
 def describe(file: str, **arguments: str) -> LaunchDescription:
     """A launch file of the package with these arguments, to be tested as soon as it has been included."""
     source = PathJoinSubstitution([FindPackageShare("vjepa_ros"), "launch", file])
-    include = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(source), launch_arguments=list(arguments.items())
-    )
+    include = IncludeLaunchDescription(PythonLaunchDescriptionSource(source), launch_arguments=list(arguments.items()))
     return LaunchDescription([include, ReadyToTest()])
 
 

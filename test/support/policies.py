@@ -43,7 +43,9 @@ def allowed(policy: Path = POLICY) -> dict[str, dict[str, list[str]]]:
                 assert listed.attrib and set(listed.attrib) <= set(RULES[listed.tag]), listed.tag
                 assert set(listed.attrib.values()) == {"ALLOW"}, "everything else is denied anyway"
                 assert {element.tag for element in listed} == {listed.tag.removesuffix("s")}
-                names = [full_name(element.text or "", profile.attrib["ns"], profile.attrib["node"]) for element in listed]
+                names = [
+                    full_name(element.text or "", profile.attrib["ns"], profile.attrib["node"]) for element in listed
+                ]
                 for kind in listed.attrib:
                     rules[kind] += names
     return found
