@@ -7,6 +7,7 @@ node's name, topics and some of its parameters, and nothing of what the node doe
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from launch.event_handlers import OnProcessStart
 from launch.events.process import ProcessStarted
 from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
+from launch_ros.event_handlers import OnStateTransition
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.ros_adapters import get_ros_node
 from launch_ros.substitutions import FindPackageShare
@@ -153,6 +155,9 @@ def _node(context: LaunchContext) -> list[Any]:
             overrides[parameter] = _read(context, name, _boolean)
     namespace = make_namespace_absolute(prefix_namespace(given.get("ros_namespace"), given["namespace"]))
     logger = prefix_namespace(namespace, given["node_name"]).strip("/").replace("/", ".")  # as rcl names it
+    autostart, respawn = _read(context, "autostart", _boolean), _read(context, "respawn", _boolean)
+    # A respawned process is not started by launch_ros's own.
+    own = {"autostart": True} if autostart and not respawn and _has_autostart() else {}
     node = LifecycleNode(
         package="vjepa_ros",
         executable="predictor_node",
@@ -164,11 +169,14 @@ def _node(context: LaunchContext) -> list[Any]:
         ros_arguments=["--log-level", f"{logger}:={given['log_level']}"],
         additional_env=_environment(context),
         output="screen",
-        respawn=_read(context, "respawn", _boolean),
+        respawn=respawn,
         respawn_delay=_read(context, "respawn_delay", float),
+        **own,
     )
-    if not _read(context, "autostart", _boolean):
+    if not autostart:
         return [node]
+    if own:
+        return [RegisterEventHandler(OnStateTransition(target_lifecycle_node=node, entities=[_Told(node)])), node]
 
     def on_start(event: ProcessStarted, context: LaunchContext) -> None:
         task = context.asyncio_loop.create_task(_configure_and_activate(context, node, event.pid))
@@ -177,13 +185,46 @@ def _node(context: LaunchContext) -> list[Any]:
     return [RegisterEventHandler(OnProcessStart(target_action=node, on_start=on_start)), node]
 
 
+def _has_autostart() -> bool:
+    """Whether launch_ros brings lifecycle nodes to active by itself: 0.26.7 of Jazzy, and those of Kilted and later."""
+    return "autostart" in inspect.signature(LifecycleNode.__init__).parameters
+
+
+def _tell_failure(node: LifecycleNode, label: str, state: str) -> None:
+    """Log that a transition was not made, and what to do."""
+    launch.logging.get_logger("predictor.launch.py").error(
+        f"{node.node_name} failed to {label} and is now {state}; it logged the reason. "
+        f"To try again: ros2 lifecycle set {node.node_name} {label}"
+    )
+
+
+class _Told(OpaqueFunction):
+    """Logs a transition of a node, where launch_ros's own autostart says less."""
+
+    FAILED = {("configuring", "unconfigured"): "configure", ("activating", "inactive"): "activate"}
+    MADE = {("configuring", "inactive"), ("activating", "active")}
+
+    def __init__(self, node: LifecycleNode) -> None:
+        super().__init__(function=self._tell)
+        self._node = node
+
+    def _tell(self, context: LaunchContext) -> None:
+        event = context.locals.event
+        states = (event.start_state, event.goal_state)
+        if states in self.FAILED:
+            _tell_failure(self._node, self.FAILED[states], event.goal_state)
+        elif states in self.MADE:
+            launch.logging.get_logger("predictor.launch.py").info(f"{self._node.node_name} is {event.goal_state}")
+
+
 async def _configure_and_activate(context: LaunchContext, node: LifecycleNode, pid: int) -> None:
     """Bring the process ``pid`` of ``node`` to active, or log why it is not; give up silently when it has ended.
 
-    launch_ros has ChangeState events for this. They send their request as soon as the service is known, and wait for
-    the answer without an end. The services of a process that was killed stay known for the middleware's lease (20 s
-    with Fast DDS), so the request of its respawned successor would go to the dead one. Here nothing is requested
-    before the living process has answered, and ``autostart`` of later launch_ros versions is not needed.
+    For a launch_ros without an autostart of its own, and for processes that are respawned. launch_ros has ChangeState
+    events for this. They send their request as soon as the service is known, and wait for the answer without an end.
+    The services of a process that was killed stay known for the middleware's lease (20 s with Fast DDS), so the request
+    of its respawned successor would go to the dead one. Here nothing is requested before the living process has
+    answered.
     """
     log = launch.logging.get_logger("predictor.launch.py")
     ros = get_ros_node(context)
@@ -219,10 +260,7 @@ async def _configure_and_activate(context: LaunchContext, node: LifecycleNode, p
             if answer is None or state is None:
                 return
             if not answer.success:
-                log.error(
-                    f"{node.node_name} failed to {label} and is now {state.current_state.label}; it logged the reason. "
-                    f"To try again: ros2 lifecycle set {node.node_name} {label}"
-                )
+                _tell_failure(node, label, state.current_state.label)
                 return
             log.info(f"{node.node_name} is {state.current_state.label}")
     finally:

@@ -230,6 +230,40 @@ def test_nonsense_is_refused_with_the_name_of_the_argument(share: Path, name: st
         evaluate(share, **{name: value})
 
 
+@pytest.mark.parametrize(
+    ("given", "passed", "handler"),
+    [
+        ({}, True, "OnStateTransition"),
+        ({"respawn": "true"}, None, "OnProcessStart"),  # launch_ros starts the first process only
+        ({"autostart": "false"}, None, None),
+    ],
+)
+def test_the_autostart_of_launch_ros_is_used_where_there_is_one(
+    share: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], passed: bool | None, handler: str | None
+) -> None:
+    class Newer(LifecycleNode):
+        """As of launch_ros 0.26.7."""
+
+        def __init__(self, *, autostart: bool | None = None, **arguments: Any) -> None:
+            super().__init__(**arguments)
+            self.autostart = autostart
+
+    monkeypatch.setattr("launch_ros.actions.LifecycleNode", Newer)
+    node, handlers = acted(share, **given)
+    assert isinstance(node, Newer) and node.autostart is passed
+    assert handlers == ([handler] if handler else [])
+
+
+def acted(share: Path, **arguments: str) -> tuple[LifecycleNode, list[str]]:
+    """The node action, and the names of the event handlers that are registered before it."""
+    context = LaunchContext()
+    context.launch_configurations.update(arguments)
+    source = PythonLaunchDescriptionSource(str(share / "launch" / "predictor.launch.py"))
+    entities = source.get_launch_description(context).entities
+    made = [action for entity in entities for action in entity.execute(context) or [] if entity is entities[-1]]
+    return made[-1], [type(action.event_handler).__name__ for action in made[:-1]]
+
+
 @pytest.mark.parametrize("given", ["", "false"])
 def test_without_a_fast_dds_profile_the_environment_stays(share: Path, given: str) -> None:
     node, _ = evaluate(share, fastdds_profile=given)
