@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import posixpath
 import re
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 project = "vjepa_ros"
@@ -27,23 +29,37 @@ myst_heading_anchors = 4  # named as GitHub names them, for links to a section
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
-# Where ROS builds documentation nothing is installed that rosdep does not know.
-autodoc_mock_imports = [name for name in ("torch", "safetensors", "rosbags", "cv2") if find_spec(name) is None]
+# Where ROS builds documentation little of this is installed.
+NEEDED = (
+    "accelerate", "av", "builtin_interfaces", "cv2", "cv_bridge", "diagnostic_msgs", "geometry_msgs", "jinja2",
+    "lifecycle_msgs", "lz4", "matplotlib", "numpy", "onnx", "onnxruntime", "openvino", "pyarrow", "rcl_interfaces",
+    "rclpy", "rich", "rosbags", "rosgraph_msgs", "safetensors", "sensor_msgs", "std_msgs", "std_srvs", "tensorboardX",
+    "torch", "trajectory_msgs", "yaml",
+)  # fmt: skip
+autodoc_mock_imports = [name for name in NEEDED if find_spec(name) is None]
+if find_spec("vjepa_ros") is None:  # run by rosdoc2, whose file names the place that this text is from
+    place = re.search(r'exec\(open\("(.+)/docs/conf\.py"', Path(__file__).read_text(encoding="utf-8"))
+    sys.path[:0] = [place[1]] if place else []
 napoleon_numpy_docstring = False
 
 # rosdoc2 would make the first its own, with other mocks, and load the second once more.
 rosdoc2_settings = {"enable_autodoc": False, "support_markdown": False}
 
 PRODUCT = re.compile(r"(?<=[\w')])\*(?=[\w'(])")
-LINK = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+[^)\s]*)\)")
+LINK = re.compile(r"\[([^\]]*)\]\(((?![a-z]+:|#)[^)\s]+)\)")
+COPIED = "standard_docs/original"  # where rosdoc2 puts what lies beside this folder, such as the README
 
 
 def leave_the_folder_out(app: Any, page: str, source: list[str]) -> None:
     """Take links away that lead out of this folder, as to an example: what they lead to is not among the pages."""
+    folder = posixpath.dirname(page)
 
     def shown(link: re.Match[str]) -> str:
-        place = posixpath.normpath(posixpath.join(posixpath.dirname(page), link[2]))
-        return link[1] if place.startswith("..") else link[0]
+        from_root = link[2] if folder == COPIED else posixpath.join("docs", folder, link[2])
+        place = posixpath.normpath(from_root)
+        if not place.startswith("docs/"):
+            return link[1]
+        return link[0] if folder != COPIED else f"[{link[1]}](/{place.removeprefix('docs/')})"
 
     source[0] = LINK.sub(shown, source[0])
 
