@@ -168,3 +168,8 @@ def test_every_requirement_has_a_pinned_version() -> None:
         return {re.split("[<>=;]", entry)[0].strip().lower() for entry in entries if entry}
 
     assert names("dev.txt") | names("ros-jazzy.txt") <= names("constraints.txt")
+    kilted = names("ros-kilted.txt")
+    assert {name.replace("kilted", "jazzy") for name in kilted} == names("ros-jazzy.txt")
+    assert kilted <= names("constraints-kilted.txt") and all(
+        name[:4] == "ros-" for name in names("constraints-kilted.txt")
+    )

@@ -90,6 +90,27 @@ def test_a_script_runs_the_checkouts_code_where_it_is_called(tmp_path: Path) -> 
     assert subprocess.run(["./link"], cwd=here, capture_output=True, timeout=60).returncode == 2
 
 
+def test_another_ros_has_an_environment_of_its_own(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    shutil.copytree(root / ".venv", root / ".venv-kilted")
+    subprocess.run([root / "tools" / "commands.sh", root / ".venv-kilted" / "bin"], check=True)
+    for venv in (".venv", ".venv-kilted"):
+        (root / venv / "bin" / "python").write_text(f"#!/bin/sh\necho {venv}\n")
+
+    def called(program: str, **environment: str) -> str:
+        run = subprocess.run([root / program], env=os.environ | environment, capture_output=True, text=True, check=True)
+        return run.stdout.strip()
+
+    assert called("tools/run.sh") == called("tools/run.sh", VJEPA_ROS_DISTRO="jazzy") == ".venv"
+    assert called("tools/run.sh", VJEPA_ROS_DISTRO="kilted") == ".venv-kilted"
+    assert called(".venv-kilted/bin/vjepa_doctor") == ".venv-kilted", "a command is that of the folder it lies in"
+    refused = subprocess.run(
+        [root / "tools" / "setup.sh"], env=os.environ | {"VJEPA_ROS_DISTRO": "foxy"}, capture_output=True, text=True
+    )
+    assert refused.returncode == 1
+    assert refused.stderr == "set-up: there are wheels for ROS=jazzy and ROS=kilted, not for ROS=foxy.\n"
+
+
 @pytest.mark.parametrize("sourced", [False, True])
 def test_the_environment_is_that_of_run_sh(tmp_path: Path, sourced: bool) -> None:
     root, here = checkout(tmp_path, system_site_packages=sourced), tmp_path / "here"
