@@ -20,6 +20,12 @@ SHORT = [message for message in SAMPLE if message.received_ns < SAMPLE[0].receiv
 COMMANDS = {"vjepa_convert", "vjepa_doctor", "vjepa_probe", "vjepa_replay", "vjepa_simulate", "vjepa_train"}
 
 
+@pytest.fixture(autouse=True)
+def _of_the_first_ros(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever ROS these tests run on, the checkouts that they make have `.venv`."""
+    monkeypatch.delenv("VJEPA_ROS_DISTRO", raising=False)
+
+
 def entry_points(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What setup.py installs: module and function by name."""
     asked: dict[str, Any] = {}
