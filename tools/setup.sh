@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 distro=${VJEPA_ROS_DISTRO:-jazzy} venv=.venv
 if [ "$distro" != jazzy ]; then venv=.venv-$distro; fi
-stamp=$venv/set-up # what the environment was made from; written last, so that an interrupted set-up does not count
+stamp="$venv/set-up" # what the environment was made from; written last, so that an interrupted set-up does not count
 fail() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
 
 case $distro in
@@ -97,8 +97,8 @@ wanted="ros $ros
 python $python
 system $(echo $system)
 files $(cat requirements/*.txt tools/setup.sh | sha256sum | cut -d ' ' -f 1)"
-if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && $venv/bin/python -c '' 2>/dev/null; then
-    tools/commands.sh $venv/bin # there may be others since
+if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && "$venv/bin/python" -c '' 2>/dev/null; then
+    tools/commands.sh "$venv/bin" # there may be others since
     exit 0
 fi
 if [ -e "$venv" ] && [ ! -e "$stamp" ]; then fail "$venv is there, but was not made by this script: move it away."; fi
@@ -134,7 +134,7 @@ if [ "$ros" = wheels ]; then
 else
     "$python" -m venv --system-site-packages "$venv"
     # The packages of a virtual environment are not among those that one made from it sees.
-    $venv/bin/python -c '
+    "$venv/bin/python" -c '
 import sys, sysconfig
 folder = sys.argv[1]
 if folder not in sys.path:
@@ -144,24 +144,24 @@ if folder not in sys.path:
     # The ROS wheels set this for the environment that they lie in, and for no other.
     libraries=$("$python" -c 'import os; print(os.environ.get("LD_LIBRARY_PATH", ""))')
     if [ "$libraries" != "${LD_LIBRARY_PATH:-}" ]; then
-        printf 'export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 LD_LIBRARY_PATH=%q\n' "$libraries" > $venv/ros.sh
+        printf 'export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 LD_LIBRARY_PATH=%q\n' "$libraries" > "$venv/ros.sh"
     fi
     names=$(sed 's/==.*//' <<< "$system" | paste -s -d '|')
     # What colcon takes of pytest's plugins is pinned to fit the pinned pytest.
     if grep -q '^pytest==' <<< "$system"; then names+='|pytest-cov|pytest-repeat|pytest-rerunfailures'; fi
-    grep -viE "^(${names:-none})(==|\$)" requirements/constraints.txt > $venv/constraints.txt
-    cat >> $venv/constraints.txt <<< "$system"
+    grep -viE "^(${names:-none})(==|\$)" requirements/constraints.txt > "$venv/constraints.txt"
+    cat >> "$venv/constraints.txt" <<< "$system"
     # Not asked for: pip would not find it where apt does not say which of the four it is.
-    if grep -q '^opencv' <<< "$system"; then grep -v '^opencv' requirements/dev.txt; else cat requirements/dev.txt; fi > $venv/dev.txt
-    requirements=(-r $venv/dev.txt)
+    if grep -q '^opencv' <<< "$system"; then grep -v '^opencv' requirements/dev.txt; else cat requirements/dev.txt; fi > "$venv/dev.txt"
+    requirements=(-r "$venv/dev.txt")
     origin="the sourced ROS 2 ($ros)"
 fi
 
 # As variables, not as options: pip starts further ones to build a package. Its cache would lie in the user's home.
 export PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_USER=0
 pip_install() {
-    $venv/bin/python -m pip install --progress-bar off "$@" >> $venv/pip.log 2>&1 || {
-        tail -n 20 $venv/pip.log >&2
+    "$venv/bin/python" -m pip install --progress-bar off "$@" >> "$venv/pip.log" 2>&1 || {
+        tail -n 20 "$venv/pip.log" >&2
         fail "pip failed; the whole log is $venv/pip.log"
     }
 }
@@ -169,12 +169,12 @@ printf 'set-up 2/4: packages, next to %s: some minutes, about 2 GB\n' "$origin"
 if [ -n "${copied:-}" ]; then
     "$venv/bin/python" -m pip freeze | grep -o '^ros-[^=]*' | xargs "$venv/bin/python" -m pip uninstall --yes >> "$venv/pip.log"
 fi
-pip_install -c $venv/constraints.txt "${requirements[@]}"
+pip_install -c "$venv/constraints.txt" "${requirements[@]}"
 printf 'set-up 3/4: the reference implementation for the tests\n'
 pip_install --no-deps -r requirements/reference.txt
 
 printf 'set-up 4/4: does it run?\n'
-if [ "$ros" != wheels ] && [ "$(python=$venv/bin/python; packages_of_the_system)" != "$system" ]; then
+if [ "$ros" != wheels ] && [ "$(python="$venv/bin/python"; packages_of_the_system)" != "$system" ]; then
     fail "pip has installed others next to the system's packages, which must stay as they are: $(echo $system)"
 fi
 tools/run.sh -c '
@@ -189,7 +189,7 @@ if torch.version.cuda:
     print("            small one, let pip see it (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS), then: make clean setup")
 ' || fail "the new environment does not run (see above)."
 
-tools/commands.sh $venv/bin
+tools/commands.sh "$venv/bin"
 rm -rf "$TMPDIR"
 printf '%s\n' "$wanted" > "$stamp"
 printf 'set-up done in %d s\n' "$SECONDS"
