@@ -64,6 +64,11 @@ def leave_the_folder_out(app: Any, page: str, source: list[str]) -> None:
     source[0] = LINK.sub(shown, source[0])
 
 
+def leave_what_is_included(app: Any, path: Path, page: str, source: list[str]) -> None:
+    """The same for the README and the like, which rosdoc2 copies and includes."""
+    leave_the_folder_out(app, path.as_posix(), source)
+
+
 def keep_products(app: Any, kind: str, name: str, what: Any, options: Any, lines: list[str]) -> None:
     """Have ``T*H'*W'`` in a docstring be a product, not the beginning of something emphasised."""
     lines[:] = [PRODUCT.sub(r"\\*", line) for line in lines]
@@ -72,4 +77,5 @@ def keep_products(app: Any, kind: str, name: str, what: Any, options: Any, lines
 def setup(app: Any) -> None:
     """What Sphinx calls."""
     app.connect("source-read", leave_the_folder_out)
+    app.connect("include-read", leave_what_is_included)
     app.connect("autodoc-process-docstring", keep_products)
