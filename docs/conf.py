@@ -47,26 +47,16 @@ rosdoc2_settings = {"enable_autodoc": False, "support_markdown": False}
 
 PRODUCT = re.compile(r"(?<=[\w')])\*(?=[\w'(])")
 LINK = re.compile(r"\[([^\]]*)\]\(((?![a-z]+:|#)[^)\s]+)\)")
-COPIED = "standard_docs/original"  # where rosdoc2 puts what lies beside this folder, such as the README
 
 
 def leave_the_folder_out(app: Any, page: str, source: list[str]) -> None:
     """Take links away that lead out of this folder, as to an example: what they lead to is not among the pages."""
-    folder = posixpath.dirname(page)
 
     def shown(link: re.Match[str]) -> str:
-        from_root = link[2] if folder == COPIED else posixpath.join("docs", folder, link[2])
-        place = posixpath.normpath(from_root)
-        if not place.startswith("docs/"):
-            return link[1]
-        return link[0] if folder != COPIED else f"[{link[1]}](/{place.removeprefix('docs/')})"
+        place = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), link[2]))
+        return link[0] if place.startswith("docs/") else link[1]
 
     source[0] = LINK.sub(shown, source[0])
-
-
-def leave_what_is_included(app: Any, path: Path, page: str, source: list[str]) -> None:
-    """The same for the README and the like, which rosdoc2 copies and includes."""
-    leave_the_folder_out(app, path.as_posix(), source)
 
 
 def keep_products(app: Any, kind: str, name: str, what: Any, options: Any, lines: list[str]) -> None:
@@ -77,5 +67,4 @@ def keep_products(app: Any, kind: str, name: str, what: Any, options: Any, lines
 def setup(app: Any) -> None:
     """What Sphinx calls."""
     app.connect("source-read", leave_the_folder_out)
-    app.connect("include-read", leave_what_is_included)
     app.connect("autodoc-process-docstring", keep_products)
