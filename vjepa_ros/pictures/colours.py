@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 
 _ENDS = (2, 98)  # percentiles of each component that get its darkest and its brightest
-_MOST_FITTED = 512  # tokens: more say little more about three directions, and each costs time between two windows
+_MOST_TOKENS = 256  # that a basis is made of: more say little more about three directions, and time is short
 _SIDE_PX = 16  # of a token
 _GAP_PX = 8
 
@@ -32,7 +32,7 @@ class Basis:
     """
 
     mean: NDArray[np.float64]
-    axes: NDArray[np.float64]
+    axes: NDArray[np.float32]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     share: float
@@ -50,28 +50,35 @@ class Basis:
         axes = _principal_axes(centred)
         components = centred @ axes.T  # (tokens, 3)
         low, high = np.percentile(components, _ENDS, axis=0)
-        return cls(mean, axes, low, high, _share(centred, components))
+        whole = float(np.square(centred).sum())
+        share = float(np.square(components).sum()) / whole if whole > 0 else 0.0
+        return cls(mean, axes.astype(np.float32), low, high, share)
 
     def __call__(self, latents: NDArray[Any]) -> Picture:
         """(..., 3) uint8 of latents (..., D)."""
-        components = (latents - self.mean) @ self.axes.T
+        components = self._components(latents)
         shades = np.clip((components - self.low) / np.maximum(self.high - self.low, 1e-12), 0, 1)
         return np.asarray((shades * 255).round(), np.uint8)
+
+    def _components(self, latents: NDArray[Any]) -> NDArray[np.float64]:
+        """(..., 3) of latents (..., D): between two windows there is no time for more than float32."""
+        return latents.astype(np.float32) @ self.axes.T - self.axes.astype(np.float64) @ self.mean
 
     def shows(self, latents: NDArray[Any]) -> bool:
         """Whether other latents can be told apart by it: half as well as its own, none of the three colours being far
         beyond its darkest or brightest for most of them."""
-        components = (latents.reshape(-1, latents.shape[-1]) - self.mean) @ self.axes.T
+        tokens = latents.reshape(-1, latents.shape[-1]).astype(np.float32)
+        components = self._components(tokens)
         span = self.high - self.low
         beyond = (components < self.low - span / 2) | (components > self.high + span / 2)
         if float(beyond.mean(axis=0).max()) > 0.5:
             return False
-        centred = latents.reshape(-1, latents.shape[-1]) - latents.mean(axis=tuple(range(latents.ndim - 1)))
-        return _share(centred, components - components.mean(axis=0)) > self.share / 2
+        whole = float(np.square(tokens - tokens.mean(axis=0)).sum())
+        return float(np.square(components - components.mean(axis=0)).sum()) > whole * self.share / 2
 
     def turned_to(self, other: Basis) -> Basis:
         """The same with each axis pointing the way that another one's does: bright stays bright as far as it can."""
-        turned = np.where((self.axes * other.axes).sum(axis=1) < 0, -1.0, 1.0)
+        turned = np.where((self.axes * other.axes).sum(axis=1) < 0, -1.0, 1.0).astype(np.float32)
         ends = np.sort(np.stack([self.low * turned, self.high * turned]), axis=0)
         return Basis(self.mean, self.axes * turned[:, None], ends[0], ends[1], self.share)
 
@@ -88,12 +95,14 @@ class Colours:
 
     def __call__(self, steps: NDArray[Any]) -> Picture:
         """(..., 3) uint8 of latents (..., D), which are finite."""
+        tokens = steps.reshape(-1, steps.shape[-1])
+        some = tokens[:: -(-len(tokens) // _MOST_TOKENS)]
         basis = self._basis
-        if basis is None or len(basis.mean) != steps.shape[-1] or not basis.shows(steps):
-            tokens = steps.reshape(-1, steps.shape[-1])
-            found = Basis.of(tokens[:: -(-len(tokens) // _MOST_FITTED)])
-            is_like = basis is not None and len(basis.mean) == steps.shape[-1]
-            basis = self._basis = found.turned_to(basis) if basis is not None and is_like else found
+        if basis is None or len(basis.mean) != steps.shape[-1]:
+            basis = Basis.of(some)
+        elif not basis.shows(some):
+            basis = Basis.of(some).turned_to(basis)
+        self._basis = basis
         return basis(steps)
 
 
@@ -133,8 +142,3 @@ def _principal_axes(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     axes = np.zeros((3, centred.shape[1]))
     axes[: len(found)] = found * ways
     return axes
-
-
-def _share(centred: NDArray[Any], components: NDArray[Any]) -> float:
-    whole = float(np.square(centred).sum())
-    return float(np.square(components).sum()) / whole if whole > 0 else 0.0
