@@ -75,7 +75,8 @@ setup(
         # requirements/ has; for a GPU other builds of onnxruntime take its place.
         "onnx": ["onnx>=1.16", "onnxruntime>=1.20"],
         "openvino": ["onnx>=1.16", "openvino>=2024.4"],
-        "pictures": ["matplotlib", "pillow"],  # for that of vjepa_probe, and of the examples
+        "pictures": ["jinja2", "matplotlib", "pillow"],  # for vjepa_probe, vjepa_replay --html, and the examples
+        "rerun": ["rerun-sdk>=0.23"],  # for vjepa_replay --rrd; its newer versions want Python 3.11 and numpy 2
         "test": ["hypothesis", "pillow", "pytest<9", "pytest-timeout", "pytest-xdist"],
     },
 )

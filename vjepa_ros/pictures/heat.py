@@ -45,5 +45,5 @@ class Heat:
         levels = np.asarray((shares * _ORANGE).round(), np.uint8)
         heat = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
-        weights = _MOST * np.sqrt(shares)[..., None] * shares[..., None]
+        weights = _MOST * np.square(shares)[..., None]
         return np.asarray((grey * (1 - weights) + heat * weights).round(), np.uint8)
