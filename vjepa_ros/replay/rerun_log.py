@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -50,9 +53,14 @@ class Log:
         self._stream.disconnect()  # does nothing to one that is closed
 
     def open(self) -> None:
-        """Open the file, and make the folder around it."""
+        """Open the file, and make the folder around it.
+
+        Raises:
+            OSError: where it cannot be written; it names the file.
+        """
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._stream.save(str(self._file), default_blueprint=_arrangement(self._rerun.blueprint))
+        with self._naming():
+            self._stream.save(str(self._file), default_blueprint=_arrangement(self._rerun.blueprint))
 
     def add(self, written: Written) -> None:
         """Take in a window."""
@@ -87,11 +95,17 @@ class Log:
         Raises:
             OSError: where it could not be written; it names the file.
         """
-        try:
+        with self._naming():
             self._stream.flush()
-        except Exception as error:  # of a type that the package does not say
-            raise OSError(0, f"rerun could not write it ({error})", str(self._file)) from error
         self._stream.disconnect()
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """What rerun says of a file in words alone, as an error of that file."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise OSError(errno.EIO, f"rerun could not write it ({error})", str(self._file)) from error
 
 
 def _arrangement(blueprint: Any) -> Any:
