@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray
 
+from vjepa_ros.forecast import info
 from vjepa_ros.ros.configured import PUBLISHERS
 from vjepa_ros.ros.overrides import DIAGNOSTICS_TOPIC
 from vjepa_ros.ros.panda_node import PandaNode
@@ -93,6 +95,13 @@ def test_every_curve_is_a_number_of_a_message_that_is_published(path: str, sent:
     assert element in ("float", "double", "string"), "a text of digits is drawn as a number"
 
 
+def test_every_topic_that_the_page_plots_is_published(sent: dict[str, type]) -> None:
+    page = (CONFIG.parent / "docs" / "pictures.md").read_text(encoding="utf-8")
+    named = set(re.findall(rf"{NODE}/\w+", page))
+    assert len(named) == 3 and named <= sent.keys()
+    assert {f"~{topic.removeprefix(NODE)}" for topic in WANTED - {"/image"}} <= set(re.findall(r"~/\w+", page))
+
+
 def test_every_status_and_key_that_is_picked_is_what_the_node_says() -> None:
     stages = Stages()
     for stage in ("decode", "wait", "encode", "predict", "publish"):
@@ -101,4 +110,5 @@ def test_every_status_and_key_that_is_picked_is_what_the_node_says() -> None:
     of_latency = [dict(found)["key"] for found in filters if ("name", f"{NODE}: latency") in found]
     assert len(of_latency) == 3 and set(of_latency) <= stages.values.keys()
     others = [found for found in filters if found and ("name", f"{NODE}: latency") not in found]
-    assert others == [[("key", "compute_ms")]]  # of window_info, which test_windows.py holds
+    assert others == [[("key", "compute_ms")]]
+    assert '"compute_ms"' in inspect.getsource(info.window_info)

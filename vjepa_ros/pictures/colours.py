@@ -16,6 +16,7 @@ Picture = NDArray[np.uint8]
 
 _ENDS = (2, 98)  # percentiles of each component that get its darkest and its brightest
 _MOST_TOKENS = 256  # that a basis is made of: more say little more about three directions, and time is short
+_LEAST_CONTRAST = 0.1  # the deviation of a colour from its mean over all that it may be; of the basis's own, 0.2 and more
 _SIDE_PX = 16  # of a token
 _GAP_PX = 8
 
@@ -28,14 +29,12 @@ class Basis:
         mean: (D,) of the latents that it was made of.
         axes: (3, D), of length 1, the one with the largest variance first; zeros where there are fewer directions.
         low, high: (3,) of the components: what becomes 0 and 255.
-        share: of those latents' variance that the three show, 0 to 1.
     """
 
     mean: NDArray[np.float64]
     axes: NDArray[np.float32]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    share: float
 
     @classmethod
     def of(cls, latents: NDArray[Any]) -> Basis:
@@ -50,9 +49,7 @@ class Basis:
         axes = _principal_axes(centred)
         components = centred @ axes.T  # (tokens, 3)
         low, high = np.percentile(components, _ENDS, axis=0)
-        whole = float(np.square(centred).sum())
-        share = float(np.square(components).sum()) / whole if whole > 0 else 0.0
-        return cls(mean, axes.astype(np.float32), low, high, share)
+        return cls(mean, axes.astype(np.float32), low, high)
 
     def __call__(self, latents: NDArray[Any]) -> Picture:
         """(..., 3) uint8 of latents (..., D)."""
@@ -65,29 +62,25 @@ class Basis:
         return latents.astype(np.float32) @ self.axes.T - self.axes.astype(np.float64) @ self.mean
 
     def shows(self, latents: NDArray[Any]) -> bool:
-        """Whether other latents can be told apart by it: half as well as its own, none of the three colours being far
-        beyond its darkest or brightest for most of them."""
-        tokens = latents.reshape(-1, latents.shape[-1]).astype(np.float32)
-        components = self._components(tokens)
-        span = self.high - self.low
+        """Whether there is something to be seen of other latents: none of the three colours is far beyond its darkest or
+        brightest for most of them, and they are not all of much the same colour."""
+        components = self._components(latents.reshape(-1, latents.shape[-1]))
+        span = np.maximum(self.high - self.low, 1e-12)
         beyond = (components < self.low - span / 2) | (components > self.high + span / 2)
-        if float(beyond.mean(axis=0).max()) > 0.5:
-            return False
-        whole = float(np.square(tokens - tokens.mean(axis=0)).sum())
-        return float(np.square(components - components.mean(axis=0)).sum()) > whole * self.share / 2
+        return bool(beyond.mean(axis=0).max() <= 0.5 and (components.std(axis=0) / span).max() > _LEAST_CONTRAST)
 
     def turned_to(self, other: Basis) -> Basis:
         """The same with each axis pointing the way that another one's does: bright stays bright as far as it can."""
         turned = np.where((self.axes * other.axes).sum(axis=1) < 0, -1.0, 1.0).astype(np.float32)
         ends = np.sort(np.stack([self.low * turned, self.high * turned]), axis=0)
-        return Basis(self.mean, self.axes * turned[:, None], ends[0], ends[1], self.share)
+        return Basis(self.mean, self.axes * turned[:, None], ends[0], ends[1])
 
 
 class Colours:
     """Colours that mean the same from window to window, so that nothing flickers.
 
-    The basis is that of the first latents. It is kept until it shows too little of what comes: another scene, or one
-    that was dark at the beginning.
+    The basis is that of the first latents. It is kept until nothing is to be seen by it of what comes: of another scene,
+    or of one that was dark at the beginning.
     """
 
     def __init__(self) -> None:
@@ -95,8 +88,7 @@ class Colours:
 
     def __call__(self, steps: NDArray[Any]) -> Picture:
         """(..., 3) uint8 of latents (..., D), which are finite."""
-        tokens = steps.reshape(-1, steps.shape[-1])
-        some = tokens[:: -(-len(tokens) // _MOST_TOKENS)]
+        some = evenly(steps, _MOST_TOKENS)
         basis = self._basis
         if basis is None or len(basis.mean) != steps.shape[-1]:
             basis = Basis.of(some)
@@ -109,6 +101,12 @@ class Colours:
 def principal_colours(latents: NDArray[Any]) -> Picture:
     """(..., 3) uint8: latents (..., D) in the colours of their own first three principal components."""
     return Basis.of(latents)(latents)
+
+
+def evenly(latents: NDArray[Any], most: int) -> NDArray[Any]:
+    """(n, D): so many tokens of (..., D) at most, evenly spread."""
+    tokens = latents.reshape(-1, latents.shape[-1])
+    return tokens[:: -(-len(tokens) // most)]
 
 
 def side_by_side(pictures: Sequence[Picture] | Picture) -> Picture:

@@ -19,7 +19,7 @@ from vjepa_ros import files
 from vjepa_ros.errors import place
 from vjepa_ros.forecast.prediction_error import PredictionError
 from vjepa_ros.images.preprocess import pixels
-from vjepa_ros.pictures.colours import Colours, Picture
+from vjepa_ros.pictures.colours import Basis, Picture, evenly
 from vjepa_ros.pictures.encoded import lossless, photograph
 from vjepa_ros.pictures.heat import Heat
 from vjepa_ros.pictures.paper import Paper, embedded, png
@@ -32,10 +32,12 @@ PAPER = Paper("html", "pictures")
 
 _MOST_MOMENTS = 16
 _IN_A_ROW = 8
+_MOST_TOKENS = 1024  # that the colours are made of
 _LEAST_PX = 128  # a side, of a camera's image: an encoder of small pictures sees less than people need
 _FORECAST, _STILL, _LOST = "#1f6feb", "#6e7781", "#d1242f"
 _STAGES = {"encode": "#1f6feb", "predict": "#1a7f37"}
 _PERCENTILES = (50, 95, 99)
+_PAUSE = 3  # times the usual time between two windows
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,16 @@ class _Moment:
     Attributes:
         at_s: since the recording's first message.
         frame: (h, w, 3), its newest frame as the encoder saw it.
-        colours: of the newest step, and of what had been forecast of it where anything had, (H', W', 3) each.
+        observed: (H', W', D) float16, the newest step; None where no model runs.
+        forecast: the same, as it had been forecast; None where it had not.
         errors: (H', W'), between the two.
         error: over all of it.
     """
 
     at_s: float
     frame: Picture
-    colours: tuple[Picture, ...]
+    observed: NDArray[np.float16] | None
+    forecast: NDArray[np.float16] | None
     errors: NDArray[np.float32] | None
     error: PredictionError | None
 
@@ -83,7 +87,6 @@ class Page:
     def __init__(self, file: Path) -> None:
         PAPER.require()
         self._file = file
-        self._colours = Colours()
         self._moments: list[_Moment] = []
         self._every = 1  # one of so many windows is kept
         self._rows: list[_Row] = []
@@ -100,20 +103,10 @@ class Page:
                 self._moments = self._moments[::2]
                 self._every *= 2
             if len(self._rows) % self._every == 0:
-                self._moments.append(self._moment(written))
+                self._moments.append(_moment(written))
         stages = {} if outcome is None else outcome.forecast.stages_ms
         compute_ms = None if outcome is None else outcome.compute_ms
         self._rows.append(_Row(written.at_s, written.window.epoch, written.error, stages, compute_ms))
-
-    def _moment(self, written: Written) -> _Moment:
-        steps: list[NDArray[Any]] = []
-        if written.outcome is not None:
-            steps.append(written.outcome.forecast.observed())
-        if written.compared is not None:
-            steps.append(written.compared.forecast)
-        colours = tuple(self._colours(np.stack(steps))) if steps else ()
-        errors = None if written.compared is None else written.compared.by_place
-        return _Moment(written.at_s, pixels(written.window.frames[-1].image), colours, errors, written.error)
 
     def write(self, report: Mapping[str, Any], info: Mapping[str, Any] | None) -> None:
         """Write the page.
@@ -151,25 +144,42 @@ class Page:
         """The moments in rows, with their pictures as they stand in the page."""
         tops = [float(np.percentile(moment.errors, 98)) for moment in self._moments if moment.errors is not None]
         top = max(tops, default=0.0)
-        shown = [_shown(moment, top) for moment in self._moments]
+        latents = [moment.observed for moment in self._moments if moment.observed is not None]
+        basis = Basis.of(evenly(np.stack(latents).astype(np.float32), _MOST_TOKENS)) if latents else None
+        shown = [_shown(moment, basis, top) for moment in self._moments]
         for first in range(0, len(shown), _IN_A_ROW):
             yield shown[first : first + _IN_A_ROW]
 
 
-def _shown(moment: _Moment, top: float) -> dict[str, Any]:
-    """What the template has of a moment; ``top`` is the error that is hottest in all of them."""
+def _moment(written: Written) -> _Moment:
+    outcome, compared = written.outcome, written.compared
+    return _Moment(
+        at_s=written.at_s,
+        frame=pixels(written.window.frames[-1].image),
+        observed=None if outcome is None else outcome.forecast.observed().astype(np.float16),
+        forecast=None if compared is None else compared.forecast.astype(np.float16),
+        errors=None if compared is None else compared.by_place,
+        error=written.error,
+    )
+
+
+def _shown(moment: _Moment, basis: Basis | None, top: float) -> dict[str, Any]:
+    """What the template has of a moment; basis and ``top``, the error that is hottest, are those of all moments."""
     side = min(moment.frame.shape[:2])
     frame = moment.frame
     if side < _LEAST_PX:
         whole = -(-_LEAST_PX // side)
         frame = np.asarray(cv2.resize(frame, None, fx=whole, fy=whole, interpolation=cv2.INTER_CUBIC), np.uint8)
-    tokens = [embedded(lossless(colours)) for colours in moment.colours]
+    observed, forecast = (
+        "" if basis is None or latents is None else embedded(lossless(basis(latents)))
+        for latents in (moment.observed, moment.forecast)
+    )
     heat = Heat(top)(frame, moment.errors) if moment.errors is not None else None
     return {
         "at_s": moment.at_s,
         "frame": embedded(photograph(frame), "jpeg"),
-        "observed": tokens[0] if tokens else "",
-        "forecast": tokens[1] if len(tokens) > 1 else "",
+        "observed": observed,
+        "forecast": forecast,
         "heat": "" if heat is None else embedded(photograph(heat), "jpeg"),
         "error": moment.error,
     }
@@ -179,29 +189,38 @@ def _curves(rows: Sequence[_Row]) -> bytes:
     """Errors above and times below, over the time of the recording; a line where an epoch begins."""
     figure = PAPER.figure(10, 4.6)
     errors, times = figure.subplots(2, 1, sharex=True)
-    compared = [(row.at_s, row.error) for row in rows if row.error is not None]
-    at_s = [at for at, _ in compared]
-    errors.plot(at_s, [found.no_change for _, found in compared], color=_STILL, lw=1.2, label="expecting no change")
-    errors.plot(at_s, [found.error for _, found in compared], color=_FORECAST, lw=1.6, label="forecast")
-    errors.set_ylim(0, None)
-    errors.set_title("prediction error: how far forecasts were from what was then observed", loc="left", fontsize=9)
+    at_s = np.array([row.at_s for row in rows])
+
+    def draw(panel: Any, values: Sequence[float | None], label: str, colour: str, **style: Any) -> None:
+        known = np.array([np.nan if value is None else value for value in values])
+        panel.plot(*_interrupted(at_s, known), color=colour, label=label, **style)
+
+    found = [row.error for row in rows]
+    draw(errors, [None if one is None else one.no_change for one in found], "expecting no change", _STILL, lw=1.2)
+    draw(errors, [None if one is None else one.error for one in found], "forecast", _FORECAST, lw=1.6)
     for stage, colour in _STAGES.items():
-        known = [(row.at_s, row.stages_ms[stage]) for row in rows if stage in row.stages_ms]
-        if known:
-            times.plot(*zip(*known, strict=True), color=colour, lw=1.2, label=stage)
-    whole = [(row.at_s, row.compute_ms) for row in rows if row.compute_ms is not None]
-    if whole:
-        times.plot(*zip(*whole, strict=True), color=_STILL, lw=0.8, ls=":", label="whole window")
-    times.set_ylim(0, None)
-    times.set_title("latency: how long the model took for each window, ms", loc="left", fontsize=9)
-    times.set_xlabel("s since the first message")
-    for before, row in zip(rows, rows[1:], strict=False):
-        if row.epoch != before.epoch:
-            for panel in (errors, times):
-                panel.axvline(row.at_s, color=_LOST, lw=0.9, ls=":")
-    for panel in (errors, times):
+        draw(times, [row.stages_ms.get(stage) for row in rows], stage, colour, lw=1.2)
+    draw(times, [row.compute_ms for row in rows], "whole window", _STILL, lw=0.8, ls=":")
+    titles = (
+        "prediction error: how far forecasts were from what was then observed",
+        "latency: how long the model took for each window, ms",
+    )
+    begins_s = [row.at_s for before, row in zip(rows, rows[1:], strict=False) if row.epoch != before.epoch]
+    for panel, title in zip((errors, times), titles, strict=True):
+        panel.set_title(title, loc="left", fontsize=9)
+        panel.set_ylim(0, None)
+        for begin_s in begins_s:
+            panel.axvline(begin_s, color=_LOST, lw=0.9, ls=":")
         panel.legend(fontsize=8, frameon=False, ncol=3, loc="lower right", bbox_to_anchor=(1.0, 0.99), borderaxespad=0)
+    times.set_xlabel("s since the first message")
     return png(figure)
+
+
+def _interrupted(at_s: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A curve with holes where no window came for long: a line there would show what nobody measured."""
+    steps_s = np.diff(at_s)
+    pauses = np.flatnonzero(steps_s > _PAUSE * np.median(steps_s)) + 1 if len(steps_s) else []
+    return np.insert(at_s, pauses, np.nan), np.insert(values, pauses, np.nan)
 
 
 def _times(rows: Sequence[_Row]) -> list[tuple[str, list[float]]]:
