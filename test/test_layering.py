@@ -43,8 +43,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "planning": (
         {
-            "errors", "documents", "units", "geometry", "config", "devices", "kinematics", "images", "pictures", "stream",
-            "model", "engine", "forecast",
+            "errors", "documents", "units", "geometry", "config", "devices", "kinematics", "images", "pictures",
+            "stream", "model", "engine", "forecast",
         },
         {"torch", "numpy", "cv2"},
     ),
@@ -71,8 +71,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "training": (
         {
-            "errors", "documents", "units", "geometry", "config", "work_folder", "files", "devices", "images", "pictures",
-            "stream", "model", "weights", "engine", "conversion", "forecast", "recordings", "probe",
+            "errors", "documents", "units", "geometry", "config", "work_folder", "files", "devices", "images",
+            "pictures", "stream", "model", "weights", "engine", "conversion", "forecast", "recordings", "probe",
         },
         {"torch", "numpy", "accelerate", "tensorboardX", "matplotlib"},
     ),

@@ -81,7 +81,8 @@ def test_a_dark_beginning_and_another_width_are_no_fault() -> None:
 def test_only_a_part_of_many_tokens_is_fitted_and_their_colours_are_much_the_same() -> None:
     many = scene(count=40)  # 1,200 tokens
     all_of_them, some = principal_colours(many).astype(int), Colours()(many).astype(int)
-    errors = np.minimum(np.abs(all_of_them - some), np.abs(all_of_them - (255 - some)))  # an axis may point the other way
+    # An axis may point the other way.
+    errors = np.minimum(np.abs(all_of_them - some), np.abs(all_of_them - (255 - some)))
     assert errors.mean() < 12 and (all_of_them != some).any()
 
 

@@ -110,8 +110,9 @@ class Publisher:
 def outcome_of(window_stamp_ns: int, observed: Any) -> Any:
     """What a window of 4 x 4 tokens came to, as far as pictures look at it."""
     steps = np.random.default_rng(0).normal(size=(2, 4, 4, 8)).astype(np.float32)
+    frame = SimpleNamespace(image=np.zeros((3, 64, 64)))
     return SimpleNamespace(
-        window=SimpleNamespace(stamp_ns=window_stamp_ns, number=7, frames=[SimpleNamespace(image=np.zeros((3, 64, 64)))]),
+        window=SimpleNamespace(stamp_ns=window_stamp_ns, number=7, frames=[frame]),
         forecast=SimpleNamespace(observed=observed),
         forecasts=steps,
         predicted=SimpleNamespace(stamp_ns=window_stamp_ns, frame_id="camera"),

@@ -1,1 +1,1 @@
-"""Pictures of latents: colours, where forecasts were wrong, and the pages that such things stand on. No ROS, no model."""
+"""Latents as colours, errors as heat, and what the pages are made with that they stand on. No ROS, no model."""

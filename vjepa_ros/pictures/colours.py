@@ -16,7 +16,7 @@ Picture = NDArray[np.uint8]
 
 _ENDS = (2, 98)  # percentiles of each component that get its darkest and its brightest
 _MOST_TOKENS = 256  # that a basis is made of: more say little more about three directions, and time is short
-_LEAST_CONTRAST = 0.1  # the deviation of a colour from its mean over all that it may be; of the basis's own, 0.2 and more
+_LEAST_CONTRAST = 0.1  # a colour's deviation from its mean, over its span; of the basis's own latents, 0.2 and more
 _SIDE_PX = 16  # of a token
 _GAP_PX = 8
 
@@ -62,8 +62,8 @@ class Basis:
         return latents.astype(np.float32) @ self.axes.T - self.axes.astype(np.float64) @ self.mean
 
     def shows(self, latents: NDArray[Any]) -> bool:
-        """Whether there is something to be seen of other latents: none of the three colours is far beyond its darkest or
-        brightest for most of them, and they are not all of much the same colour."""
+        """Whether there is something to be seen of other latents: none of the three colours is far beyond its darkest
+        or brightest for most of them, and they are not all of much the same colour."""
         components = self._components(latents.reshape(-1, latents.shape[-1]))
         span = np.maximum(self.high - self.low, 1e-12)
         beyond = (components < self.low - span / 2) | (components > self.high + span / 2)
@@ -79,8 +79,8 @@ class Basis:
 class Colours:
     """Colours that mean the same from window to window, so that nothing flickers.
 
-    The basis is that of the first latents. It is kept until nothing is to be seen by it of what comes: of another scene,
-    or of one that was dark at the beginning.
+    The basis is that of the first latents. It is kept until nothing is to be seen by it of what comes: of another
+    scene, or of one that was dark at the beginning.
     """
 
     def __init__(self) -> None:

@@ -65,9 +65,7 @@ class Paper:
         return environment.from_string(text)
 
     def _missing(self, package: str, error: ImportError) -> ConfigError:
-        return ConfigError(
-            self.name, f"needs the package {package} ({error}): pip install 'vjepa_ros[{self.extra}]'"
-        )
+        return ConfigError(self.name, f"needs the package {package} ({error}): pip install 'vjepa_ros[{self.extra}]'")
 
 
 def png(figure: Any) -> bytes:

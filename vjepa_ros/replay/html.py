@@ -219,7 +219,8 @@ def _curves(rows: Sequence[_Row]) -> bytes:
 def _interrupted(at_s: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
     """A curve with holes where no window came for long: a line there would show what nobody measured."""
     steps_s = np.diff(at_s)
-    pauses = np.flatnonzero(steps_s > _PAUSE * np.median(steps_s)) + 1 if len(steps_s) else []
+    usual_s = float(np.median(steps_s)) if len(steps_s) else 0.0
+    pauses = np.flatnonzero(steps_s > _PAUSE * usual_s) + 1
     return np.insert(at_s, pauses, np.nan), np.insert(values, pauses, np.nan)
 
 

@@ -21,7 +21,7 @@ PAGE = """<!DOCTYPE html>
   .facts { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
   .facts div { flex: 1 1 150px; background: #f6f8fa; border-radius: 6px; padding: .6rem .9rem; }
   .facts b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
-  .warning { border-left: 6px solid #9a6700; background: #fff6dc; padding: .5rem 1rem; margin: 1rem 0; border-radius: 4px; }
+  .warning { border-left: 6px solid #9a6700; background: #fff6dc; padding: .5rem 1rem; border-radius: 4px; }
   .strip { margin-bottom: 1rem; width: 100%; table-layout: fixed; }
   .strip td, .strip th { border: 0; padding: 1px 2px; font-size: .85em; vertical-align: middle; }
   .strip th:first-child { width: 92px; font-weight: 400; color: #59636e; }
@@ -68,7 +68,8 @@ windows only: no model ran
 </div>
 {% if report.prediction_error and report.prediction_error.mean >= report.prediction_error.no_change_mean %}
 <div class="warning">Forecasts were not nearer to what came than expecting no change: this model is of no use for this
-recording, or the recording is not read as the model was trained. A recording in which nothing moves says nothing of it.</div>
+recording, or the recording is not read as the model was trained. Of one in which nothing moves that says
+nothing.</div>
 {% endif %}
 
 <h2>Moments</h2>
@@ -76,8 +77,8 @@ recording, or the recording is not read as the model was trained. A recording in
 <table class="strip">
 <tr><th></th>{% for one in strip %}<td class="n">{{ one.at_s | figure(1) }} s</td>{% endfor %}
 {% for _ in range(in_a_row - strip | length) %}<td></td>{% endfor %}</tr>
-<tr><th>camera</th>{% for one in strip %}<td><img src="{{ one.frame }}" alt="camera at {{ one.at_s | figure(1) }} s"></td>
-{% endfor %}</tr>
+<tr><th>camera</th>{% for one in strip %}<td>
+<img src="{{ one.frame }}" alt="camera at {{ one.at_s | figure(1) }} s"></td>{% endfor %}</tr>
 {% if info is not none %}
 <tr><th>latents, observed</th>{% for one in strip %}<td><img class="tokens" src="{{ one.observed }}" alt="latents"></td>
 {% endfor %}</tr>
@@ -95,8 +96,9 @@ recording, or the recording is not read as the model was trained. A recording in
 {% endfor %}
 {% if info is not none and strips %}
 <div class="note">The camera's image as the encoder sees it. Each square is a token; the colours are the first three
-principal components of the latents, and mean the same in all pictures. Observed is the newest step of the window; below
-it is what had been forecast of that very step before. Orange is where the two differ most in all of these moments.</div>
+principal components of the latents, and mean the same in all pictures. Observed is the newest step of the window;
+below it is what had been forecast of that very step before. Orange is where the two differ most in all of these
+moments.</div>
 {% endif %}
 
 {% if curves %}
@@ -111,7 +113,9 @@ it is what had been forecast of that very step before. Orange is where the two d
 <div class="note">The error is the mean absolute difference of layer-normalised latents; of two that have nothing in
 common it would be about 1.1. Times are those of this replay: device {{ report.parameters.device }}, dtype
 {{ info.model_dtype }}, another machine than the robot's perhaps.
-{% if not report.prediction_error %}No step was forecast and then observed as the newest one, so there is no error.{% endif %}
+{% if not report.prediction_error %}
+No step was forecast and then observed as the newest one, so there is no error.
+{% endif %}
 </div>
 {% endif %}
 

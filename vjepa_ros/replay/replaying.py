@@ -36,8 +36,8 @@ def replay(
     progress: Progress = lambda what, done, total: None,
     say: Say = lambda sentence: None,
 ) -> dict[str, Any]:
-    """Replay a recording. What it writes lies in ``out``, which is moved to its place whole; what has a place elsewhere is
-    moved before.
+    """Replay a recording. What it writes lies in ``out``, which is moved to its place whole; what has a place elsewhere
+    is moved before.
 
     Args:
         plan: what and where to.

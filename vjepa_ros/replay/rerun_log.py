@@ -40,7 +40,9 @@ class Log:
             import rerun
             import rerun.blueprint
         except ImportError as error:
-            raise ConfigError("rrd", f"needs the package rerun-sdk ({error}): pip install 'vjepa_ros[rerun]'") from error
+            raise ConfigError(
+                "rrd", f"needs the package rerun-sdk ({error}): pip install 'vjepa_ros[rerun]'"
+            ) from error
         self._rerun = rerun
         self._file = file
         self._stream = rerun.RecordingStream(TOOL)
