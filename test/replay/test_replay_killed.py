@@ -36,7 +36,7 @@ sys.exit(replay.main(sys.argv[1:]))
         ("--export", "shards", 100_000),
         ("--dump", "out/windows.jsonl", 5_000),
         ("--export", "out/deep/shards", 100_000),
-        ("--html", "page.html", 5_000),
+        ("--html", "page.html", 20_000),
         ("--windows-only", "out", 500),
         ("", "out", 50_000),
     ],
