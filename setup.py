@@ -76,7 +76,8 @@ setup(
         "onnx": ["onnx>=1.16", "onnxruntime>=1.20"],
         "openvino": ["onnx>=1.16", "openvino>=2024.4"],
         "docs": ["myst-parser>=4", "sphinx>=8"],  # make docs
-        "pictures": ["matplotlib", "pillow"],  # for that of vjepa_probe, and of the examples
+        "pictures": ["jinja2", "matplotlib", "pillow"],  # for vjepa_probe, vjepa_replay --html, and the examples
+        "rerun": ["rerun-sdk>=0.23"],  # for vjepa_replay --rrd; it wants numpy 2, newer ones Python 3.11
         "test": ["hypothesis", "pillow", "pytest<9", "pytest-timeout", "pytest-xdist"],
     },
 )

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vjepa_ros
-from examples.picture import principal_colours
+from vjepa_ros.images.preprocess import pixels
+from vjepa_ros.pictures.colours import principal_colours
 
 PICTURE = Path(__file__).with_name("features.png")
 BAG = Path(__file__).parents[1] / "examples" / "data" / "panda_pick"
@@ -50,9 +51,8 @@ def seen() -> Seen:
     windows = list(vjepa_ros.read_windows(BAG, settings={"preset": PRESET}))
     every = np.stack([wm.grid.unflatten(wm.encode(window.clip))[0, -1].numpy() for window in windows])
     chosen = np.linspace(0, len(windows) - 1, MOMENTS).round().astype(int)
-    mean, std = np.array([0.485, 0.456, 0.406]) * 255, np.array([0.229, 0.224, 0.225]) * 255  # of ImageNet
-    frames = np.stack([windows[index].clip[0, :, -1].transpose(1, 2, 0) * std + mean for index in chosen])
-    return Seen(frames.round().clip(0, 255).astype(np.uint8), every[chosen], (every - every.mean(axis=0))[chosen])
+    frames = np.stack([pixels(windows[index].frames[-1].image) for index in chosen])
+    return Seen(frames, every[chosen], (every - every.mean(axis=0))[chosen])
 
 
 def similarity(latents: Latents, patch: tuple[int, int]) -> Latents:

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from examples.picture import INK, principal_colours
+from examples.picture import INK
+from vjepa_ros.pictures.colours import principal_colours
 
 TILE_PX, GAP_PX, TITLE_PX, LABEL_PX = 256, 10, 58, 24
 CURVES_PX = 190

@@ -14,30 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from vjepa_ros.pictures.colours import principal_colours
+
 TILE_PX = 192
 GAP_PX = 8
 TITLE_PX = 40
 LABEL_PX = 24
 INK = (32, 32, 32)
-
-
-def principal_colours(latents: NDArray[Any]) -> NDArray[np.uint8]:
-    """The first three principal components over all tokens as RGB.
-
-    Args:
-        latents: (..., D) floats.
-
-    Returns:
-        (..., 3) uint8; each component spans its 2nd to 98th percentile.
-    """
-    tokens = latents.reshape(-1, latents.shape[-1]).astype(np.float64)
-    centred = tokens - tokens.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    components = centred @ axes[:3].T  # (tokens, 3)
-    low, high = np.percentile(components, [2, 98], axis=0)
-    scaled = np.clip((components - low) / np.maximum(high - low, 1e-12), 0, 1)
-    colours: NDArray[np.uint8] = (scaled * 255).astype(np.uint8)
-    return colours.reshape(*latents.shape[:-1], 3)
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,12 @@ from typing import Any
 
 import pytest
 
-# Parts of a ROS installation that exist nowhere else; onnxruntime, which has no wheel for Python 3.10; and pinocchio,
+# Parts of a ROS installation that exist nowhere else; onnxruntime, which has no wheel for Python 3.10; pinocchio,
 # which forward kinematics are compared with, whose wheel would put its own numpy over the one that a ROS installation
-# was compiled against.
+# was compiled against; and rerun, which wants Python 3.11, numpy 2 and 500 MB.
 SKIPPABLE_MODULES = {
     "control_msgs", "cv_bridge", "launch", "launch_ros", "launch_testing", "onnxruntime", "pinocchio",
-    "ros2cli", "ros2launch", "rosbag2_interfaces", "rosbag2_py", "sros2",
+    "rerun", "ros2cli", "ros2launch", "rosbag2_interfaces", "rosbag2_py", "sros2",
 }  # fmt: skip
 NO_GPU = "needs a CUDA device"
 NO_COMPILER = "needs g++"

@@ -181,7 +181,7 @@ def test_the_page_of_python_names_everything_public() -> None:
 # -- docs/topics.md
 
 
-@pytest.mark.parametrize(("is_simulated", "about", "count"), [(False, "topics.md", 22), (True, "simulation.md", 5)])
+@pytest.mark.parametrize(("is_simulated", "about", "count"), [(False, "topics.md", 24), (True, "simulation.md", 5)])
 def test_the_page_of_topics_names_all_that_the_node_has(is_simulated: bool, about: str, count: int) -> None:
     page = (ROOT / "docs" / about).read_text(encoding="utf-8")
     files = [

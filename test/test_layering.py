@@ -26,6 +26,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "latents": ({"errors", "units", "documents"}, {"numpy"}),
     "kinematics": ({"errors", "geometry"}, {"numpy"}),
     "images": ({"errors", "config"}, {"numpy", "cv2", "cv_bridge"}),
+    "pictures": ({"errors"}, {"numpy", "cv2", "matplotlib", "jinja2"}),
     "stream": ({"errors", "units", "geometry", "config", "kinematics", "images"}, {"numpy", "cv2"}),
     "model": ({"errors", "geometry", "config", "devices"}, {"torch", "numpy"}),
     "weights": ({"errors", "documents", "config", "model"}, {"torch", "safetensors"}),
@@ -42,8 +43,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "planning": (
         {
-            "errors", "documents", "units", "geometry", "config", "devices", "kinematics", "images", "stream", "model",
-            "engine", "forecast",
+            "errors", "documents", "units", "geometry", "config", "devices", "kinematics", "images", "pictures",
+            "stream", "model", "engine", "forecast",
         },
         {"torch", "numpy", "cv2"},
     ),
@@ -55,8 +56,11 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     # It alone knows bags: the node around the simulation needs none.
     "simulation.recording": ({"errors", "files", "recordings", "simulation"}, {"numpy"}),
     "replay": (
-        {"errors", "documents", "units", "config", "files", "attempt", "latents", "stream", "forecast", "recordings"},
-        {"numpy", "safetensors"},
+        {
+            "errors", "documents", "units", "config", "files", "attempt", "latents", "images", "pictures", "stream",
+            "forecast", "recordings",
+        },
+        {"numpy", "cv2", "safetensors", "rerun"},
     ),
     "probe": (
         {
@@ -67,10 +71,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "training": (
         {
-            "errors", "documents", "units", "geometry", "config", "work_folder", "files", "devices", "images", "stream",
-            "model", "weights", "engine", "conversion", "forecast", "recordings", "probe",
+            "errors", "documents", "units", "geometry", "config", "work_folder", "files", "devices", "images",
+            "pictures", "stream", "model", "weights", "engine", "conversion", "forecast", "recordings", "probe",
         },
-        {"torch", "numpy", "accelerate", "tensorboardX", "matplotlib", "jinja2"},
+        {"torch", "numpy", "accelerate", "tensorboardX", "matplotlib"},
     ),
     "commands": (
         {"errors", "documents", "units", "config", "images", "conversion", "onnx_files", "recordings", "simulation",
@@ -96,6 +100,7 @@ ALLOWED["ros"] = (
         "config",
         "kinematics",
         "images",
+        "pictures",
         "stream",
         "devices",
         "latents",

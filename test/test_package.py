@@ -34,6 +34,7 @@ KEYS = {
     "pyarrow": None,
     "_pytest": "python3-pytest",
     "pytest": "python3-pytest",
+    "rerun": None,
     "rich": "python3-rich",
     "rosbags": "python3-rosbags-pip",
     "safetensors": None,

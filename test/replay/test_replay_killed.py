@@ -36,6 +36,7 @@ sys.exit(replay.main(sys.argv[1:]))
         ("--export", "shards", 100_000),
         ("--dump", "out/windows.jsonl", 5_000),
         ("--export", "out/deep/shards", 100_000),
+        ("--html", "page.html", 20_000),
         ("--windows-only", "out", 500),
         ("", "out", 50_000),
     ],
@@ -44,7 +45,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, option: str, nam
     """The output that did not fit is named, whichever it is."""
     bag = bags.write(tmp_path / "bag", SHORT)
     arguments = [str(bag), "--params", str(replays.PARAMS), "-o", str(tmp_path / "out")]
-    if option in ("--dump", "--export"):
+    if option in ("--dump", "--export", "--html"):
         arguments += [option, str(tmp_path / name)]
     arguments += ["--windows-only"] if option else []
     command = [sys.executable, "-c", FULL, str(limit), *arguments]

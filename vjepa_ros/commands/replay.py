@@ -10,7 +10,7 @@ from typing import Any
 
 from vjepa_ros.commands.arguments import Parser, add_recording, full_name, reading_of
 from vjepa_ros.commands.terminal import Terminal
-from vjepa_ros.replay.plan import EXPORT, REPORT, TOOL, WINDOWS, Plan
+from vjepa_ros.replay.plan import EXPORT, HTML, REPORT, RRD, TOOL, WINDOWS, Plan
 
 
 def parser() -> Parser:
@@ -25,6 +25,10 @@ def parser() -> Parser:
     parser.add_argument("--export", type=Path, nargs="?", const=True, metavar="DIR",
                         help="write windows, actions, states and latents as safetensors shards (without DIR: to "
                         f"OUT/{EXPORT})")  # fmt: skip
+    parser.add_argument("--html", type=Path, nargs="?", const=True, metavar="FILE",
+                        help=f"write a page that shows the replay (without FILE: to OUT/{HTML})")  # fmt: skip
+    parser.add_argument("--rrd", type=Path, nargs="?", const=True, metavar="FILE",
+                        help=f"write the same for the viewer Rerun (without FILE: to OUT/{RRD})")  # fmt: skip
     parser.add_force("outputs that are there already")
     return parser
 
@@ -48,8 +52,10 @@ def _replayed(given: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
         **reading_of(given, terminal.say),
         node_name=full_name(given),
         windows_only=given.windows_only,
-        dump=given.out / WINDOWS if given.dump is True else given.dump,
-        export=given.out / EXPORT if given.export is True else given.export,
+        **{
+            name: given.out / inside if getattr(given, name) is True else getattr(given, name)
+            for name, inside in (("dump", WINDOWS), ("export", EXPORT), ("html", HTML), ("rrd", RRD))
+        },
     )
     with terminal.progress() as progress:
         return replaying.replay(plan, progress, terminal.say)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.forecast.forecaster import WindowForecast
 from vjepa_ros.forecast.info import window_info
@@ -31,6 +33,7 @@ class Outcome:
         info_id: of the ``latent_info`` that goes with it.
         sources: where actions and states come from.
         compute_ms: how long the model took.
+        horizon: how many forecasts there are.
     """
 
     window: Window
@@ -40,6 +43,12 @@ class Outcome:
     info_id: str
     sources: tuple[str, str]
     compute_ms: float
+    horizon: int
+
+    @property
+    def forecasts(self) -> NDArray[Any]:
+        """(H, H', W', D) of ``predicted``: forecasts 1 to H."""
+        return self.forecast.predicted[-self.horizon :]
 
     def values(self) -> dict[str, Any]:
         """``window_info``, by key; made when it is asked for, since the latents go first."""
@@ -87,7 +96,8 @@ class Outcomes:
         context = None
         if self._publishes_context and forecast.context is not None:
             context = Latents(forecast.context, window.stamp_ns, frame_id)
-        return Outcome(window, forecast, predicted, context, self._info_id, self._sources, compute_ms)
+        sources, horizon = self._sources, self._horizon
+        return Outcome(window, forecast, predicted, context, self._info_id, sources, compute_ms, horizon)
 
     def error(self, outcome: Outcome) -> PredictionError | None:
         """How far an earlier forecast was from what this window observes: asked after its own forecasts are out.
@@ -95,5 +105,4 @@ class Outcomes:
         Raises:
             EngineError: if the device fails.
         """
-        forecasts = outcome.forecast.predicted[-self._horizon :]
-        return self.errors.add(outcome.window, forecasts, outcome.forecast.observed())
+        return self.errors.add(outcome.window, outcome.forecasts, outcome.forecast.observed())

@@ -49,6 +49,26 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """A step as it was forecast, and as it was then observed.
+
+    Attributes:
+        stamp_ns: of the newest frame of the window that observed it.
+        forecast, observed: (H', W', D).
+    """
+
+    stamp_ns: int
+    forecast: NDArray[Any]
+    observed: NDArray[Any]
+
+    @property
+    def by_place(self) -> NDArray[np.float32]:
+        """(H', W'): the mean absolute difference over the channels, in float32."""
+        difference = self.forecast.astype(np.float32) - self.observed.astype(np.float32)
+        return np.asarray(np.abs(difference).mean(axis=-1), np.float32)
+
+
+@dataclass(frozen=True)
 class _Kept:
     stamp_ns: int  # of the window's newest frame
     forecasts: NDArray[Any]  # (h, H', W', D)
@@ -67,6 +87,7 @@ class PredictionErrors:
 
     Attributes:
         summary: None before the first error; replaced as a whole, so that other threads may read it.
+        compared: what the last :meth:`add` has compared; None where it has not.
     """
 
     def __init__(self, config: StreamConfig) -> None:
@@ -78,6 +99,7 @@ class PredictionErrors:
         self._count = 0
         self._sums = np.zeros(2)  # of the errors, and of those of no change
         self.summary: Summary | None = None
+        self.compared: Compared | None = None
 
     def add(self, window: Window, forecasts: NDArray[Any], observed: NDArray[Any]) -> PredictionError | None:
         """Compare what a window observes with what was forecast, and keep what it forecasts itself.
@@ -93,6 +115,7 @@ class PredictionErrors:
         if window.epoch != self._epoch:
             self._epoch = window.epoch
             self._kept = {}
+        self.compared = None
         found = self._compare(window, observed)
         oldest = window.number - self._furthest * self._stride // self._hop
         self._kept = {number: kept for number, kept in self._kept.items() if number > oldest}
@@ -108,10 +131,12 @@ class PredictionErrors:
             kept = self._kept.get(window.number - frames // self._hop)
             if kept is None or kept.stamp_ns != window.frames[self._num_frames - 1 - frames].stamp_ns:
                 continue
-            error = mean_difference(kept.forecasts[ahead - 1], observed)
+            forecast = kept.forecasts[ahead - 1]
+            error = mean_difference(forecast, observed)
             no_change = mean_difference(kept.observed, observed)
             if not np.isfinite([error, no_change]).all():
                 return None
+            self.compared = Compared(window.stamp_ns, forecast, observed)
             return self._count_in(PredictionError(window.stamp_ns, ahead, error, no_change))
         return None
 

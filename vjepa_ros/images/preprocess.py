@@ -126,6 +126,12 @@ class Preprocess:
         return resized.astype(np.float32, copy=False)
 
 
+def pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """What the encoder sees, for people: (3, H, W) float32 as :class:`Preprocess` gives it -> (H, W, 3) uint8 RGB."""
+    levels = image.transpose(1, 2, 0) * IMAGENET_STD + IMAGENET_MEAN
+    return np.asarray(levels.round().clip(0, 255), np.uint8)
+
+
 def _rows_read(height: int, target_height: int) -> NDArray[np.intp]:
     """The rows that a bilinear resize to ``target_height`` rows reads, and one on each side of them for rounding."""
     centres = (np.arange(target_height) + 0.5) * (height / target_height) - 0.5

@@ -8,8 +8,8 @@ from pathlib import Path
 from vjepa_ros.recordings.reading import Reading
 
 TOOL = "vjepa_replay"
-REPORT, WINDOWS, EXPORT = "report.json", "windows.jsonl", "export"
-"""Names in the folder of a replay: the report's, and those of a dump and an export that are given no other place."""
+REPORT, WINDOWS, EXPORT, HTML, RRD = "report.json", "windows.jsonl", "export", "replay.html", "replay.rrd"
+"""Names in the folder of a replay: the report's, and those of outputs that are given no other place."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,18 @@ class Plan(Reading):
         windows_only: leave the model out.
         dump: file for a line of JSON per window; in ``out``, or elsewhere.
         export: folder for safetensors shards, see :mod:`vjepa_ros.replay.export`; in ``out``, or elsewhere.
+        html: file for a page that shows the replay; in ``out``, or elsewhere.
+        rrd: file for the viewer Rerun; in ``out``, or elsewhere.
     """
 
     node_name: str = "/vjepa_predictor"
     windows_only: bool = False
     dump: Path | None = None
     export: Path | None = None
+    html: Path | None = None
+    rrd: Path | None = None
+
+    @property
+    def beside(self) -> list[Path]:
+        """The places of what is written besides the bag and the report."""
+        return [place for place in (self.dump, self.export, self.html, self.rrd) if place is not None]

@@ -10,7 +10,7 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vjepa_ros import files
 from vjepa_ros.config.node import resolve
@@ -23,6 +23,10 @@ from vjepa_ros.recordings.reading import PROGRESS_MESSAGES, Progress, Say
 from vjepa_ros.replay.plan import REPORT, TOOL, Plan
 from vjepa_ros.replay.run import Run
 
+if TYPE_CHECKING:
+    from vjepa_ros.replay.html import Page
+    from vjepa_ros.replay.rerun_log import Log
+
 _BAG_SUFFIX, _BAG_METADATA = ".mcap", "metadata.yaml"  # of the files that the bag consists of
 _TOPICS = ("latent_info", "window_info", "predicted_latents", "context_latents")  # below the node's name
 
@@ -32,8 +36,8 @@ def replay(
     progress: Progress = lambda what, done, total: None,
     say: Say = lambda sentence: None,
 ) -> dict[str, Any]:
-    """Replay a recording. What it writes lies in ``out``, which is moved to its place whole; a dump or an export with a
-    place elsewhere is moved before.
+    """Replay a recording. What it writes lies in ``out``, which is moved to its place whole; what has a place elsewhere
+    is moved before.
 
     Args:
         plan: what and where to.
@@ -52,7 +56,7 @@ def replay(
     """
     started_s = time.monotonic()
     node_name = full_node_name(plan.node_name, () if plan.windows_only else _TOPICS)
-    wanted = [place for place in (plan.dump, plan.export) if place is not None]
+    wanted = plan.beside
     inside = {place: _inside(plan.out, place) for place in wanted}
     outside = [place for place in wanted if inside[place] is None]
     files.require_apart([plan.out, *outside], plan.inputs)
@@ -65,9 +69,12 @@ def replay(
         out = new[plan.out]
         new |= {place: out / within for place, within in inside.items() if within is not None}
         export, dump = (None if place is None else new[place] for place in (plan.export, plan.dump))
+        page = None if plan.html is None else _page(new[plan.html])
+        log = None if plan.rrd is None else stack.enter_context(_log(new[plan.rrd]))
         if plan.windows_only:
             out.mkdir()
-        run = Run(source, node_name, plan.fallback, say, stack)
+        watchers = [watcher for watcher in (page, log) if watcher is not None]
+        run = Run(source, node_name, plan.fallback, say, stack, watchers)
         run.open(None if plan.windows_only else out, export, dump)
         loaded_s = time.monotonic()
         for done, recorded in enumerate(recording.messages(chosen.all), start=1):
@@ -91,7 +98,25 @@ def replay(
         }
         with files.naming(out / REPORT):
             (out / REPORT).write_text(to_json(report, indent=2) + "\n", encoding="utf-8")
+        if page is not None:
+            page.write(report, run.info)
+        if log is not None:
+            log.close()
     return report
+
+
+def _page(file: Path) -> Page:
+    """What writes the page; imported here, because what it needs may be missing where nobody wants one."""
+    from vjepa_ros.replay.html import Page
+
+    return Page(file)
+
+
+def _log(file: Path) -> Log:
+    """The same for Rerun."""
+    from vjepa_ros.replay.rerun_log import Log
+
+    return Log(file)
 
 
 def _inside(out: Path, place: Path) -> Path | None:

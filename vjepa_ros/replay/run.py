@@ -8,7 +8,7 @@ timings.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -27,6 +27,7 @@ from vjepa_ros.recordings import feed
 from vjepa_ros.recordings.bag import Recorded
 from vjepa_ros.recordings.latent_bag import LatentBag
 from vjepa_ros.replay.digest import Digest
+from vjepa_ros.replay.written import Watcher, Written
 from vjepa_ros.stream.pictures import Decode
 from vjepa_ros.stream.window import Window
 from vjepa_ros.units import S_TO_NS
@@ -74,6 +75,11 @@ class Run:
         fallback: decodes raw images of encodings that the package does not know.
         say: is told of what people should know.
         stack: closes what is opened here; on the way out of it, nothing runs or is open any more.
+        watchers: are shown every window that is written.
+
+    Attributes:
+        info: ``latent_info``, once the model is loaded; None where none runs.
+        model_s: how long the model has computed.
     """
 
     def __init__(
@@ -83,7 +89,9 @@ class Run:
         fallback: Decode | None,
         say: Callable[[str], None],
         stack: ExitStack,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
+        self._watchers = watchers
         self._config = config = source.config
         self._node_name = node_name
         self._say = say
@@ -92,7 +100,7 @@ class Run:
         self._intake = self._feed.intake
         named = {**source.chosen.inputs, "none": "none"}
         self._sources = (named[config.stream.action_topic], named[config.stream.state_topic])
-        self._info: dict[str, Any] | None = None
+        self.info: dict[str, Any] | None = None
         self._forecaster: Forecaster | None = None
         self._outcomes: Outcomes | None = None
         self._bag: LatentBag | None = None
@@ -112,11 +120,11 @@ class Run:
             model = load_model(config)
             for notice in notices(config, model):
                 self._say(notice)
-            self._info = info.latent_info(config, model)
+            self.info = info.latent_info(config, model)
             # What is exported is trained on, and that needs the context; what is published stays as it is.
             keeps_context = config.latents.publish_context or export is not None
             self._forecaster = Forecaster(model, config, keeps_context=keeps_context)
-            self._outcomes = Outcomes(config, self._info, self._sources, self._feed.report)
+            self._outcomes = Outcomes(config, self.info, self._sources, self._feed.report)
             self._bag = LatentBag(bag, self._node_name, context=config.latents.publish_context)
             self._stack.callback(self._bag.abort)  # does nothing to a bag that is finished
         if export is not None:
@@ -124,10 +132,12 @@ class Run:
                 Exporter,  # here, because safetensors may be missing where nobody exports
             )
 
-            self._exporter = Exporter(export, self._info)
+            self._exporter = Exporter(export, self.info)
         if dump is not None:
             self._dump = _Dump(dump)
             self._stack.callback(self._dump.close)
+        for watcher in self._watchers:
+            watcher.open()
         self._stack.callback(self._model_thread.shutdown, cancel_futures=True)
 
     def take(self, recorded: Recorded) -> None:
@@ -136,7 +146,7 @@ class Run:
         if self._first_ns is None:
             self._first_ns = recorded.received_ns
             if self._bag is not None:
-                self._bag.info(to_json(self._info), recorded.received_ns)
+                self._bag.info(to_json(self.info), recorded.received_ns)
         for window in self._feed.take(recorded):
             self._submit(window, recorded.received_ns)
 
@@ -163,7 +173,7 @@ class Run:
         errors = None if self._outcomes is None else self._outcomes.errors.summary
         counts = {name: value for name, value in asdict(counters).items() if name != "rejected"}
         return {
-            **{name: None if self._info is None else self._info[name] for name in _OF_MODEL},
+            **{name: None if self.info is None else self.info[name] for name in _OF_MODEL},
             "messages": dict(sorted(self._feed.messages.items())),
             "counts": {
                 **counts,
@@ -209,7 +219,7 @@ class Run:
         self._digest.add_window(window.epoch, stamps_ns, window.step_stamps_ns, actions, states, future)
         if self._dump is not None:
             self._dump.add(info.window_info("", window, 0.0, self._sources))
-        forecast = None
+        forecast = outcome = error = compared = None
         if pending.result is not None:
             found = pending.result.result()
             assert found is not None and self._outcomes is not None, "nobody stops it in between"
@@ -220,9 +230,13 @@ class Run:
                 return
             self._digest.add_latents(forecast.predicted)
             self._publish(outcome, pending.received_ns)
-            self._outcomes.error(outcome)
+            error = self._outcomes.error(outcome)
+            compared = self._outcomes.errors.compared
         if self._exporter is not None:
             self._exporter.add(window, forecast)
+        begun_ns = pending.received_ns if self._first_ns is None else self._first_ns
+        for watcher in self._watchers:
+            watcher.add(Written(window, pending.received_ns, begun_ns, outcome, error, compared))
 
     def _publish(self, outcome: Outcome, at_ns: int) -> None:
         assert self._bag is not None

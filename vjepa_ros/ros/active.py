@@ -252,12 +252,13 @@ class Active:
     def _deliver(self, window: Window, forecast: WindowForecast) -> None:
         if not self._is_ending():  # else a signal has ended everything while the model was at this window
             began_s = time.perf_counter()
-            self._configured.publish(window, forecast, self.worker.compute_ms)
+            outcome = self._configured.publish(window, forecast, self.worker.compute_ms)
             self.stages.add("publish", (time.perf_counter() - began_s) * 1e3)
             self.stages.add("wait", self.worker.waited_ms)
             for stage, took_ms in forecast.stages_ms.items():
                 self.stages.add(stage, took_ms)
             self._configured.planner.window(window)
+            self._configured.draw(outcome)
 
     def _on_room(self) -> None:
         if self._waiting and not self._ended:

@@ -29,6 +29,7 @@ from vjepa_ros.ros.graph import setting_of
 from vjepa_ros.ros.inputs import require_messages
 from vjepa_ros.ros.messages import info_message, latents_message, window_message
 from vjepa_ros.ros.no_planner import NoPlanner
+from vjepa_ros.ros.picture_topics import PictureTopics
 from vjepa_ros.ros.planner import PlannerTopics
 from vjepa_ros.ros.saying import Warnings
 from vjepa_ros.stream.intake import build_intake
@@ -41,6 +42,8 @@ PUBLISHERS: dict[str, tuple[type, str, Callable[[], Any]]] = {
     "window": (DiagnosticArray, "~/window_info", qos.WINDOW_INFO),
     "error": (Float32, "~/prediction_error", qos.ERRORS),
     "no_change": (Float32, "~/no_change_error", qos.ERRORS),
+    "latent_image": (Image, "~/latent_image", qos.LATENTS),
+    "error_image": (Image, "~/error_image", qos.LATENTS),
     "energies": (Float32MultiArray, "~/candidate_energies", qos.QUESTIONS),
     "answers": (DiagnosticArray, "~/candidate_info", qos.QUESTIONS),
 }
@@ -109,6 +112,7 @@ class Configured:
         self.intake.watch.setting = partial(setting_of, node)
         self.outcomes = self._make_outcomes()
         self._publishers: dict[str, Any] = {}
+        self._pictures = PictureTopics(self._publishers, node.context.ok, warn)
         self.planner: PlannerTopics | NoPlanner = NoPlanner()
         try:
             self._make_publishers()
@@ -151,11 +155,15 @@ class Configured:
         """Say what is constant; only while the lifecycle publishers are enabled."""
         self._publishers["info"].publish(info_message(self.info))
 
-    def publish(self, window: Window, forecast: WindowForecast, compute_ms: float) -> None:
-        """Send what the model says about a window; in the worker's thread."""
+    def publish(self, window: Window, forecast: WindowForecast, compute_ms: float) -> Outcome | None:
+        """Send what the model says about a window; in the worker's thread.
+
+        Returns:
+            What was sent, for :meth:`draw`; None where that is nothing.
+        """
         outcome = self.outcomes.of(window, forecast, compute_ms)
         if outcome is None:
-            return
+            return None
         message = latents_message(outcome.predicted)
         self._publishers["predicted"].publish(message)  # first: planners wait for it
         values, name = outcome.values(), self._node.get_fully_qualified_name()
@@ -163,6 +171,12 @@ class Configured:
         if outcome.context is not None:
             self._publishers["context"].publish(latents_message(outcome.context))
         self._publish_error(outcome)
+        return outcome
+
+    def draw(self, outcome: Outcome | None) -> None:
+        """Send pictures of the last window, to whom wants any; after all else, in the worker's thread."""
+        if outcome is not None:
+            self._pictures.publish(outcome, self.outcomes.errors)
 
     def _publish_error(self, outcome: Outcome) -> None:
         """How far an earlier forecast was from what this window observes; after its own forecasts are out."""

@@ -7,37 +7,24 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.errors import ConfigError
+from vjepa_ros.pictures.paper import Paper, png
 from vjepa_ros.training.action_grid import ActionGrid
 from vjepa_ros.training.figures import Evaluation
 
+PAPER = Paper("report.html", "train")
+"""What the report is made with."""
+
 _MODEL, _STILL, _SHUFFLED = "#1f6feb", "#6e7781", "#d1242f"  # the same thing has the same colour in every picture
 _GRID_COLOURS = "viridis_r"  # dark is high, as in the probe's picture
-_DPI = 110
 _SKILLS = (
     ("near", "near_still", "1 step ahead", "-"), ("far", "far_still", "rollout's end", "--"),
     ("prediction", "still", "1 step ahead", "-"),
 )  # fmt: skip
 """Of what is told of a course: an error, that of no change, what they are, and the line for it."""
-
-
-def require_matplotlib() -> None:
-    """Refuse before hours are spent.
-
-    Raises:
-        ConfigError: where matplotlib is not installed.
-    """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            "report.html", f"needs the package matplotlib ({error}): pip install 'vjepa_ros[train]'"
-        ) from error
 
 
 def course(history: Sequence[Mapping[str, float]], name: str) -> bytes:
@@ -47,7 +34,7 @@ def course(history: Sequence[Mapping[str, float]], name: str) -> bytes:
         history: as :class:`vjepa_ros.training.predictor.Trained` has it.
         name: of what was trained.
     """
-    figure = _figure(9, 3.2)
+    figure = PAPER.figure(9, 3.2)
     loss, skill = figure.subplots(1, 2)
     for prefix, label, colour in (("", "trained on", _STILL), ("held_back_", "held back", _MODEL)):
         rows = [row for row in history if f"{prefix}loss" in row]
@@ -64,12 +51,12 @@ def course(history: Sequence[Mapping[str, float]], name: str) -> bytes:
     skill.set(title="error over that of no change", xlabel="steps of the optimizer", ylim=(0, None))
     loss.legend(fontsize=7, frameon=False)
     skill.legend(fontsize=7, frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def by_distance(found: Evaluation) -> bytes:
     """Errors by steps ahead, of the forecast, of no change and of shuffled actions."""
-    figure = _figure(4.4, 3.2)
+    figure = PAPER.figure(4.4, 3.2)
     panel = figure.subplots()
     farthest = found.forecasts[max(found.forecasts)]
     steps = np.arange(1, farthest.right.shape[1] + 1)
@@ -81,12 +68,12 @@ def by_distance(found: Evaluation) -> bytes:
     panel.set(xlabel="steps ahead", ylabel="mean absolute error", ylim=(0, None), title="held-back recordings")
     panel.set_xticks(steps)
     panel.legend(fontsize=8, frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def by_joint(found: Evaluation) -> bytes:
     """Error with one joint's actions shuffled over that with the right ones, for each."""
-    figure = _figure(4.4, max(2.2, 0.32 * len(found.joints) + 1.2))
+    figure = PAPER.figure(4.4, max(2.2, 0.32 * len(found.joints) + 1.2))
     panel = figure.subplots()
     names = [joint.name for joint in found.joints]
     values = [joint.shuffled or 0.0 for joint in found.joints]
@@ -94,12 +81,12 @@ def by_joint(found: Evaluation) -> bytes:
     panel.axvline(1.0, color="black", linewidth=0.8, linestyle=":")
     panel.set(xlabel="error with this one shuffled / right", xlim=(0, max(1.5, *values) * 1.05))
     panel.tick_params(axis="y", labelsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def by_speed(found: Evaluation) -> bytes:
     """Errors one step ahead by how fast the robot moves, of the forecast and of no change."""
-    figure = _figure(4.4, 3.0)
+    figure = PAPER.figure(4.4, 3.0)
     panel = figure.subplots()
     places = np.arange(len(found.speeds))
     panel.bar(places - 0.2, [one.still for one in found.speeds], 0.4, color=_STILL, label="predicting no change")
@@ -107,12 +94,12 @@ def by_speed(found: Evaluation) -> bytes:
     panel.set_xticks(places, [f"{one.name}\n{one.samples}" for one in found.speeds], fontsize=8)
     panel.set(ylabel="mean absolute error")
     panel.legend(fontsize=8, frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def grid(found: ActionGrid) -> bytes:
     """The mean energies around the true action, as the probe draws them."""
-    figure = _figure(4.4, 3.6)
+    figure = PAPER.figure(4.4, 3.6)
     panel = figure.subplots()
     mean = found.mean
     lowest = np.unravel_index(int(mean.argmin()), mean.shape)
@@ -129,33 +116,14 @@ def grid(found: ActionGrid) -> bytes:
         panel.set(xlabel=labels[0], ylabel=labels[1])
         figure.colorbar(mesh, ax=panel, label="energy, less the true action's")
     panel.legend(fontsize=8, loc="upper right")
-    return _png(figure)
+    return png(figure)
 
 
 def frame(image: NDArray[np.uint8]) -> bytes:
     """(h, w, 3) RGB as it is."""
-    require_matplotlib()
+    PAPER.require()
     from matplotlib.image import imsave
 
     held = io.BytesIO()
     imsave(held, image, format="png")
-    return held.getvalue()
-
-
-def _figure(width: float, height: float) -> Any:
-    require_matplotlib()
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _png(figure: Any) -> bytes:
-    for panel in figure.axes:
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.title.set_fontsize(9)
-        panel.xaxis.label.set_fontsize(8)
-        panel.yaxis.label.set_fontsize(8)
-        panel.tick_params(labelsize=8)
-    held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=_DPI, metadata={"Software": None})
     return held.getvalue()

@@ -5,14 +5,13 @@ Figures, words and pictures in, texts out; it opens no files.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import vjepa_ros
 from vjepa_ros.documents import to_json
-from vjepa_ros.errors import ConfigError
+from vjepa_ros.pictures.paper import embedded
 from vjepa_ros.training import pictures
 from vjepa_ros.training.figures import Evaluation, Worst
 from vjepa_ros.training.judgement import Judgement
@@ -95,8 +94,7 @@ def require_packages() -> None:
     Raises:
         ConfigError: naming the package that is not installed.
     """
-    pictures.require_matplotlib()
-    _template()
+    pictures.PAPER.require()
 
 
 def as_html(told: Told) -> str:
@@ -112,28 +110,16 @@ def as_html(told: Told) -> str:
         drawn["joint"] = pictures.by_joint(found)
     if found.grid is not None:
         drawn["grid"] = pictures.grid(found.grid)
-    text: str = _template().render(
+    text: str = pictures.PAPER.template(PAGE).render(
         told=told,
         figures=_figures(found),
-        pictures={name: _embedded(png) for name, png in drawn.items()},
+        pictures={name: embedded(png) for name, png in drawn.items()},
         courses=[name for name in told.courses if f"course_{name}" in drawn],
         worst=[_worst(one, told, pair) for one, pair in zip(found.worst, told.frames, strict=True)],
         version=vjepa_ros.__version__,
         json=lambda value: to_json(value),
     )
     return text
-
-
-def _template() -> Any:
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError as error:
-        raise ConfigError(HTML, f"needs the package jinja2 ({error}): pip install 'vjepa_ros[train]'") from error
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["figure"] = lambda value, digits=2: "-" if value is None else f"{value:.{digits}f}"
-    environment.filters["percent"] = lambda value: f"{value:.0%}"
-    environment.filters["short"] = lambda value: f"{value:.3g}"
-    return environment.from_string(PAGE)
 
 
 def _figures(found: Evaluation) -> list[tuple[str, float | None, str, str]]:
@@ -159,9 +145,5 @@ def _worst(one: Worst, told: Told, frames: tuple[bytes, bytes]) -> dict[str, Any
         "ahead": one.ahead,
         "right": one.right,
         "still": one.still,
-        "frames": [_embedded(png) for png in frames],
+        "frames": [embedded(png) for png in frames],
     }
-
-
-def _embedded(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"

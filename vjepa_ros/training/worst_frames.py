@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vjepa_ros.images.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from vjepa_ros.images.preprocess import pixels
 from vjepa_ros.training import pictures
 from vjepa_ros.training.figures import Worst
 from vjepa_ros.training.latents import Clips
@@ -32,13 +29,7 @@ def of(worst: Sequence[Worst], data: Dataset, clips: Clips) -> list[tuple[bytes,
     found: dict[int, bytes] = {}
     for unit, clip in enumerate(clips(wanted[0]), wanted[0]):
         if unit in wanted:
-            found[unit] = pictures.frame(_image(clip[:, -1]))
+            found[unit] = pictures.frame(pixels(clip[:, -1]))
         if unit == wanted[-1]:
             break
     return [(found[seen], found[came]) for seen, came in units]
-
-
-def _image(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(3, H, W) as the encoder sees it -> (H, W, 3) RGB."""
-    levels = pixels.transpose(1, 2, 0) * np.asarray(IMAGENET_STD) + np.asarray(IMAGENET_MEAN)
-    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
