@@ -19,9 +19,11 @@ from typing import Any
 from vjepa_ros import files
 from vjepa_ros.attempt import attempt
 from vjepa_ros.documents import to_json
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import Forecaster, WindowForecast, load_model, notices
 from vjepa_ros.forecast.outcome import Outcome, Outcomes
+from vjepa_ros.forecast.prediction_error import PredictionError
 from vjepa_ros.latents import window_values
 from vjepa_ros.recordings import feed
 from vjepa_ros.recordings.bag import Recorded
@@ -35,6 +37,10 @@ _MS_PER_S = 1e3
 _OF_MODEL = ("info_id", "encoder_hash", "predictor_hash")  # what the report has of latent_info
 _DUMPED = ("epoch", "frame_stamps", "step_stamps", "actions", "states")
 _DUMPED_AHEAD = ("future_actions", "future_step_stamps", "future_sources")  # where the horizon is more than 1
+
+
+Hand = Callable[[Outcome, PredictionError | None], None]
+"""Takes a window with what the model says of it, and how far an earlier forecast was from what it observes."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,10 @@ class Run:
         fallback: decodes raw images of encodings that the package does not know.
         say: is told of what people should know.
         stack: closes what is opened here; on the way out of it, nothing runs or is open any more.
+
+    Attributes:
+        info: ``latent_info``, where a model computes.
+        model_s: how long it has computed.
     """
 
     def __init__(
@@ -92,13 +102,15 @@ class Run:
         self._intake = self._feed.intake
         named = {**source.chosen.inputs, "none": "none"}
         self._sources = (named[config.stream.action_topic], named[config.stream.state_topic])
-        self._info: dict[str, Any] | None = None
+        self.info: dict[str, Any] | None = None
+        self._hand: Hand | None = None
         self._forecaster: Forecaster | None = None
         self._outcomes: Outcomes | None = None
         self._bag: LatentBag | None = None
         self._exporter: Any = None
         self._dump: _Dump | None = None
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="vjepa_model")
+        stack.callback(self._model_thread.shutdown, cancel_futures=True)
         self._pending: deque[_Pending] = deque()
         self._digest = Digest()
         self._first_ns: int | None = None
@@ -109,14 +121,8 @@ class Run:
         """Load the model and open the outputs, those that are wanted: without a bag, no model runs."""
         config = self._config
         if bag is not None:
-            model = load_model(config)
-            for notice in notices(config, model):
-                self._say(notice)
-            self._info = info.latent_info(config, model)
             # What is exported is trained on, and that needs the context; what is published stays as it is.
-            keeps_context = config.latents.publish_context or export is not None
-            self._forecaster = Forecaster(model, config, keeps_context=keeps_context)
-            self._outcomes = Outcomes(config, self._info, self._sources, self._feed.report)
+            self.use(load_model(config), keeps_context=config.latents.publish_context or export is not None)
             self._bag = LatentBag(bag, self._node_name, context=config.latents.publish_context)
             self._stack.callback(self._bag.abort)  # does nothing to a bag that is finished
         if export is not None:
@@ -124,11 +130,25 @@ class Run:
                 Exporter,  # here, because safetensors may be missing where nobody exports
             )
 
-            self._exporter = Exporter(export, self._info)
+            self._exporter = Exporter(export, self.info)
         if dump is not None:
             self._dump = _Dump(dump)
             self._stack.callback(self._dump.close)
-        self._stack.callback(self._model_thread.shutdown, cancel_futures=True)
+
+    def use(self, model: WorldModel, *, keeps_context: bool, hand: Hand | None = None) -> None:
+        """Have a model compute the windows; :meth:`open` loads one where a bag is written.
+
+        Args:
+            model: loaded by :func:`load_model` with the same parameters.
+            keeps_context: whether the encoder's latents of every window are wanted too.
+            hand: is called with each window of which something would be published, in their order.
+        """
+        for notice in notices(self._config, model):
+            self._say(notice)
+        self.info = info.latent_info(self._config, model)
+        self._forecaster = Forecaster(model, self._config, keeps_context=keeps_context)
+        self._outcomes = Outcomes(self._config, self.info, self._sources, self._feed.report)
+        self._hand = hand
 
     def take(self, recorded: Recorded) -> None:
         """Take in the next message."""
@@ -136,7 +156,7 @@ class Run:
         if self._first_ns is None:
             self._first_ns = recorded.received_ns
             if self._bag is not None:
-                self._bag.info(to_json(self._info), recorded.received_ns)
+                self._bag.info(to_json(self.info), recorded.received_ns)
         for window in self._feed.take(recorded):
             self._submit(window, recorded.received_ns)
 
@@ -163,7 +183,7 @@ class Run:
         errors = None if self._outcomes is None else self._outcomes.errors.summary
         counts = {name: value for name, value in asdict(counters).items() if name != "rejected"}
         return {
-            **{name: None if self._info is None else self._info[name] for name in _OF_MODEL},
+            **{name: None if self.info is None else self.info[name] for name in _OF_MODEL},
             "messages": dict(sorted(self._feed.messages.items())),
             "counts": {
                 **counts,
@@ -180,7 +200,7 @@ class Run:
                 "mean": errors.mean_error,
                 "no_change_mean": errors.mean_no_change,
             },
-            "sha256": self._digest.hexadecimal(latents=self._bag is not None),
+            "sha256": self._digest.hexadecimal(latents=self._forecaster is not None),
         }
 
     @property
@@ -219,14 +239,13 @@ class Run:
             if outcome is None:
                 return
             self._digest.add_latents(forecast.predicted)
-            self._publish(outcome, pending.received_ns)
-            self._outcomes.error(outcome)
+            if self._bag is not None:
+                self._bag.window(window_values(outcome.values()), outcome.predicted, outcome.context, pending.received_ns)
+            error = self._outcomes.error(outcome)
+            if self._hand is not None:
+                self._hand(outcome, error)
         if self._exporter is not None:
             self._exporter.add(window, forecast)
-
-    def _publish(self, outcome: Outcome, at_ns: int) -> None:
-        assert self._bag is not None
-        self._bag.window(window_values(outcome.values()), outcome.predicted, outcome.context, at_ns)
 
 
 def _is_done(result: Future[Any] | None) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import vjepa_ros
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.errors import BagError, place
+from vjepa_ros.recordings import content
 from vjepa_ros.recordings.reading import Progress, Say
 from vjepa_ros.training import material, stages
 from vjepa_ros.training.material import Material, Tally
@@ -48,7 +49,7 @@ def gather(
     key = stages.key_of(
         vjepa_ros=vjepa_ros.__version__,
         recordings=hashes,
-        urdf=plan.urdf and stages.content_hash(plan.urdf),
+        urdf=plan.urdf and content.content_hash(plan.urdf),
         parameters=reading_inputs(config, plan.topics),
     )
     stage = stages.Stage(folder, "windows", key)
@@ -79,7 +80,7 @@ def _hashes(plan: Plan, progress: Progress) -> list[str]:
     for path in paths:
         if not path.exists():
             raise BagError(f"{place(path)}: there is no such bag")
-    sizes = [stages.file_sizes(path) for path in paths]
+    sizes = [content.file_sizes(path) for path in paths]
     owners: dict[str, Path] = {}
     for path, found in zip(paths, sizes, strict=True):
         for file in found:
@@ -92,7 +93,7 @@ def _hashes(plan: Plan, progress: Progress) -> list[str]:
         done += more
         progress("bytes", done, total)
 
-    hashes = [stages.content_hash(path, count) for path in paths]
+    hashes = [content.content_hash(path, count) for path in paths]
     for index, value in enumerate(hashes):
         other = hashes.index(value)
         if other < index:

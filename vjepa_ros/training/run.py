@@ -247,8 +247,8 @@ class _Training:
                 {**_options(plan), "stopped": _stopped(predictor)},
             )  # fmt: skip
             summary, page = report.as_json(told), report.as_html(told)
-        stages.write_whole(self.folder / report.HTML, page.encode())
-        stages.write_whole(self.folder / report.JSON, (to_json(summary, indent=2) + "\n").encode())
+        files.write_whole(self.folder / report.HTML, page.encode())
+        files.write_whole(self.folder / report.JSON, (to_json(summary, indent=2) + "\n").encode())
         return Done(summary, tuple(line for tally in data.material.tallies for line in tally.incomplete))
 
 
