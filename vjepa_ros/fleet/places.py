@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from vjepa_ros.errors import BagError, ConfigError, brief, listed, place
 from vjepa_ros.recordings import metadata, zstd_bag
@@ -145,13 +146,13 @@ def _listed(system: Any, path: str, shown: Callable[[str], str]) -> list[str]:
 
 
 def _inside(system: Any, path: str, shown: Callable[[str], str], *, required: bool) -> list[str]:
-    """The recording that something is, or those in it; None of it is followed but folders."""
+    """The recording that something is, or those in it."""
     if not system.exists(path):
         raise BagError(f"{place(shown(path))}: there is no such bag")
     if not system.isdir(path):
         return [shown(path)] if required or _is_storage(path) else []
     root = path.rstrip("/")
-    below = [root + "/" + file[len(root) :].lstrip("/") for file in map(str, system.find(path))]
+    below = list(_files_here(root)) if isinstance(system, LocalFileSystem) else list(map(str, system.find(root)))
     datasets = {posixpath.dirname(posixpath.dirname(file)) for file in below if file.endswith(f"/{DATASET.as_posix()}")}
     bags = {
         folder
@@ -166,6 +167,19 @@ def _inside(system: Any, path: str, shown: Callable[[str], str], *, required: bo
         others = sorted({posixpath.splitext(file)[1] or posixpath.basename(file) for file in below})
         raise BagError(f"{place(shown(path))}: has no recording in it; what lies there: {listed(others, 5)}")
     return [shown(folder) for folder in found]
+
+
+def _files_here(root: str) -> Iterator[str]:
+    """Every file below a folder of this machine, links followed, each folder once."""
+    seen: set[str] = set()
+    for folder, inner, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen and folder != root:
+            inner.clear()
+            continue
+        seen.add(real)
+        inner.sort()
+        yield from (f"{folder.rstrip('/')}/{file}" for file in files)
 
 
 def _is_within(folder: str, others: set[str]) -> bool:

@@ -6,6 +6,7 @@ dashboard, and a Ray that is started here listens on this machine only.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -41,7 +42,7 @@ def results(plan: Plan, recordings: Sequence[str], expected: str) -> Generator[R
     if plan.workers == 0:
         yield from map(Worker(plan, expected), recordings)
         return
-    with _ray(plan) as ray:
+    with joined(plan) as ray:
         yield from _from_ray(ray, plan, recordings, expected)
 
 
@@ -85,10 +86,10 @@ def _gpus(plan: Plan) -> float:
 
 
 @contextmanager
-def _ray(plan: Plan) -> Iterator[Any]:
+def joined(plan: Plan) -> Iterator[Any]:
     """Ray, started or joined, with its data module; a Ray that runs in this process already is used and left alone."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says of itself is for those who look for it
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
@@ -97,6 +98,7 @@ def _ray(plan: Plan) -> Iterator[Any]:
         raise ConfigError(
             "workers", f"more than this process needs Ray ({error}): install it, or the package with its extra fleet"
         ) from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.verbose_stats_logs = False

@@ -146,7 +146,7 @@ class Worker:
             run.finish()
             rows.close()
             report = {
-                "name": name, "recording": recording, "bag_hash": bag_hash, "rows": rows.count,
+                "name": name, "recording": recording, "worker": os.getpid(), "bag_hash": bag_hash, "rows": rows.count,
                 **source.report, "bags": [recording], **run.summary(), "episodes": rows.episodes, "said": said.sentences,
                 "timings": {
                     "all_s": round(time.monotonic() - started_s, 3), "model_s": round(run.model_s, 3),
