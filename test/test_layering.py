@@ -55,8 +55,18 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     # It alone knows bags: the node around the simulation needs none.
     "simulation.recording": ({"errors", "files", "recordings", "simulation"}, {"numpy"}),
     "replay": (
-        {"errors", "documents", "units", "config", "files", "attempt", "latents", "stream", "forecast", "recordings"},
+        {
+            "errors", "documents", "units", "config", "files", "attempt", "latents", "stream", "engine", "forecast",
+            "recordings",
+        },
         {"numpy", "safetensors"},
+    ),
+    "fleet": (
+        {
+            "errors", "documents", "units", "config", "work_folder", "files", "images", "stream", "engine", "forecast",
+            "recordings", "replay",
+        },
+        {"numpy", "torch", "cv2", "pyarrow", "pandas", "av", "fsspec", "ray", "faiss"},
     ),
     "probe": (
         {
@@ -68,13 +78,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "training": (
         {
             "errors", "documents", "units", "geometry", "config", "work_folder", "files", "devices", "images", "stream",
-            "model", "weights", "engine", "conversion", "forecast", "recordings", "probe",
+            "model", "weights", "engine", "conversion", "forecast", "recordings", "fleet", "probe",
         },
         {"torch", "numpy", "accelerate", "tensorboardX", "matplotlib", "jinja2"},
     ),
     "commands": (
         {"errors", "documents", "units", "config", "images", "conversion", "onnx_files", "recordings", "simulation",
-         "simulation.recording", "replay", "probe", "training"},
+         "simulation.recording", "replay", "fleet", "probe", "training"},
         {"rich"},
     ),
     # It alone looks at a ROS graph.
@@ -186,6 +196,8 @@ def test_the_table_has_no_circle() -> None:
         ("engine/loading.py", "from vjepa_ros.ros import node"),
         ("replay/replaying.py", "from vjepa_ros.commands import replay"),
         ("replay/run.py", "import rich"),
+        ("replay/run.py", "from vjepa_ros.fleet import work"),
+        ("fleet/work.py", "from vjepa_ros.training import stages"),
         ("commands/replay.py", "from vjepa_ros.ros import looking"),
         ("doctor/latency.py", "from vjepa_ros.ros import looking"),
         ("simulation/drawing.py", "import torch"),

@@ -21,8 +21,10 @@ from vjepa_ros.fleet.store import Store
 def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One Ray for all of them, which leaves nothing behind."""
     with pool.joined(fleets.plan(tmp_path_factory.mktemp("ray"), "any", workers=2)) as found:
-        folder = Path(found._private.worker._global_node.get_session_dir_path()).parent
-        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0" and found._private.worker._global_node.webui_url in ("", None)
+        node = found._private.worker._global_node
+        folder = Path(node.get_session_dir_path()).parent
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0" and not node.webui_url, "it asks nobody, and shows nothing"
+        assert {one["NodeManagerAddress"] for one in found.nodes()} == {"127.0.0.1"}
         yield
     assert not folder.exists()
 
@@ -41,7 +43,8 @@ def test_two_workers_give_what_a_replay_gives_and_survive_one_that_is_killed(tmp
     assert (name, recording) == (name_of(recording), str(folder / "kills"))
     assert reason == f"the worker that had it died, {MOST_ATTEMPTS} times" and said[-1].endswith(reason)
     alone = tmp_path / "alone"
-    running.run(fleets.plan(alone, *(folder / name for name in ("fine", "kills_once", "bag0", "bag1")), fallback=fleets.decode))
+    fine = [folder / name for name in ("fine", "kills_once", "bag0", "bag1")]
+    running.run(fleets.plan(alone, *fine, fallback=fleets.decode))
     hashes = [
         {name: Store(where).report(name)["sha256"] for name in Store(where).names()}  # type: ignore[index]
         for where in (out, alone)

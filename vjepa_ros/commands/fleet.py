@@ -14,7 +14,7 @@ from vjepa_ros.errors import brief
 from vjepa_ros.fleet.plan import FORMATS, MANIFEST, RECORDINGS, TOOL, Plan
 
 STATUS = "status"
-_BAGS = "bags or datasets, each a recording of its own; folders of them, patterns, addresses such as s3://bucket/bags, or "
+_BAGS = "bags or datasets, each a recording; folders of them, patterns, addresses such as s3://bucket/bags, "
 _KEPT = "what was done until then is kept, and the same command goes on from there"
 
 
@@ -25,17 +25,17 @@ def parser() -> Parser:
         "Turn many recordings into tables of windows with latents, by the code of vjepa_replay, on as many workers as "
         f"you like. The same command goes on where it was interrupted. `{TOOL} {STATUS} OUT` tells how far it is.",
     )
-    add_recording(parser, f"{_BAGS}.txt files that name one in each line", str)
+    add_recording(parser, f"{_BAGS}or .txt files that name one in each line", str)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT",
                         help=f"folder to make, or to go on in: tables, {MANIFEST}, {RECORDINGS}")  # fmt: skip
-    parser.add_argument("--workers", type=_whole, default=Plan.workers, metavar="N",
-                        help="how many hold a model; 0 for this process alone, without Ray (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--workers", type=whole, default=Plan.workers, metavar="N",
+                        help="how many hold a model; 0 for this process alone (default: %(default)s)")  # fmt: skip
     parser.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster; OUT must lie where all of it sees it")
-    parser.add_argument("--gpus", type=_share, metavar="N",
+    parser.add_argument("--gpus", type=share, metavar="N",
                         help="of a worker, 0.5 for half of one (default: one where there is one)")  # fmt: skip
     parser.add_argument("--format", dest="formats", type=_formats, default=("parquet",), metavar="FORMATS",
                         help=f"{','.join(FORMATS)} writes a LeRobotDataset too (default: parquet)")  # fmt: skip
-    parser.add_argument("--context-steps", type=_whole, metavar="N",
+    parser.add_argument("--context-steps", type=whole, metavar="N",
                         help="keep the newest N steps of each window's context (default: all)")  # fmt: skip
     parser.add_argument("--task", default=Plan.task, metavar="TEXT",
                         help="what the recordings show, for the dataset (default: %(default)s)")  # fmt: skip
@@ -43,13 +43,15 @@ def parser() -> Parser:
     return parser
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """A number of the command line, from 0 on."""
     if not text.isascii() or not text.isdigit() or len(text) > 6:
         raise argparse.ArgumentTypeError(f"{brief(text)} is not a whole number from 0 to 999999")
     return int(text)
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
+    """A number of the command line, whole or not."""
     try:
         return float(text)
     except ValueError:
@@ -74,8 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             terminal.say(f"done, but {done['failed']} recordings failed and {done['incomplete']} are not whole: exit "
                          f"status {INCOMPLETE}, {DONE} with `allow_incomplete`; {RECORDINGS} has why")  # fmt: skip
             status = INCOMPLETE
+        took = done["timings"]
         print(f"{given.out}: {done['windows']} windows of {done['done']} recordings, {done['failed']} failed; "
-              f"{done['timings']['recorded_s']:.0f} s of recording in {done['timings']['last_run_s']:.0f} s")  # fmt: skip
+              f"{took['recorded_s']:.0f} s of recording in {took['last_run_s']:.0f} s")  # fmt: skip
     return status
 
 

@@ -18,6 +18,7 @@ from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.images.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from vjepa_ros.stream.window import Window
 
+_EVERY = 4  # pixel of a row, and row of a picture, for the sums over its levels
 CODEC, KEY_EVERY = "libx264", 2
 OPTIONS = {"crf": "23", "preset": "veryfast", "bf": "0", "g": str(KEY_EVERY)}
 """No frame is shown before one that was decoded earlier, and every second one stands alone: episodes can be cut out."""
@@ -29,6 +30,15 @@ def picture(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
+def _sum_up(levels: NDArray[np.int64], sums: dict[str, Any]) -> None:
+    """Add pixels, (n, 3), to the sums over a picture's levels."""
+    new = {"low": levels.min(0), "high": levels.max(0), "sum": levels.sum(0), "squares": (levels**2).sum(0)}
+    join = {"low": np.minimum, "high": np.maximum, "sum": np.add, "squares": np.add}
+    sums |= {name: join[name](sums.get(name, value if name in ("low", "high") else 0), value).tolist()
+             for name, value in new.items()}  # fmt: skip
+    sums["pixels"] = sums.get("pixels", 0) + len(levels)
+
+
 class FrameWriter:
     """Writes a video; without any window there is none.
 
@@ -37,7 +47,8 @@ class FrameWriter:
         config: how windows follow each other.
 
     Attributes:
-        lengths: how many windows each stretch without a gap has.
+        episodes: of each stretch without a gap how many ``rows`` it has, and sums over the levels of its ``picture``.
+        frame_px: height and width.
 
     Raises:
         OSError: by every method, where the disk is full or fails; it names the file.
@@ -51,17 +62,20 @@ class FrameWriter:
         self._container: Any = None
         self._stream: Any = None
         self._count = 0
-        self.lengths: list[int] = []
+        self.episodes: list[dict[str, Any]] = []
+        self.frame_px = (0, 0)
 
     def add(self, window: Window) -> None:
         """Take in a window."""
         if self._before is None or not self._follows(window, self._before):
-            self.lengths.append(0)
-        self.lengths[-1] += 1
+            self.episodes.append({"rows": 0, "picture": {}})
+        self.episodes[-1]["rows"] += 1
         self._before = window
         at = window.step_stamps_ns[-1]
         frame = next((frame for frame in reversed(window.frames) if frame.stamp_ns == at), window.frames[-1])
         rgb = picture(frame.image)
+        self.frame_px = rgb.shape[:2]
+        _sum_up(rgb[::_EVERY, ::_EVERY].reshape(-1, 3).astype(np.int64), self.episodes[-1]["picture"])
         with files.naming(self._path):
             if self._container is None:
                 self._open(*rgb.shape[:2])

@@ -86,7 +86,7 @@ def _opened(text: str) -> tuple[Any, str]:
     try:
         system, path = fsspec.core.url_to_fs(text if is_address(text) else os.path.abspath(text))
     except ImportError as error:
-        raise ConfigError("bags", f"{place(text)}: nothing that is installed reads such an address ({error})") from error
+        raise ConfigError("bags", f"{place(text)}: nothing here reads such an address ({error})") from error
     except ValueError as error:
         raise ConfigError("bags", f"{place(text)}: {brief(str(error))}") from error
     return system, path

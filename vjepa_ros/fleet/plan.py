@@ -18,7 +18,7 @@ FIND_TOOL = "vjepa_find"
 MANIFEST, RECORDINGS, WINDOWS, FAILED, LEROBOT = "manifest.json", "recordings.jsonl", "windows", "failed", "lerobot"
 """Names in the folder of a fleet: what it was made by, a line per recording, tables, what failed, the dataset."""
 FORMATS = ("parquet", "lerobot")
-MOST_ATTEMPTS = 3
+MOST_ATTEMPTS = 2
 """So often a recording is begun in one run, where the worker that has it dies."""
 
 

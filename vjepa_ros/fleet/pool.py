@@ -1,6 +1,6 @@
 """Who computes a fleet: this process alone, or workers of Ray Data, each with a model of its own.
 
-Recordings in, results out, in any order. Of Ray's own services none is on that asks the network: no usage statistics, no
+Recordings in, results out, in any order. None of Ray's services is on that asks the network: no usage statistics, no
 dashboard, and a Ray that is started here listens on this machine only.
 """
 
@@ -21,7 +21,7 @@ from vjepa_ros.fleet.plan import Plan
 from vjepa_ros.fleet.work import Result, Worker
 
 _MOST_BLOCKS = 2000
-"""Tasks that Ray has: one per recording up to here, then several recordings in each, so that its own books stay small."""
+"""Tasks that Ray has: one per recording up to here, then several recordings in each, so that its books stay small."""
 _STORE_BYTES = 80 * 2**20  # only names and answers go through it
 _LONGEST_FOLDER = 40  # bytes: a socket's path, with what Ray puts behind it, must stay below 108
 _LOCAL = "127.0.0.1"

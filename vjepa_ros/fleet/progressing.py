@@ -39,4 +39,3 @@ def status(out: Path) -> dict[str, Any]:
         "done": done, "failed": len(failures), "left": left, "windows": windows, "incomplete": incomplete,
         "failures": failures,
     }  # fmt: skip
-

@@ -1,7 +1,7 @@
 """Windows as rows of a Parquet table: how they are written, and read again.
 
-One row is one window: numbers as they are, arrays as lists of a fixed size, flattened, latents rounded to float16. Their
-shapes, ``latent_info`` and where the rows come from stand in the table's metadata under ``vjepa_ros``. It knows
+One row is one window: numbers as they are, arrays as lists of a fixed size, flattened, latents rounded to float16.
+Their shapes, ``latent_info`` and where the rows come from stand in the table's metadata under ``vjepa_ros``. It knows
 forecasts and pyarrow, not where a table lies.
 """
 

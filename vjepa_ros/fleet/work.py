@@ -147,7 +147,7 @@ class Worker:
             rows.close()
             report = {
                 "name": name, "recording": recording, "worker": os.getpid(), "bag_hash": bag_hash, "rows": rows.count,
-                **source.report, "bags": [recording], **run.summary(), "episodes": rows.episodes, "said": said.sentences,
+                **source.report, "bags": [recording], **run.summary(), **rows.seen, "said": said.sentences,
                 "timings": {
                     "all_s": round(time.monotonic() - started_s, 3), "model_s": round(run.model_s, 3),
                     "recorded_s": round(run.recorded_s, 3),
@@ -171,7 +171,9 @@ class _Said:
 class _Rows:
     """What is written of a recording's windows: the table, and frames for a dataset where one is wanted."""
 
-    def __init__(self, plan: Plan, folder: Path, about: Mapping[str, Any], config: NodeConfig, stack: ExitStack) -> None:
+    def __init__(
+        self, plan: Plan, folder: Path, about: Mapping[str, Any], config: NodeConfig, stack: ExitStack
+    ) -> None:
         self._plan, self._folder, self._about, self._stack = plan, folder, about, stack
         self._config = config
         self._writer: Writer | None = None
@@ -208,9 +210,9 @@ class _Rows:
         return 0 if self._writer is None else self._writer.rows
 
     @property
-    def episodes(self) -> list[int]:
-        """How many rows each stretch of windows without a gap has; only where a dataset is wanted."""
-        return [] if self._frames is None else self._frames.lengths
+    def seen(self) -> dict[str, Any]:
+        """What a dataset needs besides the table, where one is wanted: see :class:`FrameWriter`."""
+        return {} if self._frames is None else {"episodes": self._frames.episodes, "frame_px": self._frames.frame_px}
 
 
 def with_threads(plan: Plan, cores: int | None = None) -> Plan:

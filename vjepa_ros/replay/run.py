@@ -240,7 +240,8 @@ class Run:
                 return
             self._digest.add_latents(forecast.predicted)
             if self._bag is not None:
-                self._bag.window(window_values(outcome.values()), outcome.predicted, outcome.context, pending.received_ns)
+                values = window_values(outcome.values())
+                self._bag.window(values, outcome.predicted, outcome.context, pending.received_ns)
             error = self._outcomes.error(outcome)
             if self._hand is not None:
                 self._hand(outcome, error)
