@@ -151,10 +151,8 @@ def test_datasets_reads_it(dataset: Path) -> None:
 
 
 def test_lerobot_reads_it(dataset: Path) -> None:
-    pytest.importorskip("lerobot")
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
-
-    read = LeRobotDataset("fleet", root=dataset, video_backend="pyav")
+    lerobot = pytest.importorskip("lerobot.datasets.lerobot_dataset")
+    read = lerobot.LeRobotDataset("fleet", root=dataset, video_backend="pyav")
     assert (read.num_episodes, read.num_frames, read.fps) == (3, sum(one.rows for one in tables(dataset)), 5)
     item = read[1]
     window = list(tables(dataset)[0])[1]

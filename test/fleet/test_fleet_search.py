@@ -14,7 +14,7 @@ from vjepa_ros.errors import ConfigError, OutputError
 from vjepa_ros.fleet import running, search, sheet
 from vjepa_ros.fleet.frames import picture
 from vjepa_ros.fleet.looking import Looking
-from vjepa_ros.fleet.places import name_of
+from vjepa_ros.fleet.names import name_of
 from vjepa_ros.fleet.store import Store
 from vjepa_ros.recordings.windows import read_windows
 

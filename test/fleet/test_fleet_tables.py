@@ -15,7 +15,7 @@ from support import fleets, trainings
 from vjepa_ros import work_folder
 from vjepa_ros.errors import BagError, ConfigError, OutputError
 from vjepa_ros.fleet import running
-from vjepa_ros.fleet.places import name_of
+from vjepa_ros.fleet.names import name_of
 from vjepa_ros.fleet.plan import MOST_ATTEMPTS, Plan
 from vjepa_ros.fleet.progressing import status
 from vjepa_ros.fleet.store import Store

@@ -11,7 +11,7 @@ import pytest
 from support import fleets
 
 from vjepa_ros.fleet import pool, running
-from vjepa_ros.fleet.places import name_of
+from vjepa_ros.fleet.names import name_of
 from vjepa_ros.fleet.plan import MOST_ATTEMPTS
 from vjepa_ros.fleet.progressing import status
 from vjepa_ros.fleet.store import Store

@@ -10,8 +10,9 @@ import pytest
 from support import fleets, trainings
 
 from vjepa_ros.errors import BagError, ConfigError
-from vjepa_ros.fleet import places, running
-from vjepa_ros.fleet.places import brought, find, name_of
+from vjepa_ros.fleet import running
+from vjepa_ros.fleet.names import is_address, name_of
+from vjepa_ros.fleet.places import brought, find
 from vjepa_ros.fleet.store import Store
 
 
@@ -43,7 +44,7 @@ def test_links_are_followed_each_once(tree: Path) -> None:
 
 def test_patterns_and_lists(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find([f"{tree}/*"]) == [str(tree / name) for name in ("a", "b/deep", "c", "d")]
-    assert find([f"{tree}/*/*.db3", f"{tree}/b/*/x.db3"]) == [str(tree / "b/deep/x.db3")]
+    assert find([f"{tree}/*/*/x.db3", f"{tree}/b/*/x.db3"]) == [str(tree / "b/deep/x.db3")]
     listing = tree / "some.txt"
     listing.write_text(f"# two of them\n\nb/deep\n{tree}/a\n")
     assert find([str(listing)]) == [str(tree / "b/deep"), str(tree / "a")]
@@ -128,4 +129,4 @@ def test_a_fleet_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             find(["s3://robot/night"])
     finally:
         running_server.stop()
-    assert threading.active_count() < 20 and places.is_address("s3://robot")
+    assert threading.active_count() < 20 and is_address("s3://robot")

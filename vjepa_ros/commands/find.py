@@ -53,13 +53,10 @@ def _found(given: argparse.Namespace, terminal: Terminal) -> list[Match]:
     values = {"device": given.compute_on or "auto"}
     patch = None if given.patch is None else tuple(given.patch)
     looking = Looking(**{name: getattr(given, name) for name in names}, patch=patch, values=values)
-    from vjepa_ros import files
     from vjepa_ros.fleet.store import Store
 
     store = Store(looking.fleet)
     store.manifest()
-    if looking.out is not None:
-        files.require_free(looking.out, force=looking.force)
     try:
         from vjepa_ros.fleet import search, sheet
     except ImportError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vjepa_ros.commands.arguments import Parser, add_recording, reading_of
-from vjepa_ros.commands.terminal import DONE, INCOMPLETE, Terminal
+from vjepa_ros.commands.terminal import DONE, FAILED, INCOMPLETE, Terminal
 from vjepa_ros.errors import brief
 from vjepa_ros.fleet.plan import FORMATS, MANIFEST, RECORDINGS, TOOL, Plan
 
@@ -72,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal = Terminal(TOOL, parsing.options(given))
     status, done = terminal.attempt(lambda: _done(given, terminal), _KEPT)
     if done is not None:
+        if done["failed"] and not done["done"]:
+            terminal.say(_first_reason(given.out))
+            return FAILED
         if done["failed"] + done["incomplete"] and not given.allow_incomplete:
             terminal.say(f"done, but {done['failed']} recordings failed and {done['incomplete']} are not whole: exit "
                          f"status {INCOMPLETE}, {DONE} with `allow_incomplete`; {RECORDINGS} has why")  # fmt: skip
@@ -91,6 +94,14 @@ def _done(given: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
         raise missing(error) from error
     with terminal.progress() as progress:
         return running.run(plan, progress, terminal.say)
+
+
+def _first_reason(out: Path) -> str:
+    """Why the first recording failed."""
+    from vjepa_ros.fleet import progressing
+
+    name, recording, reason = progressing.status(out)["failures"][0]
+    return reason if reason.startswith(recording) else f"{recording}: {reason}"
 
 
 def missing(error: ImportError) -> Exception:

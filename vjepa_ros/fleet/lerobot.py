@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,11 +90,15 @@ def _add(
     episode: Callable[[Mapping[str, Any]], None], say: Say,
 ) -> None:  # fmt: skip
     """Add a recording: its table, its video, and a line for each of its episodes."""
-    table = Table(recording / TABLE)
-    try:
-        rows = _read(table, config)
-    finally:
-        table.close()
+    with closing(Table(recording / TABLE)) as table:
+        _add_table(folder, recording, report, config, task, written, episode, say, table)
+
+
+def _add_table(
+    folder: Path, recording: Path, report: Mapping[str, Any], config: NodeConfig, task: str, written: _Written,
+    episode: Callable[[Mapping[str, Any]], None], say: Say, table: Table,
+) -> None:  # fmt: skip
+    rows = _read(table, config)
     lengths = [one["rows"] for one in report["episodes"]]
     if sum(lengths) != len(rows["stamp_ns"]):
         raise BagError(f"{place(recording)}: its table and its video do not belong together")
@@ -103,11 +108,11 @@ def _add(
         say(f"{recording.name}: is left out of the dataset: its windows come at {fps:g} Hz, not {written.fps:g}")
         return
     shape = Shape(*(rows[name].shape[1] for name in (_ACTION, _STATE)), *report["frame_px"],
-                  rows[LATENTS].shape[1])  # fmt: skip
+                  int(np.prod(table.shape("context")[1:])) if table.shape("context")[0] else 0)  # fmt: skip
     written.shape = written.shape or shape
     chunk, file = divmod(written.recordings, _FILES_PER_CHUNK)
     at = {"chunk_index": chunk, "file_index": file}
-    _write_rows(folder / DATA.format(**at), rows, lengths, written)
+    _write_rows(folder / DATA.format(**at), rows, table, lengths, written)
     video = folder / VIDEO.format(video_key=CAMERA, **at)
     video.parent.mkdir(parents=True, exist_ok=True)
     lerobot_video.at_rate(recording / FRAMES, video, written.fps)
@@ -137,16 +142,14 @@ def _add(
 
 
 def _read(table: Table, config: NodeConfig) -> dict[str, NDArray[Any]]:
-    """Stamps (n,), actions (n, A), states (n, S), and the newest step's latents (n, H'*W'*D), which may be none."""
-    names = ("stamp_ns", "actions", "states", "context")
+    """Stamps (n,), actions (n, A) and states (n, S) of the newest steps."""
+    names = ("stamp_ns", "actions", "states")
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in (*names, "before")}
     for batch in table.columns(names, _ROWS):
-        rows = len(batch["stamp_ns"])
         parts["stamp_ns"].append(batch["stamp_ns"])
         parts["before"].append(batch["actions"][:, -2 if batch["actions"].shape[1] > 1 else -1])
         parts["actions"].append(batch["actions"][:, -1])
         parts["states"].append(batch["states"][:, -1])
-        parts["context"].append(batch["context"][:, -1:].reshape(rows, -1))
     whole = {name: np.concatenate(found) for name, found in parts.items()}
     actions = whole["actions"]
     # Where an action reaches ahead, a window's last one may be a guess: the next window, a step later, knows better.
@@ -155,7 +158,7 @@ def _read(table: Table, config: NodeConfig) -> dict[str, NDArray[Any]]:
         actions = actions.copy()
         actions[:-1][follows] = whole["before"][1:][follows]
     return {"stamp_ns": whole["stamp_ns"], _ACTION: actions.astype(np.float32),
-            _STATE: whole["states"].astype(np.float32), LATENTS: whole["context"]}  # fmt: skip
+            _STATE: whole["states"].astype(np.float32)}  # fmt: skip
 
 
 def _rate(stamps_ns: NDArray[np.int64], lengths: Sequence[int], config: NodeConfig) -> float:
@@ -170,26 +173,42 @@ def _rate(stamps_ns: NDArray[np.int64], lengths: Sequence[int], config: NodeConf
     return round(exact) if abs(exact - round(exact)) < 0.01 * exact and exact > 0.5 else round(exact, 3)
 
 
-def _write_rows(path: Path, rows: Mapping[str, NDArray[Any]], lengths: Sequence[int], written: _Written) -> None:
+def _write_rows(
+    path: Path, rows: Mapping[str, NDArray[Any]], table: Table, lengths: Sequence[int], written: _Written
+) -> None:
+    """Write a recording's table, some rows at a time: latents may be many."""
     count = len(rows["stamp_ns"])
-    frame = np.concatenate([np.arange(length) for length in lengths])
-    columns: dict[str, Any] = {}
-    for name, kind in ((_ACTION, pa.float32()), (_STATE, pa.float32()), (LATENTS, pa.float16())):
-        width = rows[name].shape[1]
-        if width == 1:
-            columns[name] = pa.array(rows[name].reshape(-1), kind)
-        elif width:
-            columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(rows[name].reshape(-1), kind), width)
-    columns |= {
-        "timestamp": pa.array((frame / written.fps).astype(np.float32)),
-        "frame_index": pa.array(frame.astype(np.int64)),
-        "episode_index": pa.array(np.repeat(np.arange(len(lengths)) + written.episodes, lengths).astype(np.int64)),
-        "index": pa.array(np.arange(count, dtype=np.int64) + written.frames),
-        "task_index": pa.array(np.zeros(count, np.int64)),
+    frame = np.concatenate([np.arange(length, dtype=np.int64) for length in lengths])
+    numbers: dict[str, NDArray[Any]] = {
+        _ACTION: rows[_ACTION],
+        _STATE: rows[_STATE],
+        "timestamp": (frame / written.fps).astype(np.float32),
+        "frame_index": frame,
+        "episode_index": np.repeat(np.arange(len(lengths), dtype=np.int64) + written.episodes, lengths),
+        "index": np.arange(count, dtype=np.int64) + written.frames,
+        "task_index": np.zeros(count, np.int64),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
+    writer, first = None, 0
     with files.naming(path):
-        pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=False)
+        try:
+            for batch in table.columns(("context",), _ROWS):
+                own = {name: values[first : first + len(batch["context"])] for name, values in numbers.items()}
+                own[LATENTS] = batch["context"][:, -1:].reshape(len(batch["context"]), -1)
+                part = pa.table({name: _column(values) for name, values in own.items() if values.shape[-1]})
+                writer = writer or pq.ParquetWriter(path, part.schema, compression="zstd", use_dictionary=False)
+                writer.write_table(part)
+                first += len(batch["context"])
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def _column(values: NDArray[Any]) -> Any:
+    """(n,) or (n, d) as a column; a row of one number is a number."""
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    width = values.shape[1] if values.ndim == 2 else 1
+    return flat if width == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
 
 
 class _Episodes:

@@ -1,4 +1,4 @@
-"""Statistics of an episode's features, as LeRobotDatasets have them, and of all episodes together. It reads no files."""
+"""Statistics of the features of an episode, as LeRobotDatasets have them, and of all together. It knows no files."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ Everything goes through fsspec, a path of this machine too. It looks at names on
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import re
@@ -19,21 +18,14 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from vjepa_ros.errors import BagError, ConfigError, brief, listed, place
+from vjepa_ros.fleet.names import is_address
 from vjepa_ros.recordings import metadata, zstd_bag
 from vjepa_ros.recordings.opening import DATASET, SUFFIXES
 
 LISTS = (".txt", ".list")
 """Of files that name a recording in each line."""
 _MOST_LIST_BYTES = 100_000_000
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PATTERN = re.compile(r"[*?\[]")
-_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
-_NAME_CHARACTERS, _DIGITS = 60, 12
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an address such as ``s3://bucket/bags``, and no path."""
-    return _ADDRESS.match(text) is not None
 
 
 def find(given: Sequence[str]) -> list[str]:
@@ -50,14 +42,6 @@ def find(given: Sequence[str]) -> list[str]:
     for text in given:
         found.update(dict.fromkeys(_found(text, listing=False)))
     return list(found)
-
-
-def name_of(recording: str) -> str:
-    """A name for a folder that stands for a recording: the same for the same place, and for no other."""
-    stem = posixpath.basename(recording.rstrip("/")) or "recording"
-    plain = _PLAIN.sub("_", stem)[:_NAME_CHARACTERS].strip("._") or "recording"
-    digits = hashlib.sha256(recording.encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]
-    return f"{plain}-{digits}"
 
 
 @contextmanager

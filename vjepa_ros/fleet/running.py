@@ -6,6 +6,7 @@ It holds one line of what a worker said at a time: what is done stands on the di
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -18,6 +19,7 @@ from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.documents import to_json
 from vjepa_ros.errors import ConfigError, EngineError, OutputError, place
 from vjepa_ros.fleet import places, pool, store
+from vjepa_ros.fleet.names import is_address, name_of
 from vjepa_ros.fleet.plan import LEROBOT, Plan
 from vjepa_ros.fleet.store import Store
 from vjepa_ros.fleet.work import Result, with_threads
@@ -66,7 +68,7 @@ def run(
     asked = _asked(plan, config)
     with store.opened(plan.out, force=plan.force) as found:
         expected = _expected(plan, found, asked)
-        names = {places.name_of(recording): recording for recording in recordings}
+        names = {name_of(recording): recording for recording in recordings}
         left = [recording for name, recording in names.items() if found.report(name) is None]
         store.write_manifest(plan.out, {**asked, "state": "unfinished", "info_id": expected})
         store.write_lines(plan.out, ({"name": name, "recording": one} for name, one in names.items()))
@@ -104,7 +106,7 @@ def _stop(result: Result) -> None:
     """Raise what nobody can go on with."""
     kind, first, second = result.fatal
     if kind == "disk":
-        error = OSError(int(first), "No space left on device" if int(first) == 28 else "the disk takes no more")
+        error = OSError(int(first), os.strerror(int(first)))
         error.filename = second
         raise error
     raise ConfigError(first, second) if first else EngineError(second)
@@ -114,7 +116,7 @@ def _require_apart(plan: Plan, recordings: Sequence[str]) -> None:
     """Refuse an output in which the recordings lie, or that lies in one of them."""
     out = plan.out.resolve()
     for recording in recordings:
-        if places.is_address(recording):
+        if is_address(recording):
             continue
         one = Path(recording).resolve()
         if out == one or out in one.parents or one in out.parents:

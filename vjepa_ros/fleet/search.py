@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vjepa_ros import files
 from vjepa_ros.config.checks import require
 from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.documents import Unreadable, open_regular
@@ -79,9 +80,11 @@ def find(
     Raises:
         BagError: for a table that is damaged, or has no context.
         ConfigError: naming a field that makes no sense, or weights that are not there.
-        OutputError: where there is nothing to look at, or the weights are others than the fleet was made with.
+        OutputError: where there is nothing to look at, something lies where the sheet should, or the weights are others than the fleet was made with.
         EngineError: where the model fails.
     """
+    if looking.out is not None:
+        files.require_free(looking.out, force=looking.force)
     store = Store(looking.fleet)
     names = [name for name in store.names() if (store.folder(name) / TABLE).is_file()]
     if not names:

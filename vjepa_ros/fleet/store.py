@@ -142,7 +142,7 @@ def opened(out: Path, *, force: bool) -> Iterator[Store]:
     """
     store = Store(out)
     is_ours = _read(out / MANIFEST) is not None
-    if not is_ours and os.path.lexists(out) and not (out.is_dir() and set(os.listdir(out)) <= {_WORK}):
+    if not is_ours and os.path.lexists(out) and not _is_begun(out):
         files.require_free(out, force=force)
         shutil.rmtree(out) if out.is_dir() and not out.is_symlink() else out.unlink()
     if not out.is_dir():
@@ -181,6 +181,13 @@ def write_manifest(out: Path, manifest: Mapping[str, Any]) -> None:
         OSError: where the disk is full or fails; it is as it was.
     """
     files.write_whole(out / MANIFEST, (to_json({"tool": TOOL, "format": FORMAT, **manifest}, indent=2) + "\n").encode())
+
+
+def _is_begun(out: Path) -> bool:
+    """Whether nothing lies there but what a run makes first."""
+    if not out.is_dir() or not set(os.listdir(out)) <= {_WORK, WINDOWS, FAILED}:
+        return False
+    return not any(name.is_dir() and os.listdir(name) for name in (out / WINDOWS, out / FAILED))
 
 
 def _clear(folder: Path, kept: set[str]) -> None:

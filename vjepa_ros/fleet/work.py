@@ -20,6 +20,7 @@ from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ConfigError, OutputError, VjepaError, named, place
 from vjepa_ros.fleet import places
 from vjepa_ros.fleet.frames import FrameWriter
+from vjepa_ros.fleet.names import name_of
 from vjepa_ros.fleet.plan import MOST_ATTEMPTS, Plan
 from vjepa_ros.fleet.store import TABLE, VIDEO, Store
 from vjepa_ros.fleet.table import Writer
@@ -76,7 +77,7 @@ class Worker:
     def __call__(self, recording: str) -> Result:
         """Do one, unless it is done; see :class:`Result`."""
         started_s = time.monotonic()
-        name = places.name_of(recording)
+        name = name_of(recording)
         there = self._store.report(name)
         if there is not None:
             return Result(name, "there", there["counts"]["windows"], len(there["incomplete"]))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.documents import to_json
 from vjepa_ros.errors import BagError, ConfigError, listed, place
-from vjepa_ros.fleet.places import name_of
+from vjepa_ros.fleet.names import name_of
 from vjepa_ros.fleet.plan import MANIFEST, TOOL, WINDOWS
 from vjepa_ros.fleet.store import PARTITION, REPORT, TABLE, Store
-from vjepa_ros.fleet.table import Row, Table
 from vjepa_ros.recordings.reading import Progress
 from vjepa_ros.stream.actions import Steps
 from vjepa_ros.stream.frame import Frame
@@ -33,6 +32,9 @@ from vjepa_ros.stream.window import Window
 from vjepa_ros.training.material import Tally
 from vjepa_ros.training.plan import Plan
 from vjepa_ros.training.reading import Reader, joined
+
+if TYPE_CHECKING:
+    from vjepa_ros.fleet.table import Row, Table
 
 _WHO_COMPUTES = ("device", "threads")
 _OF_OTHERS = ("planner.", "candidates.", "latents.", "queue", "image_transport", "override_convention")
@@ -152,7 +154,7 @@ class TableReader(Reader):
 
     def _rows(self, index: int, progress: Progress = lambda what, done, total: None) -> Iterator[Row]:
         path = self.plan.recordings[index]
-        table = Table(path / TABLE)
+        table = _table(path / TABLE)
         try:
             kept, needed = table.shape("context")[0], _needed(self.config)
             if kept < needed:
@@ -187,6 +189,17 @@ class TableReader(Reader):
                     if count >= first:
                         yield _bytes(unit)
                     count += 1
+
+
+def _table(path: Path) -> Table:
+    try:
+        from vjepa_ros.fleet.table import Table  # here, because who trains on bags does without pyarrow
+    except ImportError as error:
+        raise BagError(
+            f"{place(path)}: is a table, and these need the package pyarrow ({error}): install it, or the package with "
+            "its extra fleet"
+        ) from error
+    return Table(path)
 
 
 def _needed(config: NodeConfig) -> int:
