@@ -80,7 +80,8 @@ def find(
     Raises:
         BagError: for a table that is damaged, or has no context.
         ConfigError: naming a field that makes no sense, or weights that are not there.
-        OutputError: where there is nothing to look at, something lies where the sheet should, or the weights are others than the fleet was made with.
+        OutputError: where there is nothing to look at, where something lies at the sheet's place, or the weights are
+            others than the fleet was made with.
         EngineError: where the model fails.
     """
     if looking.out is not None:
