@@ -164,7 +164,7 @@ def _concluded(
 ) -> dict[str, Any]:
     """Write the list of recordings and the manifest, from what is on the disk."""
     counts, info_ids, of_model = _Counts(), set(), {}
-    timings = dict.fromkeys(("all_s", "model_s", "recorded_s"), 0.0)
+    timings = dict.fromkeys(("all_s", "cpu_s", "model_s", "recorded_s"), 0.0)
 
     def lines() -> Iterator[dict[str, Any]]:
         for name, recording in names.items():

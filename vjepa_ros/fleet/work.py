@@ -33,6 +33,7 @@ from vjepa_ros.replay.run import Run
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NODE = "/vjepa_predictor"
+_Started = tuple[float, float]  # on the wall's clock, and on the processor's
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Worker:
 
     def __call__(self, recording: str) -> Result:
         """Do one, unless it is done; see :class:`Result`."""
-        started_s = time.monotonic()
+        started_s = (time.monotonic(), time.process_time())
         name = name_of(recording)
         there = self._store.report(name)
         if there is not None:
@@ -99,7 +100,7 @@ class Worker:
             return self._failed(recording, name, error, started_s)
         self._store.ended(name)
         return Result(name, "done", report["counts"]["windows"], len(report["incomplete"]),
-                      seconds=time.monotonic() - started_s)  # fmt: skip
+                      seconds=time.monotonic() - started_s[0])  # fmt: skip
 
     def _ready(self) -> tuple[NodeConfig, WorldModel]:
         if self._config is None or self._model is None:
@@ -108,7 +109,7 @@ class Worker:
             self._config = config
         return self._config, self._model
 
-    def _failed(self, recording: str, name: str, error: Exception, started_s: float) -> Result:
+    def _failed(self, recording: str, name: str, error: Exception, started_s: _Started) -> Result:
         said = str(error) if isinstance(error, VjepaError) else f"{type(error).__name__}: {error}"
         if isinstance(error, OSError) and error.strerror:
             said = f"{place(str(error.filename))}: {error.strerror}" if error.filename else error.strerror
@@ -121,10 +122,10 @@ class Worker:
             if full.errno in _FULL:
                 return Result(name, "stop", fatal=("disk", str(full.errno), str(full.filename or self._plan.out)))
             raise
-        return Result(name, "failed", reason=reason, seconds=time.monotonic() - started_s)
+        return Result(name, "failed", reason=reason, seconds=time.monotonic() - started_s[0])
 
     def _done(
-        self, recording: str, name: str, config: NodeConfig, model: WorldModel, started_s: float
+        self, recording: str, name: str, config: NodeConfig, model: WorldModel, started_s: _Started
     ) -> Mapping[str, Any]:
         """Its report, once all of its rows are at their place."""
         plan, said = self._plan, _Said()
@@ -150,7 +151,8 @@ class Worker:
                 "name": name, "recording": recording, "worker": os.getpid(), "bag_hash": bag_hash, "rows": rows.count,
                 **source.report, "bags": [recording], **run.summary(), **rows.seen, "said": said.sentences,
                 "timings": {
-                    "all_s": round(time.monotonic() - started_s, 3), "model_s": round(run.model_s, 3),
+                    "all_s": round(time.monotonic() - started_s[0], 3),
+                    "cpu_s": round(time.process_time() - started_s[1], 3), "model_s": round(run.model_s, 3),
                     "recorded_s": round(run.recorded_s, 3),
                 },
                 "bytes": sum(file.stat().st_size for file in new.iterdir()),
