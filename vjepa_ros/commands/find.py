@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vjepa_ros.commands.arguments import Parser
 from vjepa_ros.commands.fleet import missing, share, whole
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _found(given: argparse.Namespace, terminal: Terminal) -> list[Match]:
     names = ("fleet", "image", "out", "count", "apart_s", "force")
     values = {"device": given.compute_on or "auto"}
-    patch = None if given.patch is None else tuple(given.patch)
+    patch: Any = None if given.patch is None else tuple(given.patch)
     looking = Looking(**{name: getattr(given, name) for name in names}, patch=patch, values=values)
     from vjepa_ros.fleet.store import Store
 

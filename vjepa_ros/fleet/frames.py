@@ -74,7 +74,7 @@ class FrameWriter:
         at = window.step_stamps_ns[-1]
         frame = next((frame for frame in reversed(window.frames) if frame.stamp_ns == at), window.frames[-1])
         rgb = picture(frame.image)
-        self.frame_px = rgb.shape[:2]
+        self.frame_px = (rgb.shape[0], rgb.shape[1])
         _sum_up(rgb[::_EVERY, ::_EVERY].reshape(-1, 3).astype(np.int64), self.episodes[-1]["picture"])
         with files.naming(self._path):
             if self._container is None:

@@ -144,7 +144,7 @@ def opened(out: Path, *, force: bool) -> Iterator[Store]:
     is_ours = _read(out / MANIFEST) is not None
     if not is_ours and os.path.lexists(out) and not _is_begun(out):
         files.require_free(out, force=force)
-        shutil.rmtree(out) if out.is_dir() and not out.is_symlink() else out.unlink()
+        _remove(out)
     if not out.is_dir():
         files.require_free(out, force=False)
         out.mkdir()
@@ -193,7 +193,14 @@ def _is_begun(out: Path) -> bool:
 def _clear(folder: Path, kept: set[str]) -> None:
     for entry in folder.iterdir():
         if entry.name not in kept:
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+            _remove(entry)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from vjepa_ros.training.cost import Cost, cost_of
 from vjepa_ros.training.fleet_tables import TableReader
 from vjepa_ros.training.frames import FrameSet, RecordedClips, keep_frames
 from vjepa_ros.training.gathering import gather
-from vjepa_ros.training.latents import Clips, dataset_of, keep_latents
+from vjepa_ros.training.latents import Clips, Ready, dataset_of, keep_latents
 from vjepa_ros.training.material import Material
 from vjepa_ros.training.plan import Plan
 from vjepa_ros.training.reading import Reader
@@ -97,7 +97,8 @@ class Data:
             BagError: for a recording that has changed.
             ConfigError: for another encoder than that of the tables that are trained on.
         """
-        clips, ready = clips or self.clips or _no_clips, None
+        clips = clips or self.clips or _no_clips
+        ready: Ready | None = None
         if isinstance(self._reader, TableReader):
             self._reader.require_encoder(encoder_hash)
             ready = self._reader.latents
