@@ -173,7 +173,7 @@ def test_of_two_workers_with_the_same_recording_one_is_heard(tmp_path: Path) -> 
 
 
 def test_other_rows_are_never_mixed_in(bags: Path, done: Path, tmp_path: Path) -> None:
-    for values, options, named in (({"hop": 4}, {}, "hop"), ({}, {"context_steps": 1}, "context_steps")):
+    for values, options, named in (({"hop": 4}, {}, "hop"), ({}, {"kept_steps": 1}, "kept_steps")):
         with pytest.raises(OutputError, match=rf"has rows of other parameters in it \({named}\).*`force`"):
             running.run(fleets.plan(done, bags, values=values, **options))
     assert running.run(fleets.plan(done, bags, values={"threads": 2}))["done"] == 2, "they say who computes"
@@ -192,7 +192,7 @@ def test_other_rows_are_never_mixed_in(bags: Path, done: Path, tmp_path: Path) -
 def test_as_much_context_is_kept_as_is_asked_for(bags: Path, tmp_path: Path, done: Path) -> None:
     for steps in (0, 1):
         out = tmp_path / str(steps)
-        running.run(fleets.plan(out, bags / "bag1", context_steps=steps))
+        running.run(fleets.plan(out, bags / "bag1", kept_steps=steps))
         (table,) = fleets.tables(out)
         assert table.shape("context") == (steps, 2, 2, 32)
         whole = fleets.tables(done)[1]
@@ -220,7 +220,7 @@ def test_workers_share_the_cores(tmp_path: Path) -> None:
     ("options", "field"),
     [
         ({"bags": []}, "bags"), ({"formats": ("csv",)}, "formats"), ({"workers": -1}, "workers"),
-        ({"context_steps": -1}, "context_steps"), ({"gpus": -0.5}, "gpus"), ({"task": "two\nlines"}, "task"),
+        ({"kept_steps": -1}, "kept_steps"), ({"gpus": -0.5}, "gpus"), ({"task": "two\nlines"}, "task"),
         ({"workers": 0, "address": "there"}, "address"),
     ],
 )  # fmt: skip

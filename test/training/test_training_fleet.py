@@ -92,7 +92,7 @@ def test_what_the_tables_do_not_fit_is_refused(tmp_path: Path) -> None:
 
 def test_tables_with_too_little_in_them_are_refused(tmp_path: Path) -> None:
     for options, values, said in (
-        ({"context_steps": 1}, {"encoding": "tubelet"}, "has 1 steps of each window's context, and training needs 4"),
+        ({"kept_steps": 1}, {"encoding": "tubelet"}, "has 1 steps of each window's context, and training needs 4"),
         ({}, {"hop": 4}, "hop: was 4 when the tables were made"),
     ):
         out = fleet(tmp_path, values, force=True, **options)  # type: ignore[arg-type]

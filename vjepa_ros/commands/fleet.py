@@ -35,7 +35,7 @@ def parser() -> Parser:
                         help="of a worker, 0.5 for half of one (default: one where there is one)")  # fmt: skip
     parser.add_argument("--format", dest="formats", type=_formats, default=("parquet",), metavar="FORMATS",
                         help=f"{','.join(FORMATS)} writes a LeRobotDataset too (default: parquet)")  # fmt: skip
-    parser.add_argument("--context-steps", type=whole, metavar="N",
+    parser.add_argument("--keep-context", dest="kept_steps", type=whole, metavar="N",
                         help="keep the newest N steps of each window's context (default: all)")  # fmt: skip
     parser.add_argument("--task", default=Plan.task, metavar="TEXT",
                         help="what the recordings show, for the dataset (default: %(default)s)")  # fmt: skip
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _done(given: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
-    names = ("formats", "context_steps", "workers", "address", "gpus", "task")
+    names = ("formats", "kept_steps", "workers", "address", "gpus", "task")
     plan = Plan(**reading_of(given, terminal.say), **{name: getattr(given, name) for name in names})
     try:
         from vjepa_ros.fleet import running

@@ -107,8 +107,9 @@ def _add_table(
     if abs(fps - written.fps) > _SLOWER * written.fps:
         say(f"{recording.name}: is left out of the dataset: its windows come at {fps:g} Hz, not {written.fps:g}")
         return
-    shape = Shape(*(rows[name].shape[1] for name in (_ACTION, _STATE)), *report["frame_px"],
-                  int(np.prod(table.shape("context")[1:])) if table.shape("context")[0] else 0)  # fmt: skip
+    context, (height_px, width_px) = table.shape("context"), report["frame_px"]
+    latents = int(np.prod(context[1:])) if context[0] else 0
+    shape = Shape(rows[_ACTION].shape[1], rows[_STATE].shape[1], height_px, width_px, latents)
     written.shape = written.shape or shape
     chunk, file = divmod(written.recordings, _FILES_PER_CHUNK)
     at = {"chunk_index": chunk, "file_index": file}

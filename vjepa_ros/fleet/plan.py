@@ -35,7 +35,7 @@ class Plan:
         force: replace what lies at ``out``, a fleet's too.
         fallback: decodes raw images of encodings that the package does not know.
         formats: of :data:`FORMATS`; parquet is always among them.
-        context_steps: how many of a window's steps are kept of the context, the newest ones; None for all of them.
+        kept_steps: how many of a window's steps are kept of the context, the newest ones; None for all of them.
         workers: how many hold a model; 0 for this process alone, without Ray.
         address: of a Ray cluster; None for one that is started here, in this machine alone.
         gpus: of a worker; None for one where there is a GPU here, else none.
@@ -50,7 +50,7 @@ class Plan:
     force: bool = False
     fallback: Decode | None = None
     formats: Sequence[str] = ("parquet",)
-    context_steps: int | None = None
+    kept_steps: int | None = None
     workers: int = 1
     address: str | None = None
     gpus: float | None = None
@@ -65,7 +65,7 @@ class Plan:
         require(bool(self.bags), "bags", "name at least one recording")
         unknown = [name for name in self.formats if name not in FORMATS]
         require(not unknown, "formats", f"are {', '.join(FORMATS)}, not {', '.join(map(quoted, unknown))}")
-        for name in ("workers", "context_steps"):
+        for name in ("workers", "kept_steps"):
             value = getattr(self, name)
             require(value is None or value >= 0, name, f"must not be negative, not {brief(value)}")
         require(self.gpus is None or self.gpus >= 0, "gpus", f"must not be negative, not {brief(self.gpus)}")

@@ -130,7 +130,7 @@ def _asked(plan: Plan, config: NodeConfig) -> dict[str, Any]:
         "parameters": {name: value for name, value in parameters.items() if name not in _HARMLESS},
         "topics": dict(plan.topics),
         "urdf": None if plan.urdf is None else content.content_hash(plan.urdf),
-        "context_steps": plan.context_steps,
+        "kept_steps": plan.kept_steps,
         "formats": sorted(plan.formats),
     }
     key = hashlib.sha256(to_json(asked, sort_keys=True).encode()).hexdigest()
@@ -149,7 +149,7 @@ def _expected(plan: Plan, found: Store, asked: Mapping[str, Any]) -> str:
     except OutputError:
         return ""
     if before.get("key") != asked["key"] and found.names():
-        others = [name for name in ("topics", "urdf", "context_steps", "formats") if before.get(name) != asked[name]]
+        others = [name for name in ("topics", "urdf", "kept_steps", "formats") if before.get(name) != asked[name]]
         was = before.get("parameters") or {}
         others += [
             name for name, value in asked["parameters"].items() if name not in _HARMLESS and was.get(name) != value

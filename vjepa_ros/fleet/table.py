@@ -31,7 +31,7 @@ _PLAIN = {
     "prediction_error": pa.float32(), "no_change_error": pa.float32(), "error_steps": pa.int64(),
     "bag_hash": pa.string(), "info_id": pa.string(),
 }  # fmt: skip
-_ARRAYS = {
+_ARRAYS: dict[str, np.dtype[Any]] = {
     "frame_stamps_ns": np.dtype(np.int64), "step_stamps_ns": np.dtype(np.int64), "actions": np.dtype(np.float64),
     "states": np.dtype(np.float64), "future_actions": np.dtype(np.float64), "forecast": np.dtype(np.float16),
     "context": np.dtype(np.float16),
@@ -74,7 +74,7 @@ class Writer:
         path: the file to make.
         about: what goes into its metadata: values that JSON has.
         bag_hash, info_id: of every row.
-        context_steps: how many steps of the context are kept, the newest ones; None for all.
+        kept_steps: how many steps of the context are kept, the newest ones; None for all.
 
     Attributes:
         rows: so many came.
@@ -84,12 +84,12 @@ class Writer:
     """
 
     def __init__(
-        self, path: Path, about: Mapping[str, Any], bag_hash: str, info_id: str, context_steps: int | None
+        self, path: Path, about: Mapping[str, Any], bag_hash: str, info_id: str, kept_steps: int | None
     ) -> None:
         self._path = path
         self._about = dict(about)
         self._same = {"bag_hash": bag_hash, "info_id": info_id}
-        self._kept = context_steps
+        self._kept = kept_steps
         self._columns: dict[str, list[Any]] = {name: [] for name in (*_PLAIN, *_ARRAYS)}
         self._bytes = self.rows = 0
         self._shapes: dict[str, tuple[int, ...]] = {}

@@ -186,7 +186,7 @@ class _Rows:
         """Say what the latents are."""
         about = {**self._about, "latent_info": info}
         self._writer = Writer(
-            self._folder / TABLE, about, str(self._about["bag_hash"]), info["info_id"], self._plan.context_steps
+            self._folder / TABLE, about, str(self._about["bag_hash"]), info["info_id"], self._plan.kept_steps
         )
         self._stack.callback(self._writer.abort)
         if self._plan.writes_dataset:
