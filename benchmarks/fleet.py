@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +23,7 @@ from support import bags, fleets, recorded
 from benchmarks.memory import status_mb
 from vjepa_ros.fleet import running
 from vjepa_ros.fleet.plan import Plan
+from vjepa_ros.fleet.store import Store
 from vjepa_ros.replay import plan as replay_plan
 from vjepa_ros.replay import replaying
 
@@ -78,8 +80,8 @@ def fleet(paths: list[Path], folder: Path, workers: int, plain_s: float) -> None
          overhead_of_cpu=round(each["cpu_s"] / plain_s - 1, 4), mb_each=round(size / len(paths) / _MB, 2))  # fmt: skip
 
 
-def tiny(count: int, folder: Path, workers: int) -> None:
-    """Many recordings, and the memory of the process that hands them out."""
+def tiny(count: int, folder: Path, workers: int, most_s: float) -> None:
+    """Many recordings, and the memory of the process that hands them out; ended after a while, where that is asked."""
     first = bags.sample()[0].received_ns
     bag = bags.write(folder / "tiny", [one for one in bags.sample() if one.received_ns < first + bags.S // 2])
     (folder / "links").mkdir()
@@ -94,10 +96,15 @@ def tiny(count: int, folder: Path, workers: int) -> None:
         if done % max(total // _LOOKS, 1) == 0 or done == 1:
             seen.append(round(status_mb("VmRSS"), 1))
             told("tiny", done=done, rss_mb=seen[-1], seconds=round(time.monotonic() - started_s, 1))
+        if 0 < most_s < time.monotonic() - started_s:
+            raise KeyboardInterrupt
 
     values = {**fleets.VALUES, "num_frames": 4, "context_steps": 1}
-    manifest = running.run(Plan([str(listing)], values, folder / "out", workers=workers), progress)
-    told("tiny", done=manifest["done"], failed=manifest["failed"], windows=manifest["windows"], rss_mb=seen,
+    out = folder / "out"
+    with suppress(KeyboardInterrupt):
+        running.run(Plan([str(listing)], values, out, workers=workers), progress)
+    manifest = Store(out).manifest()
+    told("tiny", done=manifest["done"], left=manifest["left"], failed=manifest["failed"], windows=manifest["windows"], rss_mb=seen,
          seconds=round(time.monotonic() - started_s, 1))  # fmt: skip
 
 
@@ -108,11 +115,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--tiny", type=int, default=0)
+    parser.add_argument("--most-seconds", type=float, default=0.0)
     given = parser.parse_args()
     with TemporaryDirectory(prefix="fleet_") as name:
         folder = Path(name)
         if given.tiny:
-            tiny(given.tiny, folder, max(given.workers))
+            tiny(given.tiny, folder, max(given.workers), given.most_seconds)
             return 0
         first = long_bag(folder / "bag0", given.seconds)
         paths = [first, *(shutil.copytree(first, folder / f"bag{number}") for number in range(1, given.recordings))]
