@@ -104,8 +104,8 @@ def tiny(count: int, folder: Path, workers: int, most_s: float) -> None:
     with suppress(KeyboardInterrupt):
         running.run(Plan([str(listing)], values, out, workers=workers), progress)
     manifest = Store(out).manifest()
-    told("tiny", done=manifest["done"], left=manifest["left"], failed=manifest["failed"], windows=manifest["windows"], rss_mb=seen,
-         seconds=round(time.monotonic() - started_s, 1))  # fmt: skip
+    counts = {name: manifest[name] for name in ("done", "failed", "left", "windows")}
+    told("tiny", **counts, rss_mb=seen, seconds=round(time.monotonic() - started_s, 1))
 
 
 def main() -> int:
