@@ -76,7 +76,7 @@ setup(
         "onnx": ["onnx>=1.16", "onnxruntime>=1.20"],
         "openvino": ["onnx>=1.16", "openvino>=2024.4"],
         # vjepa_fleet and vjepa_find (docs/fleet.md); for s3:// and gs:// s3fs or gcsfs too. Ray Data imports pandas.
-        "fleet": ["av>=15", "faiss-cpu>=1.8", "fsspec", "pandas>=2.2", "pyarrow>=21", "ray>=2.49"],
+        "fleet": ["av>=15", "faiss-cpu>=1.8", "fsspec", "pandas>=2.2", "pyarrow>=21", "ray>=2.60"],
         "pictures": ["matplotlib", "pillow"],  # for that of vjepa_probe, and of the examples
         "test": ["hypothesis", "pillow", "pytest<9", "pytest-timeout", "pytest-xdist"],
     },

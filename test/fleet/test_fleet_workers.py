@@ -24,7 +24,7 @@ def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         node = found._private.worker._global_node
         folder = Path(node.get_session_dir_path()).parent
         assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0" and not node.webui_url, "it asks nobody, and shows nothing"
-        assert {one["NodeManagerAddress"] for one in found.nodes()} == {"127.0.0.1"}
+        assert {one["NodeManagerAddress"] for one in found.nodes()} == {"127.0.0.2"}
         yield
     assert not folder.exists()
 

@@ -1,14 +1,17 @@
 """Who computes a fleet: this process alone, or workers of Ray Data, each with a model of its own.
 
 Recordings in, results out, in any order. None of Ray's services is on that asks the network: no usage statistics, no
-dashboard, and a Ray that is started here listens on this machine only.
+dashboard. A Ray that is started here talks on the loopback interface; it listens on all of them, which cannot be told
+it, and asks whoever speaks to it for a token that only its own processes have.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +27,7 @@ _MOST_BLOCKS = 2000
 """Tasks that Ray has: one per recording up to here, then several recordings in each, so that its books stay small."""
 _STORE_BYTES = 80 * 2**20  # only names and answers go through it
 _LONGEST_FOLDER = 40  # bytes: a socket's path, with what Ray puts behind it, must stay below 108
-_LOCAL = "127.0.0.1"
+_LOCAL = "127.0.0.2"  # a loopback address too; 127.0.0.1 Ray takes for that of the network's interface
 
 
 def results(plan: Plan, recordings: Sequence[str], expected: str) -> Generator[Result, None, None]:
@@ -91,6 +94,8 @@ def joined(plan: Plan) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says of itself is for those who look for it
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if plan.address is None and "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # read when it is imported
     try:
         import ray
         import ray.data
