@@ -78,6 +78,8 @@ setup(
         "docs": ["myst-parser>=4", "sphinx>=8"],  # make docs
         "pictures": ["jinja2", "matplotlib", "pillow"],  # for vjepa_probe, vjepa_replay --html, and the examples
         "rerun": ["rerun-sdk>=0.23"],  # for vjepa_replay --rrd; it wants numpy 2, newer ones Python 3.11
+        # vjepa_fleet and vjepa_find (docs/fleet.md); for s3:// and gs:// s3fs or gcsfs too. Ray Data imports pandas.
+        "fleet": ["av>=15", "faiss-cpu>=1.8", "fsspec", "pandas>=2.2", "pyarrow>=21", "ray>=2.60"],
         "test": ["hypothesis", "pillow", "pytest<9", "pytest-timeout", "pytest-xdist"],
     },
 )

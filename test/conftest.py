@@ -30,10 +30,12 @@ import pytest
 
 # Parts of a ROS installation that exist nowhere else; onnxruntime, which has no wheel for Python 3.10; pinocchio,
 # which forward kinematics are compared with, whose wheel would put its own numpy over the one that a ROS installation
-# was compiled against; and rerun, which wants Python 3.11, numpy 2 and 500 MB.
+# was compiled against; rerun, which wants Python 3.11, numpy 2 and 500 MB; and what reads the datasets of a fleet, or
+# stands in for a bucket: lerobot and datasets want another torch and another huggingface_hub than the rest, moto and
+# s3fs bring some fifty packages.
 SKIPPABLE_MODULES = {
-    "control_msgs", "cv_bridge", "launch", "launch_ros", "launch_testing", "onnxruntime", "pinocchio",
-    "rerun", "ros2cli", "ros2launch", "rosbag2_interfaces", "rosbag2_py", "sros2",
+    "boto3", "control_msgs", "cv_bridge", "datasets", "launch", "launch_ros", "launch_testing", "lerobot", "moto",
+    "onnxruntime", "pinocchio", "rerun", "ros2cli", "ros2launch", "rosbag2_interfaces", "rosbag2_py", "s3fs", "sros2",
 }  # fmt: skip
 NO_GPU = "needs a CUDA device"
 NO_COMPILER = "needs g++"

@@ -156,7 +156,7 @@ def _publish(groups: Sequence[_Group]) -> None:
     """Move everything to its place, or where that fails, nothing."""
     outputs = [(group, place) for group in groups for place in group.places]
     for group, place in outputs:
-        _sync(group.new(place))
+        sync(group.new(place))
     moves: list[tuple[Path, Path]] = []
     try:
         for group, place in reversed(outputs):
@@ -194,6 +194,27 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: however the program or the machine ends, it has its old or its new content.
+
+    Raises:
+        OSError: where the disk is full or fails; it names the file, which is as it was.
+    """
+    new = path.with_name(f".{path.name}.new")
+    try:
+        with naming(path):
+            with new.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+            _sync_one(path.parent)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
+
+
 def require_apart(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
     """Refuse outputs that would replace an input, or each other.
 
@@ -225,11 +246,11 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """See a file, or a folder with everything in it, on the disk."""
     if path.is_dir():
         for inner in path.iterdir():
-            _sync(inner)
+            sync(inner)
     _sync_one(path)
 
 

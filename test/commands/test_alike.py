@@ -17,7 +17,22 @@ from support.commands import COMMANDS, ROOT, WRITING, Command, called, sentence,
 from vjepa_ros.commands import terminal
 from vjepa_ros.config.table import BY_NAME
 
-HEAVY = {"cv2", "matplotlib", "numpy", "rclpy", "rich", "rosbags", "safetensors", "torch", "yaml"}
+HEAVY = {
+    "av",
+    "cv2",
+    "faiss",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "ray",
+    "rclpy",
+    "rich",
+    "rosbags",
+    "safetensors",
+    "torch",
+    "yaml",
+}
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +135,8 @@ def test_a_field_is_not_taken_for_a_parameter() -> None:
     assert shared == {
         "convert": {"checkpoint", "dtype", "predictor_checkpoint", "preset"},
         "doctor": set(),
+        "find": set(),
+        "fleet": set(),
         "probe": set(),
         "replay": set(),
         "simulate": {"seed"},

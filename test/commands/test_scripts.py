@@ -17,7 +17,7 @@ from support import bags, replays
 ROOT = Path(__file__).parents[2]
 SAMPLE = bags.sample()
 SHORT = [message for message in SAMPLE if message.received_ns < SAMPLE[0].received_ns + 2 * bags.S]
-COMMANDS = {"vjepa_convert", "vjepa_doctor", "vjepa_probe", "vjepa_replay", "vjepa_simulate", "vjepa_train"}
+COMMANDS = {f"vjepa_{name}" for name in ("convert", "doctor", "find", "fleet", "probe", "replay", "simulate", "train")}
 
 
 @pytest.fixture(autouse=True)

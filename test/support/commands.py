@@ -5,17 +5,21 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from support import bags, conversions, replays
 from vjepa_ros import conversion
-from vjepa_ros.commands import terminal
+from vjepa_ros.commands import fleet, terminal
 from vjepa_ros.config.sidecar import Sidecar
+from vjepa_ros.fleet import sheet
 from vjepa_ros.probe import probing
 from vjepa_ros.replay.run import Run
 from vjepa_ros.simulation import recording
@@ -25,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(
     path.stem for path in (ROOT / "vjepa_ros" / "commands").glob("*.py") if "\ndef main(" in path.read_text()
 )
-TUNED = [name for name in COMMANDS if name != "simulate"]
+TUNED = [name for name in COMMANDS if name not in ("simulate", "find")]
 """Those that have parameters of the node: a test holds that."""
 WRITING = [name for name in COMMANDS if name != "doctor"]
 """Those that write something; the doctor only says what it finds, and its tests are in test_doctor_command."""
@@ -96,6 +100,16 @@ def no_parameters(_: Path) -> dict[str, Any]:
     raise AssertionError("it has none")
 
 
+@cache
+def _fleet(bag: Path) -> Path:
+    """A fleet of a bag, with a picture in its folder; made once."""
+    out = bag.parent / "fleet"
+    arguments = ["--params", str(replays.PARAMS), "-o", str(out), "--workers", "0", *replays.ONE_THREAD]
+    assert fleet.main([str(bag), *arguments]) == 0
+    cv2.imwrite(str(out / "frame.png"), np.full((64, 64, 3), 90, np.uint8))
+    return out
+
+
 def called(name: str, tmp_path: Path, bag: Path) -> Iterator[Command]:
     """One of them, with an empty folder to write to."""
     folder = tmp_path / "folder"
@@ -109,6 +123,15 @@ def called(name: str, tmp_path: Path, bag: Path) -> Iterator[Command]:
         out = folder / "out"
         options = ["-o", str(out), "--episodes", "2", "--frames", "2", "--drawn", "64"]
         yield Command("simulate", [], out, options, (recording, "simulate"), no_parameters)
+    elif name == "fleet":
+        command = reading("fleet", folder, bag, (Run, "finish"), "manifest.json", "--workers", "0")
+        kept = "what was done until then is kept, and the same command goes on from there"
+        yield replace(command, left=["out"], kept=kept)
+    elif name == "find":
+        made = _fleet(bag)
+        out = folder / "sheet.png"
+        options = ["--image", str(made / "frame.png"), "-o", str(out), "--compute-on", "cpu", "-n", "2"]
+        yield Command("find", [str(made)], out, options, (sheet, "draw"), no_parameters)
     elif name == "train":
         out = folder / "model.safetensors"
         settings = ("num_frames=4", "encoder_dim=32", "encoder_depth=1", "predictor_dim=24", "predictor_depth=1",

@@ -12,6 +12,7 @@ import pytest
 from support import trainings
 
 from vjepa_ros.errors import OutputError
+from vjepa_ros.recordings import content
 from vjepa_ros.training import stages
 from vjepa_ros.training.stages import Rows, Stage
 
@@ -169,14 +170,14 @@ def test_content_hashes_see_names_and_bytes_and_not_the_place(tmp_path: Path) ->
         (tmp_path / name / "deep" / "x").write_bytes(b"1" * 3_000_000)
         (tmp_path / name / "y").write_bytes(b"2")
     read: list[int] = []
-    first = stages.content_hash(tmp_path / "a", read.append)
+    first = content.content_hash(tmp_path / "a", read.append)
     assert sum(read) == 3_000_001
-    assert stages.content_hash(tmp_path / "b") == first
+    assert content.content_hash(tmp_path / "b") == first
     (tmp_path / "b" / "y").rename(tmp_path / "b" / "z")
-    assert stages.content_hash(tmp_path / "b") != first
+    assert content.content_hash(tmp_path / "b") != first
     (tmp_path / "a" / "y").write_bytes(b"3")
-    assert stages.content_hash(tmp_path / "a") != first
+    assert content.content_hash(tmp_path / "a") != first
     with pytest.raises(OSError) as caught:
-        stages.content_hash(tmp_path / "nowhere")
+        content.content_hash(tmp_path / "nowhere")
     assert caught.value.filename == str(tmp_path / "nowhere")
     assert stages.key_of(a=1, b=[2.5]) == stages.key_of(b=[2.5], a=1) != stages.key_of(a=1, b=[2.25])

@@ -137,14 +137,15 @@ def values_parsed(text: str) -> tuple[str, list[Any]]:
     return name, [_setting(f"{name}={value}")[1] for value in values]
 
 
-def add_recording(parser: Parser, bags: str = _BAGS) -> None:
+def add_recording(parser: Parser, bags: str = _BAGS, kind: Callable[[str], Any] = Path) -> None:
     """Add the arguments that say what is read, and with which parameters.
 
     Args:
         parser: to add them to.
         bags: what the bags are, for the help.
+        kind: reads one of them.
     """
-    parser.add_argument("bags", type=Path, nargs="+", metavar="BAG", help=bags)
+    parser.add_argument("bags", type=kind, nargs="+", metavar="BAG", help=bags)
     parser.add_argument("--params", type=Path, metavar="FILE", help="ROS parameter file of the node")
     parser.add_settings("the file")
     for field in _TOPICS:

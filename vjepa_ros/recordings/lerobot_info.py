@@ -17,7 +17,7 @@ from vjepa_ros import documents
 from vjepa_ros.errors import brief, quoted
 from vjepa_ros.recordings.storage import Unreadable, named
 
-NAME = "meta/info.json"
+NAME, VERSION = "meta/info.json", "v3.0"
 COUNTED = frozenset({"timestamp", "frame_index", "episode_index", "index", "task_index"})
 """Columns that every dataset has, and that count its rows."""
 MOST_NAMES = 1000  # of a row of numbers; the default of messages.max_joints
@@ -125,14 +125,14 @@ def read(folder: Path) -> Info:
 def _require_layout(version: Any) -> None:
     found = _LAYOUT.fullmatch(version) if isinstance(version, str) else None
     if found is None:
-        raise Unreadable(f"its {NAME} has codebase_version {brief(version, 40)}, and v3.0 is what is read")
+        raise Unreadable(f"its {NAME} has codebase_version {brief(version, 40)}, and {VERSION} is what is read")
     if int(found[1]) < 3:
         raise Unreadable(
-            f"its layout is {version}, and v3.0 is what is read: convert it with convert_dataset_v21_to_v30, which "
-            "lerobot brings, and give what that writes"
+            f"its layout is {version}, and {VERSION} is what is read: convert it with convert_dataset_v21_to_v30, "
+            "which lerobot brings, and give what that writes"
         )
     if int(found[1]) > 3:
-        raise Unreadable(f"its layout is {version}, and v3.0 is what is read")
+        raise Unreadable(f"its layout is {version}, and {VERSION} is what is read")
 
 
 def _rate(fps: Any) -> float:

@@ -25,8 +25,10 @@ from vjepa_ros.recordings.sqlite_file import MAGIC as SQLITE_MAGIC
 from vjepa_ros.recordings.sqlite_file import SqliteFile
 from vjepa_ros.recordings.storage import Flaw, Storage, Unreadable
 
-_SUFFIXES = (".mcap", ".db3")
-_DATASET = Path("meta", "info.json")
+SUFFIXES = (".mcap", ".db3")
+"""Of files of messages, but for the suffix of compressed ones."""
+DATASET = Path("meta", "info.json")
+"""What the folder of a LeRobotDataset has in it."""
 _OF_A_DATASET = (".json", ".parquet", ".mp4")
 _ROS1_MAGIC = b"#ROSBAG V"
 _ROS1 = "is a ROS 1 bag: convert it with rosbags-convert, which rosbags brings, and give what that writes"
@@ -92,7 +94,7 @@ def _open_folder(bag: Bag, stack: ExitStack, known: Collection[Identity]) -> Non
     entries = sorted(folder.iterdir())
     there = list(filter(_is_storage, entries))
     description = folder / metadata_file.NAME
-    if not there and not description.exists() and (folder / _DATASET).exists():
+    if not there and not description.exists() and (folder / DATASET).exists():
         _open_dataset(bag, stack)
         return
     why = "it has no metadata.yaml"
@@ -212,7 +214,7 @@ def _is_storage(path: Path) -> bool:
 
 def _has_name_of_storage(path: Path) -> bool:
     plain = path.with_suffix("") if path.suffix == zstd_bag.SUFFIX else path
-    return plain.suffix in _SUFFIXES and not path.name.startswith(".")
+    return plain.suffix in SUFFIXES and not path.name.startswith(".")
 
 
 def _refuse_others(path: Path) -> None:
@@ -221,14 +223,14 @@ def _refuse_others(path: Path) -> None:
         raise BagError(f"{path}: describes a bag and holds no messages: give its folder, {path.parent}")
     if not stat.S_ISREG(path.stat().st_mode):
         raise BagError(f"{path}: is neither a folder nor a file")
-    dataset = next((folder for folder in path.parents if (folder / _DATASET).exists()), None)
+    dataset = next((folder for folder in path.parents if (folder / DATASET).exists()), None)
     if dataset is not None and path.suffix in _OF_A_DATASET:
         raise BagError(f"{place(path)}: is a part of a LeRobotDataset: give its folder, {place(dataset)}")
     if _first_bytes(path).startswith(_ROS1_MAGIC):
         raise BagError(f"{path}: {_ROS1}")
     plain = path.with_suffix("") if path.suffix == zstd_bag.SUFFIX else path
     known = (MCAP_MAGIC, SQLITE_MAGIC, ZSTD_MAGIC)
-    if plain.suffix not in _SUFFIXES and not any(map(_first_bytes(path).startswith, known)):
+    if plain.suffix not in SUFFIXES and not any(map(_first_bytes(path).startswith, known)):
         raise BagError(f"{path}: is neither an .mcap nor a .db3 file, nor a folder with such files")
 
 
@@ -238,7 +240,7 @@ def _what_else(folder: Path, description: Path) -> str:
     bags = [entry.name for entry in entries if entry.is_dir() and any(map(_is_storage, _entries(entry)))]
     if bags:
         return f"holds bags and is none: give one of them, or several that are one recording: {listed(bags)}"
-    datasets = [entry.name for entry in entries if (entry / _DATASET).exists()]
+    datasets = [entry.name for entry in entries if (entry / DATASET).exists()]
     if datasets:
         return f"holds datasets and is none: give one of them: {listed(datasets)}"
     if any(entry.is_file() and _first_bytes(entry).startswith(_ROS1_MAGIC) for entry in entries):

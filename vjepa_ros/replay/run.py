@@ -19,9 +19,10 @@ from typing import Any
 from vjepa_ros import files
 from vjepa_ros.attempt import attempt
 from vjepa_ros.documents import to_json
+from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import Forecaster, WindowForecast, load_model, notices
-from vjepa_ros.forecast.outcome import Outcome, Outcomes
+from vjepa_ros.forecast.outcome import Outcomes
 from vjepa_ros.latents import window_values
 from vjepa_ros.recordings import feed
 from vjepa_ros.recordings.bag import Recorded
@@ -107,6 +108,7 @@ class Run:
         self._exporter: Any = None
         self._dump: _Dump | None = None
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="vjepa_model")
+        stack.callback(self._model_thread.shutdown, cancel_futures=True)
         self._pending: deque[_Pending] = deque()
         self._digest = Digest()
         self._first_ns: int | None = None
@@ -117,14 +119,8 @@ class Run:
         """Load the model and open the outputs, those that are wanted: without a bag, no model runs."""
         config = self._config
         if bag is not None:
-            model = load_model(config)
-            for notice in notices(config, model):
-                self._say(notice)
-            self.info = info.latent_info(config, model)
             # What is exported is trained on, and that needs the context; what is published stays as it is.
-            keeps_context = config.latents.publish_context or export is not None
-            self._forecaster = Forecaster(model, config, keeps_context=keeps_context)
-            self._outcomes = Outcomes(config, self.info, self._sources, self._feed.report)
+            self.use(load_model(config), keeps_context=config.latents.publish_context or export is not None)
             self._bag = LatentBag(bag, self._node_name, context=config.latents.publish_context)
             self._stack.callback(self._bag.abort)  # does nothing to a bag that is finished
         if export is not None:
@@ -138,7 +134,19 @@ class Run:
             self._stack.callback(self._dump.close)
         for watcher in self._watchers:
             watcher.open()
-        self._stack.callback(self._model_thread.shutdown, cancel_futures=True)
+
+    def use(self, model: WorldModel, *, keeps_context: bool) -> None:
+        """Have a model compute the windows; :meth:`open` loads one where a bag is written.
+
+        Args:
+            model: loaded by :func:`load_model` with the same parameters.
+            keeps_context: whether the encoder's latents of every window are wanted too.
+        """
+        for notice in notices(self._config, model):
+            self._say(notice)
+        self.info = info.latent_info(self._config, model)
+        self._forecaster = Forecaster(model, self._config, keeps_context=keeps_context)
+        self._outcomes = Outcomes(self._config, self.info, self._sources, self._feed.report)
 
     def take(self, recorded: Recorded) -> None:
         """Take in the next message."""
@@ -190,7 +198,7 @@ class Run:
                 "mean": errors.mean_error,
                 "no_change_mean": errors.mean_no_change,
             },
-            "sha256": self._digest.hexadecimal(latents=self._bag is not None),
+            "sha256": self._digest.hexadecimal(latents=self._forecaster is not None),
         }
 
     @property
@@ -229,7 +237,9 @@ class Run:
             if outcome is None:
                 return
             self._digest.add_latents(forecast.predicted)
-            self._publish(outcome, pending.received_ns)
+            if self._bag is not None:
+                values = window_values(outcome.values())
+                self._bag.window(values, outcome.predicted, outcome.context, pending.received_ns)
             error = self._outcomes.error(outcome)
             compared = self._outcomes.errors.compared
         if self._exporter is not None:
@@ -237,10 +247,6 @@ class Run:
         begun_ns = pending.received_ns if self._first_ns is None else self._first_ns
         for watcher in self._watchers:
             watcher.add(Written(window, pending.received_ns, begun_ns, outcome, error, compared))
-
-    def _publish(self, outcome: Outcome, at_ns: int) -> None:
-        assert self._bag is not None
-        self._bag.window(window_values(outcome.values()), outcome.predicted, outcome.context, at_ns)
 
 
 def _is_done(result: Future[Any] | None) -> bool:

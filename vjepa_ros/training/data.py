@@ -5,21 +5,25 @@ It knows no losses, and leaves every step to the module that does it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from vjepa_ros.config.checks import require
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.recordings.reading import Progress, Say
 from vjepa_ros.training.cost import Cost, cost_of
+from vjepa_ros.training.fleet_tables import TableReader
 from vjepa_ros.training.frames import FrameSet, RecordedClips, keep_frames
 from vjepa_ros.training.gathering import gather
-from vjepa_ros.training.latents import Clips, dataset_of, keep_latents
+from vjepa_ros.training.latents import Clips, Ready, dataset_of, keep_latents
 from vjepa_ros.training.material import Material
 from vjepa_ros.training.plan import Plan
 from vjepa_ros.training.reading import Reader
@@ -54,12 +58,20 @@ class Data:
     _reader: Reader
 
     @property
-    def clips(self) -> RecordedClips:
-        """What goes through the encoder, read from the recordings once more."""
-        return RecordedClips(self._reader, self.material)
+    def clips(self) -> RecordedClips | None:
+        """What goes through the encoder, read from the recordings once more; None of tables, which have no frames."""
+        return None if isinstance(self._reader, TableReader) else RecordedClips(self._reader, self.material)
 
     def frames(self, folder: Path, progress: Progress = lambda what, done, total: None) -> FrameSet:
-        """The frames of all units, kept on disk: for training an encoder. See :func:`keep_frames`."""
+        """The frames of all units, kept on disk: for training an encoder. See :func:`keep_frames`.
+
+        Raises:
+            ConfigError: naming ``train_encoder``, where tables have none.
+        """
+        require(
+            not isinstance(self._reader, TableReader), "train_encoder",
+            "needs frames, and tables of windows have latents alone: give the recordings that they were made of",
+        )  # fmt: skip
         return keep_frames(self._reader, self.material, folder, progress)
 
     def datasets(
@@ -83,10 +95,15 @@ class Data:
         Raises:
             EngineError, OSError: as :func:`keep_latents` does.
             BagError: for a recording that has changed.
+            ConfigError: for another encoder than that of the tables that are trained on.
         """
-        clips = self.clips if clips is None else clips
+        clips = clips or self.clips or _no_clips
+        ready: Ready | None = None
+        if isinstance(self._reader, TableReader):
+            self._reader.require_encoder(encoder_hash)
+            ready = self._reader.latents
         units = self.material.units(self.config)
-        latents = keep_latents(clips, self.material, model, encoder_hash, units, folder, progress)
+        latents = keep_latents(clips, self.material, model, encoder_hash, units, folder, progress, ready)
         train, held = (dataset_of(runs, latents, model.config) for runs in (self.divided.train, self.divided.held))
         return train, held
 
@@ -128,6 +145,10 @@ def prepare(
         normalizations=normalizations_of(divided.train, config),
         _reader=reader,
     )
+
+
+def _no_clips(_first: int) -> Iterator[NDArray[np.float32]]:
+    return iter(())
 
 
 def _samples(runs: Iterable[Run], model: ModelConfig, sample: tuple[int, int]) -> int:

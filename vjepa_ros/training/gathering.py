@@ -13,8 +13,9 @@ from typing import Any
 import vjepa_ros
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.errors import BagError, place
+from vjepa_ros.recordings import content
 from vjepa_ros.recordings.reading import Progress, Say
-from vjepa_ros.training import material, stages
+from vjepa_ros.training import fleet_tables, material, stages
 from vjepa_ros.training.material import Material, Tally
 from vjepa_ros.training.plan import Plan
 from vjepa_ros.training.reading import Reader, configured, read
@@ -44,11 +45,14 @@ def gather(
     """
     config = configured(plan)
     hashes = _hashes(plan, progress)
-    reader = Reader(plan, config, say)
+    tables = fleet_tables.fleet_of(plan.recordings[0]) is not None
+    reader = fleet_tables.TableReader(plan, config, say) if tables else Reader(plan, config, say)
+    if isinstance(reader, fleet_tables.TableReader):
+        reader.require_fit(reading_inputs)
     key = stages.key_of(
         vjepa_ros=vjepa_ros.__version__,
         recordings=hashes,
-        urdf=plan.urdf and stages.content_hash(plan.urdf),
+        urdf=plan.urdf and content.content_hash(plan.urdf),
         parameters=reading_inputs(config, plan.topics),
     )
     stage = stages.Stage(folder, "windows", key)
@@ -79,7 +83,11 @@ def _hashes(plan: Plan, progress: Progress) -> list[str]:
     for path in paths:
         if not path.exists():
             raise BagError(f"{place(path)}: there is no such bag")
-    sizes = [stages.file_sizes(path) for path in paths]
+    if fleet_tables.fleet_of(paths[0]) is not None:
+        hashes = [fleet_tables.content_of(path) for path in paths]
+        _require_different(paths, hashes)
+        return hashes
+    sizes = [content.file_sizes(path) for path in paths]
     owners: dict[str, Path] = {}
     for path, found in zip(paths, sizes, strict=True):
         for file in found:
@@ -92,12 +100,17 @@ def _hashes(plan: Plan, progress: Progress) -> list[str]:
         done += more
         progress("bytes", done, total)
 
-    hashes = [stages.content_hash(path, count) for path in paths]
+    hashes = [content.content_hash(path, count) for path in paths]
+    _require_different(paths, hashes)
+    return hashes
+
+
+def _require_different(paths: Sequence[Path], hashes: Sequence[str]) -> None:
+    first: dict[str, int] = {}
     for index, value in enumerate(hashes):
-        other = hashes.index(value)
+        other = first.setdefault(value, index)
         if other < index:
             raise BagError(f"{place(paths[index])}: has the same in it as {place(paths[other])}: name it once")
-    return hashes
 
 
 def reading_inputs(config: NodeConfig, topics: Mapping[str, str]) -> dict[str, Any]:

@@ -28,6 +28,9 @@ from vjepa_ros.training.runs import Dataset, Run
 Clips = Callable[[int], Iterator[NDArray[np.float32]]]
 """(3, frames_at_once, H, W) of each unit, from the one with this number on."""
 
+Ready = Callable[[int], Iterator[memoryview]]
+"""The bytes of the rows of each unit, from the one with this number on, where they were computed before."""
+
 LATENTS = "latents.bin"
 FORMAT = "bfloat16 1"
 BATCH_PX = 2**22
@@ -60,6 +63,7 @@ def keep_latents(
     units: int,
     folder: Path,
     progress: Progress = lambda what, done, total: None,
+    ready: Ready | None = None,
 ) -> Tensor:
     """The latents of all units: found in the stage ``latents``, or computed now, going on where a killed run was.
 
@@ -71,6 +75,7 @@ def keep_latents(
         units: how many there are.
         folder: of the training; entered.
         progress: is told how far it has come.
+        ready: the latents, where they need not be computed; then nothing is asked of the clips.
 
     Returns:
         (n, H'*W', D) bfloat16, layer-normalised, mapped from the file; as many rows per unit as :func:`kept_rows` says.
@@ -86,8 +91,8 @@ def keep_latents(
         unit_bytes = kept * tokens * dim * 2
         with stages.Rows(stage, LATENTS, unit_bytes, stage.begin()) as rows:
             committed = rows.units
-            for batch in _batches(clips(rows.units), _batch_size(config)):
-                rows.append(_encoded(model, batch, kept))
+            for content in _computed(clips, model, kept)(rows.units) if ready is None else ready(rows.units):
+                rows.append(content)
                 progress("latents", rows.units, units)
                 if (rows.units - committed) * unit_bytes >= COMMIT_BYTES:
                     rows.commit()
@@ -116,6 +121,14 @@ def dataset_of(runs: Iterable[Run], latents: Tensor, model: ModelConfig) -> Data
 def _batch_size(config: ModelConfig) -> int:
     height, width = config.image_size
     return max(1, BATCH_PX // (config.frames_at_once * height * width))
+
+
+def _computed(clips: Clips, model: WorldModel, kept: int) -> Ready:
+    def computed(first: int) -> Iterator[memoryview]:
+        for batch in _batches(clips(first), _batch_size(model.config)):
+            yield _encoded(model, batch, kept)
+
+    return computed
 
 
 def _batches(clips: Iterator[NDArray[np.float32]], size: int) -> Iterator[NDArray[np.float32]]:

@@ -90,7 +90,9 @@ ones. 1: the model does not look at it.</div>
 <h2>Worst windows</h2>
 <div class="worst">
 {% for one in worst %}
-<figure><img src="{{ one.frames[0] }}" alt="last frame seen"> <img src="{{ one.frames[1] }}" alt="frame that came">
+<figure>{% if one.frames %}
+<img src="{{ one.frames[0] }}" alt="last frame seen"> <img src="{{ one.frames[1] }}" alt="frame that came">
+{%- endif %}
 <figcaption>{{ one.recording }} at {{ one.stamp_s }} s: last frame seen, and the one that came
 {{ one.ahead }} step{{ "s" if one.ahead > 1 }} later.
 Error {{ one.right | figure(3) }}, no change {{ one.still | figure(3) }}.</figcaption></figure>

@@ -55,7 +55,7 @@ class Told:
         hashes: see there.
         courses: what was told while it was trained, by what was trained (``encoder``, ``predictor``), as
             :class:`vjepa_ros.training.predictor.Trained` has it.
-        frames: for each of the worst forecasts PNGs of the last frame seen, and of the one that came.
+        frames: for each of the worst forecasts PNGs of the last frame seen, and of the one that came; none of tables.
         options: of the training, as people would write them.
     """
 
@@ -66,7 +66,7 @@ class Told:
     convention: Mapping[str, Any]
     hashes: Hashes
     courses: Mapping[str, Sequence[Mapping[str, float]]]
-    frames: Sequence[tuple[bytes, bytes]]
+    frames: Sequence[tuple[bytes, ...]]
     options: Mapping[str, Any]
 
 
@@ -138,7 +138,7 @@ def _figures(found: Evaluation) -> list[tuple[str, float | None, str, str]]:
     ]
 
 
-def _worst(one: Worst, told: Told, frames: tuple[bytes, bytes]) -> dict[str, Any]:
+def _worst(one: Worst, told: Told, frames: tuple[bytes, ...]) -> dict[str, Any]:
     return {
         "recording": told.survey.recordings[one.recording].path,
         "stamp_s": f"{one.stamp_ns / S_TO_NS:.3f}",

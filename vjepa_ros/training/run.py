@@ -25,7 +25,7 @@ from vjepa_ros.documents import to_json
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ConfigError, place
 from vjepa_ros.recordings.reading import Progress, Say
-from vjepa_ros.training import report, stages, worst_frames
+from vjepa_ros.training import fleet_tables, report, stages, worst_frames
 from vjepa_ros.training.cost import measured_rate
 from vjepa_ros.training.course import Progress as Learning
 from vjepa_ros.training.data import Data, prepare
@@ -92,6 +92,7 @@ def train(plan: Plan, watcher: Watcher | None = None) -> Done | None:
             and what was done until then is in the folder.
     """
     report.require_packages()
+    plan = fleet_tables.expanded(plan)
     team = Team.of(plan.device)
     outputs, checkpoint = [plan.out, sidecar_path(plan.out)], _checkpoint(plan)
     files.require_apart(
@@ -247,8 +248,8 @@ class _Training:
                 {**_options(plan), "stopped": _stopped(predictor)},
             )  # fmt: skip
             summary, page = report.as_json(told), report.as_html(told)
-        stages.write_whole(self.folder / report.HTML, page.encode())
-        stages.write_whole(self.folder / report.JSON, (to_json(summary, indent=2) + "\n").encode())
+        files.write_whole(self.folder / report.HTML, page.encode())
+        files.write_whole(self.folder / report.JSON, (to_json(summary, indent=2) + "\n").encode())
         return Done(summary, tuple(line for tally in data.material.tallies for line in tally.incomplete))
 
 

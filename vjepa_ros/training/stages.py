@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,8 +23,6 @@ from vjepa_ros.training.plan import TOOL
 
 FORMAT = 1
 MARKER = "stage.json"
-
-_PIECE = 2**20  # bytes that are hashed at once
 
 
 @contextmanager
@@ -49,41 +47,6 @@ def entered(folder: Path, output: Path) -> Iterator[Path]:
 def key_of(**inputs: Any) -> str:
     """64 hex digits that stand for all that a stage is made from: values that JSON has, by name."""
     return hashlib.sha256(to_json(inputs, sort_keys=True).encode()).hexdigest()
-
-
-def content_hash(path: Path, on_bytes: Callable[[int], None] = lambda count: None) -> str:
-    """64 hex digits that stand for a file, or for the files of a folder with their places in it.
-
-    Args:
-        path: of either.
-        on_bytes: is told how many more bytes were read.
-
-    Raises:
-        OSError: for what cannot be read; it names it.
-    """
-    if not path.is_dir():
-        return _file_hash(path, on_bytes)
-    lines = [
-        f"{file.relative_to(path).as_posix()} {_file_hash(file, on_bytes)}\n"
-        for file in sorted(path.rglob("*"))
-        if file.is_file()
-    ]
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def file_sizes(path: Path) -> dict[str, int]:
-    """The regular files of a folder, or the one file, by resolved name, with their sizes in bytes."""
-    found = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-    return {str(file.resolve()): file.stat().st_size for file in found}
-
-
-def _file_hash(path: Path, on_bytes: Callable[[int], None]) -> str:
-    digest = hashlib.sha256()
-    with files.naming(path), path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-            on_bytes(len(piece))
-    return digest.hexdigest()
 
 
 class Stage:
@@ -160,32 +123,7 @@ class Stage:
             return None
 
     def _write(self, content: Mapping[str, Any]) -> None:
-        write_whole(self.path / MARKER, to_json({"format": FORMAT, "key": self._key, **content}).encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: however the program or the machine ends, it has its old or its new content.
-
-    Raises:
-        OSError: where the disk is full or fails; it names the file, which is as it was.
-    """
-    new = path.with_name(f".{path.name}.new")
-    try:
-        with files.naming(path):
-            with new.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except OSError:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise
+        files.write_whole(self.path / MARKER, to_json({"format": FORMAT, "key": self._key, **content}).encode())
 
 
 class Rows:

@@ -11,14 +11,16 @@ from vjepa_ros.training.latents import Clips
 from vjepa_ros.training.runs import Dataset
 
 
-def of(worst: Sequence[Worst], data: Dataset, clips: Clips) -> list[tuple[bytes, bytes]]:
+def of(worst: Sequence[Worst], data: Dataset, clips: Clips | None) -> list[tuple[bytes, ...]]:
     """For each a PNG of the last frame seen, and one of the last frame of the step that was forecast.
 
     Args:
         worst: of ``data``.
         data: whose rows are numbered as the units of ``clips``.
-        clips: of the units, in order, from a number on.
+        clips: of the units, in order, from a number on; None where there are no frames, and so no pictures.
     """
+    if clips is None:
+        return [() for _ in worst]
     units = [
         [data.newest_row(one.sample.run, one.sample.newest + ahead) // data.kept for ahead in (0, one.ahead)]
         for one in worst

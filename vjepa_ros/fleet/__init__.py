@@ -1,0 +1,1 @@
+"""Many recordings at once: tables of windows with latents, datasets of them, and what is nearest to a picture."""
