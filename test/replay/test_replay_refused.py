@@ -41,6 +41,9 @@ def test_topics_that_are_missing_wrong_or_ambiguous(tmp_path: Path, capsys: pyte
     said = refused(capsys, bags.write(tmp_path / "both", eyes + [m for m in SHORT if m not in seen]), *out)
     assert said.startswith("/left/eye, /right/eye could each be image (")
     assert said.endswith("say which with --image")
+    said = refused(capsys, recorded.BAG, *out, "--set", "cameras=[left, right]")
+    assert said.startswith("cameras: a recording is read as one camera's: leave it empty")
+    assert said.endswith("with --image")
     assert not (tmp_path / "out").exists()
 
 

@@ -118,7 +118,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         engine=EngineConfig(
             v["device"], v["dtype"], v["threads"], v["engine.fast"], v["engine.compile"], v["engine.backend"]
         ),
-        camera=CameraConfig(v["image_transport"], part(ViewConfig, v, "view.")),
+        camera=CameraConfig(v["image_transport"], part(ViewConfig, v, "view."), tuple(v["cameras"])),
         clocks=ClockConfig({name: v[f"time.offset_s.{name}"] for name in _STREAMS}, v["time.max_skew_s"]),
         worker=part(WorkerConfig, v),
         latents=part(LatentsConfig, v, "latents."),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from vjepa_ros.config.backends import DEFAULT_BACKEND
 from vjepa_ros.config.checks import require
+from vjepa_ros.config.ros_names import require_cameras
 from vjepa_ros.config.sidecar import Sidecar
 from vjepa_ros.config.view import ViewConfig
 
@@ -93,12 +94,25 @@ class CameraConfig:
     """How the camera's images come, and what of them is looked at.
 
     Attributes:
-        transport: ``raw`` or ``compressed``.
+        transport: one of :data:`~vjepa_ros.config.inputs.CAMERAS`.
         view: region of interest, turn and flip.
+        names: of several cameras; empty for the only one, which has no name.
+
+    Raises:
+        ConfigError: for names that cannot be.
     """
 
     transport: str
     view: ViewConfig
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_cameras(self.names)
+
+    @property
+    def each(self) -> tuple[str, ...]:
+        """The names of all cameras, the first one's first; an empty one where there is only one."""
+        return self.names or ("",)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,9 @@ TABLE: tuple[Parameter, ...] = (
     _P("encoding", "str", None, "How a window goes through the encoder.", choices=ENCODINGS),
     _P("preprocessing", "str", None, "How a camera image becomes the encoder's input.", choices=PREPROCESSINGS),
     # frames
+    _P("cameras", "str[]", [], "Names of several cameras of this node, such as left and right: each has topics of its "
+       "own, left/image and ~/left/predicted_latents, and what is asked and planned is about the first. Empty for one "
+       "camera, on image."),
     _P("image_transport", "str", "raw", "Whether to subscribe to image or to image/compressed.",
        choices=CAMERAS),
     _P("view.roi", "int[]", [], "Region of interest [x, y, width, height] in the camera's image; empty for the whole.",

@@ -47,7 +47,8 @@ def load_model(config: NodeConfig, on_bytes: Callable[[int, int], None] | None =
     assert state_model is not None, "one of the two is there"
     try:
         model = build_world_model(sizes, config.weights, config.engine, config.normalization, state_model, on_bytes)
-        model.warm_up()
+        for windows in sorted({1, len(config.camera.each)}):
+            model.warm_up(windows)
         _warm_up_rollout(model, config.stream.horizon)
     except CheckpointError as error:
         raise ConfigError(error.parameter or "checkpoint", str(error)) from error
@@ -251,7 +252,8 @@ def together(pairs: Sequence[tuple[Forecaster, Window]]) -> list[WindowForecast]
         laps = watch.laps_ms
         # Copies where there are several, because a view would keep all of the array that it is a part of.
         own = [predicted[0]] if len(seen) == 1 else [one.clone() for one in predicted]
-        return [forecaster._settle(*of, laps) for (forecaster, _), *of in zip(pairs, seen, own, strict=True)]
+        found = zip(pairs, seen, own, strict=True)
+        return [forecaster._settle(one, on_host, laps) for (forecaster, _), one, on_host in found]
 
 
 def _see(pairs: Sequence[tuple[Forecaster, Window]]) -> list[SeenWindow]:

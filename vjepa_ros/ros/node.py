@@ -99,7 +99,7 @@ class PredictorNode(ManagedNode):
             return ""
         try:
             config = resolve(parameters.read(self, self._bad_parameters))
-            require_messages(config.stream)
+            require_messages(config.stream, config.camera.transport)
         except ConfigError:
             return ""  # configure says it
         return await self._loader.load(config)
@@ -124,7 +124,8 @@ class PredictorNode(ManagedNode):
         active, self._active = self._active, None
         stopped = active is None or active.stop(timeout_s)
         if self._configured is not None:
-            self._configured.intake.stream.reset()
+            for camera in self._configured.cameras:
+                camera.intake.stream.reset()
         if not stopped:
             raise EngineError(
                 f"the model is still at its window, which was not waited for longer (at most {timeout_s:g} s)"
@@ -242,7 +243,7 @@ class PredictorNode(ManagedNode):
         self._losses(snapshot.losses)
         of_senders = {f"{found.reason} {found.topic}" for found in snapshot.senders}
         for key, text in problems.items():
-            if key not in of_senders and key not in _WARNED_ABOUT:
+            if key not in of_senders and key.rpartition(": ")[2] not in _WARNED_ABOUT:
                 self._warn("health", key, text)
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.config.inputs import CAMERAS, INPUTS
+from vjepa_ros.config.inputs import CAMERAS, INPUTS, Input
 from vjepa_ros.config.limits import IMAGES, MESSAGES, ImageLimits, MessageLimits
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.stream import StreamConfig
@@ -106,8 +106,11 @@ class Intake:
     @property
     def take(self) -> dict[str, Take]:
         """What takes the messages of each topic, by the node's name for it: :mod:`vjepa_ros.config.inputs`."""
-        rows = (*CAMERAS.values(), *INPUTS.values())
-        return {row.topic: MethodType(resolve_name(row.take), self) for row in rows}
+        return {row.topic: self.taker(row) for row in (*CAMERAS.values(), *INPUTS.values())}
+
+    def taker(self, row: Input) -> Take:
+        """What takes the messages of an input."""
+        return MethodType(resolve_name(row.take), self)
 
     @property
     def waits_for(self) -> str:
