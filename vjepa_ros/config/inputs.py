@@ -161,6 +161,10 @@ CAMERAS: dict[str, Input] = {
         "image/compressed", "sensor_msgs/msg/CompressedImage", "camera", f"{_INTAKE}.compressed_image",
         "image_topic", _CAMERA, suffix="/compressed",
     ),
+    "ffmpeg": Input(
+        "image/ffmpeg", "ffmpeg_image_transport_msgs/msg/FFMPEGPacket", "camera", f"{_INTAKE}.video_packet",
+        "image_topic", _CAMERA, suffix="/ffmpeg",
+    ),
 }  # fmt: skip
 """The ways that frames come in, by the value of ``image_transport``: one of them is read."""
 
