@@ -31,7 +31,8 @@ import pytest
 # which forward kinematics are compared with, whose wheel would put its own numpy over the one that a ROS installation
 # was compiled against.
 SKIPPABLE_MODULES = {
-    "control_msgs", "cv_bridge", "launch", "launch_ros", "launch_testing", "onnxruntime", "pinocchio",
+    "bond", "control_msgs", "cv_bridge", "ffmpeg_image_transport_msgs", "launch", "launch_ros",
+    "launch_testing", "onnxruntime", "pinocchio",
     "ros2cli", "ros2launch", "rosbag2_interfaces", "rosbag2_py",
 }  # fmt: skip
 NO_GPU = "needs a CUDA device"

@@ -57,7 +57,9 @@ def test_what_one_camera_sees_changes_no_bit_of_the_others() -> None:
         return together([(Forecaster(model, settings), window) for window in windows])[0]
 
     assert_alike(of([1, 2]), of([8, 9]), 0.0)
-    broken = together([(Forecaster(model, settings), model_window(seed, nan_frame=nan)) for seed, nan in ((0, None), (1, 3))])
+    broken = together(
+        [(Forecaster(model, settings), model_window(seed, nan_frame=nan)) for seed, nan in ((0, None), (1, 3))]
+    )
     assert [forecast.finite for forecast in broken] == [True, False]
     assert_alike(broken[0], Forecaster(model, settings)(model_window(0)), ROUNDING)
 

@@ -53,10 +53,16 @@ class Seeing(Robot):
             images, told = self.latents.setdefault(name, []), self.told.setdefault(name, [])
             self.create_subscription(Image, f"{own}/predicted_latents", images.append, much)
             self.create_subscription(
-                DiagnosticArray, f"{own}/window_info", lambda m, told=told: told.append(latents.read_window_info(m)), much
+                DiagnosticArray,
+                f"{own}/window_info",
+                lambda m, told=told: told.append(latents.read_window_info(m)),
+                much,
             )
             self.create_subscription(
-                String, f"{own}/latent_info", lambda m, name=name: self.infos.update({name: latents.read_info(m)}), latched
+                String,
+                f"{own}/latent_info",
+                lambda m, name=name: self.infos.update({name: latents.read_info(m)}),
+                latched,
             )
 
     def connect(self) -> None:

@@ -116,6 +116,26 @@ class CameraConfig:
 
 
 @dataclass(frozen=True)
+class BondConfig:
+    """How a lifecycle manager is told that the node is alive; the parameters ``bond.*``.
+
+    Attributes:
+        heartbeat_s: between two heartbeats; 0 for none.
+        timeout_s: without one of the manager for so long, it is gone.
+
+    Raises:
+        ConfigError: for a timeout that one late heartbeat would exceed.
+    """
+
+    heartbeat_s: float
+    timeout_s: float
+
+    def __post_init__(self) -> None:
+        too_short = f"{self.timeout_s:g} s is not more than bond.heartbeat_s, {self.heartbeat_s:g} s"
+        require(self.timeout_s > self.heartbeat_s, "bond.timeout_s", too_short)
+
+
+@dataclass(frozen=True)
 class ClockConfig:
     """How far the clocks of the streams are apart.
 

@@ -33,8 +33,9 @@ def require_cameras(names: tuple[str, ...]) -> None:
     require(len(names) <= MOST_CAMERAS, "cameras", f"{len(names)} are more than {MOST_CAMERAS}")
     for name in names:
         require(
-            is_camera_name(name), "cameras", f"{brief(name)} is part of the names of topics: it must consist of letters, "
-            f"digits and _, not begin with a digit, and have at most {MOST_CAMERA_CHARACTERS} characters",
+            is_camera_name(name),
+            "cameras", f"{brief(name)} is part of the names of topics: it must consist of letters, digits and _, "
+            f"not begin with a digit, and have at most {MOST_CAMERA_CHARACTERS} characters",
         )  # fmt: skip
     require(len(set(names)) == len(names), "cameras", f"names a camera twice: {listed(names)}")
 

@@ -250,7 +250,7 @@ class Active:
             if frames_jumped_ns is not None and 0 <= before_ns - frames_jumped_ns < _SAME_JUMP_NS:
                 continue  # the frames were a little faster than /clock: it is the same jump
             if stream.has_overtaken(delta_ns, before_ns):
-                continue  # nothing is there, or only what came before the /clock that it belongs to, as at a player's start
+                continue  # nothing is there, or what overtook the /clock that it belongs to, as at a player's start
             camera.intake.watch.jumped("/clock", before_ns, before_ns + delta_ns)
             stream.time_jumped_back(delta_ns, before_ns)
             self._start_epoch(place)

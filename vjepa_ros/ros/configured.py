@@ -14,6 +14,8 @@ from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import load_model, notices
+from vjepa_ros.images.video import require_decoder
+from vjepa_ros.ros import bonding
 from vjepa_ros.ros.camera import Camera
 from vjepa_ros.ros.candidates import CandidateTopics
 from vjepa_ros.ros.endpoints import Endpoints
@@ -72,7 +74,11 @@ class Configured:
     ) -> None:
         self.warn = warn
         self.config = config
-        require_messages(config.stream, config.camera.transport)  # before a model is loaded
+        if config.camera.transport == "ffmpeg":
+            require_decoder("image_transport")
+        require_messages(
+            config.stream, config.camera.transport, bonding.needed(config.bond)
+        )  # before a model is loaded
         self.model = load_model(config) if model is None else model
         self.info = info.latent_info(config, self.model)
         self.device_name = devices.name_of(self.model.device)

@@ -5,7 +5,7 @@ It knows which topics there are, not what becomes of a message.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
@@ -49,14 +49,18 @@ def message_class(ros_type: str) -> Any:
     return resolve_name(f"{package}.{folder}:{name}")
 
 
-def require_messages(config: StreamConfig, transport: str = "raw") -> None:
+def require_messages(config: StreamConfig, transport: str = "raw", more: Mapping[str, str] | None = None) -> None:
     """Refuse types of messages that are not installed here.
+
+    Args:
+        config, transport: what is read.
+        more: further types, by the parameter that asks for them.
 
     Raises:
         ConfigError: naming the parameter that asks for one.
     """
     wanted = {INPUTS[name].typed_by or name: config.ros_type(name) for name in config.inputs}
-    for parameter, ros_type in {**wanted, "image_transport": CAMERAS[transport].ros_type}.items():
+    for parameter, ros_type in {**wanted, "image_transport": CAMERAS[transport].ros_type, **(more or {})}.items():
         try:
             message_class(ros_type)
         except (ImportError, AttributeError) as error:

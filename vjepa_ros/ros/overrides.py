@@ -15,8 +15,8 @@ from rclpy.node import Node
 
 from vjepa_ros.config import ros_file
 from vjepa_ros.config.inputs import CAMERAS, INPUTS, of_camera
-from vjepa_ros.config.ros_names import is_camera_name
 from vjepa_ros.config.names import QOS, unknown_overrides, unknown_parameters
+from vjepa_ros.config.ros_names import is_camera_name
 from vjepa_ros.ros.candidates import CANDIDATES, COMPRESSED_GOAL, GOAL_IMAGE
 from vjepa_ros.ros.planner import SENT
 from vjepa_ros.ros.publishers import PUBLISHERS
