@@ -14,7 +14,6 @@ from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import load_model, notices
-from vjepa_ros.images.video import require_decoder
 from vjepa_ros.ros import bonding
 from vjepa_ros.ros.camera import Camera
 from vjepa_ros.ros.candidates import CandidateTopics
@@ -74,8 +73,6 @@ class Configured:
     ) -> None:
         self.warn = warn
         self.config = config
-        if config.camera.transport == "ffmpeg":
-            require_decoder("image_transport")
         require_messages(
             config.stream, config.camera.transport, bonding.needed(config.bond)
         )  # before a model is loaded

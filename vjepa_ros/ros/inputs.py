@@ -15,6 +15,7 @@ from rclpy.qos import QoSProfile
 from vjepa_ros.config.inputs import CAMERAS, INPUTS, Input, input_of_camera
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import ConfigError
+from vjepa_ros.images.video import require_decoder
 from vjepa_ros.ros import qos
 
 
@@ -50,7 +51,7 @@ def message_class(ros_type: str) -> Any:
 
 
 def require_messages(config: StreamConfig, transport: str = "raw", more: Mapping[str, str] | None = None) -> None:
-    """Refuse types of messages that are not installed here.
+    """Refuse types of messages that are not installed here, and video without a decoder.
 
     Args:
         config, transport: what is read.
@@ -59,6 +60,8 @@ def require_messages(config: StreamConfig, transport: str = "raw", more: Mapping
     Raises:
         ConfigError: naming the parameter that asks for one.
     """
+    if transport == "ffmpeg":
+        require_decoder("image_transport")
     wanted = {INPUTS[name].typed_by or name: config.ros_type(name) for name in config.inputs}
     for parameter, ros_type in {**wanted, "image_transport": CAMERAS[transport].ros_type, **(more or {})}.items():
         try:

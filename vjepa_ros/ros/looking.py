@@ -24,7 +24,7 @@ from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.doctor.line import Line, is_well, ok, warning, wrong
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.images import bridge
-from vjepa_ros.ros import graph, qos
+from vjepa_ros.ros import bonding, graph, qos
 from vjepa_ros.ros.connections import describe
 from vjepa_ros.ros.inputs import message_class, require_messages, rows_of
 from vjepa_ros.ros.messages import message_stamp_ns
@@ -61,7 +61,7 @@ class Looking:
             of_ros: parameters of ROS itself: ``use_sim_time`` and qualities of service.
         """
         try:
-            require_messages(config.stream, config.camera.transport)
+            require_messages(config.stream, config.camera.transport, bonding.needed(config.bond))
         except ConfigError as error:
             yield wrong("messages", str(error), "install that package, or set the parameter to another type")
             return
