@@ -27,7 +27,7 @@ STEP_NS = 50 * MS
 def deep(namespace: str, cameras: tuple[str, ...]) -> dict[str, Any]:
     """Qualities of service by which nothing is lost."""
     read = [f"{namespace}/{camera}/image".replace("//", "/") for camera in cameras] + [f"{namespace}/joint_states"]
-    values = {f"qos_overrides.{topic}.subscription.reliability": "reliable" for topic in read}
+    values: dict[str, Any] = {f"qos_overrides.{topic}.subscription.reliability": "reliable" for topic in read}
     values |= {f"qos_overrides.{topic}.subscription.depth": 1000 for topic in read}
     for camera in cameras:
         for topic in ("predicted_latents", "window_info"):
