@@ -69,6 +69,7 @@ setup(
         ],
         # Datasets in the layout of lerobot as recordings; older versions of the two were not tried.
         "lerobot": ["av>=15", "pyarrow>=21"],
+        "video": ["av>=15"],  # cameras that send H.264
         # For vjepa_train: a robot that only runs the node does without. torch brings jinja2.
         "train": ["accelerate>=1.0", "jinja2", "matplotlib", "safetensors", "tensorboardX>=2.6"],
         # Other runtimes (docs/runtimes.md), whose graphs torch writes by way of onnx. Tried with the versions that

@@ -94,15 +94,16 @@ def _encoded(
     config: ModelConfig, settings: Settings, folder: Path, clip: Tensor,
     references: Mapping[str, Callable[[], Tensor]], tokens: int, drawn: Mapping[str, Mapping[str, Tensor]],
 ) -> Setup:  # fmt: skip
-    """A clip through the encoder; ``tokens`` attend to each other."""
+    """Clips through the encoder; ``tokens`` of each attend to each other."""
     ours = lambda wm: lambda: wm.encode(clip, normalize=False)  # noqa: E731
-    return Setup(config, settings, folder, ours, references, encoder_shapes(config, 1, tokens), drawn, is_whole=True)
+    shapes = encoder_shapes(config, clip.shape[0], tokens)
+    return Setup(config, settings, folder, ours, references, shapes, drawn, is_whole=clip.shape[0] == 1)
 
 
-def window(settings: Settings, folder: Path, **sizes: Any) -> Setup:
-    """A whole window through the encoder, as one video."""
+def window(settings: Settings, folder: Path, cameras: int = 1, **sizes: Any) -> Setup:
+    """A whole window through the encoder, as one video; or those of several cameras in one call."""
     config = settings.config("encoder", encoding="clip", **sizes)
-    clip = noise(settings, 1, 3, config.num_frames, *config.image_size)
+    clip = noise(settings, cameras, 3, config.num_frames, *config.image_size)
     drawn = drawn_weights(config)
     references = _encoders(config, settings, drawn["encoder"], clip)
     return _encoded(config, settings, folder, clip, references, Grid.of(config).tokens, drawn)
@@ -279,6 +280,12 @@ PLANS = tuple(
     for horizon in HORIZONS
 )  # fmt: skip
 
+CAMERAS = tuple(
+    Case(f"cameras-{count}", f"encoder, windows of {count} camera{'s' * (count > 1)} in one call", {},
+         partial(window, cameras=count))
+    for count in (1, 2, 4)
+)  # fmt: skip
+
 CASES = (
     Case("encoder", "encoder, one window", {"float32": 0.72, "bfloat16": 0.75}, window),
     Case("frame", "one frame in frame_repeat", {"float32": 0.68, "bfloat16": 0.75}, frame, FOLDED_TOLERANCE),
@@ -294,6 +301,7 @@ CASES = (
     *PLANS,
     Case("next-window", "next of 16 frames in frame_repeat, against all 16", {"float32": 0.08, "bfloat16": 0.08},
          next_window, FOLDED_TOLERANCE),
+    *CAMERAS,
     Case("encoder-2.1", "V-JEPA 2.1 B, one window", {"float32": 0.72, "bfloat16": 0.75}, partial(window, preset=V21)),
     Case("image-2.1", "one image, V-JEPA 2.1 B", {"float32": 0.72, "bfloat16": 0.75},
          partial(frame, encoding="frame", preset=V21)),

@@ -60,7 +60,9 @@ def generate_launch_description() -> LaunchDescription:
             _argument(
                 "image_transport",
                 "",
-                f"raw subscribes to <image_topic>, compressed to <image_topic>/compressed. {keep}",
+                "raw subscribes to <image_topic>, compressed to <image_topic>/compressed, "
+                "ffmpeg to <image_topic>/ffmpeg. "
+                f"{keep}",
                 choices=["", *inputs.CAMERAS],
             ),
             _argument(

@@ -34,8 +34,9 @@ import pytest
 # stands in for a bucket: lerobot and datasets want another torch and another huggingface_hub than the rest, moto and
 # s3fs bring some fifty packages.
 SKIPPABLE_MODULES = {
-    "boto3", "control_msgs", "cv_bridge", "datasets", "launch", "launch_ros", "launch_testing", "lerobot", "moto",
-    "onnxruntime", "pinocchio", "rerun", "ros2cli", "ros2launch", "rosbag2_interfaces", "rosbag2_py", "s3fs", "sros2",
+    "bond", "boto3", "control_msgs", "cv_bridge", "datasets", "ffmpeg_image_transport_msgs", "launch", "launch_ros",
+    "launch_testing", "lerobot", "moto", "onnxruntime", "pinocchio", "rerun", "ros2cli", "ros2launch",
+    "rosbag2_interfaces", "rosbag2_py", "s3fs", "sros2",
 }  # fmt: skip
 NO_GPU = "needs a CUDA device"
 NO_COMPILER = "needs g++"

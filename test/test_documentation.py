@@ -46,10 +46,10 @@ def test_the_default_parameter_file_sets_parameters_that_exist() -> None:
 
 def test_the_page_of_cameras_names_every_encoding_and_every_reason() -> None:
     page = (ROOT / "docs" / "cameras.md").read_text(encoding="utf-8")
-    files = ("raw.py", "compressed.py", "jpeg.py", "png.py", "sizes.py", "preprocess.py", "bridge.py")
+    files = ("raw.py", "compressed.py", "jpeg.py", "png.py", "sizes.py", "preprocess.py", "bridge.py", "video.py")
     sources = [(ROOT / "vjepa_ros" / "images" / file).read_text(encoding="utf-8") for file in files]
     reasons = {reason for source in sources for reason in re.findall(r'InputError\(\s*"(\w+)"', source)}
-    assert len(reasons) == 9, "fewer: the pattern is out of date"
+    assert len(reasons) == 12, "fewer: the pattern is out of date"
     section = page.split("## What is refused")[1].split("\n## ")[0]
     assert reasons == set(re.findall(r"^\| `(\w+)` ", section, re.MULTILINE))
     assert all(f"`{encoding}`" in page for encoding in ENCODINGS if not re.match(r"bayer_.*16", encoding))

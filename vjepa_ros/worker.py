@@ -9,45 +9,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from vjepa_ros.attempt import attempt
 from vjepa_ros.errors import EngineError
+from vjepa_ros.jobs import Company, Job, Question, WorkerCounters
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
 _GIVE_UP_POLL_S = 0.1
-
-
-@dataclass
-class WorkerCounters:
-    """What happened to the jobs."""
-
-    done: int = 0
-    superseded: int = 0  # replaced by a newer job before the model was free
-    outdated: int = 0  # thrown away because their epoch was over
-    failures: int = 0  # attempts that raised
-
-
-class Question(Protocol):
-    """A question to the model, answered in turns of bounded length, so that jobs come in between."""
-
-    def turn(self, epoch: int) -> bool:
-        """Compute a part of the answer; whether there is one now. Called again after an EngineError or a new epoch.
-
-        Args:
-            epoch: the current one; an answer about an older one must be replaced.
-        """
-
-    def fail(self, error: Exception) -> None:
-        """The model has failed too often: let this be the answer."""
-
-    def deliver(self) -> None:
-        """Publish the answer; called once, in the epoch of the last turn."""
+_COMPANY_S = 0.02  # cameras that are triggered together come one after another: each is decoded first
 
 
 class Worker(Generic[JobT, ResultT]):
@@ -55,6 +29,9 @@ class Worker(Generic[JobT, ResultT]):
 
     Jobs and questions take turns: where both wait, each job is followed by one turn of the oldest question, and each
     turn by a job. Neither takes the other's place in its queue.
+
+    Jobs may be of several streams, each with an epoch of its own. The oldest ones of all streams are computed together;
+    a stream that usually comes close after another is waited for, a moment at most. Questions are about the first one.
 
     Args:
         compute: job -> result; raises EngineError where the model fails, which is tried again.
@@ -67,6 +44,8 @@ class Worker(Generic[JobT, ResultT]):
         max_questions: questions that wait at most, besides the one that is being answered and those with a place of
             their own.
         on_room: called in the worker's thread whenever a job has left the queue, or none will any more.
+        streams: how many there are.
+        together: jobs of different streams -> their results, at once; without it they are computed one by one.
     """
 
     def __init__(
@@ -80,6 +59,8 @@ class Worker(Generic[JobT, ResultT]):
         max_failures: int,
         max_questions: int = 0,
         on_room: Callable[[], None] = lambda: None,
+        streams: int = 1,
+        together: Callable[[Sequence[JobT]], Sequence[ResultT]] | None = None,
     ) -> None:
         self._compute = compute
         self._deliver = deliver
@@ -88,19 +69,21 @@ class Worker(Generic[JobT, ResultT]):
         self._lossless = lossless
         self._size = size if lossless else 1
         self._max_failures = max_failures
-        self._jobs: deque[tuple[int, JobT, float]] = deque()  # with when it was handed over
+        self._together = together
+        self._jobs: deque[Job[JobT]] = deque()
+        self._company = Company(_COMPANY_S)
         self._max_questions = max_questions
         self._questions: deque[tuple[Question, bool]] = deque()  # with whether it has a place of its own
         self._asking: Question | None = None  # the one being answered; only the thread touches it
         self._question_failures = 0
         self._changed = threading.Condition()
         self._delivering = threading.Lock()
-        self._epoch = 0
+        self._epochs = [0] * streams
         self._running = False
         self._thread: threading.Thread | None = None
         self.counters = WorkerCounters()
         self.compute_ms = 0.0  # of the last result
-        self.waited_ms = 0.0  # the last job, before it was begun
+        self.waited_ms = 0.0  # the job of that, before it was begun
         self.last_error = ""
         self.failed: Exception | None = None
 
@@ -152,18 +135,25 @@ class Worker(Generic[JobT, ResultT]):
         """Queue otherwise from now on, as for :class:`Worker`; where only the newest job is kept, older ones go."""
         with self._changed:
             self._lossless, self._size = lossless, size if lossless else 1
-            while not lossless and len(self._jobs) > 1:
-                self._jobs.popleft()
-                self.counters.superseded += 1
+            newest = {job.stream: job for job in self._jobs}
+            if not lossless:
+                self._keep_jobs(lambda job: newest[job.stream] is job)
             self._changed.notify_all()
 
-    def submit(self, epoch: int, job: JobT, give_up: Callable[[], bool] = lambda: False) -> bool:
+    def _keep_jobs(self, wanted: Callable[[Job[JobT]], bool]) -> None:
+        """Let go of those that are not wanted: newer ones of their stream have come."""
+        kept = deque(filter(wanted, self._jobs))
+        self.counters.superseded += len(self._jobs) - len(kept)
+        self._jobs = kept
+
+    def submit(self, epoch: int, job: JobT, give_up: Callable[[], bool] = lambda: False, *, stream: int = 0) -> bool:
         """Hand over a job; when lossless, wait for room.
 
         Args:
             epoch: of the job.
             job: what to compute.
             give_up: asked now and then while waiting; True ends the wait.
+            stream: of the job.
 
         Returns:
             False if the worker has stopped or failed, or the wait was given up.
@@ -173,10 +163,11 @@ class Worker(Generic[JobT, ResultT]):
                 self._changed.wait(_GIVE_UP_POLL_S)
             if not self._running or (self._lossless and len(self._jobs) >= self._size):
                 return False
-            if len(self._jobs) >= self._size:
-                self._jobs.popleft()
-                self.counters.superseded += 1
-            self._jobs.append((epoch, job, time.monotonic()))
+            if not self._lossless:
+                self._keep_jobs(lambda older: older.stream != stream)
+            now_s = time.monotonic()
+            self._company.came(stream, now_s)
+            self._jobs.append(Job(stream, epoch, job, now_s))
             self._changed.notify_all()
         return True
 
@@ -198,16 +189,17 @@ class Worker(Generic[JobT, ResultT]):
             self._changed.notify_all()
         return True
 
-    def start_epoch(self, epoch: int, thrown_away: int = 0) -> None:
+    def start_epoch(self, epoch: int, thrown_away: int = 0, *, stream: int = 0) -> None:
         """From now on deliver only jobs of this epoch; when this returns, none of an older one is being delivered.
 
         Args:
             epoch: the new one.
             thrown_away: jobs of an older one that were not handed over yet, and will not be.
+            stream: whose epoch it is.
         """
         with self._delivering, self._changed:
-            self._epoch = epoch
-            current = [entry for entry in self._jobs if entry[0] == epoch]
+            self._epochs[stream] = epoch
+            current = [job for job in self._jobs if job.stream != stream or job.epoch == epoch]
             self.counters.outdated += len(self._jobs) - len(current) + thrown_away
             self._jobs = deque(current)
             self._changed.notify_all()
@@ -222,17 +214,16 @@ class Worker(Generic[JobT, ResultT]):
                 if self._asking is None and self._questions:
                     self._asking = self._questions.popleft()[0]
                 question = self._asking if question_is_next or not self._jobs else None
-                entry = self._jobs.popleft() if question is None else None
-                epoch = self._epoch
+                jobs = self._next_jobs() if question is None else []
+                epoch = self._epochs[0]
                 self._changed.notify_all()
             question_is_next = question is None
             try:
-                if entry is not None:
+                if jobs:
                     self._on_room()
-                if question is not None:
+                    self._do(jobs)
+                elif question is not None:
                     self._take_turn(question, epoch)
-                elif entry is not None:
-                    self._do(*entry)
             # A bug or a dead middleware: without the report the thread would end silently.
             except Exception as error:  # noqa: BLE001
                 self._give_up(error)
@@ -242,11 +233,34 @@ class Worker(Generic[JobT, ResultT]):
     def _has_work(self) -> bool:
         return bool(self._jobs or self._questions) or self._asking is not None
 
-    def _do(self, epoch: int, job: JobT, since_s: float) -> None:
-        self.waited_ms = (time.monotonic() - since_s) * 1e3
-        result = self._attempt(job)
-        if result is not None:
-            self._finish(epoch, job, result)
+    def _next_jobs(self) -> list[Job[JobT]]:
+        """Take the oldest job of each stream, once those are there that are worth waiting for; none after a stop."""
+        while self._running and self._jobs:
+            there = {job.stream for job in self._jobs}
+            left_s = self._jobs[0].since_s + self._company.most_s - time.monotonic()
+            if not self._company.missing(there) or left_s <= 0:
+                break
+            self._changed.wait(left_s)
+        oldest: dict[int, Job[JobT]] = {}
+        for job in self._jobs:
+            oldest.setdefault(job.stream, job)
+        self._company.not_come(oldest)
+        self._jobs = deque(job for job in self._jobs if oldest[job.stream] is not job)
+        return list(oldest.values())
+
+    def _do(self, jobs: Sequence[Job[JobT]]) -> None:
+        began_s = time.monotonic()
+        results = self._attempt([job.what for job in jobs])
+        if results is not None:
+            self.counters.together += len(jobs) if len(jobs) > 1 else 0
+            for job, result in zip(jobs, results, strict=True):
+                self.waited_ms = (began_s - job.since_s) * 1e3
+                self._finish(job, result)
+
+    def _compute_all(self, jobs: Sequence[JobT]) -> Sequence[ResultT]:
+        if len(jobs) > 1 and self._together is not None:
+            return self._together(jobs)
+        return [self._compute(job) for job in jobs]
 
     def _take_turn(self, question: Question, epoch: int) -> None:
         """One turn of a question. Where the epoch has risen in the meantime the next turn looks at the answer again."""
@@ -260,32 +274,33 @@ class Worker(Generic[JobT, ResultT]):
             if is_answered:
                 question.fail(error)
         with self._delivering:
-            if is_answered and self._running and epoch == self._epoch:
+            if is_answered and self._running and epoch == self._epochs[0]:
                 self._asking, self._question_failures = None, 0
                 question.deliver()
 
-    def _attempt(self, job: JobT) -> ResultT | None:
-        """The job's result; None if the worker was stopped in between. Raises after too many failures in a row."""
+    def _attempt(self, jobs: Sequence[JobT]) -> Sequence[ResultT] | None:
+        """The jobs' results; None if the worker was stopped in between. Raises after too many failures in a row."""
         found = attempt(
-            partial(self._compute, job), self._max_failures, goes_on=lambda: self._running, failed=self._count_failure
-        )
+            partial(self._compute_all, jobs), self._max_failures, goes_on=lambda: self._running,
+            failed=self._count_failure,
+        )  # fmt: skip
         if found is None:
             return None
-        result, self.compute_ms = found
-        return result
+        results, self.compute_ms = found
+        return results
 
     def _count_failure(self, error: Exception) -> None:
         self.counters.failures += 1
         self.last_error = str(error)
 
-    def _finish(self, epoch: int, job: JobT, result: ResultT) -> None:
+    def _finish(self, job: Job[JobT], result: ResultT) -> None:
         with self._delivering:
             if not self._running:
                 return
-            if epoch != self._epoch:
+            if job.epoch != self._epochs[job.stream]:
                 self.counters.outdated += 1
                 return
-            self._deliver(job, result)
+            self._deliver(job.what, result)
             self.counters.done += 1
 
     def _give_up(self, error: Exception) -> None:

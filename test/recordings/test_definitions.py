@@ -32,6 +32,18 @@ def test_two_recordings_may_define_one_type_in_two_ways() -> None:
     assert STATE not in ROS_TYPES.fielddefs and DYNAMIC in jazzy.fielddefs
 
 
+def test_packets_of_video_as_ffmpeg_image_transport_defines_them() -> None:
+    kind = "ffmpeg_image_transport_msgs/msg/FFMPEGPacket"
+    text = (
+        "std_msgs/Header header\nint32 width       # original image width\nint32 height\nstring encoding\nuint64 pts\n"
+        "uint8  flags\nbool is_bigendian\nuint8[] data\n"
+    )
+    store = typestore("bag", [Definition("/x", kind, text, is_idl=False)])
+    assert {"header", "encoding", "pts", "data"} <= {name for name, _ in store.fielddefs[kind][1]}
+    with pytest.raises(BagError, match="without what is read of it"):
+        typestore("bag", [Definition("/x", kind, text.replace("uint64 pts\n", ""), is_idl=False)])
+
+
 def test_constants_are_not_needed() -> None:
     text = controllers.DEFINITIONS[DYNAMIC] + 'string EVIL="a\\"; import os"\nuint8 ONE=1\n'
     store = typestore("bag", [whole(DYNAMIC, text)])

@@ -35,12 +35,15 @@ def test_topics_that_are_missing_wrong_or_ambiguous(tmp_path: Path, capsys: pyte
     )
     blind = bags.write(tmp_path / "blind", [m for m in SHORT if m.topic != recorded.CAMERA])
     said = refused(capsys, blind, *out)
-    assert "no topic for image (sensor_msgs/msg/Image or sensor_msgs/msg/CompressedImage)" in said
+    assert "no topic for image (sensor_msgs/msg/Image or sensor_msgs/msg/CompressedImage or ffmpeg_image" in said
     seen = [m for m in SHORT if m.topic == recorded.CAMERA]
     eyes = [m._replace(topic=f"/{side}/eye") for m in seen for side in ("left", "right")]
     said = refused(capsys, bags.write(tmp_path / "both", eyes + [m for m in SHORT if m not in seen]), *out)
     assert said.startswith("/left/eye, /right/eye could each be image (")
     assert said.endswith("say which with --image")
+    said = refused(capsys, recorded.BAG, *out, "--set", "cameras=[left, right]")
+    assert said.startswith("cameras: a recording is read as one camera's: leave it empty")
+    assert said.endswith("with --image")
     assert not (tmp_path / "out").exists()
 
 

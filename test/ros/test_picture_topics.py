@@ -20,6 +20,7 @@ from vjepa_ros import latents
 from vjepa_ros.forecast.prediction_error import Compared
 from vjepa_ros.pictures.colours import Basis
 from vjepa_ros.ros.picture_topics import PictureTopics
+from vjepa_ros.ros.publishers import Publishers
 
 PICTURES = ("latent_image", "error_image")
 WINDOWS = 4
@@ -121,9 +122,11 @@ def outcome_of(window_stamp_ns: int, observed: Any) -> Any:
 
 def topics_for(latent: int, error: int) -> tuple[PictureTopics, Publisher, Publisher, list[tuple[str, str, str]]]:
     found: list[tuple[str, str, str]] = []
-    publishers = {"latent_image": Publisher(latent), "error_image": Publisher(error)}
+    made = {"~/latent_image": Publisher(latent), "~/error_image": Publisher(error)}
+    endpoints: Any = SimpleNamespace(publisher=lambda _kind, topic, _profile: made[topic])
+    publishers = Publishers(endpoints, ["latent_image", "error_image"])
     topics = PictureTopics(publishers, lambda: True, lambda *said: found.append(said))
-    return topics, publishers["latent_image"], publishers["error_image"], found
+    return topics, made["~/latent_image"], made["~/error_image"], found
 
 
 def never() -> np.ndarray:

@@ -20,7 +20,7 @@ import torch
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import EngineError, ShapeError
 from vjepa_ros.forecast.forecaster import Forecaster, WindowForecast
-from vjepa_ros.ros import configured
+from vjepa_ros.ros import camera
 from vjepa_ros.ros.main import main
 from vjepa_ros.stream.window import Window
 
@@ -75,5 +75,5 @@ def faulty_energy(self: WorldModel, *arguments: Any, **named: Any) -> torch.Tens
 
 
 WorldModel.energy = faulty_energy  # type: ignore[method-assign]
-configured.Forecaster = FaultyForecaster  # type: ignore[misc]
+camera.Forecaster = FaultyForecaster  # type: ignore[misc]
 main()

@@ -7,7 +7,7 @@ node read one table, each without what the others need. It knows no ROS, no nump
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ class Input:
         quality: its quality of service.
         take: ``module:function`` of what takes in a message: (intake, topic, message, time of receipt in ns) ->
             windows.
-        argument: the launch file's argument for another name; a topic of a recording is named by the option of
-            the row's own name instead.
+        argument: the launch file's argument for another name, empty where it has none; a topic of a recording is named
+            by the option of the row's own name instead.
         description: of that argument.
         suffix: what is added to that argument's value.
         is_read: whether a configuration reads it at all.
@@ -145,6 +145,12 @@ class Input:
     is_read: Callable[[StreamConfig], bool] = _always
     typed_by: str = ""
 
+    def renamed(self, to: str = "") -> str:
+        """How it is renamed, in words; ``to`` is the other name."""
+        where = f":={to.removesuffix(self.suffix)}" if to else ""
+        launch = f" (launch: {self.argument}{where})" if self.argument else ""
+        return f"remap {self.topic}{f':={to}' if to else ''}{launch}"
+
 
 _INTAKE = "vjepa_ros.stream.intake:Intake"
 _CAMERA = "Camera topic, without a trailing /compressed."
@@ -154,6 +160,10 @@ CAMERAS: dict[str, Input] = {
     "compressed": Input(
         "image/compressed", "sensor_msgs/msg/CompressedImage", "camera", f"{_INTAKE}.compressed_image",
         "image_topic", _CAMERA, suffix="/compressed",
+    ),
+    "ffmpeg": Input(
+        "image/ffmpeg", "ffmpeg_image_transport_msgs/msg/FFMPEGPacket", "camera", f"{_INTAKE}.video_packet",
+        "image_topic", _CAMERA, suffix="/ffmpeg",
     ),
 }  # fmt: skip
 """The ways that frames come in, by the value of ``image_transport``: one of them is read."""
@@ -193,6 +203,21 @@ INPUTS: dict[str, Input] = {
     )
 }  # fmt: skip
 """The topics besides the camera's, by the names that the node has for them; recordings are searched in this order."""
+
+
+def of_camera(topic: str, camera: str) -> str:
+    """The name of a topic, of one camera of several; of the only one, which has no name, it is as it stands.
+
+    >>> of_camera("image", "left"), of_camera("~/latent_info", "left"), of_camera("image", "")
+    ('left/image', '~/left/latent_info', 'image')
+    """
+    own = "~/" if topic.startswith("~/") else ""
+    return f"{own}{camera}/{topic.removeprefix('~/')}" if camera else topic
+
+
+def input_of_camera(row: Input, camera: str) -> Input:
+    """The row of one camera of several; the launch file has no argument that renames it."""
+    return replace(row, topic=of_camera(row.topic, camera), argument="") if camera else row
 
 
 def launch_arguments() -> dict[str, tuple[str, str]]:

@@ -16,6 +16,7 @@ from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.normalization import Normalizations
 from vjepa_ros.config.own_weights import checkpoint_of, require_own_sizes
 from vjepa_ros.config.parts import (
+    BondConfig,
     CameraConfig,
     CandidatesConfig,
     ClockConfig,
@@ -57,6 +58,7 @@ class NodeConfig:
         worker, latents, candidates: how windows wait, what is published, how questions are answered.
         images, messages: what one of them may cost.
         planner: how is planned, and what may be sent to the robot.
+        bond: how a lifecycle manager is told that the node is alive.
     """
 
     parameters: Mapping[str, Any]
@@ -76,6 +78,7 @@ class NodeConfig:
     images: ImageLimits
     messages: MessageLimits
     planner: PlannerConfig
+    bond: BondConfig
 
     def with_transport(self, transport: str) -> NodeConfig:
         """The same for images that come as ``raw`` or ``compressed``: in a recording the topic says which."""
@@ -118,7 +121,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         engine=EngineConfig(
             v["device"], v["dtype"], v["threads"], v["engine.fast"], v["engine.compile"], v["engine.backend"]
         ),
-        camera=CameraConfig(v["image_transport"], part(ViewConfig, v, "view.")),
+        camera=CameraConfig(v["image_transport"], part(ViewConfig, v, "view."), tuple(v["cameras"])),
         clocks=ClockConfig({name: v[f"time.offset_s.{name}"] for name in _STREAMS}, v["time.max_skew_s"]),
         worker=part(WorkerConfig, v),
         latents=part(LatentsConfig, v, "latents."),
@@ -126,6 +129,7 @@ def resolve(values: Mapping[str, Any]) -> NodeConfig:
         images=part(ImageLimits, v, "images."),
         messages=part(MessageLimits, v, "messages."),
         planner=planner,
+        bond=part(BondConfig, v, "bond."),
     )
 
 

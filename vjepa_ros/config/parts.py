@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from vjepa_ros.config.backends import DEFAULT_BACKEND
 from vjepa_ros.config.checks import require
+from vjepa_ros.config.ros_names import require_cameras
 from vjepa_ros.config.sidecar import Sidecar
 from vjepa_ros.config.view import ViewConfig
 
@@ -93,12 +94,45 @@ class CameraConfig:
     """How the camera's images come, and what of them is looked at.
 
     Attributes:
-        transport: ``raw`` or ``compressed``.
+        transport: one of :data:`~vjepa_ros.config.inputs.CAMERAS`.
         view: region of interest, turn and flip.
+        names: of several cameras; empty for the only one, which has no name.
+
+    Raises:
+        ConfigError: for names that cannot be.
     """
 
     transport: str
     view: ViewConfig
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_cameras(self.names)
+
+    @property
+    def each(self) -> tuple[str, ...]:
+        """The names of all cameras, the first one's first; an empty one where there is only one."""
+        return self.names or ("",)
+
+
+@dataclass(frozen=True)
+class BondConfig:
+    """How a lifecycle manager is told that the node is alive; the parameters ``bond.*``.
+
+    Attributes:
+        heartbeat_s: between two heartbeats; 0 for none.
+        timeout_s: without one of the manager for so long, it is gone.
+
+    Raises:
+        ConfigError: for a timeout that one late heartbeat would exceed.
+    """
+
+    heartbeat_s: float
+    timeout_s: float
+
+    def __post_init__(self) -> None:
+        too_short = f"{self.timeout_s:g} s is not more than bond.heartbeat_s, {self.heartbeat_s:g} s"
+        require(self.timeout_s > self.heartbeat_s, "bond.timeout_s", too_short)
 
 
 @dataclass(frozen=True)

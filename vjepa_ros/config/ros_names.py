@@ -8,13 +8,36 @@ from __future__ import annotations
 import re
 
 from vjepa_ros.config.checks import require
-from vjepa_ros.errors import brief
+from vjepa_ros.errors import brief, listed
 
 MOST_NODE_CHARACTERS = 255
 MOST_NAMESPACE_CHARACTERS = 245
 MOST_TOPIC_CHARACTERS = 247
+MOST_CAMERA_CHARACTERS = 50
+MOST_CAMERAS = 16  # whose windows one call of the model may take
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def is_camera_name(name: object) -> bool:
+    """Whether a camera can be called so, as a part of the names of topics."""
+    return isinstance(name, str) and _WORD.fullmatch(name) is not None and len(name) <= MOST_CAMERA_CHARACTERS
+
+
+def require_cameras(names: tuple[str, ...]) -> None:
+    """Refuse names that cameras cannot have.
+
+    Raises:
+        ConfigError: naming ``cameras``.
+    """
+    require(len(names) <= MOST_CAMERAS, "cameras", f"{len(names)} are more than {MOST_CAMERAS}")
+    for name in names:
+        require(
+            is_camera_name(name),
+            "cameras", f"{brief(name)} is part of the names of topics: it must consist of letters, digits and _, "
+            f"not begin with a digit, and have at most {MOST_CAMERA_CHARACTERS} characters",
+        )  # fmt: skip
+    require(len(set(names)) == len(names), "cameras", f"names a camera twice: {listed(names)}")
 
 
 def full_node_name(name: str, topics: tuple[str, ...] = ()) -> str:

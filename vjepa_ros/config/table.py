@@ -84,8 +84,11 @@ TABLE: tuple[Parameter, ...] = (
     _P("encoding", "str", None, "How a window goes through the encoder.", choices=ENCODINGS),
     _P("preprocessing", "str", None, "How a camera image becomes the encoder's input.", choices=PREPROCESSINGS),
     # frames
-    _P("image_transport", "str", "raw", "Whether to subscribe to image or to image/compressed.",
-       choices=CAMERAS),
+    _P("cameras", "str[]", [], "Names of several cameras of this node, such as left and right: each has topics of its "
+       "own, left/image and ~/left/predicted_latents, and what is asked and planned is about the first. Empty for one "
+       "camera, on image."),
+    _P("image_transport", "str", "raw", "Whether to subscribe to image, to image/compressed (JPEG, PNG, or H.264 where "
+       "PyAV is installed) or to image/ffmpeg (H.264 of ffmpeg_image_transport).", choices=CAMERAS),
     _P("view.roi", "int[]", [], "Region of interest [x, y, width, height] in the camera's image; empty for the whole.",
        "px", minimum=0, maximum=1_000_000),
     _P("view.rotation_deg", "int", 0, "Clockwise turn of what the region of interest leaves.", "degrees",
@@ -205,6 +208,12 @@ TABLE: tuple[Parameter, ...] = (
     _P("latents.dtype", "str", "32FC1", "Image encoding of the published latents.", choices=("32FC1", "16FC1"),
        live=True),
     _P("latents.publish_context", "bool", False, "Publish the encoder's latents of the window too."),
+    # the lifecycle manager
+    _P("bond.heartbeat_s", "float", 0.0, "Time between heartbeats on bond while the node is active, for a lifecycle "
+       "manager such as Nav2's with a bond_timeout above 0; 0 for no bond. Needs the messages of the package bond.",
+       "s", minimum=0.0, maximum=60.0),
+    _P("bond.timeout_s", "float", 4.0, "Without a heartbeat of the manager for so long, it is said to be gone.", "s",
+       minimum=1e-3, maximum=_LONGEST_S),
     # questions about candidate actions
     _P("candidates.max_age_s", "float", 1.0, "Questions are answered for the newest window; where its newest frame is "
        "older than this by the node's clock, they are refused.", "s", minimum=1e-3, maximum=_LONGEST_S, live=True),

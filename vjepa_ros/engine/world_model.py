@@ -259,18 +259,21 @@ class WorldModel(ImageEncoder):
             counts = None if mask is None else torch.as_tensor(mask, device=self.device)
             return mean_distance(self.config, found, wanted, counts)
 
-    def warm_up(self) -> None:
-        """Run a whole window through once, so that the first real one does not pay for what is done only once.
+    def warm_up(self, windows: int = 1) -> None:
+        """Run whole windows through once, so that the first real ones do not pay for what is done only once.
+
+        Args:
+            windows: how many go through at once.
 
         Raises:
             EngineError: where model or device fail, for example for lack of memory.
         """
         config, grid = self.config, self.grid
         # What a node asks for: in clip a whole window goes through the encoder, else one step; and all the context.
-        clip = torch.zeros(1, 3, config.frames_at_once, *config.image_size)
+        clip = torch.zeros(windows, 3, config.frames_at_once, *config.image_size)
         steps = config.most_context
-        context = torch.zeros(1, steps * grid.tokens_per_step, config.latent_dim)
-        inputs = context, torch.zeros(1, steps, config.action_dim), torch.zeros(1, steps, config.state_dim)
+        context = torch.zeros(windows, steps * grid.tokens_per_step, config.latent_dim)
+        inputs = context, torch.zeros(windows, steps, config.action_dim), torch.zeros(windows, steps, config.state_dim)
         if self.kernels:  # packed
             with torch.inference_mode(), failures("recording"):
                 self._graphs.record(self.encoder, self._on_device(clip))

@@ -5,7 +5,7 @@ Windows in, arrays out; the live node and the offline tools share it. No ROS, no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from vjepa_ros.model.state_model import StateModel
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.window import Window
 
+_Key = tuple[int, ...]  # of what is encoded at once: epoch, and the stamps of its frames
 _TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float16): torch.float16}
 
 
@@ -46,7 +47,8 @@ def load_model(config: NodeConfig, on_bytes: Callable[[int, int], None] | None =
     assert state_model is not None, "one of the two is there"
     try:
         model = build_world_model(sizes, config.weights, config.engine, config.normalization, state_model, on_bytes)
-        model.warm_up()
+        for windows in sorted({1, len(config.camera.each)}):
+            model.warm_up(windows)
         _warm_up_rollout(model, config.stream.horizon)
     except CheckpointError as error:
         raise ConfigError(error.parameter or "checkpoint", str(error)) from error
@@ -146,7 +148,7 @@ class Forecaster:
         self._model = model
         self._keeps_context = config.latents.publish_context if keeps_context is None else keeps_context
         self._upload = Upload(model.device, model.dtype)
-        self._encoded: dict[tuple[int, ...], torch.Tensor] = {}
+        self._encoded: dict[_Key, torch.Tensor] = {}
         self.last: SeenWindow | None = None
         self.change(config)
 
@@ -169,17 +171,7 @@ class Forecaster:
         Raises:
             EngineError: if the model or its device fails.
         """
-        with failures("forecasting"):  # what torch raises between the model's own calls too
-            watch = Stopwatch(self._model.device)
-            seen = self.see(window)
-            watch.lap("encode")
-            wire = _to_host(self._predict(seen).to(self._dtype))
-            watch.lap("predict")
-            self.last = seen
-            steps = self._model.grid.unflatten(seen.context)[0]  # (T', H', W', D)
-            context = _to_host(steps.to(self._dtype)) if self._keeps_context else None
-            finite = bool(np.isfinite(wire).all()) and (context is None or bool(np.isfinite(context).all()))
-            return WindowForecast(wire, context, finite, steps[-1].to(self._dtype), watch.laps_ms)
+        return together([(self, window)])[0]
 
     def see(self, window: Window) -> SeenWindow:
         """The window as the model sees it; nothing is predicted.
@@ -187,45 +179,106 @@ class Forecaster:
         Raises:
             EngineError: if the model or its device fails.
         """
-        return SeenWindow(window, self._context(window))
+        return _see([(self, window)])[0]
 
-    def _predict(self, seen: SeenWindow) -> torch.Tensor:
-        """(steps, H', W', D): what is published."""
+    def _settle(self, seen: SeenWindow, predicted: torch.Tensor, laps_ms: Mapping[str, float]) -> WindowForecast:
+        """What is said of a window, whose predictions (steps, H', W', D) are on the host."""
+        self.last, wire = seen, predicted.numpy()
+        steps = self._model.grid.unflatten(seen.context)[0]  # (T', H', W', D)
+        context = _to_host(steps.to(self._dtype)) if self._keeps_context else None
+        finite = bool(np.isfinite(wire).all()) and (context is None or bool(np.isfinite(context).all()))
+        return WindowForecast(wire, context, finite, steps[-1].to(self._dtype), laps_ms)
+
+    def _predict(self, seen: Sequence[SeenWindow]) -> torch.Tensor:
+        """(B, steps, H', W', D): what is published of B windows."""
         if self._forecast_only and self._horizon > 1:
             return self._roll_out(seen)
         model, most = self._model, self._model.config.most_context  # steps
-        context = seen.context[:, -most * model.grid.tokens_per_step :]  # (1, most*H'*W', D)
-        actions, states = seen.window.actions.values[None, -most:], seen.states[:, -most:]
-        outputs = model.grid.unflatten(model.predict(context, actions, states))[0]
+        context = _joined([one.context[:, -most * model.grid.tokens_per_step :] for one in seen])  # (B, most*H'*W', D)
+        actions = np.concatenate([one.window.actions.values[None, -most:] for one in seen])
+        states = np.concatenate([one.states[:, -most:] for one in seen])
+        outputs = model.grid.unflatten(model.predict(context, actions, states))
         if self._horizon == 1:
-            return outputs[-1:] if self._forecast_only else outputs  # (1 or most, H', W', D)
-        return torch.cat([outputs[:-1], self._roll_out(seen)])  # the last output is the first forecast
+            return outputs[:, -1:] if self._forecast_only else outputs  # (B, 1 or most, H', W', D)
+        return torch.cat([outputs[:, :-1], self._roll_out(seen)], dim=1)  # the last output is the first forecast
 
-    def _roll_out(self, seen: SeenWindow) -> torch.Tensor:
-        """(H, H', W', D): the forecasts, the first by the window's last action, the others by its future ones."""
-        window, grid = seen.window, self._model.grid
-        future = np.concatenate([window.actions.values[-1:], window.future.values])[None]  # (1, H, A)
-        forecasts = self._model.rollout(seen.context, seen.past_actions, seen.states, future)  # (1, H, H'*W', D)
-        return forecasts.reshape(-1, grid.rows, grid.cols, forecasts.shape[-1])
+    def _roll_out(self, seen: Sequence[SeenWindow]) -> torch.Tensor:
+        """(B, H, H', W', D): the forecasts, the first by a window's last action, the others by its future ones."""
+        grid, windows = self._model.grid, [one.window for one in seen]
+        future = np.stack([np.concatenate([w.actions.values[-1:], w.future.values])[None] for w in windows])
+        past, states = np.concatenate([one.past_actions for one in seen]), np.concatenate([one.states for one in seen])
+        context = _joined([one.context for one in seen])
+        forecasts = self._model.rollout(context, past, states, future)[:, 0]  # of (B, 1, H, H'*W', D)
+        return forecasts.reshape(len(seen), -1, grid.rows, grid.cols, forecasts.shape[-1])
 
-    def _context(self, window: Window) -> torch.Tensor:
-        if self._model.config.way.is_whole:
-            return self._encode(window.frames)
-        size = self._model.config.stride
-        encoded: dict[tuple[int, ...], torch.Tensor] = {}
-        units = []
+    def _units(self, window: Window) -> tuple[dict[_Key, tuple[Frame, ...]], list[_Key]]:
+        """What of a window is encoded at once: those of it that are not encoded yet, and the keys of all, in order."""
+        size = len(window.frames) if self._model.config.way.is_whole else self._model.config.stride
+        missing: dict[_Key, tuple[Frame, ...]] = {}
+        keys = []
         for first in range(0, len(window.frames), size):
             frames = window.frames[first : first + size]
-            key = (window.epoch, *(frame.stamp_ns for frame in frames))
-            # One by one and not as a batch: the same tubelet gives the same bits, however many entered with it.
-            if key not in encoded:  # a frame that serves several ticks stands in the window more than once
-                encoded[key] = self._encoded[key] if key in self._encoded else self._encode(frames)
-            units.append(encoded[key])
-        self._encoded = encoded
-        return torch.cat(units, dim=1)
+            keys.append((window.epoch, *(frame.stamp_ns for frame in frames)))
+            if keys[-1] not in self._encoded:  # a frame that serves several ticks stands in the window more than once
+                missing[keys[-1]] = frames
+        return missing, keys
 
-    def _encode(self, frames: tuple[Frame, ...]) -> torch.Tensor:
-        return self._model.encode(self._upload(frames))
+    def _keep(self, keys: Sequence[_Key], new: Mapping[_Key, torch.Tensor]) -> torch.Tensor:
+        """The context (1, T'*H'*W', D) of these units, which alone are kept for the next window."""
+        encoded = {key: new[key] if key in new else self._encoded[key] for key in keys}
+        self._encoded = {} if self._model.config.way.is_whole else encoded
+        return _joined([encoded[key] for key in keys], dim=1)
+
+
+def together(pairs: Sequence[tuple[Forecaster, Window]]) -> list[WindowForecast]:
+    """The forecasts for windows of several cameras, in one call of the model that their forecasters share.
+
+    What each window gives is what it gives alone, but for rounding: products of more rows may be added up in another
+    order.
+
+    Args:
+        pairs: a window with its camera's forecaster; each forecaster once, and all configured alike.
+
+    Raises:
+        EngineError: if the model or its device fails.
+    """
+    first = pairs[0][0]
+    with failures("forecasting"):  # what torch raises between the model's own calls too
+        watch = Stopwatch(first._model.device)
+        seen = _see(pairs)
+        watch.lap("encode")
+        predicted = torch.from_numpy(_to_host(first._predict(seen).to(first._dtype)))
+        watch.lap("predict")
+        laps = watch.laps_ms
+        # Copies where there are several, because a view would keep all of the array that it is a part of.
+        own = [predicted[0]] if len(seen) == 1 else [one.clone() for one in predicted]
+        found = zip(pairs, seen, own, strict=True)
+        return [forecaster._settle(one, on_host, laps) for (forecaster, _), one, on_host in found]
+
+
+def _see(pairs: Sequence[tuple[Forecaster, Window]]) -> list[SeenWindow]:
+    """The windows as the model sees them.
+
+    Units of one window are encoded one by one and not as a batch: the same tubelet gives the same bits, however many
+    entered with it. Those of several cameras go together, the first of each, then the second of each.
+    """
+    units = [forecaster._units(window) for forecaster, window in pairs]
+    new: list[dict[_Key, torch.Tensor]] = [{} for _ in pairs]
+    for turn in range(max(len(missing) for missing, _ in units)):
+        places = [place for place, (missing, _) in enumerate(units) if len(missing) > turn]
+        keys = [list(units[place][0])[turn] for place in places]
+        clips = [
+            pairs[place][0]._upload(units[place][0][key]) for place, key in zip(places, keys, strict=True)
+        ]  # of (1, 3, N, H, W)
+        latents = pairs[0][0]._model.encode(_joined(clips))
+        for row, (place, key) in enumerate(zip(places, keys, strict=True)):
+            new[place][key] = latents if len(places) == 1 else latents[row : row + 1].clone()
+    found = zip(pairs, units, new, strict=True)
+    return [SeenWindow(window, forecaster._keep(keys, made)) for (forecaster, window), (_, keys), made in found]
+
+
+def _joined(tensors: Sequence[torch.Tensor], dim: int = 0) -> torch.Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), dim=dim)
 
 
 def _to_host(latents: torch.Tensor) -> NDArray[Any]:

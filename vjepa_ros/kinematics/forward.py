@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vjepa_ros.geometry import Vector, euler_angles, rotation_matrix
+from vjepa_ros.geometry import Vector, euler_angles, quaternion_matrix, rotation_matrix
 from vjepa_ros.kinematics.urdf import Joint
 
 
@@ -38,7 +38,9 @@ class Kinematics:
         with np.errstate(all="ignore"):  # of huge numbers: who asks for a pose sees that it is not finite
             for joint in chain:
                 origin = np.eye(4)
-                origin[:3, :3], origin[:3, 3] = rotation_matrix(np.array(joint.rpy)), joint.xyz
+                given = joint.quat_xyzw
+                turn = rotation_matrix(np.array(joint.rpy)) if given is None else quaternion_matrix(np.array(given))
+                origin[:3, :3], origin[:3, 3] = turn, joint.xyz
                 placement = placement @ origin
                 if joint.kind == "fixed":
                     continue

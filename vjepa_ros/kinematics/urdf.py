@@ -23,6 +23,8 @@ MOST_MOVING_JOINTS = 100  # of these; each message costs a product of matrices f
 MOST_NAME_CHARACTERS = 200
 _DEEPEST = 50  # elements inside of each other; URDF needs 6
 _SHORTEST_AXIS = 1e-6
+_QUATERNION_ROUNDED = 1e-3  # as far from 1 as a few digits of its numbers leave its norm
+_LEFT_OUT = {"axis": "1 0 0", "origin": "0 0 0"}  # what stands for an attribute that is not there
 _DOCTYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)  # the only way to declare entities
 
 JointKind = Literal["fixed", "revolute", "prismatic"]
@@ -41,6 +43,7 @@ class Joint:
         kind: ``fixed``, ``revolute`` (with or without limits) or ``prismatic``.
         xyz, rpy: its origin in the link before it, in m and, extrinsic xyz Euler angles, in rad.
         axis: unit vector that it turns about or moves along, in its own frame; of no meaning where it is fixed.
+        quat_xyzw: its origin's rotation in place of ``rpy``, of norm 1, where it is given so (URDF 1.2).
     """
 
     name: str
@@ -48,6 +51,7 @@ class Joint:
     xyz: tuple[float, float, float]
     rpy: tuple[float, float, float]
     axis: tuple[float, float, float]
+    quat_xyzw: tuple[float, float, float, float] | None = None
 
 
 @dataclass
@@ -223,27 +227,48 @@ def _joint(raw: RawJoint) -> Joint:
     if "mimic" in raw.inside:
         raise _refusal(f"joint {name} mimics another one; between base and tip each joint must stand for itself")
     kind = KINDS[raw.kind]
-    axis = _three(raw, "axis", "xyz", "1 0 0")
+    axis = _three(raw, "axis", "xyz")
     if kind == "fixed":
         axis = (1.0, 0.0, 0.0)  # exporters write 0 0 0
     length = math.hypot(*axis)
     if not _SHORTEST_AXIS <= length < math.inf:
         raise _refusal(f"joint {name} has an axis of length {length:g}, which gives no direction")
     x, y, z = (number / length for number in axis)
-    xyz, rpy = (_three(raw, "origin", attribute, "0 0 0") for attribute in ("xyz", "rpy"))
-    return Joint(raw.name, kind, xyz, rpy, (x, y, z))
+    xyz, rpy = _three(raw, "origin", "xyz"), _three(raw, "origin", "rpy")
+    return Joint(raw.name, kind, xyz, rpy, (x, y, z), _quaternion(raw))
 
 
-def _three(raw: RawJoint, element: str, attribute: str, default: str) -> tuple[float, float, float]:
-    text = raw.get(element, attribute, default)
+def _quaternion(raw: RawJoint) -> tuple[float, float, float, float] | None:
+    """The rotation of an origin as URDF 1.2 may have it; angles beside it would say it twice."""
+    origin = raw.inside.get("origin", {})
+    if "quat_xyzw" not in origin:
+        return None
+    if "rpy" in origin:
+        raise _refusal(f"joint {quoted(raw.name)}: its origin has both rpy and quat_xyzw, and must have one")
+    x, y, z, w = _numbers(raw, "origin", "quat_xyzw", "four", 4)
+    norm = math.hypot(x, y, z, w)
+    if abs(norm - 1) > _QUATERNION_ROUNDED:
+        raise _refusal(f"joint {quoted(raw.name)}: its quat_xyzw has the norm {norm:g}, and must have 1")
+    return x / norm, y / norm, z / norm, w / norm
+
+
+def _three(raw: RawJoint, element: str, attribute: str) -> tuple[float, float, float]:
+    x, y, z = _numbers(raw, element, attribute, "three", 3)
+    return x, y, z
+
+
+def _numbers(raw: RawJoint, element: str, attribute: str, wanted: str, count: int) -> list[float]:
+    text = raw.get(element, attribute, _LEFT_OUT.get(element, "0 0 0"))
     where = f"joint {quoted(raw.name)}: its {element} {quoted(text, 40)}"
     try:
-        x, y, z = map(float, text.split())
+        numbers = [float(word) for word in text.split()]
     except ValueError:
-        raise _refusal(f"{where} is not three numbers") from None
-    if not all(map(math.isfinite, (x, y, z))):
+        numbers = []
+    if len(numbers) != count:
+        raise _refusal(f"{where} is not {wanted} numbers")
+    if not all(map(math.isfinite, numbers)):
         raise _refusal(f"{where} is not finite")
-    return x, y, z
+    return numbers
 
 
 def _refusal(detail: str) -> InputError:

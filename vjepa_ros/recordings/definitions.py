@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
-from vjepa_ros.config.inputs import CONTROLLER_STATE, DYNAMIC_JOINT_STATE
+from vjepa_ros.config.inputs import CAMERAS, CONTROLLER_STATE, DYNAMIC_JOINT_STATE
 from vjepa_ros.errors import BagError, quoted
 
 Typestore = Any
@@ -39,6 +39,12 @@ _READ: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     _INTERFACES: (
         {"interface_names": _TEXTS, "values": (Nodetype.SEQUENCE, ((Nodetype.BASE, ("float64", 0)), 0))},
+    ),
+    CAMERAS["ffmpeg"].ros_type: (
+        _HEADER | {
+            "encoding": (Nodetype.BASE, ("string", 0)), "pts": (Nodetype.BASE, ("uint64", 0)),
+            "data": (Nodetype.SEQUENCE, ((Nodetype.BASE, ("uint8", 0)), 0)),
+        },
     ),
     CONTROLLER_STATE: (
         _HEADER | {"joint_names": _TEXTS, "reference": _POINT, "feedback": _POINT},

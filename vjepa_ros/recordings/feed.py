@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import vjepa_ros
+from vjepa_ros.config.checks import require
 from vjepa_ros.config.inputs import CAMERAS
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.stream import StreamConfig
@@ -92,8 +93,13 @@ def open_source(
 
     Raises:
         BagError: for a recording that cannot be used.
-        ConfigError: for a robot description that would not be read.
+        ConfigError: for a robot description that would not be read, or several cameras.
     """
+    require(
+        not config.camera.names,
+        "cameras", "a recording is read as one camera's: leave it empty, and say which topic is the camera's with "
+        "`topics.image`",
+    )  # fmt: skip
     _require_use(urdf, config.stream, given)
     recording = stack.enter_context(Recording(bags, say))
     elsewhere = () if urdf is None else (_DESCRIPTION,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from vjepa_ros.planning.questions import (
     answer_info,
 )
 from vjepa_ros.ros import qos
-from vjepa_ros.ros.messages import answer_message, energies_message
+from vjepa_ros.ros.publishers import Publishers
 from vjepa_ros.stream.bounds import checked_stamp_ns
 from vjepa_ros.stream.intake import Intake, Report
 from vjepa_ros.stream.window import Window
@@ -61,7 +61,7 @@ class CandidateTopics:
         model: WorldModel,
         forecaster: Forecaster,
         intake: Intake,
-        publishers: Mapping[str, Any],
+        publishers: Publishers,
         info_id: str,
         report: Report,
     ) -> None:
@@ -172,9 +172,9 @@ class CandidateTopics:
         stamp_ns = observed.window.stamp_ns if observed is not None else self._now_ns()
         frame_id = observed.window.frames[-1].frame_id if observed is not None else ""
         name = self._node.get_fully_qualified_name()
-        self._publishers["answers"].publish(answer_message(values, stamp_ns, frame_id, name))
+        self._publishers.publish("answers", values, stamp_ns, frame_id, name)
         if refusal is None and question is not None:
-            self._publishers["energies"].publish(energies_message(question.energies, tag))
+            self._publishers.publish("energies", question.energies, tag)
 
     def _now_ns(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)

@@ -14,7 +14,7 @@ from vjepa_ros.forecast.prediction_error import Summary
 from vjepa_ros.ros.graph import Finding
 from vjepa_ros.ros.input_health import Judged
 from vjepa_ros.ros.messages import status_message
-from vjepa_ros.ros.snapshot import Snapshot
+from vjepa_ros.ros.snapshot import SeenCamera, Snapshot
 
 _MOST_OF_AN_ERROR = 500  # characters
 
@@ -40,21 +40,29 @@ class Health:
         Before the node is configured there is only its state, and its topics.
         """
         parts: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
-        if now.stream is None or now.questions is None:  # not configured
+        if not now.cameras or now.questions is None:  # not configured
             parts["node"] = {}, {"state": now.state, "last_error": now.last_error[:_MOST_OF_AN_ERROR]}
         else:
-            parts["stream"] = self._stream_problems(now.state, now.stream), {**now.stream, "state": now.state}
+            for camera in now.cameras:
+                found = self._stream_problems(now.state, camera)
+                parts[_named("stream", camera)] = found, {**camera.stream, "state": now.state}
             error = {"last_error": now.last_error[:_MOST_OF_AN_ERROR]}
-            own = {"state": now.state, "epoch": now.stream["epoch"], **now.identity, **error}
+            own = {"state": now.state, "epoch": now.cameras[0].stream["epoch"], **now.identity, **error}
             parts["model"] = self._model_problems(now.model), {**own, **now.model}
             parts["windows"] = self._window_problems(now), {"state": now.state, **_window_values(now)}
             parts["latency"] = {}, {"state": now.state, **now.stages}
             numbers = {name: value for one in now.inputs for name, value in one.values.items()}
             parts["inputs"] = _input_problems(now.inputs), {"state": now.state, **numbers}
-            parts["prediction"] = {}, {"state": now.state, **_prediction_values(now.prediction)}
-            jumps = (now.clocks or {}).get("time_jumps_back", 0)
-            found = self._new(time_jumps=("jumps of time back, which reset everything", jumps))
-            parts["clocks"] = {**now.clock_problems, **found}, {"state": now.state, **(now.clocks or {})}
+            for camera in now.cameras:
+                values = {"state": now.state, **_prediction_values(camera.prediction)}
+                parts[_named("prediction", camera)] = {}, values
+            for camera in now.cameras:
+                jumps = camera.clocks.get("time_jumps_back", 0)
+                found = self._new(camera.name, time_jumps=("jumps of time back, which reset everything", jumps))
+                parts[_named("clocks", camera)] = (
+                    {**camera.clock_problems, **found},
+                    {"state": now.state, **camera.clocks},
+                )
             parts["questions"] = self._question_problems(now.questions), now.questions
             if now.planner is not None:
                 parts["planner"] = self._planner_problems(now.planner), {"state": now.state, **now.planner}
@@ -73,11 +81,16 @@ class Health:
             elif part == "node" and now.last_error:
                 level, text = DiagnosticStatus.ERROR, now.last_error[:_MOST_OF_AN_ERROR]
             statuses.append(status_message(f"{self._name}: {part}", level, text, values, now.hardware_id))
-            problems |= {} if part in _SAID_ELSEWHERE else found
+            kind, _, camera_name = part.partition(" ")
+            of = f"{camera_name}: " if camera_name else ""
+            if kind not in _SAID_ELSEWHERE:
+                problems |= {f"{of}{key}": f"{of}{said}" for key, said in found.items()}
         return statuses, problems
 
-    def _stream_problems(self, state: str, values: Mapping[str, Any]) -> dict[str, str]:
+    def _stream_problems(self, state: str, camera: SeenCamera) -> dict[str, str]:
+        values, of = camera.stream, camera.name
         problems = self._new(
+            of,
             rejected=("messages rejected", values["rejected"]),
             late=("messages late", values["late"]),
             missing_commands=("steps without a command", values["missing_commands"]),
@@ -86,12 +99,12 @@ class Health:
             reset=("windows lost to a reset before their commands and states had come", values["windows_reset"]),
             gaps=("gaps between frames", values["gaps"]),
         )
-        taken = self._risen("frames_taken", values["frames"])
-        if dropped := self._risen("out_of_order", values["frames_out_of_order"]):
-            repeated = self._risen("repeated", values["frames_repeated"])
+        taken = self._risen(f"{of} frames_taken", values["frames"])
+        if dropped := self._risen(f"{of} out_of_order", values["frames_out_of_order"]):
+            repeated = self._risen(f"{of} repeated", values["frames_repeated"])
             said = f"{dropped} of {dropped + taken} frames dropped: stamped at or before the newest"
             problems["out_of_order"] = said + (f", {repeated} exactly as it" if repeated else "")
-        if state == "active" and not self._new(frames=("frames", values["frames"])):
+        if state == "active" and not self._new(of, frames=("frames", values["frames"])):
             problems["frames"] = "no frames"
         if state == "active" and values["waits_for"]:
             problems["waits_for"] = values["waits_for"]
@@ -131,11 +144,16 @@ class Health:
     def _own_problems(self, values: Mapping[str, Any]) -> dict[str, str]:
         return self._new(internal=("mistakes of the node itself: see its log", values["internal_errors"]))
 
-    def _new(self, **totals: tuple[str, int]) -> dict[str, str]:
-        """What has risen since the last report, in words; counters that started anew count from 0."""
+    def _new(self, of: str = "", /, **totals: tuple[str, int]) -> dict[str, str]:
+        """What has risen since the last report, in words; counters that started anew count from 0.
+
+        Args:
+            of: the camera whose totals they are, where it is one of several.
+            totals: by a short key, with what is counted.
+        """
         said = {}
         for key, (words, total) in totals.items():
-            if risen := self._risen(key, total):
+            if risen := self._risen(f"{of} {key}", total):
                 said[key] = f"{risen} {words}"
         return said
 
@@ -155,15 +173,23 @@ _LOST = {
 """Where windows are lost, in words, by the key of their number."""
 
 
+_OF_STREAMS = ("windows", "windows_skipped", "windows_reset")
+
+
+def _named(part: str, camera: SeenCamera) -> str:
+    return f"{part} {camera.name}".strip()
+
+
 def _window_values(now: Snapshot) -> dict[str, int]:
     """What became of windows: those that were made, published, wait, and were lost, by the reason."""
-    stream, model = now.stream or {}, now.model
+    model = now.model
+    stream = {key: sum(camera.stream[key] for camera in now.cameras) for key in _OF_STREAMS}
     return {
-        "made": stream.get("windows", 0),
+        "made": stream["windows"],
         "published": model.get("done", 0),
         "waiting": model.get("waiting", 0),
-        "skipped_missing": stream.get("windows_skipped", 0),
-        "dropped_reset": stream.get("windows_reset", 0),
+        "skipped_missing": stream["windows_skipped"],
+        "dropped_reset": stream["windows_reset"],
         "dropped_superseded": model.get("superseded", 0),
         "dropped_outdated": model.get("outdated", 0),
         "dropped_not_finite": model.get("not_finite", 0),

@@ -81,7 +81,7 @@ class Graph:
         self.senders.clear()
         if _is_simulated(self._node):
             found += self._clock()
-        for row, ros_type in rows_of(config.stream, config.camera.transport):
+        for row, ros_type in rows_of(config.stream, config.camera.transport, config.camera.each):
             topic = self._node.resolve_topic_name(row.topic)
             senders = self._node.get_publishers_info_by_topic(topic)
             ours = [sender for sender in senders if sender.topic_type == ros_type]
@@ -125,7 +125,7 @@ class Graph:
         own = (self._node.get_name(), self._node.get_namespace())
         kinds = {name: types[0] for name, types in self._node.get_topic_names_and_types() if types and name != topic}
         names = near_topics(topic, kinds)
-        if row in CAMERAS.values():
+        if row.quality == "camera":
             cameras = sorted(name for name, kind in kinds.items() if kind == ros_type and name not in names)
             names += cameras[: _MOST_CAMERAS * 2]  # some of them are of this node
         hints = []
@@ -134,7 +134,7 @@ class Graph:
             if any((sender.node_name, sender.node_namespace) != own for sender in senders):
                 hints.append(f"there is {name} ({kinds[name]}): {remedy(row, ros_type, name, kinds[name])}")
         expected = f"nobody publishes {ros_type} there"
-        what = f"start what does, or remap {row.topic} (launch: {row.argument})"
+        what = f"start what does, or {row.renamed()}"
         return f"{expected}; {'; '.join(hints[:_MOST_CAMERAS]) or what}"
 
 
@@ -153,7 +153,7 @@ def _is_simulated(node: Node) -> bool:
 
 def several(row: Input, senders: Iterable[Any]) -> str:
     """That several send, and what becomes of that."""
-    what = f"stop all but one, or remap {row.topic} (launch: {row.argument})"
+    what = f"stop all but one, or {row.renamed()}"
     return f"{_nodes(senders)} publish it: {_COUNTS[row.quality]}; {what}"
 
 
@@ -173,18 +173,18 @@ def remedy(row: Input, wanted: str, name: str, kind: str) -> str:
         wanted: the type that it is read as.
         name, kind: the topic's own name and type.
     """
-    remap = f"remap {row.topic}:={name} (launch: {row.argument}:={name.removesuffix(row.suffix)})"
+    remap = row.renamed(name)
     if kind == wanted:
         return remap
     for transport, other in CAMERAS.items():
-        if row in CAMERAS.values() and other.ros_type == kind and not name.endswith(_NO_CAMERAS):
+        if row.quality == "camera" and other.ros_type == kind and not name.endswith(_NO_CAMERAS):
             if other.suffix and not name.endswith(other.suffix):
                 return f"set image_transport: {transport} and remap {other.topic}:={name}"
             return f"set image_transport: {transport}, remap {other.topic}:={name} where that is not its name yet"
     for choice in TYPES[row.typed_by].values() if row.typed_by else ():
         if choice.ros_type == kind:
             return f"set {row.typed_by}: {choice.name}" + ("" if name.endswith(f"/{row.topic}") else f", and {remap}")
-    return f"such messages cannot be read: remap {row.topic} (launch: {row.argument}) to a topic of {wanted}"
+    return f"such messages cannot be read: {row.renamed()} to a topic of {wanted}"
 
 
 def _nodes(senders: Iterable[Any]) -> str:

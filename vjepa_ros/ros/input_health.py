@@ -54,7 +54,7 @@ def judged(
         held_up: whether the node itself reads nothing just now: then nobody is late.
     """
     stream = config.stream
-    for row, _ in rows_of(stream, config.camera.transport):
+    for row, _ in rows_of(stream, config.camera.transport, config.camera.each):
         if row.quality == "latched":
             continue
         topic = resolved(row.topic)

@@ -5,16 +5,17 @@ It knows which topics there are, not what becomes of a message.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
 from rclpy.qos import QoSProfile
 
-from vjepa_ros.config.inputs import CAMERAS, INPUTS, Input
+from vjepa_ros.config.inputs import CAMERAS, INPUTS, Input, input_of_camera
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import ConfigError
+from vjepa_ros.images.video import require_decoder
 from vjepa_ros.ros import qos
 
 
@@ -24,6 +25,7 @@ class Subscribed:
 
     Attributes:
         topic: its name for the node.
+        row: of the table; a camera's of several has the topic above, and not the table's.
         kind: the class of its messages.
         profile: its quality of service, a fresh one.
         is_camera: whether frames come there.
@@ -31,6 +33,7 @@ class Subscribed:
     """
 
     topic: str
+    row: Input
     kind: Any
     profile: QoSProfile
     is_camera: bool
@@ -47,34 +50,42 @@ def message_class(ros_type: str) -> Any:
     return resolve_name(f"{package}.{folder}:{name}")
 
 
-def require_messages(config: StreamConfig) -> None:
-    """Refuse types of messages that are not installed here.
+def require_messages(config: StreamConfig, transport: str = "raw", more: Mapping[str, str] | None = None) -> None:
+    """Refuse types of messages that are not installed here, and video without a decoder.
+
+    Args:
+        config, transport: what is read.
+        more: further types, by the parameter that asks for them.
 
     Raises:
         ConfigError: naming the parameter that asks for one.
     """
-    for name in config.inputs:
-        ros_type = config.ros_type(name)
+    if transport == "ffmpeg":
+        require_decoder("image_transport")
+    wanted = {INPUTS[name].typed_by or name: config.ros_type(name) for name in config.inputs}
+    for parameter, ros_type in {**wanted, "image_transport": CAMERAS[transport].ros_type, **(more or {})}.items():
         try:
             message_class(ros_type)
         except (ImportError, AttributeError) as error:
             package = ros_type.split("/")[0]
             raise ConfigError(
-                INPUTS[name].typed_by or name,
+                parameter,
                 f"{ros_type} is not installed here ({error}): install the package {package} of your ROS distribution, "
                 f"for example ros-jazzy-{package.replace('_', '-')}",
             ) from error
 
 
-def rows_of(config: StreamConfig, transport: str) -> list[tuple[Input, str]]:
-    """What is read: the camera, which comes in as ``image_transport`` says, and all else; each with its type."""
-    camera = CAMERAS[transport]
-    return [(camera, camera.ros_type), *((INPUTS[name], config.ros_type(name)) for name in config.inputs)]
+def rows_of(config: StreamConfig, transport: str, cameras: Iterable[str] = ("",)) -> list[tuple[Input, str]]:
+    """What is read: the cameras, which come in as ``image_transport`` says, and all else; each with its type."""
+    rows = [input_of_camera(CAMERAS[transport], camera) for camera in cameras]
+    return [*((row, row.ros_type) for row in rows), *((INPUTS[name], config.ros_type(name)) for name in config.inputs)]
 
 
-def subscribed(config: StreamConfig, transport: str, others: Collection[str] = ()) -> Iterator[Subscribed]:
+def subscribed(
+    config: StreamConfig, transport: str, others: Collection[str] = (), cameras: Iterable[str] = ("",)
+) -> Iterator[Subscribed]:
     """The topics of these rows, and of other inputs that somebody besides the stream reads."""
     more = [(INPUTS[name], config.ros_type(name)) for name in others if name not in config.inputs]
-    for row, ros_type in [*rows_of(config, transport), *more]:
+    for row, ros_type in [*rows_of(config, transport, cameras), *more]:
         kind, profile = message_class(ros_type), qos.OF_INPUTS[row.quality]()
-        yield Subscribed(row.topic, kind, profile, row.quality == "camera", row.quality == "latched")
+        yield Subscribed(row.topic, row, kind, profile, row.quality == "camera", row.quality == "latched")

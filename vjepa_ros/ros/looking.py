@@ -18,18 +18,18 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
-from vjepa_ros.config.inputs import Input
+from vjepa_ros.config.inputs import CAMERAS, Input, of_camera
 from vjepa_ros.config.names import QOS
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.doctor.line import Line, is_well, ok, warning, wrong
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.images import bridge
-from vjepa_ros.ros import graph, qos
+from vjepa_ros.ros import bonding, graph, qos
 from vjepa_ros.ros.connections import describe
 from vjepa_ros.ros.inputs import message_class, require_messages, rows_of
 from vjepa_ros.ros.messages import message_stamp_ns
 from vjepa_ros.ros.rates import Rates
-from vjepa_ros.stream.intake import Intake, build_intake
+from vjepa_ros.stream.intake import build_intake
 from vjepa_ros.units import S_TO_NS
 
 NAME = "vjepa_doctor"
@@ -61,7 +61,7 @@ class Looking:
             of_ros: parameters of ROS itself: ``use_sim_time`` and qualities of service.
         """
         try:
-            require_messages(config.stream)
+            require_messages(config.stream, config.camera.transport, bonding.needed(config.bond))
         except ConfigError as error:
             yield wrong("messages", str(error), "install that package, or set the parameter to another type")
             return
@@ -107,8 +107,10 @@ class _Visit:
         self._graph = graph.Graph(node)
         self._reports: dict[tuple[str, str], str] = {}
         self._rates = Rates()
-        self._intake: Intake = build_intake(config, self._report, bridge.decode)
-        self._intake.watch.setting = partial(graph.setting_of, node)
+        self._intakes = [build_intake(config, self._report, bridge.decode) for _ in config.camera.each]
+        for intake in self._intakes:
+            intake.watch.setting = partial(graph.setting_of, node)
+        self._intake = self._intakes[0]  # what is said of commands and states is the same for all cameras
 
     def _report(self, topic: str, reason: str, detail: str) -> None:
         self._reports.setdefault((topic, reason), detail)
@@ -117,7 +119,7 @@ class _Visit:
         """Listen, then say what there is."""
         executor = SingleThreadedExecutor(context=self._context)
         executor.add_node(self._node)
-        rows = rows_of(self._config.stream, self._config.camera.transport)
+        rows = rows_of(self._config.stream, self._config.camera.transport, self._config.camera.each)
         for row, ros_type in rows:
             topic = self._node.resolve_topic_name(row.topic)
             self._node.create_subscription(
@@ -140,7 +142,9 @@ class _Visit:
         stamp_ns = message_stamp_ns(message)
         now_ns = self._node.get_clock().now().nanoseconds
         self._rates.add(topic, time.monotonic(), None if stamp_ns is None else now_ns - stamp_ns)
-        self._intake.take[row.topic](topic, message, now_ns)
+        for intake, camera in zip(self._intakes, self._config.camera.each, strict=True):
+            if row.quality != "camera" or row.topic == of_camera(CAMERAS[self._config.camera.transport].topic, camera):
+                intake.taker(row)(topic, message, now_ns)
 
     def _clock(self) -> Iterator[Line]:
         if not self._node.get_parameter("use_sim_time").value:
@@ -205,7 +209,8 @@ class _Visit:
             if complaint.startswith(f"{topic}: "):
                 found, _, remedy = complaint.removeprefix(f"{topic}: ").partition(". ")
                 yield wrong(subject, found, remedy, reason="missing_joints")
-        for key, text in self._intake.watch.problems.items():
+        problems = {key: text for intake in reversed(self._intakes) for key, text in intake.watch.problems.items()}
+        for key, text in problems.items():
             reason = key.partition(" ")[0]
             if text.startswith(f"{topic}: ") and (topic, reason) not in self._reports:
                 yield _parted(subject, f"{reason}: {text.removeprefix(f'{topic}: ')}", reason=reason)

@@ -10,7 +10,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Float32MultiArray, MultiArrayDimension, String
+from std_msgs.msg import Float32, Float32MultiArray, MultiArrayDimension, String
 
 from vjepa_ros import latents
 from vjepa_ros.documents import to_json
@@ -28,12 +28,17 @@ def info_message(info: Mapping[str, Any]) -> String:
     return String(data=to_json(info))
 
 
-def window_message(values: Mapping[str, Any], image: Image, name: str) -> DiagnosticArray:
+def window_message(values: Mapping[str, Any], of: latents.Latents, name: str) -> DiagnosticArray:
     """``window_info`` under the same header as the latents it belongs to."""
     message = DiagnosticArray()
-    message.header = image.header
+    _head(message, of.stamp_ns, of.frame_id)
     message.status = [status_message(name, DiagnosticStatus.OK, "", latents.window_values(values))]
     return message
+
+
+def number_message(value: float) -> Float32:
+    """A number."""
+    return Float32(data=value)
 
 
 def answer_message(values: Mapping[str, Any], stamp_ns: int, frame_id: str, name: str) -> DiagnosticArray:

@@ -21,7 +21,7 @@ from vjepa_ros.config import ros_file
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.table import BY_NAME, check
 from vjepa_ros.errors import ConfigError, EngineError
-from vjepa_ros.ros import overrides, own_services, parameters, qos
+from vjepa_ros.ros import bonding, overrides, own_services, parameters, qos
 from vjepa_ros.ros.active import Active
 from vjepa_ros.ros.configured import Configured
 from vjepa_ros.ros.diagnostics import Health, input_findings
@@ -52,6 +52,7 @@ class PredictorNode(ManagedNode):
         self._configured: Configured | None = None
         self._active: Active | None = None
         self._loader = Loader(self)
+        self._bonding = bonding.Bonding(self, self.last_line)
         self._warn = Warnings(self.get_logger())
         own_services.guard(self, self.last_line, self._warn, self._prepare)
         self._health = Health(self.get_fully_qualified_name())
@@ -99,7 +100,7 @@ class PredictorNode(ManagedNode):
             return ""
         try:
             config = resolve(parameters.read(self, self._bad_parameters))
-            require_messages(config.stream)
+            require_messages(config.stream, config.camera.transport, bonding.needed(config.bond))
         except ConfigError:
             return ""  # configure says it
         return await self._loader.load(config)
@@ -118,13 +119,16 @@ class PredictorNode(ManagedNode):
         """Say what is constant."""
         assert self._configured is not None
         self._configured.publish_info()
+        self._bonding.open(self._configured.config.bond)
 
     def deactivate(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
         """Stop the worker and clear the buffers."""
+        self._bonding.leave()
         active, self._active = self._active, None
         stopped = active is None or active.stop(timeout_s)
         if self._configured is not None:
-            self._configured.intake.stream.reset()
+            for camera in self._configured.cameras:
+                camera.intake.stream.reset()
         if not stopped:
             raise EngineError(
                 f"the model is still at its window, which was not waited for longer (at most {timeout_s:g} s)"
@@ -242,7 +246,7 @@ class PredictorNode(ManagedNode):
         self._losses(snapshot.losses)
         of_senders = {f"{found.reason} {found.topic}" for found in snapshot.senders}
         for key, text in problems.items():
-            if key not in of_senders and key not in _WARNED_ABOUT:
+            if key not in of_senders and key.rpartition(": ")[2] not in _WARNED_ABOUT:
                 self._warn("health", key, text)
 
 

@@ -14,11 +14,12 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
 from vjepa_ros.config import ros_file
-from vjepa_ros.config.inputs import CAMERAS, INPUTS
+from vjepa_ros.config.inputs import CAMERAS, INPUTS, of_camera
 from vjepa_ros.config.names import QOS, unknown_overrides, unknown_parameters
+from vjepa_ros.config.ros_names import is_camera_name
 from vjepa_ros.ros.candidates import CANDIDATES, COMPRESSED_GOAL, GOAL_IMAGE
-from vjepa_ros.ros.configured import PUBLISHERS
 from vjepa_ros.ros.planner import SENT
+from vjepa_ros.ros.publishers import PUBLISHERS
 from vjepa_ros.ros.qos import OVERRIDABLE
 
 _PARAMS_FILE = "params-file"  # the option of ROS
@@ -54,8 +55,12 @@ def _remapped(node: Node, topic: str) -> str:
 
 def _qualities(node: Node) -> Iterator[str]:
     """The parameters of all qualities of service: of topics that this node may have, whatever it is configured to."""
-    read = [row.topic for row in (*CAMERAS.values(), *INPUTS.values())] + [CANDIDATES, GOAL_IMAGE, COMPRESSED_GOAL]
-    sent = [topic for _, topic, _ in PUBLISHERS.values()] + [*SENT, DIAGNOSTICS_TOPIC]
+    given = node.get_parameter("cameras").value
+    cameras = [*given] if given and all(map(is_camera_name, given)) else [""]  # configure refuses others
+    read = [of_camera(row.topic, camera) for row in CAMERAS.values() for camera in cameras]
+    read += [*INPUTS, CANDIDATES, GOAL_IMAGE, COMPRESSED_GOAL]
+    sent = [of_camera(row.topic, camera) for row in PUBLISHERS.values() if row.each_camera for camera in cameras]
+    sent += [row.topic for row in PUBLISHERS.values() if not row.each_camera] + [*SENT, DIAGNOSTICS_TOPIC]
     ends = [(node.resolve_topic_name(topic), "subscription") for topic in read]
     ends += [(node.resolve_topic_name(topic), "publisher") for topic in sent]
     for topic, end in (*ends, *_OF_ROS):

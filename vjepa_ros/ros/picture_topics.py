@@ -6,8 +6,7 @@ the worker's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from vjepa_ros.forecast.prediction_error import PredictionErrors
 from vjepa_ros.images.preprocess import pixels
 from vjepa_ros.pictures.colours import Colours, Picture, side_by_side
 from vjepa_ros.pictures.heat import Heat
-from vjepa_ros.ros.messages import picture_message
+from vjepa_ros.ros.publishers import Publishers
 from vjepa_ros.stream.intake import Report
 
 
@@ -24,12 +23,12 @@ class PictureTopics:
     """Draws what is wanted, in colours and on a scale that stay from window to window.
 
     Args:
-        publishers: ``latent_image`` and ``error_image`` among them, once they are there.
+        publishers: ``latent_image`` and ``error_image`` among them.
         is_alive: whether there is still a middleware to publish by.
         report: told of a picture that failed: (topic, reason, detail).
     """
 
-    def __init__(self, publishers: Mapping[str, Any], is_alive: Callable[[], bool], report: Report) -> None:
+    def __init__(self, publishers: Publishers, is_alive: Callable[[], bool], report: Report) -> None:
         self._publishers = publishers
         self._is_alive = is_alive
         self._report = report
@@ -47,11 +46,10 @@ class PictureTopics:
 
     def _send(self, name: str, outcome: Outcome, draw: Callable[[], Picture | None]) -> None:
         try:
-            publisher = self._publishers[name]
-            picture = draw() if publisher.get_subscription_count() else None
+            picture = draw() if self._publishers.is_wanted(name) else None
             if picture is not None:
                 predicted = outcome.predicted
-                publisher.publish(picture_message(picture, predicted.stamp_ns, predicted.frame_id))
+                self._publishers.publish(name, picture, predicted.stamp_ns, predicted.frame_id)
         # A picture is for people: whatever is wrong with it, latents go on. A broken device fails at the next window.
         except Exception as error:  # noqa: BLE001
             if self._is_alive():  # else a signal has closed the middleware in the meantime

@@ -91,10 +91,11 @@ class Resets:
         self._at_s: deque[float] = deque(maxlen=_RESETS)
         self._unsaid = 0
 
-    def __call__(self, intake: Intake) -> None:
-        """An epoch has begun."""
+    def __call__(self, intake: Intake, camera: str = "") -> None:
+        """An epoch has begun, of a camera where it is one of several."""
         cause = intake.stream.epoch_cause
-        text = f"reset ({cause.value}): epoch {intake.stream.epoch}"
+        of = f" of {camera}" if camera else ""
+        text = f"reset ({cause.value}): epoch {intake.stream.epoch}{of}"
         topic, jump = intake.watch.last_jump
         if cause is EpochCause.STAMPS:
             self._warn(topic, "time_jumped_back", f"{text}: {jump}")

@@ -20,7 +20,35 @@ from vjepa_ros.stream.intake import Intake
 
 if TYPE_CHECKING:
     from vjepa_ros.ros.active import Active
+    from vjepa_ros.ros.camera import Camera
     from vjepa_ros.ros.configured import Configured
+
+
+@dataclass(frozen=True)
+class SeenCamera:
+    """What one camera's stream is like.
+
+    Attributes:
+        name: of the camera; empty for the only one.
+        stream: what the stream has counted.
+        prediction: the prediction errors so far, None before the first.
+        clocks: what is known of stamps and clocks.
+        clock_problems: what is wrong with them now, by a short key; each has been said when it began.
+    """
+
+    name: str
+    stream: dict[str, Any]
+    prediction: Summary | None
+    clocks: dict[str, Any]
+    clock_problems: dict[str, str]
+
+    @classmethod
+    def of(cls, camera: Camera) -> SeenCamera:
+        """What is there now."""
+        watch = camera.intake.watch
+        return cls(
+            camera.name, _stream_values(camera.intake), camera.outcomes.errors.summary, watch.values, watch.problems
+        )
 
 
 @dataclass(frozen=True)
@@ -29,10 +57,9 @@ class Snapshot:
 
     Attributes:
         state: the lifecycle state.
-        stream: what the streams have counted; None before the node is configured.
+        cameras: what there is of each; none before the node is configured.
         model: what the worker has counted, and what it is at; without a worker only what was not finite.
         failed: why the model was given up, None where it was not.
-        prediction: the prediction errors so far, None before the first.
         questions: what became of questions; None before the node is configured.
         planner: what the planner is at, and what became of plans; None where there is none, or nothing was active yet.
         topics: what keeps messages away, and how long callbacks take.
@@ -40,8 +67,6 @@ class Snapshot:
         namesakes: other nodes of the same name.
         senders: what is wrong with those who send to the inputs; nothing where the node is not active.
         losses: frames that were dropped for their stamps, in all.
-        clocks: what is known of stamps and clocks; None before the node is configured.
-        clock_problems: what is wrong with them now, by a short key; each has been said when it began.
         hardware_id: the computer and, once the node is configured, what the model runs on.
         identity: which model it is, by preset and hash, and how much memory it has; empty before configure.
         inputs: how those come that should come all the time; nothing where the node is not active.
@@ -51,10 +76,9 @@ class Snapshot:
     """
 
     state: str
-    stream: dict[str, Any] | None
+    cameras: tuple[SeenCamera, ...]
     model: dict[str, Any]
     failed: Exception | None
-    prediction: Summary | None
     questions: dict[str, Any] | None
     planner: dict[str, Any] | None
     topics: dict[str, Any]
@@ -62,8 +86,6 @@ class Snapshot:
     namesakes: int
     senders: tuple[Finding, ...]
     losses: tuple[Finding, ...]
-    clocks: dict[str, Any] | None
-    clock_problems: dict[str, str]
     hardware_id: str
     identity: dict[str, Any]
     inputs: tuple[Judged, ...]
@@ -102,30 +124,30 @@ class Snapshot:
         topics |= {f"callback_p99_ms {topic}": round(ms, 3) for topic, ms in endpoints.times.p99_ms().items()}
         senders: list[Finding] = []
         if configured is not None and state == "active":
-            senders = endpoints.graph.look(configured.config, configured.intake.watch)
+            senders = endpoints.graph.look(configured.config, configured.cameras[0].intake.watch)
         else:
             endpoints.graph.forget()
         topics |= {f"senders {topic}": count for topic, count in sorted(endpoints.graph.senders.items())}
         topics |= {f"callback_max_ms {topic}": round(ms, 3) for topic, ms in endpoints.times.max_ms().items()}
         failed = None if worker is None else worker.failed  # before the counts, which then tell of what led to it
-        model: dict[str, Any] = {"not_finite": configured.outcomes.not_finite if configured is not None else 0}
+        cameras = [] if configured is None else configured.cameras
+        model: dict[str, Any] = {"not_finite": sum(camera.outcomes.not_finite for camera in cameras)}
         if worker is not None:
             model |= {**asdict(worker.counters), "waiting": worker.waiting, "compute_ms": round(worker.compute_ms, 3)}
+            if len(cameras) == 1:
+                del model["together"]
         return cls(
             state=state,
-            stream=None if configured is None else _stream_values(configured.intake),
+            cameras=tuple(map(SeenCamera.of, cameras)),
             model=model,
             failed=failed,
-            prediction=None if configured is None else configured.outcomes.errors.summary,
             questions=None if configured is None else _question_values(configured.candidates),
             planner=None if configured is None else configured.planner.health,
             topics=topics,
             mismatches={mismatch.topic: mismatch.text for mismatch in mismatches},
             namesakes=namesakes,
             senders=tuple(senders),
-            losses=() if configured is None else tuple(_losses(configured.intake)),
-            clocks=None if configured is None else configured.intake.watch.values,
-            clock_problems={} if configured is None else configured.intake.watch.problems,
+            losses=tuple(loss for camera in cameras for loss in _losses(camera.intake)),
             hardware_id=_hardware_id(configured),
             identity={} if configured is None else _identity(configured),
             inputs=_inputs(configured, active, endpoints) if state == "active" else (),

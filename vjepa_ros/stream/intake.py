@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pkgutil import resolve_name
 from types import MethodType
 from typing import Any, TypeVar
@@ -15,13 +16,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vjepa_ros.config.inputs import CAMERAS, INPUTS
+from vjepa_ros.config.inputs import CAMERAS, INPUTS, Input
 from vjepa_ros.config.limits import IMAGES, MESSAGES, ImageLimits, MessageLimits
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import InputError
 from vjepa_ros.geometry import Vector
 from vjepa_ros.images.preprocess import Preprocess
+from vjepa_ros.images.video import is_h264, require_decoder
 from vjepa_ros.stream.bounds import check_description, check_frame_id, check_size
 from vjepa_ros.stream.common_clock import NO_OFFSETS, CommonClock
 from vjepa_ros.stream.counters import Counters
@@ -45,12 +47,31 @@ def build_intake(config: NodeConfig, report: Report, fallback: Decode | None) ->
     Args:
         config: the node's.
         report, fallback: as for :class:`Intake`.
+
+    Raises:
+        ConfigError: where frames come as video, and no decoder is installed.
     """
+    if config.camera.transport == "ffmpeg":
+        require_decoder("image_transport")
     preprocess = Preprocess(config.model.preprocessing, config.model.image_size, config.camera.view)
     return Intake(
         config.stream, preprocess, report, config.clocks.offsets_s, config.clocks.max_skew_s, fallback,
         images=config.images, messages=config.messages,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Header:
+    frame_id: str
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A picture of a video, with the fields of a message that frames are made by."""
+
+    header: _Header
+    encoding: str
+    pixels: NDArray[np.uint8]
 
 
 class Intake:
@@ -86,6 +107,7 @@ class Intake:
         self.stream = WindowStream(config, self.counters, max_signal_bytes=messages.max_stream_bytes, **made)
         self.watch = Watch(report, max_skew_s, config.jump_back_s)
         self._pictures = Pictures(preprocess, images, fallback)
+        self._video = self._pictures.video()
         self._messages = messages
         self._config = config
         self._report = report
@@ -106,8 +128,11 @@ class Intake:
     @property
     def take(self) -> dict[str, Take]:
         """What takes the messages of each topic, by the node's name for it: :mod:`vjepa_ros.config.inputs`."""
-        rows = (*CAMERAS.values(), *INPUTS.values())
-        return {row.topic: MethodType(resolve_name(row.take), self) for row in rows}
+        return {row.topic: self.taker(row) for row in (*CAMERAS.values(), *INPUTS.values())}
+
+    def taker(self, row: Input) -> Take:
+        """What takes the messages of an input."""
+        return MethodType(resolve_name(row.take), self)
 
     @property
     def waits_for(self) -> str:
@@ -139,12 +164,33 @@ class Intake:
         return self._pictures.prepared(self._pictures.compressed, message)
 
     def compressed_image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
-        """Take in a sensor_msgs/CompressedImage."""
+        """Take in a sensor_msgs/CompressedImage: a JPEG or PNG file, or a packet of H.264."""
+        if is_h264(message.format):
+            return self._packet(topic, message, received_ns, message.format, None)
 
         def tell(detail: str) -> None:
             self._report(topic, "damaged_image", detail)
 
         return self._frame(topic, message, received_ns, lambda seen: self._pictures.compressed(seen, tell))
+
+    def video_packet(self, topic: str, message: Any, received_ns: int) -> list[Window]:
+        """Take in an ffmpeg_image_transport_msgs/FFMPEGPacket."""
+        return self._packet(topic, message, received_ns, message.encoding, int(message.pts))
+
+    def _packet(self, topic: str, message: Any, received_ns: int, encoding: str, pts: int | None) -> list[Window]:
+        """A packet of video: it is decoded whatever becomes of its picture, since later ones refer to it."""
+        try:
+            check_frame_id(message, self._messages)
+            stamp_ns, offset_ns = self._clock.stamp_ns("image", topic, message, received_ns, self.stream.epoch)
+            label = stamp_ns, offset_ns, message.header.frame_id
+            shown = self._video.take(encoding, message.data, label, stamp_ns, pts)
+        except InputError as error:
+            return self._reject(topic, error)
+        windows: list[Window] = []
+        for (of_ns, by_ns, frame_id), pixels in shown:
+            seen = _Shown(_Header(frame_id), "h264", pixels)
+            windows += self._add_frame(topic, seen, of_ns, by_ns, lambda shown: shown.pixels)
+        return windows
 
     def _frame(self, topic: str, message: Any, received_ns: int, decode: Decode) -> list[Window]:
         try:
@@ -152,6 +198,9 @@ class Intake:
             stamp_ns, offset_ns = self._clock.stamp_ns("image", topic, message, received_ns, self.stream.epoch)
         except InputError as error:
             return self._reject(topic, error)
+        return self._add_frame(topic, message, stamp_ns, offset_ns, decode)
+
+    def _add_frame(self, topic: str, message: Any, stamp_ns: int, offset_ns: int, decode: Decode) -> list[Window]:
         self.watch.frame(topic, message.header.frame_id)
         epoch, newest_ns, dropped = self.stream.epoch, self.stream.newest_frame_ns, self.counters.frames_out_of_order
 

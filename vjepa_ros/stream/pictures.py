@@ -15,6 +15,7 @@ from vjepa_ros.images.compressed import decode_compressed
 from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.images.raw import decode_raw
 from vjepa_ros.images.sizes import require_bytes, require_pixels
+from vjepa_ros.images.video import Video
 
 Decode = Callable[[Any], NDArray[np.uint8]]
 """A message with an image -> (height, width, 3) RGB; raises InputError."""
@@ -59,6 +60,10 @@ class Pictures:
             InputError: where it cannot be.
         """
         return decode_compressed(message.format, message.data, self._limits, tell)
+
+    def video(self) -> Video[Any]:
+        """A decoder for one stream of video; of the packets' labels it gives back what it is given."""
+        return Video(self._limits)
 
     def prepared(self, decode: Decode, message: Any) -> NDArray[np.float32]:
         """The encoder's input of an image, (3, H, W).

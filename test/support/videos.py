@@ -1,0 +1,60 @@
+"""Short films of H.264, encoded by PyAV: packets in the order in which they are sent, and the pictures in them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import NamedTuple
+
+import av
+import numpy as np
+
+HEIGHT, WIDTH = 48, 64
+
+
+class Packet(NamedTuple):
+    """A packet of a film.
+
+    Attributes:
+        data: its bytes.
+        number: of the picture in it, in the order in which they are shown.
+        is_key: whether it needs no other one.
+    """
+
+    data: bytes
+    number: int
+    is_key: bool
+
+
+def picture(number: int) -> np.ndarray:
+    """(HEIGHT, WIDTH, 3) uint8, each of another grey, so that no picture passes for another."""
+    shades = np.full((HEIGHT, WIDTH, 3), 20 + 5 * (number % 40), np.uint8)
+    shades[:, : 1 + number % WIDTH] = 250
+    return shades
+
+
+def film(count: int, group: int = 10, reordered: int = 0) -> list[Packet]:
+    """A film of pictures 0 to count - 1.
+
+    Args:
+        count: of them.
+        group: from one keyframe to the next.
+        reordered: pictures, between two others, that are coded after the later one.
+    """
+    codec = av.CodecContext.create("libx264", "w")
+    codec.width, codec.height, codec.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    codec.time_base, codec.framerate, codec.gop_size = Fraction(1, 30), Fraction(30, 1), group
+    codec.max_b_frames, codec.thread_count = reordered, 1
+    tune = {} if reordered else {"tune": "zerolatency"}
+    codec.options = {"preset": "ultrafast", "x264-params": "scenecut=0:qp=12", **tune}
+    packets = []
+    for number in range(count):
+        frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+        frame.pts = number
+        packets += codec.encode(frame)
+    packets += codec.encode(None)
+    return [Packet(bytes(packet), int(packet.pts), packet.is_keyframe) for packet in packets]
+
+
+def shown(pixels: np.ndarray) -> int:
+    """Which picture this is, of the first 40: by its grey."""
+    return round((float(np.median(pixels[:, -8:])) - 20) / 5)
