@@ -17,10 +17,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray
 
 from vjepa_ros.forecast import info
-from vjepa_ros.ros.configured import PUBLISHERS
 from vjepa_ros.ros.overrides import DIAGNOSTICS_TOPIC
 from vjepa_ros.ros.panda_node import PandaNode
 from vjepa_ros.ros.planner import PICTURE, PLAN_ENERGY, SENT
+from vjepa_ros.ros.publishers import PUBLISHERS
 from vjepa_ros.ros.stages import Stages
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -40,7 +40,7 @@ def sent() -> dict[str, type]:
         found = {publisher.topic_name: publisher.msg_type for publisher in simulator.publishers}
     finally:
         simulator.destroy_node()
-    private = {topic: kind for kind, topic, _ in PUBLISHERS.values()}
+    private = {row.topic: row.adapter.kind for row in PUBLISHERS.values()}
     private |= {PLAN_ENERGY: Float32MultiArray, PICTURE: Image}
     return found | {NODE + topic[1:]: kind for topic, kind in private.items()} | {DIAGNOSTICS_TOPIC: DiagnosticArray}
 
