@@ -1,4 +1,4 @@
-"""``vjepa_replay --html``: a replay as one page that needs nothing else, for people.
+"""A replay as one page that needs nothing else, for people.
 
 A few moments of the recording with latents and errors, errors and times of all windows, and what was lost. Windows and
 the report in, a file out. Needs matplotlib and jinja2.
