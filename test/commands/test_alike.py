@@ -156,6 +156,20 @@ def test_the_library_knows_no_options() -> None:
     assert options == []
 
 
+def test_an_interrupt_within_code_that_was_made_from_text_ends_like_any_other(tmp_path: Path) -> None:
+    """Python, run with -m, would kill itself with SIGINT at its end, although the interrupt was caught."""
+    lines = (
+        "import sys; from vjepa_ros.commands.terminal import Terminal",
+        "def work(): exec('raise KeyboardInterrupt')",
+        "tool = Terminal('tool', {}); tool.say('begun'); sys.exit(tool.attempt(work)[0])",
+    )
+    (tmp_path / "interrupted.py").write_text("\n".join(lines))
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    said = "tool: begun\ntool: interrupted; nothing was written\n"
+    assert (done.returncode, done.stderr) == (terminal.INTERRUPTED, said)
+
+
 def test_fields_become_options_and_nothing_else_does() -> None:
     parser = importlib.import_module("vjepa_ros.commands.probe").parser()
     given = parser.parsed(["/force/bag", "-o", "out", "--set", "hop=2"])

@@ -122,6 +122,9 @@ class Terminal:
         try:
             return DONE, work()
         except KeyboardInterrupt:
+            # Python, run with -m, kills itself at its end where an interrupt has passed through exec() of a text, as
+            # of rosbags and dataclasses: it takes it for one that nobody caught, until the next text.
+            exec("")
             self.say(f"interrupted; {kept}")
             return INTERRUPTED, None
         except OSError as error:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+from vjepa_ros.pictures.colours import Picture
 
 _HIGH = 98  # percentile of the errors that is the hottest
 _COOLS = 0.98  # of the scale, from window to window: it falls to half in 34
@@ -38,7 +38,7 @@ class Heat:
         Returns:
             (h, w, 3) RGB: grey where nothing was wrong, from violet to orange where much was.
         """
-        self.top = max(float(np.percentile(errors, _HIGH)), _COOLS * self.top)
+        self.top = max(hottest(errors), _COOLS * self.top)
         height, width = image.shape[:2]
         shares = np.clip(errors.astype(np.float32) / max(self.top, 1e-12), 0, 1)
         shares = cv2.resize(shares, (width, height), interpolation=cv2.INTER_LINEAR)  # (h, w)
@@ -47,3 +47,8 @@ class Heat:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
         weights = _MOST * np.square(shares)[..., None]
         return np.asarray((grey * (1 - weights) + heat * weights).round(), np.uint8)
+
+
+def hottest(errors: NDArray[Any]) -> float:
+    """The error that is hottest in one window by itself: a percentile, so that a single token does not decide."""
+    return float(np.percentile(errors, _HIGH))

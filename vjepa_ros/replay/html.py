@@ -1,4 +1,4 @@
-"""``vjepa_replay --html``: a replay as one page that needs nothing else, for people.
+"""A replay as one page that needs nothing else, for people.
 
 A few moments of the recording with latents and errors, errors and times of all windows, and what was lost. Windows and
 the report in, a file out. Needs matplotlib and jinja2.
@@ -21,7 +21,7 @@ from vjepa_ros.forecast.prediction_error import PredictionError
 from vjepa_ros.images.preprocess import pixels
 from vjepa_ros.pictures.colours import Basis, Picture, evenly
 from vjepa_ros.pictures.encoded import lossless, photograph
-from vjepa_ros.pictures.heat import Heat
+from vjepa_ros.pictures.heat import Heat, hottest
 from vjepa_ros.pictures.paper import Paper, embedded, png
 from vjepa_ros.replay.losses import KEPT, LOSSES
 from vjepa_ros.replay.page import PAGE
@@ -142,8 +142,7 @@ class Page:
 
     def _strips(self) -> Iterator[list[dict[str, Any]]]:
         """The moments in rows, with their pictures as they stand in the page."""
-        tops = [float(np.percentile(moment.errors, 98)) for moment in self._moments if moment.errors is not None]
-        top = max(tops, default=0.0)
+        top = max((hottest(moment.errors) for moment in self._moments if moment.errors is not None), default=0.0)
         latents = [moment.observed for moment in self._moments if moment.observed is not None]
         basis = Basis.of(evenly(np.stack(latents).astype(np.float32), _MOST_TOKENS)) if latents else None
         shown = [_shown(moment, basis, top) for moment in self._moments]

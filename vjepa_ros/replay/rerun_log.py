@@ -1,4 +1,4 @@
-"""``vjepa_replay --rrd``: a replay as a recording for the viewer Rerun. Windows in, a file out. Needs rerun-sdk."""
+"""A replay as a recording for the viewer Rerun. Windows in, a file out. Needs rerun-sdk."""
 
 from __future__ import annotations
 
