@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-
-import pytest
 
 from vjepa_ros.config.table import TABLE
-from vjepa_ros.ros import signals
 
 PROGRAM = """
 import rclpy
@@ -48,40 +43,53 @@ def test_what_goes_wrong_otherwise_is_not_hidden() -> None:
     assert "ValueError: a bug" in done.stderr
 
 
-@pytest.fixture
-def handlers() -> Iterator[None]:
-    """The process's own handlers again afterwards."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def alone(lines: str) -> None:
+    """Run this in a process of its own, which its signals may end: `raised(number)` is whether one raises."""
+    done = subprocess.run([sys.executable, "-c", SIGNALS + lines], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "to the end\n"), done.stderr
 
 
-def test_only_an_interrupt_long_after_the_first_raises(handlers: None, monkeypatch: pytest.MonkeyPatch) -> None:
+SIGNALS = """
+from signal import SIG_IGN, SIGINT, SIGTERM, getsignal, raise_signal
+from vjepa_ros.ros import signals
+
+now_s = 100.0
+signals.time.monotonic = lambda: now_s
+
+def raised(number):
+    try:
+        raise_signal(number)
+    except KeyboardInterrupt:
+        return True
+    return False
+"""
+
+
+def test_only_an_interrupt_long_after_the_first_raises() -> None:
     """Python's own handler would raise in the middle of whatever the main thread does."""
-    now_s = 100.0
-    monkeypatch.setattr(signals.time, "monotonic", lambda: now_s)
-    with signals.Signals().installed() as taken:
-        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
-            signal.raise_signal(number)
-        now_s += signals.TOGETHER_S + 0.01
-        signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-        assert taken.came
-    signal.raise_signal(signal.SIGINT)  # the process is at its end
-    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    alone("""
+with signals.Signals().installed() as taken:
+    assert not any(map(raised, (SIGINT, SIGINT, SIGTERM, SIGINT)))
+    now_s += signals.TOGETHER_S + 0.01
+    assert not raised(SIGTERM)
+    assert raised(SIGINT)
+    assert not raised(SIGINT)
+    assert taken.came
+assert not raised(SIGINT)  # the process is at its end
+assert getsignal(SIGINT) == SIG_IGN
+print("to the end")
+""")
 
 
-def test_nothing_raises_while_the_node_is_closed(handlers: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    now_s = 100.0
-    monkeypatch.setattr(signals.time, "monotonic", lambda: now_s)
-    with signals.Signals().installed() as taken:
-        signal.raise_signal(signal.SIGINT)
-        taken.close()
-        now_s += 10.0
-        signal.raise_signal(signal.SIGINT)
+def test_nothing_raises_while_the_node_is_closed() -> None:
+    alone("""
+with signals.Signals().installed() as taken:
+    assert not raised(SIGINT)
+    taken.close()
+    now_s += 10.0
+    assert not raised(SIGINT)
+print("to the end")
+""")
 
 
 def test_help_says_how_it_is_started_and_what_can_be_set() -> None:
