@@ -6,7 +6,8 @@ It knows no threads, and no clock but for the times that it is given.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -87,3 +88,53 @@ class Company:
         """Those that were missing have not come in time."""
         absent = self.missing(there)
         self._pairs = {pair for pair in self._pairs if not (pair & absent and pair & {*there})}
+
+
+class Jobs(Generic[JobT]):
+    """The jobs that wait, in the order in which they came.
+
+    Args:
+        most_s: how long one is held back at most for those of other streams that usually come close after it.
+    """
+
+    def __init__(self, most_s: float) -> None:
+        self._jobs: deque[Job[JobT]] = deque()
+        self._company = Company(most_s)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def add(self, job: Job[JobT]) -> None:
+        """One more."""
+        self._company.came(job.stream, job.since_s)
+        self._jobs.append(job)
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self._jobs.clear()
+
+    def keep(self, wanted: Callable[[Job[JobT]], bool]) -> int:
+        """Let go of those that are not wanted; how many that were."""
+        before = len(self._jobs)
+        self._jobs = deque(filter(wanted, self._jobs))
+        return before - len(self._jobs)
+
+    def keep_newest(self) -> int:
+        """Let go of all but the newest of each stream; how many that were."""
+        newest = {job.stream: job for job in self._jobs}
+        return self.keep(lambda job: newest[job.stream] is job)
+
+    def held_back_s(self, now_s: float) -> float:
+        """How much longer the oldest one is held back for others; 0 where it is not."""
+        if not self._jobs or not self._company.missing({job.stream for job in self._jobs}):
+            return 0.0
+        return max(0.0, self._jobs[0].since_s + self._company.most_s - now_s)
+
+    def take(self) -> list[Job[JobT]]:
+        """The oldest one of each stream, oldest first; they no longer wait."""
+        oldest: dict[int, Job[JobT]] = {}
+        for job in self._jobs:
+            oldest.setdefault(job.stream, job)
+        self._company.not_come(oldest)
+        self.keep(lambda job: oldest[job.stream] is not job)
+        return list(oldest.values())

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from vjepa_ros.attempt import attempt
 from vjepa_ros.errors import EngineError
-from vjepa_ros.jobs import Company, Job, Question, WorkerCounters
+from vjepa_ros.jobs import Job, Jobs, Question, WorkerCounters
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -70,8 +70,7 @@ class Worker(Generic[JobT, ResultT]):
         self._size = size if lossless else 1
         self._max_failures = max_failures
         self._together = together
-        self._jobs: deque[Job[JobT]] = deque()
-        self._company = Company(_COMPANY_S)
+        self._jobs: Jobs[JobT] = Jobs(_COMPANY_S)
         self._max_questions = max_questions
         self._questions: deque[tuple[Question, bool]] = deque()  # with whether it has a place of its own
         self._asking: Question | None = None  # the one being answered; only the thread touches it
@@ -135,16 +134,9 @@ class Worker(Generic[JobT, ResultT]):
         """Queue otherwise from now on, as for :class:`Worker`; where only the newest job is kept, older ones go."""
         with self._changed:
             self._lossless, self._size = lossless, size if lossless else 1
-            newest = {job.stream: job for job in self._jobs}
             if not lossless:
-                self._keep_jobs(lambda job: newest[job.stream] is job)
+                self.counters.superseded += self._jobs.keep_newest()
             self._changed.notify_all()
-
-    def _keep_jobs(self, wanted: Callable[[Job[JobT]], bool]) -> None:
-        """Let go of those that are not wanted: newer ones of their stream have come."""
-        kept = deque(filter(wanted, self._jobs))
-        self.counters.superseded += len(self._jobs) - len(kept)
-        self._jobs = kept
 
     def submit(self, epoch: int, job: JobT, give_up: Callable[[], bool] = lambda: False, *, stream: int = 0) -> bool:
         """Hand over a job; when lossless, wait for room.
@@ -164,10 +156,8 @@ class Worker(Generic[JobT, ResultT]):
             if not self._running or (self._lossless and len(self._jobs) >= self._size):
                 return False
             if not self._lossless:
-                self._keep_jobs(lambda older: older.stream != stream)
-            now_s = time.monotonic()
-            self._company.came(stream, now_s)
-            self._jobs.append(Job(stream, epoch, job, now_s))
+                self.counters.superseded += self._jobs.keep(lambda older: older.stream != stream)
+            self._jobs.add(Job(stream, epoch, job, time.monotonic()))
             self._changed.notify_all()
         return True
 
@@ -199,9 +189,8 @@ class Worker(Generic[JobT, ResultT]):
         """
         with self._delivering, self._changed:
             self._epochs[stream] = epoch
-            current = [job for job in self._jobs if job.stream != stream or job.epoch == epoch]
-            self.counters.outdated += len(self._jobs) - len(current) + thrown_away
-            self._jobs = deque(current)
+            old = self._jobs.keep(lambda job: job.stream != stream or job.epoch == epoch)
+            self.counters.outdated += old + thrown_away
             self._changed.notify_all()
 
     def _run(self) -> None:
@@ -235,18 +224,9 @@ class Worker(Generic[JobT, ResultT]):
 
     def _next_jobs(self) -> list[Job[JobT]]:
         """Take the oldest job of each stream, once those are there that are worth waiting for; none after a stop."""
-        while self._running and self._jobs:
-            there = {job.stream for job in self._jobs}
-            left_s = self._jobs[0].since_s + self._company.most_s - time.monotonic()
-            if not self._company.missing(there) or left_s <= 0:
-                break
+        while self._running and (left_s := self._jobs.held_back_s(time.monotonic())):
             self._changed.wait(left_s)
-        oldest: dict[int, Job[JobT]] = {}
-        for job in self._jobs:
-            oldest.setdefault(job.stream, job)
-        self._company.not_come(oldest)
-        self._jobs = deque(job for job in self._jobs if oldest[job.stream] is not job)
-        return list(oldest.values())
+        return self._jobs.take()
 
     def _do(self, jobs: Sequence[Job[JobT]]) -> None:
         began_s = time.monotonic()
