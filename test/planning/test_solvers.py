@@ -131,6 +131,16 @@ def test_a_warm_start_is_tried_first() -> None:
     assert solved("icem", options, given=problem(warm=warm)).energies[-1] == 0.0, "the best candidate is the plan"
 
 
+@pytest.mark.parametrize("name", sorted(SOLVERS))
+def test_fewer_candidates_from_iteration_to_iteration(name: str) -> None:
+    options = Options(samples=30, elites=3, iterations=5, samples_decay=1.6)
+    solver = SOLVERS[name](problem(), options, np.random.default_rng(0))
+    found = solve(solver, options, towards(GOAL))
+    assert [len(candidates) for candidates, _ in found.tried] == [30, 19, 12, 7, 6], "twice the elites at least"
+    few = Options(samples=4, elites=3, iterations=2, samples_decay=2.0)
+    assert [few.samples_of(iteration) for iteration in range(2)] == [4, 4], "but never more than in the first"
+
+
 def test_icem_keeps_elites_and_asks_about_the_mean_at_the_end() -> None:
     options = Options(samples=20, elites=10, iterations=3, kept_elites=0.5)
     tried = solved("icem", options).tried
@@ -211,7 +221,8 @@ def test_energies_that_are_not_finite_are_left_out() -> None:
 
 def test_what_makes_no_sense_is_refused() -> None:
     for wrong in ({"samples": 0}, {"elites": 65}, {"iterations": 0}, {"cost": "first"}, {"momentum_mean": 1.0},
-                  {"min_std": -1.0}, {"temperature": 0.0}, {"kept_elites": 2.0}, {"noise_colour": -1.0}):  # fmt: skip
+                  {"min_std": -1.0}, {"temperature": 0.0}, {"kept_elites": 2.0}, {"noise_colour": -1.0},
+                  {"samples_decay": 0.5}):  # fmt: skip
         with pytest.raises(ConfigError, match=f"planner.{next(iter(wrong))}"):
             Options(**wrong)
     with pytest.raises(InputError, match="above its upper"):

@@ -118,7 +118,7 @@ class PlanningPolicy:
             self.wm, observed, stage.goal, horizon=free + self.delayed,
             std=spread * given.std[0], low=-most, high=most, committed=None if committed is None else committed[None],
             last=self._last, action_repeat=given.action_repeat, space=space, solver=given.solver,
-            options=Options(given.samples, given.elites, given.iterations, given.cost), seed=self._seed,
+            options=Options(given.samples, given.elites, given.iterations, given.cost, samples_decay=given.samples_decay), seed=self._seed,
         )  # fmt: skip
         self._last = found
         self._seed += 1

@@ -45,6 +45,7 @@ class PlannerConfig:
     enabled: bool
     solver: str
     samples: int
+    samples_decay: float
     elites: int
     iterations: int
     horizon: int

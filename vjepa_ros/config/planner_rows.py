@@ -20,7 +20,9 @@ PLANNER: tuple[Parameter, ...] = (
     _P("planner.enabled", "bool", False, "Plan from every new window towards a goal (docs/planners.md)."),
     _P("planner.solver", "str", "cem", "How candidates are drawn: the cross-entropy method, iCEM, or MPPI.",
        choices=SOLVERS),
-    _P("planner.samples", "int", 64, "Candidates of an iteration.", minimum=1, maximum=100_000),
+    _P("planner.samples", "int", 64, "Candidates of the first iteration.", minimum=1, maximum=100_000),
+    _P("planner.samples_decay", "float", 1.0, "By what factor each iteration has fewer candidates than the one before, "
+       "but not fewer than twice planner.elites; 1: all have as many.", minimum=1.0, maximum=1000.0),
     _P("planner.elites", "int", 8, "The best of them, which the next iteration is drawn around.", minimum=1,
        maximum=100_000),
     _P("planner.iterations", "int", 4, "How often candidates are drawn.", minimum=1, maximum=1000),

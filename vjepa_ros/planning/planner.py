@@ -87,7 +87,7 @@ class Planner:
         self.options = Options(
             samples=config.planner.samples, elites=config.planner.elites, iterations=config.planner.iterations,
             cost=config.planner.cost, momentum_mean=np.array(config.planner.momentum_mean),
-            momentum_std=np.array(config.planner.momentum_std),
+            momentum_std=np.array(config.planner.momentum_std), samples_decay=config.planner.samples_decay,
         )  # fmt: skip
         self.start()
 

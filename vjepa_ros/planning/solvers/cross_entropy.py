@@ -24,7 +24,7 @@ class CrossEntropy:
 
     def draw(self, iteration: int) -> Array:
         """(K, H, A), some of them the warm ones in the first iteration."""
-        drawn = self.mean + self.std * self.noise(self.options.samples)
+        drawn = self.mean + self.std * self.noise(self.options.samples_of(iteration))
         others = self.others(iteration)[: len(drawn)]
         drawn[len(drawn) - len(others) :] = others
         return self.problem.within(drawn)

@@ -28,7 +28,9 @@ class Options:
     """How a solver searches.
 
     Attributes:
-        samples: candidates per iteration.
+        samples: candidates of the first iteration.
+        samples_decay: by what factor each iteration has fewer than the one before, but not fewer than twice the elites
+            (iCEM's gamma, Pinneri et al., 2020); 1: all have as many.
         elites: the best of them, which the next iteration is drawn around (``cem``, ``icem``).
         iterations: how often candidates are drawn.
         cost: ``last``, the energy of the last step; ``sum``, of all steps; or ``min``, of the step that comes nearest,
@@ -54,6 +56,7 @@ class Options:
     noise_colour: float = 2.0
     kept_elites: float = 0.3
     temperature: float = 0.3
+    samples_decay: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("samples", "elites", "iterations"):
@@ -67,6 +70,12 @@ class Options:
         require(self.noise_colour >= 0, "planner.noise_colour", "must not be negative")
         require(0 <= self.kept_elites <= 1, "planner.kept_elites", "must be from 0 to 1")
         require(self.temperature > 0, "planner.temperature", "must be above 0")
+        require(1 <= self.samples_decay < np.inf, "planner.samples_decay", "must be at least 1")
+
+    def samples_of(self, iteration: int) -> int:
+        """Candidates of an iteration, counted from 0."""
+        fewer = self.samples * self.samples_decay**-iteration
+        return min(self.samples, max(round(fewer), 2 * self.elites))
 
 
 @dataclass(frozen=True)
