@@ -58,7 +58,8 @@ def test_what_can_be_remapped() -> None:
     given = {name: f"/there/{default}" for name, (default, _) in launch_arguments().items()}
     assert dict(remappings(given)) == {
         "image": "/there/image", "image/compressed": "/there/image/compressed",
-        "image/ffmpeg": "/there/image/ffmpeg", "joint_commands": "/there/joint_commands", "joint_states": "/there/joint_states",
+        "image/ffmpeg": "/there/image/ffmpeg", "joint_commands": "/there/joint_commands",
+        "joint_states": "/there/joint_states",
         "robot_description": "/there/robot_description", "end_effector_pose": "/there/end_effector_pose",
         "commanded_pose": "/there/commanded_pose",
     }  # fmt: skip
