@@ -114,11 +114,14 @@ class PlanningPolicy:
             ahead, spread = self._approach.search(float(self.wm.energy(seen.latents[0], stage.goal)), self._last)
             free = min(free, ahead)
         most = given.max_action[0]
+        options = Options(
+            given.samples, given.elites, given.iterations, given.cost, samples_decay=given.samples_decay
+        )  # fmt: skip
         found = vjepa_ros.plan(
             self.wm, observed, stage.goal, horizon=free + self.delayed,
             std=spread * given.std[0], low=-most, high=most, committed=None if committed is None else committed[None],
             last=self._last, action_repeat=given.action_repeat, space=space, solver=given.solver,
-            options=Options(given.samples, given.elites, given.iterations, given.cost, samples_decay=given.samples_decay), seed=self._seed,
+            options=options, seed=self._seed,
         )  # fmt: skip
         self._last = found
         self._seed += 1
