@@ -156,6 +156,14 @@ def test_a_quality_of_service_that_does_not_match() -> None:
         assert found_in_the_end(COMMANDS, status="ok", of_ros={override: "best_effort"}, wait_s=3.0)
 
 
+def test_more_than_one_policy_that_does_not_match() -> None:
+    asked = f"qos_overrides.{COMMANDS}.subscription.durability"
+    with robot_that_sends({COMMANDS: ALL[COMMANDS]}, BEST_EFFORT):
+        line = found_in_the_end(COMMANDS, "the node asks for reliable", of_ros={asked: "transient_local"})
+    reliability = asked.replace("durability", "reliability")
+    assert line.remedy == f"change the sender, or set {reliability}: best_effort and {asked}: volatile"
+
+
 def test_somebody_is_there_and_says_nothing() -> None:
     with robot_that_sends({}) as node:
         node.create_publisher(Image, IMAGE, 10)

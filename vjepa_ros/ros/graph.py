@@ -45,12 +45,19 @@ class Finding:
     Attributes:
         topic: its name, resolved.
         reason: a short stable key.
-        detail: what was found and what to do about it.
+        found: what is so.
+        remedy: what to do about it; empty where that is said elsewhere.
     """
 
     topic: str
     reason: str
-    detail: str
+    found: str
+    remedy: str = ""
+
+    @property
+    def detail(self) -> str:
+        """Both in one sentence."""
+        return f"{self.found}: {self.remedy}" if self.remedy else self.found
 
 
 class Graph:
@@ -87,10 +94,10 @@ class Graph:
             ours = [sender for sender in senders if sender.topic_type == ros_type]
             self.senders[topic] = len(ours)
             if self._lasts(topic, "several", len(ours) > 1, _SURE_S) and not watch.complete_each_other(topic):
-                found.append(Finding(topic, "several_senders", several(row, ours)))
+                found.append(several(topic, row, ours))
             found += other_types(topic, row, ros_type, [sender for sender in senders if sender not in ours])
             if self._lasts(topic, "nobody", not senders, _PATIENCE_S):
-                found.append(Finding(topic, "no_sender", self.nobody(topic, row, ros_type)))
+                found.append(self.nobody(topic, row, ros_type))
         return found
 
     def _lasts(self, topic: str, what: str, is_so: bool, least_s: float) -> bool:
@@ -107,7 +114,7 @@ class Graph:
         self.senders[CLOCK] = len(senders)
         if self._lasts(CLOCK, "several", len(senders) > 1, _SURE_S):
             text = f"{_nodes(senders)} publish it: time jumps between theirs, and everything is reset each time it does"
-            yield Finding(CLOCK, "several_senders", f"{text}; let one of them publish it")
+            yield Finding(CLOCK, "several_senders", text, "let one of them publish it")
         time_s = self._node.get_clock().now().nanoseconds / S_TO_NS
         if self._lasts(CLOCK, "stands", not (senders and time_s > 0), _PATIENCE_S):
             yield self.clock_stands(senders, time_s)
@@ -118,9 +125,9 @@ class Graph:
         who = "nothing has come from those that publish it" if senders else "nobody publishes it"
         stands = f"use_sim_time is true and {who}, so that this node's clock stands at {time_s:.3f} s"
         what = "start the simulation, or let the player of a bag publish it; for a real robot set use_sim_time: false"
-        return Finding(CLOCK, "no_clock", f"{stands}: {what}")
+        return Finding(CLOCK, "no_clock", stands, what)
 
-    def nobody(self, topic: str, row: Input, ros_type: str) -> str:
+    def nobody(self, topic: str, row: Input, ros_type: str) -> Finding:
         """That nobody sends, and who does so on another topic."""
         own = (self._node.get_name(), self._node.get_namespace())
         kinds = {name: types[0] for name, types in self._node.get_topic_names_and_types() if types and name != topic}
@@ -133,9 +140,8 @@ class Graph:
             senders = self._node.get_publishers_info_by_topic(name)
             if any((sender.node_name, sender.node_namespace) != own for sender in senders):
                 hints.append(f"there is {name} ({kinds[name]}): {remedy(row, ros_type, name, kinds[name])}")
-        expected = f"nobody publishes {ros_type} there"
-        what = f"start what does, or {row.renamed()}"
-        return f"{expected}; {'; '.join(hints[:_MOST_CAMERAS]) or what}"
+        what = "; ".join(hints[:_MOST_CAMERAS]) or f"start what does, or {row.renamed()}"
+        return Finding(topic, "no_sender", f"nobody publishes {ros_type} there", what)
 
 
 def setting_of(node: Node) -> Setting:
@@ -151,10 +157,10 @@ def _is_simulated(node: Node) -> bool:
     return bool(node.get_parameter("use_sim_time").value)
 
 
-def several(row: Input, senders: Iterable[Any]) -> str:
+def several(topic: str, row: Input, senders: Iterable[Any]) -> Finding:
     """That several send, and what becomes of that."""
-    what = f"stop all but one, or {row.renamed()}"
-    return f"{_nodes(senders)} publish it: {_COUNTS[row.quality]}; {what}"
+    found = f"{_nodes(senders)} publish it: {_COUNTS[row.quality]}"
+    return Finding(topic, "several_senders", found, f"stop all but one, or {row.renamed()}")
 
 
 def other_types(topic: str, row: Input, ros_type: str, senders: Iterable[Any]) -> Iterator[Finding]:
@@ -162,7 +168,7 @@ def other_types(topic: str, row: Input, ros_type: str, senders: Iterable[Any]) -
     for kind in sorted({sender.topic_type for sender in senders}):
         nodes = _nodes(sender for sender in senders if sender.topic_type == kind)
         text = f"{nodes} sends {kind}, this node reads {ros_type}, and gets nothing of it"
-        yield Finding(topic, "other_type", f"{text}: {remedy(row, ros_type, topic, kind)}")
+        yield Finding(topic, "other_type", text, remedy(row, ros_type, topic, kind))
 
 
 def remedy(row: Input, wanted: str, name: str, kind: str) -> str:

@@ -16,7 +16,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSCompatibility, qos_check_compatible
+from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 
 from vjepa_ros.config.inputs import CAMERAS, Input, of_camera
 from vjepa_ros.config.names import QOS
@@ -36,6 +36,7 @@ NAME = "vjepa_doctor"
 _TURN_S = 0.05
 _LEAST_S = 2.5  # a stamp stands still once it has for a second
 _ENOUGH = (64, 1)  # messages of a topic that is judged by them, and of a latched one; clocks are judged by 31
+_SEE = "see docs/topics.md and docs/time.md"
 _MILD = ("damaged_image", "zero_stamp")  # said of messages that are used all the same
 
 
@@ -152,8 +153,7 @@ class _Visit:
         senders = self._node.get_publishers_info_by_topic(graph.CLOCK)
         time_s = self._node.get_clock().now().nanoseconds / S_TO_NS
         if not (senders and time_s > 0):
-            found, _, remedy = graph.Graph.clock_stands(senders, time_s).detail.partition(": ")
-            yield wrong("topic /clock", found, remedy)
+            yield _line("topic /clock", graph.Graph.clock_stands(senders, time_s))
         else:
             yield ok("topic /clock", f"use_sim_time is true, and it is {time_s:.3f} s")
 
@@ -174,24 +174,20 @@ class _Visit:
     def _of_senders(self, subject: str, topic: str, row: Input, ros_type: str) -> Iterator[Line]:
         senders = [s for s in self._node.get_publishers_info_by_topic(topic) if s.node_name != NAME]
         if not senders:
-            yield _parted(subject, self._graph.nobody(topic, row, ros_type))
+            yield _line(subject, self._graph.nobody(topic, row, ros_type))
         ours = [sender for sender in senders if sender.topic_type == ros_type]
         for finding in graph.other_types(topic, row, ros_type, [s for s in senders if s not in ours]):
-            found, _, remedy = finding.detail.rpartition(": set ")
-            yield wrong(subject, found, f"set {remedy}") if found else _parted(subject, finding.detail)
+            yield _line(subject, finding)
         if len(ours) > 1 and not self._intake.watch.complete_each_other(topic):
-            yield _parted(subject, graph.several(row, ours), say=warning)
+            yield _line(subject, graph.several(topic, row, ours), say=warning)
         own = self._node.get_subscriptions_info_by_topic(topic)
         mine = next((end.qos_profile for end in own if end.node_name == NAME), None)
         for sender in ours if mine is not None else []:
             compatible, reason = qos_check_compatible(sender.qos_profile, mine)
             if compatible == QoSCompatibility.ERROR:
-                found = (
-                    f"{sender.node_name} publishes {describe(sender.qos_profile)}, the node asks for {describe(mine)}"
-                )
-                wanted = sender.qos_profile.reliability.name.lower()
-                remedy = f"change the sender, or set qos_overrides.{topic}.subscription.reliability: {wanted}"
-                yield wrong(subject, f"{found}: {reason.rstrip(';')}", remedy)
+                theirs = sender.qos_profile
+                found = f"{sender.node_name} publishes {describe(theirs)}, the node asks for {describe(mine)}"
+                yield wrong(subject, f"{found}: {reason.rstrip(';')}", _asking_less(topic, theirs, mine))
 
     def _of_messages(self, subject: str, topic: str, row: Input, wait_s: float | None) -> Iterator[Line]:
         """What came; why nothing came, in so many seconds, where the senders do not say it already (None)."""
@@ -204,7 +200,7 @@ class _Visit:
         for (of, reason), detail in self._reports.items():
             if of == topic and reason != "missing_joints":
                 say = warning if reason in _MILD else wrong
-                yield say(subject, f"{reason}: {detail}", "see docs/topics.md and docs/time.md", reason=reason)
+                yield say(subject, f"{reason}: {detail}", _SEE, reason=reason)
         for complaint in self._intake.complaints:
             if complaint.startswith(f"{topic}: "):
                 found, _, remedy = complaint.removeprefix(f"{topic}: ").partition(". ")
@@ -213,7 +209,7 @@ class _Visit:
         for key, text in problems.items():
             reason = key.partition(" ")[0]
             if text.startswith(f"{topic}: ") and (topic, reason) not in self._reports:
-                yield _parted(subject, f"{reason}: {text.removeprefix(f'{topic}: ')}", reason=reason)
+                yield wrong(subject, f"{reason}: {text.removeprefix(f'{topic}: ')}", _SEE, reason=reason)
         yield from self._of_rate(subject, row, topic)
 
     def _of_rate(self, subject: str, row: Input, topic: str) -> Iterator[Line]:
@@ -239,10 +235,21 @@ class _Visit:
                 yield warning(subject, found, remedy, hz=rate.hz)
 
 
-def _parted(subject: str, text: str, say: Any = wrong, **values: Any) -> Line:
-    """What the node would say, its remedy behind the last colon or semicolon set apart."""
-    found, mark, remedy = text.rpartition("; ")
-    if not mark:
-        found, mark, remedy = text.rpartition(": ")
-    line: Line = say(subject, found or text, remedy if mark else "see docs/topics.md", **values)
+def _line(subject: str, finding: graph.Finding, say: Any = wrong) -> Line:
+    """What the node would say, its remedy apart."""
+    line: Line = say(subject, finding.found, finding.remedy)
     return line
+
+
+def _asking_less(topic: str, theirs: QoSProfile, mine: QoSProfile) -> str:
+    """What lets messages through where a reader asks for more than a sender offers."""
+    more = (
+        ("reliability", ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT),
+        ("durability", DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE),
+    )
+    settings = [
+        f"qos_overrides.{topic}.subscription.{policy}: {offered.name.lower()}"
+        for policy, asked, offered in more
+        if getattr(mine, policy) == asked and getattr(theirs, policy) == offered
+    ]
+    return f"change the sender, or set {' and '.join(settings)}" if settings else "change the sender"
