@@ -280,14 +280,15 @@ PLANS = tuple(
     for horizon in HORIZONS
 )  # fmt: skip
 
+_WINDOW = {"float32": 0.72, "bfloat16": 0.75}
 CAMERAS = tuple(
-    Case(f"cameras-{count}", f"encoder, windows of {count} camera{'s' * (count > 1)} in one call", {},
+    Case(f"cameras-{count}", f"encoder, windows of {count} camera{'s' * (count > 1)} in one call", _WINDOW,
          partial(window, cameras=count))
     for count in (1, 2, 4)
 )  # fmt: skip
 
 CASES = (
-    Case("encoder", "encoder, one window", {"float32": 0.72, "bfloat16": 0.75}, window),
+    Case("encoder", "encoder, one window", _WINDOW, window),
     Case("frame", "one frame in frame_repeat", {"float32": 0.68, "bfloat16": 0.75}, frame, FOLDED_TOLERANCE),
     Case("predictor", "AC predictor, 8 steps", {"float32": 0.57, "bfloat16": 0.55}, predict),
     Case("predictor-released", "AC predictor, 8 steps, released size", {"float32": 0.64, "bfloat16": 0.68},

@@ -30,8 +30,8 @@ SOURCE = (
     "test/support",
 )
 EXECUTABLES = {
-    "panda_sim", "predictor_node", "vjepa_convert", "vjepa_doctor", "vjepa_probe", "vjepa_replay", "vjepa_simulate",
-    "vjepa_train",
+    "panda_sim", "predictor_node", "vjepa_convert", "vjepa_doctor", "vjepa_find", "vjepa_fleet", "vjepa_probe",
+    "vjepa_replay", "vjepa_simulate", "vjepa_train",
 }  # fmt: skip
 
 

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-pytest.importorskip("av")
 from support import videos
 from support.videos import Packet, film, picture, shown
 

@@ -20,7 +20,7 @@ from vjepa_ros.config.inputs import CAMERAS, INPUTS
 ROOT = Path(__file__).resolve().parents[2]
 NODE = "/vjepa_predictor"
 # What only other parameters than those of the test have a node read.
-BY_PARAMETER = {f"/{name}" for name in (*(row.topic for row in CAMERAS.values()), *INPUTS)} | {"/clock"}
+BY_PARAMETER = {f"/{name}" for name in (*(row.topic for row in CAMERAS.values()), *INPUTS)} | {"/clock", "/bond"}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_it_names_all_that_the_code_names() -> None:
     assert len(named) >= 20, "fewer: the pattern is out of date"
     of_node = allowed()[NODE]
     assert named - {name for names in of_node.values() for name in names} == set()
-    assert set(of_node["subscribe"]) >= BY_PARAMETER
+    assert set(of_node["subscribe"]) >= BY_PARAMETER and "/bond" in of_node["publish"]
 
 
 def test_whoever_operates_the_node_meets_it() -> None:

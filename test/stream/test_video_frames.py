@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("av")
 from support import bags, replays
 from support.builders import MS, stream_config
 from support.videos import Packet, film, picture
