@@ -9,7 +9,7 @@ import pytest
 from support.worker_bench import LONG_S
 
 from vjepa_ros.errors import EngineError
-from vjepa_ros.jobs import Company
+from vjepa_ros.jobs import Company, Job, Jobs
 from vjepa_ros.worker import Worker
 
 LEFT, RIGHT = 0, 1
@@ -150,6 +150,30 @@ def test_streams_that_never_come_close_never_wait() -> None:
         company.came(LEFT, float(round_))
         company.came(RIGHT, round_ + 0.5)
         assert company.missing([LEFT]) == company.missing([RIGHT]) == set()
+
+
+def test_one_that_is_replaced_again_and_again_is_held_back_no_longer_for_it() -> None:
+    jobs: Jobs[str] = Jobs(0.02)
+    jobs.add(Job(LEFT, 0, "l0", 1.0))
+    jobs.add(Job(RIGHT, 0, "r0", 1.001))
+    assert jobs.held_back_s(1.001) == 0 and [job.what for job in jobs.take()] == ["l0", "r0"]
+    for place in range(4):  # and the right one has stalled
+        at_s = 2.0 + place * 0.007
+        jobs.add(Job(LEFT, 0, f"l{place}", at_s))
+        assert jobs.keep_newest() == (place > 0)
+        assert jobs.held_back_s(at_s) == pytest.approx(max(0.0, 2.02 - at_s))
+    assert [job.what for job in jobs.take()] == ["l3"]
+    jobs.add(Job(LEFT, 0, "l4", 3.0))
+    assert jobs.held_back_s(3.0) == 0, "it has been waited for in vain"
+
+
+def test_each_job_of_a_queue_is_held_back_from_its_own_time() -> None:
+    jobs: Jobs[str] = Jobs(0.02)
+    for stream, at_s in ((LEFT, 1.0), (RIGHT, 1.001), (LEFT, 1.01)):
+        jobs.add(Job(stream, 0, f"{stream} {at_s}", at_s))
+    assert len(jobs.take()) == 2 and jobs.held_back_s(1.01) == pytest.approx(0.02)
+    jobs.clear()
+    assert len(jobs) == 0 and jobs.held_back_s(1.01) == 0
 
 
 def test_a_job_is_delivered_though_the_other_stream_stalls(bench: Bench) -> None:

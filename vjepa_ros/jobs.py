@@ -94,12 +94,14 @@ class Jobs(Generic[JobT]):
     """The jobs that wait, in the order in which they came.
 
     Args:
-        most_s: how long one is held back at most for those of other streams that usually come close after it.
+        most_s: how long those of one stream are held back at most for those of others that usually come close after
+            them, however often a newer one takes the place of an older one meanwhile.
     """
 
     def __init__(self, most_s: float) -> None:
         self._jobs: deque[Job[JobT]] = deque()
         self._company = Company(most_s)
+        self._held_since_s: dict[int, float] = {}  # of each stream that has jobs here
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -107,16 +109,19 @@ class Jobs(Generic[JobT]):
     def add(self, job: Job[JobT]) -> None:
         """One more."""
         self._company.came(job.stream, job.since_s)
+        self._held_since_s.setdefault(job.stream, job.since_s)
         self._jobs.append(job)
 
     def clear(self) -> None:
         """Let go of all."""
-        self._jobs.clear()
+        self.keep(lambda job: False)
 
     def keep(self, wanted: Callable[[Job[JobT]], bool]) -> int:
         """Let go of those that are not wanted; how many that were."""
         before = len(self._jobs)
         self._jobs = deque(filter(wanted, self._jobs))
+        there = {job.stream for job in self._jobs}
+        self._held_since_s = {stream: since_s for stream, since_s in self._held_since_s.items() if stream in there}
         return before - len(self._jobs)
 
     def keep_newest(self) -> int:
@@ -125,10 +130,10 @@ class Jobs(Generic[JobT]):
         return self.keep(lambda job: newest[job.stream] is job)
 
     def held_back_s(self, now_s: float) -> float:
-        """How much longer the oldest one is held back for others; 0 where it is not."""
-        if not self._jobs or not self._company.missing({job.stream for job in self._jobs}):
+        """How much longer they are held back for others; 0 where they are not."""
+        if not self._jobs or not self._company.missing(self._held_since_s):
             return 0.0
-        return max(0.0, self._jobs[0].since_s + self._company.most_s - now_s)
+        return max(0.0, min(self._held_since_s.values()) + self._company.most_s - now_s)
 
     def take(self) -> list[Job[JobT]]:
         """The oldest one of each stream, oldest first; they no longer wait."""
@@ -137,4 +142,5 @@ class Jobs(Generic[JobT]):
             oldest.setdefault(job.stream, job)
         self._company.not_come(oldest)
         self.keep(lambda job: oldest[job.stream] is not job)
+        self._held_since_s = {job.stream: job.since_s for job in reversed(self._jobs)}
         return list(oldest.values())

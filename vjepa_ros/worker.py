@@ -155,9 +155,9 @@ class Worker(Generic[JobT, ResultT]):
                 self._changed.wait(_GIVE_UP_POLL_S)
             if not self._running or (self._lossless and len(self._jobs) >= self._size):
                 return False
-            if not self._lossless:
-                self.counters.superseded += self._jobs.keep(lambda older: older.stream != stream)
             self._jobs.add(Job(stream, epoch, job, time.monotonic()))
+            if not self._lossless:
+                self.counters.superseded += self._jobs.keep_newest()
             self._changed.notify_all()
         return True
 
