@@ -200,7 +200,8 @@ class Planning:
         if time.monotonic() >= self._until_s:
             return self._hear(None)
         batch = slice(self._done, self._done + self._batch_size)
-        forecasts = self.forecasts(self._actions(self._candidates[batch]))  # (K, H, H'*W', D)
+        self._actions_asked = self._actions(self._candidates[batch])
+        forecasts = self.forecasts(self._actions_asked)  # (K, H, H'*W', D)
         with failures("comparing with the goal"):
             energies = self._wm.energy(forecasts[:, len(self._committed) :], self._goal, self._mask)
             self._energies[batch] = energies.cpu().numpy()
@@ -227,7 +228,8 @@ class Planning:
             self._ask(self._search.send(energies))
         except StopIteration as ended:
             found: Solution = ended.value
-            actions = self._actions(found.actions[None])[0]
+            was_asked = len(self._candidates) == 1 and np.array_equal(self._candidates[0], found.actions)
+            (actions,) = self._actions_asked if was_asked else self._actions(found.actions[None])
             self._found = Plan(actions, found.actions, found.energies, self._now, found.tried, found.ended_early)
             return True
         return False

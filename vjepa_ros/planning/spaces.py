@@ -107,7 +107,7 @@ class TipSpace:
         found = np.empty((count, steps, len(self.start)))
         for step in range(steps):
             after = before.copy()
-            after[:, chain] = self.inverse.solve(before[:, chain], targets[:, step], self.iterations).positions
+            after[:, chain] = self.inverse.positions(before[:, chain], targets[:, step], self.iterations)
             if self.gripper is not None:
                 after[:, self.gripper] = before[:, self.gripper] + samples[:, step, -1]
             found[:, step] = after if self.effect == "target" else after - before
