@@ -17,10 +17,11 @@ from vjepa_ros.errors import InputError
 from vjepa_ros.images.sizes import damaged
 
 _SLICE, _PARTITIONS, _IDR, _SPS, _PPS = 1, (2, 3, 4), 5, 7, 8
+_CODE = b"\0\0\0\1"
 _START = re.compile(rb"\x00\x00\x01")
 _MOST_UNITS = 2_000  # in a packet: every macroblock row of a tall picture could be a slice
 _HEADER_BYTES = 64  # of a slice: what is read of it takes fewer
-_PARAMETER_BYTES = 1_000
+_PARAMETER_BYTES = 1_000  # of a parameter set
 _LONGEST_CODE = 32  # bits of an Exp-Golomb code
 _HIGH = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)  # profiles whose sets say more
 _MOST_SETS = 32, 256
@@ -68,6 +69,15 @@ class Headers:
     def __init__(self) -> None:
         self._sequences: dict[int, Sequence] = {}
         self._pictures: dict[int, int] = {}  # the sequence of each picture parameter set
+        self._sets: dict[tuple[int, int], bytes] = {}  # by kind and number
+        self._stream: bytes | None = b""
+
+    @property
+    def sets(self) -> bytes:
+        """The newest of all parameter sets, as a byte stream; the same object until one of them changes."""
+        if self._stream is None:
+            self._stream = b"".join(_CODE + self._sets[which] for which in sorted(self._sets))
+        return self._stream
 
     def read(self, data: memoryview) -> Picture | None:
         """The picture of a packet; None where there is none, or its parameter sets have not come.
@@ -79,10 +89,8 @@ class Headers:
         for unit in _units(data):
             kind = unit[0] & 31
             try:
-                if kind == _SPS:
-                    self._sequence(_Bits(unit[1:_PARAMETER_BYTES]))
-                elif kind == _PPS:
-                    self._picture(_Bits(unit[1:_PARAMETER_BYTES]))
+                if kind in (_SPS, _PPS):
+                    self._keep(kind, bytes(unit[: _PARAMETER_BYTES + 1]).rstrip(b"\0"))
                 elif kind in (_SLICE, _IDR) and found is None:
                     found = self._slice(_Bits(unit[1:_HEADER_BYTES]), unit[0], is_key=kind == _IDR)
             except IndexError:
@@ -91,7 +99,15 @@ class Headers:
                 raise damaged("H.264 with data partitioning, which is not read")
         return found
 
-    def _sequence(self, bits: _Bits) -> None:
+    def _keep(self, kind: int, unit: bytes) -> None:
+        if len(unit) > _PARAMETER_BYTES:
+            raise damaged(f"a parameter set of more than {_PARAMETER_BYTES:,} bytes in an H.264 stream")
+        bits = _Bits(memoryview(unit)[1:])
+        number = self._sequence(bits) if kind == _SPS else self._picture(bits)
+        if self._sets.get((kind, number)) != unit:
+            self._sets[kind, number], self._stream = unit, None
+
+    def _sequence(self, bits: _Bits) -> int:
         profile = bits.take(8)
         bits.take(16)  # constraints and level
         number, chroma, has_planes = bits.number(), 1, False
@@ -119,12 +135,14 @@ class Headers:
         if not fits:
             raise damaged("a sequence parameter set of an H.264 stream makes no sense")
         self._sequences[number] = Sequence(width, height, frame_num_bits, has_planes, order == 2)
+        return number
 
-    def _picture(self, bits: _Bits) -> None:
+    def _picture(self, bits: _Bits) -> int:
         number, sequence = bits.number(), bits.number()
         if number >= _MOST_SETS[1] or sequence >= _MOST_SETS[0]:
             raise damaged("a picture parameter set of an H.264 stream makes no sense")
         self._pictures[number] = sequence
+        return number
 
     def _slice(self, bits: _Bits, header: int, *, is_key: bool) -> Picture | None:
         bits.number(), bits.number()  # its first macroblock, its type
@@ -134,6 +152,11 @@ class Headers:
         if sequence.has_planes:
             bits.take(2)
         return Picture(is_key, bool(header >> 5 & 3), bits.take(sequence.frame_num_bits), sequence)
+
+
+def has_slices(data: memoryview) -> bool:
+    """Whether there is anything of a picture in a packet, and not parameter sets, delimiters and messages alone."""
+    return any(unit[0] & 31 in (_SLICE, *_PARTITIONS, _IDR) for unit in _units(data))
 
 
 class Continuity:

@@ -183,12 +183,14 @@ class Intake:
             check_frame_id(message, self._messages)
             stamp_ns, offset_ns = self._clock.stamp_ns("image", topic, message, received_ns, self.stream.epoch)
             label = stamp_ns, offset_ns, message.header.frame_id
-            shown = self._video.take(encoding, message.data, label, stamp_ns, pts)
         except InputError as error:
             return self._reject(topic, error)
         windows: list[Window] = []
-        for (of_ns, by_ns, frame_id), pixels in shown:
-            seen = _Shown(_Header(frame_id), "h264", pixels)
+        for (of_ns, by_ns, frame_id), came in self._video.take(encoding, message.data, label, stamp_ns, pts):
+            if isinstance(came, InputError):
+                self._reject(topic, came)
+                continue
+            seen = _Shown(_Header(frame_id), "h264", came)
             windows += self._add_frame(topic, seen, of_ns, by_ns, lambda shown: shown.pixels)
         return windows
 
