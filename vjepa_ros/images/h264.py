@@ -37,6 +37,8 @@ class Sequence:
         frame_num_bits: how many ``frame_num`` has.
         has_planes: whether slices name the colour plane that they are of.
         in_order: whether pictures are shown in the order in which they are coded.
+        is_whole: whether there are no fields, which are half a picture.
+        order_bits: how many a picture's place in the order in which they are shown has; 0 where it is not told so.
     """
 
     width: int
@@ -44,6 +46,8 @@ class Sequence:
     frame_num_bits: int
     has_planes: bool
     in_order: bool
+    is_whole: bool = True
+    order_bits: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,14 @@ class Picture:
         is_reference: whether others may need it.
         number: its ``frame_num``.
         sequence: the parameter set that it goes by.
+        place: in the order in which pictures are shown, from the keyframe on, without the higher bits.
     """
 
     is_key: bool
     is_reference: bool
     number: int
     sequence: Sequence
+    place: int = 0
 
 
 class Headers:
@@ -121,20 +127,22 @@ class Headers:
                     if bits.take(1):
                         _skip_scaling_list(bits, 16 if index < 6 else 64)
         frame_num_bits = bits.number() + 4
-        order = bits.number()
+        order, order_bits = bits.number(), 0
         if order == 0:
-            bits.number()
+            order_bits = bits.number() + 4
         elif order == 1:
             bits.take(1), bits.number(), bits.number()
             for _ in range(min(bits.number(), 255)):
                 bits.number()
         bits.number(), bits.take(1)  # reference frames, and whether gaps in frame_num mean nothing
         width, rows = 16 * (bits.number() + 1), 16 * (bits.number() + 1)
-        height = rows * (1 if bits.take(1) else 2)
-        fits = number < _MOST_SETS[0] and frame_num_bits <= 16 and max(width, height) <= _LARGEST_SIDE
+        is_whole = bool(bits.take(1))
+        height = rows * (1 if is_whole else 2)
+        fits = number < _MOST_SETS[0] and max(frame_num_bits, order_bits) <= 16 and max(width, height) <= _LARGEST_SIDE
         if not fits:
             raise damaged("a sequence parameter set of an H.264 stream makes no sense")
-        self._sequences[number] = Sequence(width, height, frame_num_bits, has_planes, order == 2)
+        known = Sequence(width, height, frame_num_bits, has_planes, order == 2, is_whole, order_bits)
+        self._sequences[number] = known
         return number
 
     def _picture(self, bits: _Bits) -> int:
@@ -151,7 +159,12 @@ class Headers:
             return None
         if sequence.has_planes:
             bits.take(2)
-        return Picture(is_key, bool(header >> 5 & 3), bits.take(sequence.frame_num_bits), sequence)
+        number = bits.take(sequence.frame_num_bits)
+        if not sequence.is_whole and bits.take(1):
+            bits.take(1)
+        if is_key:
+            bits.number()
+        return Picture(is_key, bool(header >> 5 & 3), number, sequence, bits.take(sequence.order_bits))
 
 
 def has_slices(data: memoryview) -> bool:

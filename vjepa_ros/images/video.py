@@ -54,7 +54,7 @@ class _Packet(Generic[LabelT]):
     label: LabelT
     data: bytes = b""
     picture: Picture | None = None
-    step: Step = Step(None, None)
+    step: Step = Step(None, None, None)
     sets: bytes = b""
     error: InputError | None = None
 
