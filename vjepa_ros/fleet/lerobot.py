@@ -7,7 +7,6 @@ has a table and a video of its own. It reads what the workers have written, and 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -148,14 +147,12 @@ def _add_table(
 def _read(table: Table, config: NodeConfig) -> dict[str, NDArray[Any]]:
     """Stamps (n,), actions (n, A) and states (n, S) of the newest steps, the last two by the dataset's names.
 
-    Where an action reaches ahead, a window's last one is a guess. So many windows ``later`` the same step stands so
-    many steps ``back`` from the last, with what was really commanded; in the last rows of an episode the guess stays.
+    Where an action reaches ahead, a window's last one is a guess. The next window has the same step before its last,
+    where it reaches back so far, with what was really commanded; in an episode's last row the guess stays.
     """
-    stream = config.stream
-    common = math.gcd(stream.hop, stream.stride)
-    later, back = stream.stride // common, stream.hop // common
-    has_later = stream.reaches_ahead and later < table.rows and back < table.shape("actions")[0]
-    earlier = -1 - back if has_later else -1
+    back = config.stream.hop // config.stream.stride
+    is_known = config.stream.reaches_ahead and back < table.shape("actions")[0]
+    earlier = -1 - back if is_known else -1
     parts: dict[str, list[NDArray[Any]]] = {}
     for batch in table.columns(("stamp_ns", "step_stamps_ns", "actions", "states")):
         for name, values in (
@@ -165,9 +162,9 @@ def _read(table: Table, config: NodeConfig) -> dict[str, NDArray[Any]]:
         ):  # fmt: skip
             parts.setdefault(name, []).append(values)
     whole = {name: np.concatenate(found) for name, found in parts.items()}
-    if has_later:
-        same = np.flatnonzero(whole["known_step"][later:] == whole["step"][:-later])
-        whole[_ACTION][same] = whole["known"][same + later]
+    if is_known:
+        same = np.flatnonzero(whole["known_step"][1:] == whole["step"][:-1])
+        whole[_ACTION][same] = whole["known"][same + 1]
     return {"stamp_ns": whole["stamp_ns"], **{name: whole[name].astype(np.float32) for name in (_ACTION, _STATE)}}
 
 
