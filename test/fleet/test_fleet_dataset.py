@@ -214,7 +214,7 @@ def test_a_pause_between_windows_that_share_no_frame_ends_an_episode(
 @pytest.mark.parametrize(
     ("reduction", "hop", "is_known"), [("sum", 2, True), ("sum", 4, True), ("pose_delta", 2, True), ("sum", 8, False)]
 )
-def test_what_was_commanded_takes_the_place_of_a_guess(reduction: str, hop: int, is_known: bool, tmp_path: Path) -> None:
+def test_what_was_commanded_replaces_a_guess(reduction: str, hop: int, is_known: bool, tmp_path: Path) -> None:
     """Where a later window has the step; in an episode's last row, or where no other window has it, the guess stays."""
     (bag,) = trainings.write(tmp_path, trainings.cut(1, 4))
     values = {"actions.reduction": reduction, "hop": hop}
