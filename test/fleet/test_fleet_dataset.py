@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,15 @@ import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from support import fleets, trainings
+from support import bags as bags_of
+from support import fleets, recorded, trainings
 
-from vjepa_ros.fleet import running
-from vjepa_ros.fleet.frames import picture
+from vjepa_ros.config.node import resolve
+from vjepa_ros.fleet import lerobot, running
+from vjepa_ros.fleet.frames import FrameWriter, picture
+from vjepa_ros.fleet.lerobot_stats import QUANTILES, Stats
+from vjepa_ros.fleet.names import name_of
+from vjepa_ros.fleet.store import Store
 from vjepa_ros.fleet.table import Table
 from vjepa_ros.recordings.windows import read_windows
 
@@ -103,7 +109,7 @@ def test_videos_have_a_frame_for_every_row(dataset: Path, bags: Path) -> None:
 
 
 def test_statistics_are_those_of_the_rows(dataset: Path) -> None:
-    stats = json.loads((dataset / "meta/stats.json").read_text())
+    stats, told = json.loads((dataset / "meta/stats.json").read_text()), episodes(dataset)
     rows = [pq.read_table(file).to_pydict() for file in sorted((dataset / "data").rglob("*.parquet"))]
     for name in ("action", "observation.state"):
         values = np.concatenate([one[name] for one in rows])
@@ -115,11 +121,33 @@ def test_statistics_are_those_of_the_rows(dataset: Path) -> None:
         ):
             np.testing.assert_allclose(stats[name][kind], want, rtol=1e-6, atol=1e-9)
         assert stats[name]["count"] == [len(values)]
+        for kind, share in QUANTILES.items():
+            own = [line[f"stats/{name}/{kind}"] for line in told]
+            first = values[: told[0]["length"]]
+            np.testing.assert_allclose(own[0], np.quantile(first, share, axis=0), rtol=1e-6, atol=1e-9)
+            np.testing.assert_array_equal(stats[name][kind], np.min(own, 0) if share <= 0.5 else np.max(own, 0))
+    for name in ("timestamp", "frame_index", "episode_index", "index", "task_index"):
+        values = np.concatenate([one[name] for one in rows])
+        found = [stats[name][kind] for kind in ("min", "max", "count")]
+        assert found == [[values.min()], [values.max()], [len(values)]]
     picture_stats = stats[CAMERA]
+    for lower, upper in pairwise(("min", "q01", "q10", "q50", "q90", "q99", "max")):
+        assert np.all(np.array(picture_stats[lower]) <= picture_stats[upper])
     assert np.shape(picture_stats["mean"]) == (3, 1, 1) and 0 < np.min(picture_stats["std"]) < 0.5
     assert np.all(np.array(picture_stats["min"]) <= picture_stats["mean"]) and np.max(picture_stats["max"]) <= 1
-    line = episodes(dataset)[0]
+    line = told[0]
     assert line["stats/action/count"] == [line["length"]] and len(line["stats/action/mean"]) == 7
+
+
+def test_levels_are_described_as_their_pixels_are() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (999, 3)) // (1, 2, 5)
+    counts = np.stack([np.bincount(pixels[:, channel], minlength=256) for channel in range(3)])
+    found, shares = Stats.of_levels(counts, 7), pixels / 255
+    want = {"min": shares.min(0), "max": shares.max(0), "mean": shares.mean(0), "std": shares.std(0)}
+    want |= {kind: np.quantile(shares, share, axis=0, method="inverted_cdf") for kind, share in QUANTILES.items()}
+    assert set(found.values) == set(want) and found.count == 7
+    for kind, values in want.items():
+        np.testing.assert_allclose(found.values[kind], values, atol=1e-6)
 
 
 def test_this_package_reads_it_as_a_recording(dataset: Path) -> None:
@@ -139,6 +167,67 @@ def test_a_dataset_is_made_anew_where_recordings_come_to_it(bags: Path, tmp_path
     running.run(fleets.plan(out, bags, **options))
     info = json.loads((out / "lerobot/meta/info.json").read_text())
     assert info["total_episodes"] == 3 and info["fps"] == 10, "frame_rate 0: as the camera had it"
+
+
+def test_the_rate_is_that_of_windows_that_follow_each_other(tmp_path: Path) -> None:
+    """The first recording has one window only, the last one's come half as often."""
+    images = sorted(m.stamp_ns for m in trainings.cut(2, 4) if m.topic == recorded.CAMERA)
+    slow = [m for m in trainings.cut(2, 4) if m.topic != recorded.CAMERA or m.stamp_ns not in images[::2]]
+    bags = trainings.write(tmp_path / "bags", trainings.cut(0, 0.45), trainings.cut(4, 6), slow)
+    said: list[str] = []
+    running.run(fleets.plan(tmp_path / "out", tmp_path / "bags", formats=("parquet", "lerobot")), say=said.append)
+    assert tables(tmp_path / "out/lerobot")[0].rows == 1
+    info = json.loads((tmp_path / "out/lerobot/meta/info.json").read_text())
+    assert (info["fps"], info["total_episodes"]) == (10, 2)
+    name = name_of(str(bags[2]))
+    assert said[-1] == f"{name}: is left out of the dataset: its windows come at 5 Hz, not 10"
+
+
+@pytest.mark.parametrize(("frame_rate", "fps"), [(10.0, 5), (9.95, 4.975)])
+def test_a_rate_that_is_asked_for_is_not_rounded(frame_rate: float, fps: float, tmp_path: Path) -> None:
+    config = resolve({**fleets.VALUES, "frame_rate": frame_rate})
+    found = lerobot._rate(Store(tmp_path), [], config)
+    assert found == fps and type(found) is type(fps)
+
+
+@pytest.mark.parametrize(("values", "periods"), [({"num_frames": 4, "hop": 4}, 8), ({"num_frames": 2, "hop": 6}, 8)])
+def test_a_pause_between_windows_that_share_no_frame_ends_an_episode(
+    values: dict[str, Any], periods: int, tmp_path: Path
+) -> None:
+    values = {**fleets.VALUES, **RATE, **values, "context_steps": 1}
+    whole, at_s = trainings.cut(0, 6), [3.0, 3.0 + periods / 10]
+    first_ns = whole[0].received_ns
+    paused = [
+        message for message in whole
+        if message.topic != recorded.CAMERA or not at_s[0] <= (message.received_ns - first_ns) / bags_of.S < at_s[1]
+    ]  # fmt: skip
+    counts = []
+    for name, messages in (("whole", whole), ("paused", paused)):
+        writer = FrameWriter(tmp_path / f"{name}.mp4", resolve(values))
+        for window in read_windows(bags_of.write(tmp_path / name, messages), settings=values):
+            writer.add(window)
+        writer.close()
+        counts.append([one["rows"] for one in writer.episodes])
+    assert len(counts[0]) == 1 and len(counts[1]) == 2 and min(counts[1]) > 2
+
+
+@pytest.mark.parametrize(
+    ("reduction", "hop", "is_known"), [("sum", 2, True), ("sum", 4, True), ("pose_delta", 2, True), ("sum", 8, False)]
+)
+def test_what_was_commanded_replaces_a_guess(reduction: str, hop: int, is_known: bool, tmp_path: Path) -> None:
+    """Where a later window has the step; in an episode's last row, or where no other window has it, the guess stays."""
+    (bag,) = trainings.write(tmp_path, trainings.cut(1, 4))
+    values = {"actions.reduction": reduction, "hop": hop}
+    running.run(fleets.plan(tmp_path / "out", bag, values=values))
+    (table,) = fleets.tables(tmp_path / "out")
+    rows = list(table)
+    known = {stamp: row.actions[step] for row in rows for step, stamp in enumerate(row.step_stamps_ns[:-1].tolist())}
+    want = [known.get(row.step_stamps_ns[-1], row.actions[-1]) for row in rows]
+    guessed = [row.step_stamps_ns[-1] not in known for row in rows]
+    assert guessed == [not is_known] * (len(rows) - 1) + [True]
+    found = lerobot._read(table, resolve({**fleets.VALUES, **values}))["action"]
+    np.testing.assert_array_equal(found, np.array(want, np.float32))
+    assert np.allclose(found, [row.actions[-1] for row in rows]) != is_known, "the sample is not still"
 
 
 def test_datasets_reads_it(dataset: Path) -> None:

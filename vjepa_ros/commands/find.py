@@ -67,7 +67,7 @@ def _found(given: argparse.Namespace, terminal: Terminal) -> list[Match]:
     if looking.out is not None:
         frames = sheet.frames_of(matches, store, config, terminal.say)
         rows, cols = (size // config.model.patch_size for size in config.model.image_size)
-        sheet.write(sheet.draw(image, matches, frames, (rows, cols)), looking.out, force=looking.force)
+        sheet.write(sheet.draw(image, looking.patch, matches, frames, (rows, cols)), looking.out, force=looking.force)
     return matches
 
 

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from vjepa_ros import files
 from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.fleet.lerobot_stats import Stats
 from vjepa_ros.images.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from vjepa_ros.stream.window import Window
+from vjepa_ros.units import S_TO_NS
 
-_EVERY = 4  # pixel of a row, and row of a picture, for the sums over its levels
+_EVERY = 4  # pixel of a row, and row of a picture, is counted
 CODEC, KEY_EVERY = "libx264", 2
 OPTIONS = {"crf": "23", "preset": "veryfast", "bf": "0", "g": str(KEY_EVERY)}
 """No frame is shown before one that was decoded earlier, and every second one stands alone: episodes can be cut out."""
@@ -30,15 +32,6 @@ def picture(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
-def _sum_up(levels: NDArray[np.int64], sums: dict[str, Any]) -> None:
-    """Add pixels, (n, 3), to the sums over a picture's levels."""
-    new = {"low": levels.min(0), "high": levels.max(0), "sum": levels.sum(0), "squares": (levels**2).sum(0)}
-    join = {"low": np.minimum, "high": np.maximum, "sum": np.add, "squares": np.add}
-    sums |= {name: join[name](sums.get(name, value if name in ("low", "high") else 0), value).tolist()
-             for name, value in new.items()}  # fmt: skip
-    sums["pixels"] = sums.get("pixels", 0) + len(levels)
-
-
 class FrameWriter:
     """Writes a video; without any window there is none.
 
@@ -47,7 +40,8 @@ class FrameWriter:
         config: how windows follow each other.
 
     Attributes:
-        episodes: of each stretch without a gap how many ``rows`` it has, and sums over the levels of its ``picture``.
+        episodes: once it is closed, of each stretch without a gap how many ``rows`` it has, and statistics of its
+            ``picture``, as lists.
         frame_px: height and width.
 
     Raises:
@@ -56,7 +50,10 @@ class FrameWriter:
 
     def __init__(self, path: Path, config: NodeConfig) -> None:
         self._path = path
-        self._hop, self._frames = config.stream.hop, config.stream.num_frames
+        stream = config.stream
+        self._hop, self._frames = stream.hop, stream.num_frames
+        self._period_s, self._max_gap_s = stream.frame_rate_hz and 1 / stream.frame_rate_hz, stream.max_gap_s
+        self._levels = np.zeros((3, 256), np.int64)
         self._before: Window | None = None
         self._file: Any = None
         self._container: Any = None
@@ -68,14 +65,16 @@ class FrameWriter:
     def add(self, window: Window) -> None:
         """Take in a window."""
         if self._before is None or not self._follows(window, self._before):
-            self.episodes.append({"rows": 0, "picture": {}})
+            self._end()
+            self.episodes.append({"rows": 0})
         self.episodes[-1]["rows"] += 1
         self._before = window
         at = window.step_stamps_ns[-1]
         frame = next((frame for frame in reversed(window.frames) if frame.stamp_ns == at), window.frames[-1])
         rgb = picture(frame.image)
         self.frame_px = (rgb.shape[0], rgb.shape[1])
-        _sum_up(rgb[::_EVERY, ::_EVERY].reshape(-1, 3).astype(np.int64), self.episodes[-1]["picture"])
+        for channel, counts in enumerate(self._levels):
+            counts += np.bincount(rgb[::_EVERY, ::_EVERY, channel].reshape(-1), minlength=256)
         with files.naming(self._path):
             if self._container is None:
                 self._open(*rgb.shape[:2])
@@ -88,7 +87,17 @@ class FrameWriter:
         if (window.epoch, window.number) != (before.epoch, before.number + 1):
             return False
         shared = self._frames - self._hop
-        return shared <= 0 or window.frames[shared - 1].stamp_ns == before.frames[-1].stamp_ns
+        if shared > 0:
+            return window.frames[shared - 1].stamp_ns == before.frames[-1].stamp_ns
+        # No frame tells whether the camera paused in between; only the time does.
+        period_s = self._period_s or before.period_ns / S_TO_NS or self._max_gap_s
+        apart_s = (window.frames[-1].stamp_ns - before.frames[-1].stamp_ns) / S_TO_NS
+        return apart_s < self._hop * period_s + self._max_gap_s
+
+    def _end(self) -> None:
+        if self.episodes:
+            self.episodes[-1]["picture"] = Stats.of_levels(self._levels, self.episodes[-1]["rows"]).told()
+        self._levels[:] = 0
 
     def _open(self, height: int, width: int) -> None:
         self._file = self._path.open("wb")
@@ -99,6 +108,7 @@ class FrameWriter:
 
     def close(self) -> None:
         """Write what is left."""
+        self._end()
         if self._container is not None:
             with files.naming(self._path):
                 self._container.mux(self._stream.encode())

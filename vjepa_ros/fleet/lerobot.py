@@ -30,10 +30,10 @@ from vjepa_ros.fleet.store import TABLE, Store
 from vjepa_ros.fleet.store import VIDEO as FRAMES
 from vjepa_ros.fleet.table import Table
 from vjepa_ros.recordings.reading import Progress, Say
+from vjepa_ros.units import S_TO_NS
 
 _FILES_PER_CHUNK = 1000
 _SLOWER = 0.05  # share by which a recording's windows may come slower or faster than the dataset's rows
-_ROWS = 256  # of a table at once
 _ACTION, _STATE = "action", "observation.state"
 
 
@@ -41,11 +41,11 @@ _ACTION, _STATE = "action", "observation.state"
 class _Written:
     """What there is so far."""
 
+    fps: float
     episodes: int = 0
     frames: int = 0
     recordings: int = 0
     shape: Shape | None = None
-    fps: float = 0.0
     stats: dict[str, Stats] = field(default_factory=dict)
 
 
@@ -67,7 +67,7 @@ def write(found: Store, out: Path, config: NodeConfig, task: str, progress: Prog
     """
     names = found.names()
     with files.whole([out], tool=TOOL, force=True) as places:
-        folder, written = places[out], _Written()
+        folder, written = places[out], _Written(_rate(found, names, config))
         folder.mkdir()
         with _Episodes(folder / EPISODES.format(chunk_index=0, file_index=0)) as episodes:
             for number, name in enumerate(names, start=1):
@@ -77,9 +77,11 @@ def write(found: Store, out: Path, config: NodeConfig, task: str, progress: Prog
                 progress("recordings of the dataset", number, len(names))
         if written.shape is None:
             raise OutputError(f"{place(out)}: is not written: no recording has a window for it")
+        if written.fps != int(written.fps):
+            say(f"the dataset has {written.fps:g} rows per second: lerobot reads it, but can add to whole numbers only")
         described = info(written.shape, config, written.fps, written.episodes, written.frames)
         _write_json(folder / INFO, described)
-        _write_json(folder / STATS, {name: stats.values() for name, stats in written.stats.items()})
+        _write_json(folder / STATS, {name: stats.told() for name, stats in written.stats.items()})
         tasks = pd.DataFrame({"task_index": [0]}, index=pd.Index([task], name="task"))
         with files.naming(folder / TASKS):
             pq.write_table(pa.Table.from_pandas(tasks), folder / TASKS)
@@ -102,10 +104,9 @@ def _add_table(
     lengths = [one["rows"] for one in report["episodes"]]
     if sum(lengths) != len(rows["stamp_ns"]):
         raise BagError(f"{place(recording)}: its table and its video do not belong together")
-    fps = _rate(rows["stamp_ns"], lengths, config)
-    written.fps = written.fps or fps
-    if abs(fps - written.fps) > _SLOWER * written.fps:
-        say(f"{recording.name}: is left out of the dataset: its windows come at {fps:g} Hz, not {written.fps:g}")
+    own_hz = None if config.stream.frame_rate_hz else _measured_hz(rows["stamp_ns"], lengths)
+    if own_hz is not None and abs(own_hz - written.fps) > _SLOWER * written.fps:
+        say(f"{report['name']}: is left out of the dataset: its windows come at {own_hz:g} Hz, not {written.fps:g}")
         return
     context, (height_px, width_px) = table.shape("context"), report["frame_px"]
     latents = int(np.prod(context[1:])) if context[0] else 0
@@ -113,15 +114,16 @@ def _add_table(
     written.shape = written.shape or shape
     chunk, file = divmod(written.recordings, _FILES_PER_CHUNK)
     at = {"chunk_index": chunk, "file_index": file}
-    _write_rows(folder / DATA.format(**at), rows, table, lengths, written)
+    numbers = _numbers(rows, lengths, written)
+    _write_rows(folder / DATA.format(**at), numbers, table)
     video = folder / VIDEO.format(video_key=CAMERA, **at)
     video.parent.mkdir(parents=True, exist_ok=True)
     lerobot_video.at_rate(recording / FRAMES, video, written.fps)
     first = 0
     for told in report["episodes"]:
         length = told["rows"]
-        own = {name: Stats.of(rows[name][first : first + length]) for name in (_ACTION, _STATE)}
-        own[CAMERA] = Stats.of_picture(told["picture"], length)
+        stats = {name: Stats.of(values[first : first + length]) for name, values in numbers.items()}
+        stats[CAMERA] = Stats.of_picture(told["picture"])
         line = {
             "episode_index": written.episodes, "tasks": [task], "length": length,
             "data/chunk_index": chunk, "data/file_index": file,
@@ -132,9 +134,9 @@ def _add_table(
             "recording": str(report["recording"]), "bag_hash": report["bag_hash"],
             "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0,
         }  # fmt: skip
-        for name, stats in own.items():
-            line |= {f"stats/{name}/{kind}": value for kind, value in stats.values().items()}
-            written.stats[name] = stats.joined(written.stats.get(name))
+        for name, own in stats.items():
+            line |= {f"stats/{name}/{kind}": value for kind, value in own.told().items()}
+            written.stats[name] = own.joined(written.stats.get(name))
         episode(line)
         written.episodes += 1
         written.frames += length
@@ -143,63 +145,86 @@ def _add_table(
 
 
 def _read(table: Table, config: NodeConfig) -> dict[str, NDArray[Any]]:
-    """Stamps (n,), actions (n, A) and states (n, S) of the newest steps."""
-    names = ("stamp_ns", "actions", "states")
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in (*names, "before")}
-    for batch in table.columns(names, _ROWS):
-        parts["stamp_ns"].append(batch["stamp_ns"])
-        parts["before"].append(batch["actions"][:, -2 if batch["actions"].shape[1] > 1 else -1])
-        parts["actions"].append(batch["actions"][:, -1])
-        parts["states"].append(batch["states"][:, -1])
+    """Stamps (n,), actions (n, A) and states (n, S) of the newest steps, the last two by the dataset's names.
+
+    Where an action reaches ahead, a window's last one is a guess. The next window has the same step before its last,
+    where it reaches back so far, with what was really commanded; in an episode's last row the guess stays.
+    """
+    back = config.stream.hop // config.stream.stride
+    is_known = config.stream.reaches_ahead and back < table.shape("actions")[0]
+    earlier = -1 - back if is_known else -1
+    parts: dict[str, list[NDArray[Any]]] = {}
+    for batch in table.columns(("stamp_ns", "step_stamps_ns", "actions", "states")):
+        for name, values in (
+            ("stamp_ns", batch["stamp_ns"]), ("step", batch["step_stamps_ns"][:, -1]),
+            (_ACTION, batch["actions"][:, -1]), (_STATE, batch["states"][:, -1]),
+            ("known", batch["actions"][:, earlier]), ("known_step", batch["step_stamps_ns"][:, earlier]),
+        ):  # fmt: skip
+            parts.setdefault(name, []).append(values)
     whole = {name: np.concatenate(found) for name, found in parts.items()}
-    actions = whole["actions"]
-    # Where an action reaches ahead, a window's last one may be a guess: the next window, a step later, knows better.
-    if config.stream.reaches_ahead and config.stream.hop == config.stream.stride and len(actions) > 1:
-        follows = np.diff(whole["stamp_ns"]) < 1.5 * np.median(np.diff(whole["stamp_ns"]))
-        actions = actions.copy()
-        actions[:-1][follows] = whole["before"][1:][follows]
-    return {"stamp_ns": whole["stamp_ns"], _ACTION: actions.astype(np.float32),
-            _STATE: whole["states"].astype(np.float32)}  # fmt: skip
+    if is_known:
+        same = np.flatnonzero(whole["known_step"][1:] == whole["step"][:-1])
+        whole[_ACTION][same] = whole["known"][same + 1]
+    return {"stamp_ns": whole["stamp_ns"], **{name: whole[name].astype(np.float32) for name in (_ACTION, _STATE)}}
 
 
-def _rate(stamps_ns: NDArray[np.int64], lengths: Sequence[int], config: NodeConfig) -> float:
-    """Rows per second: as the parameters have it, or else as the camera had it."""
+def _rate(found: Store, names: Sequence[str], config: NodeConfig) -> float:
+    """Rows per second: as the parameters have it, or as windows came in the first recording in which some follow each
+    other; 1 where they never do."""
     if config.stream.frame_rate_hz:
         exact = config.stream.frame_rate_hz / config.stream.hop
-    else:
-        within = np.ones(max(len(stamps_ns) - 1, 0), np.bool_)
-        within[np.cumsum(lengths)[:-1] - 1] = False  # from one episode to the next
-        apart = np.diff(stamps_ns)[within]
-        exact = 1e9 / float(np.median(apart)) if apart.size else 1.0
+        return int(exact) if exact == int(exact) else exact
+    for name in names:
+        report = found.report(name)
+        if report is None or not report["rows"]:
+            continue
+        with closing(Table(found.folder(name) / TABLE)) as table:
+            stamps_ns = np.concatenate([batch["stamp_ns"] for batch in table.columns(("stamp_ns",))])
+        rate = _measured_hz(stamps_ns, [one["rows"] for one in report["episodes"]])
+        if rate is not None:
+            return rate
+    return 1
+
+
+def _measured_hz(stamps_ns: NDArray[np.int64], lengths: Sequence[int]) -> float | None:
+    """How often windows came, a whole number where it is near one; None where none follows another."""
+    within = np.ones(max(len(stamps_ns) - 1, 0), np.bool_)
+    within[np.cumsum(lengths)[:-1] - 1] = False  # from one episode to the next
+    apart = np.diff(stamps_ns)[within]
+    if not apart.size:
+        return None
+    exact = S_TO_NS / float(np.median(apart))
     return round(exact) if abs(exact - round(exact)) < 0.01 * exact and exact > 0.5 else round(exact, 3)
 
 
-def _write_rows(
-    path: Path, rows: Mapping[str, NDArray[Any]], table: Table, lengths: Sequence[int], written: _Written
-) -> None:
-    """Write a recording's table, some rows at a time: latents may be many."""
+def _numbers(rows: Mapping[str, NDArray[Any]], lengths: Sequence[int], written: _Written) -> dict[str, NDArray[Any]]:
+    """The columns of a recording's rows, (n, d) or (n,), but for the latents."""
     count = len(rows["stamp_ns"])
     frame = np.concatenate([np.arange(length, dtype=np.int64) for length in lengths])
-    numbers: dict[str, NDArray[Any]] = {
-        _ACTION: rows[_ACTION],
-        _STATE: rows[_STATE],
+    return {
+        **{name: rows[name] for name in (_ACTION, _STATE) if rows[name].shape[1]},
         "timestamp": (frame / written.fps).astype(np.float32),
         "frame_index": frame,
         "episode_index": np.repeat(np.arange(len(lengths), dtype=np.int64) + written.episodes, lengths),
         "index": np.arange(count, dtype=np.int64) + written.frames,
         "task_index": np.zeros(count, np.int64),
     }
+
+
+def _write_rows(path: Path, numbers: Mapping[str, NDArray[Any]], table: Table) -> None:
+    """Write a recording's table, some rows at a time: latents may be many."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer, first = None, 0
     with files.naming(path):
         try:
-            for batch in table.columns(("context",), _ROWS):
-                own = {name: values[first : first + len(batch["context"])] for name, values in numbers.items()}
-                own[LATENTS] = batch["context"][:, -1:].reshape(len(batch["context"]), -1)
-                part = pa.table({name: _column(values) for name, values in own.items() if values.shape[-1]})
+            for batch in table.columns(("context",)):
+                latents = batch["context"][:, -1:].reshape(len(batch["context"]), -1)
+                own = {name: values[first : first + len(latents)] for name, values in numbers.items()}
+                own |= {LATENTS: latents} if latents.shape[1] else {}
+                part = pa.table({name: _column(values) for name, values in own.items()})
                 writer = writer or pq.ParquetWriter(path, part.schema, compression="zstd", use_dictionary=False)
                 writer.write_table(part)
-                first += len(batch["context"])
+                first += len(latents)
         finally:
             if writer is not None:
                 writer.close()

@@ -135,7 +135,8 @@ def _asked(plan: Plan, config: NodeConfig) -> dict[str, Any]:
     }
     key = hashlib.sha256(to_json(asked, sort_keys=True).encode()).hexdigest()
     return {"vjepa_ros": vjepa_ros.__version__, "key": key, **asked, "parameters": parameters,
-            "workers": plan.workers, "task": plan.task}  # fmt: skip
+            "workers": plan.workers, "task": plan.task,
+            "urdf_file": None if plan.urdf is None else str(plan.urdf.absolute())}  # fmt: skip
 
 
 def _expected(plan: Plan, found: Store, asked: Mapping[str, Any]) -> str:

@@ -1,15 +1,16 @@
 """The windows of a fleet that look most like a picture, or like a part of one, to the encoder that made them.
 
 A picture is a window in which nothing moves. Its tokens' mean is compared with that of each window's newest step, by
-the cosine; a part of it with every token. Tables are read from end to end, a batch at a time, and faiss compares:
-exact, and no index to keep. It knows tables and the encoder, and draws nothing.
+the cosine; a part of it with every token. Of the tables one column is read from end to end, the means or the tokens, a
+batch at a time, and faiss compares: exact, and no index to keep. It knows tables and the encoder, and draws nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -22,6 +23,7 @@ from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.documents import Unreadable, open_regular
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import BagError, ConfigError, InputError, OutputError, place
+from vjepa_ros.fleet.frames import picture
 from vjepa_ros.fleet.looking import Looking
 from vjepa_ros.fleet.store import TABLE, Store
 from vjepa_ros.fleet.table import Table
@@ -31,8 +33,6 @@ from vjepa_ros.images.preprocess import Preprocess
 from vjepa_ros.recordings.reading import Progress
 from vjepa_ros.units import S_TO_NS
 
-_ROWS = 64  # of a table at once
-_SPARE = 50  # neighbours that are kept for each that is asked for: most of them are of the same moment
 _FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 
@@ -75,10 +75,10 @@ def find(
         progress: is told how far it has come.
 
     Returns:
-        The windows, the most alike first, and the picture, (h, w, 3) uint8 RGB.
+        The windows, the most alike first, and what the encoder sees of the picture, (H, W, 3) uint8 RGB.
 
     Raises:
-        BagError: for a table that is damaged, or has no context.
+        BagError: for a table that is damaged, or has no context where a part is looked for.
         ConfigError: naming a field that makes no sense, or weights that are not there.
         OutputError: where there is nothing to look at, where something lies at the sheet's place, or the weights are
             others than the fleet was made with.
@@ -90,17 +90,35 @@ def find(
     names = [name for name in store.names() if (store.folder(name) / TABLE).is_file()]
     if not names:
         raise OutputError(f"{place(looking.fleet)}: has no recording with a window in it")
-    image = _read(looking.image, config)
+    seen = _seen(_read(looking.image, config), config)
     model = load_model(config)
     if model.encoder_hash != store.manifest().get("encoder_hash", model.encoder_hash):
         raise OutputError(f"{place(looking.fleet)}: its latents are of another encoder than its parameters name now")
-    wanted = _wanted(image, looking, config, model)
+    wanted = _wanted(seen, looking, model)
+    return nearest(store, names, wanted, looking, progress), picture(seen)
+
+
+def nearest(
+    store: Store, names: Sequence[str], wanted: NDArray[np.float32], looking: Looking, progress: Progress
+) -> list[Match]:
+    """The windows of some recordings that are most like what is wanted, the best first.
+
+    Args:
+        store: where they are.
+        names: of recordings that have a table.
+        wanted: (1, D), of length 1.
+        looking: how many, how far apart, and whether each is compared as a whole or token by token.
+        progress: is told how far it has come.
+
+    Raises:
+        BagError: see :func:`find`.
+    """
     found: list[Match] = []
     for number, name in enumerate(names, start=1):
-        for matches in _batches(store, name, wanted, looking):
-            found = sorted([*found, *matches], key=lambda one: -one.likeness)[: _SPARE * looking.count]
+        found += _of_recording(store, name, wanted, looking)
+        found = sorted(found, key=lambda one: -one.likeness)[: looking.count]
         progress("recordings", number, len(names))
-    return _apart(found, looking), image
+    return found
 
 
 def _read(path: Path, config: NodeConfig) -> NDArray[np.uint8]:
@@ -116,16 +134,19 @@ def _read(path: Path, config: NodeConfig) -> NDArray[np.uint8]:
         raise ConfigError("image", f"{place(path)}: {error.detail}") from error
 
 
-def _wanted(image: NDArray[np.uint8], looking: Looking, config: NodeConfig, model: WorldModel) -> NDArray[np.float32]:
-    """(1, D), of length 1."""
+def _seen(image: NDArray[np.uint8], config: NodeConfig) -> NDArray[np.float32]:
+    """(3, H, W), as the encoder gets it."""
     try:
-        prepared = Preprocess(config.model.preprocessing, config.model.image_size, config.camera.view)(image)
+        return Preprocess(config.model.preprocessing, config.model.image_size, config.camera.view)(image)
     except InputError as error:
         raise ConfigError("image", error.detail) from error
-    tokens = model.encode_still(torch.from_numpy(prepared)[None, :, None]).cpu().numpy()[0]  # (H'*W', D)
+
+
+def _wanted(seen: NDArray[np.float32], looking: Looking, model: WorldModel) -> NDArray[np.float32]:
+    """(1, D), of length 1."""
+    tokens = model.encode_still(torch.from_numpy(seen)[None, :, None]).cpu().numpy()[0]  # (H'*W', D)
     if looking.patch is not None:
-        mask = _tokens_in(looking.patch, model.grid.rows, model.grid.cols)
-        tokens = tokens[mask]
+        tokens = tokens[_tokens_in(looking.patch, model.grid.rows, model.grid.cols)]
     return _unit(tokens.mean(axis=0, keepdims=True))
 
 
@@ -151,57 +172,53 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return whole
 
 
-def _batches(store: Store, name: str, wanted: NDArray[np.float32], looking: Looking) -> Iterator[list[Match]]:
-    table, first = Table(store.folder(name) / TABLE), 0
+def _of_recording(store: Store, name: str, wanted: NDArray[np.float32], looking: Looking) -> list[Match]:
+    """As many as are looked for, the best first."""
+    numbers, column = ("epoch", "window", "stamp_ns"), "summary" if looking.patch is None else "context"
+    parts: dict[str, list[NDArray[Any]]] = {one: [] for one in (*numbers, "likeness", "token")}
+    table = Table(store.folder(name) / TABLE)
     try:
-        if not table.shape("context")[0]:
-            raise BagError(f"{place(table.path)}: has no context in it, which is what is compared")
-        if table.shape("context")[-1] != wanted.shape[1]:
+        shape = table.shape(column)
+        if not shape[0]:
+            raise BagError(f"{place(table.path)}: has no context in it, which is what a part is compared with")
+        if shape[-1] != wanted.shape[1]:
             raise BagError(f"{place(table.path)}: its latents have another width than the encoder's")
+        for batch in table.columns((*numbers, column)):
+            vectors = batch[column] if looking.patch is None else batch[column][:, -1]
+            every = _likeness(wanted, vectors.reshape(-1, shape[-1])).reshape(len(vectors), -1)
+            for one in numbers:
+                parts[one].append(batch[one])
+            parts["token"].append(every.argmax(axis=1))
+            parts["likeness"].append(every.max(axis=1))
         recording = str(table.about.get("recording", name))
-        for batch in table.columns(("epoch", "window", "stamp_ns", "context"), _ROWS):
-            newest = batch["context"][:, -1].astype(np.float32)  # (n, H', W', D)
-            count, rows, cols, dim = newest.shape
-            if looking.patch is None:
-                likeness, places = _nearest(wanted, newest.mean(axis=(1, 2)), _SPARE * looking.count)
-                tokens: list[tuple[int, int] | None] = [None] * len(places)
-            else:
-                # Of each window its best token: all of them are compared.
-                every, at = _nearest(wanted, newest.reshape(-1, dim), count * rows * cols)
-                windows, best = np.unique(at // (rows * cols), return_index=True)  # the best comes first
-                likeness, places = every[best], windows
-                tokens = [divmod(int(at[index] % (rows * cols)), cols) for index in best]
-            yield [
-                Match(
-                    float(like), name, recording, first + int(row), int(batch["epoch"][row]), int(batch["window"][row]),
-                    int(batch["stamp_ns"][row]), token,
-                )
-                for like, row, token in zip(likeness, places, tokens, strict=True)
-            ]  # fmt: skip
-            first += count
     finally:
         table.close()
+    epoch, window, stamp_ns, likeness, token = (np.concatenate(found) for found in parts.values())
+    return [
+        Match(
+            float(likeness[row]), name, recording, row, int(epoch[row]), int(window[row]), int(stamp_ns[row]),
+            None if looking.patch is None else divmod(int(token[row]), shape[-2]),
+        )
+        for row in _apart(likeness, epoch, stamp_ns, looking)
+    ]  # fmt: skip
 
 
-def _nearest(
-    wanted: NDArray[np.float32], vectors: NDArray[np.float32], count: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(likeness, index) of the vectors that are most like, the best first."""
-    likeness, found = faiss.knn(wanted, _unit(vectors), min(count, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)
-    return likeness[0], found[0]
+def _likeness(wanted: NDArray[np.float32], vectors: NDArray[np.float16]) -> NDArray[np.float32]:
+    """(n,) cosines; -1 for what has none."""
+    unit = _unit(vectors.astype(np.float32))
+    cosines = faiss.pairwise_distances(wanted, unit, metric=faiss.METRIC_INNER_PRODUCT)[0]
+    return np.nan_to_num(np.asarray(cosines, np.float32), nan=-1.0)
 
 
-def _apart(found: Sequence[Match], looking: Looking) -> list[Match]:
-    """The best, none of them of the same moment as a better one."""
-    chosen: list[Match] = []
-    for one in found:
-        near = (
-            other for other in chosen
-            if (other.name, other.epoch) == (one.name, one.epoch)
-            and abs(other.stamp_ns - one.stamp_ns) < looking.apart_s * S_TO_NS
-        )  # fmt: skip
-        if next(near, None) is None:
-            chosen.append(one)
-        if len(chosen) == looking.count:
-            break
+def _apart(
+    likeness: NDArray[np.float32], epoch: NDArray[np.int64], stamp_ns: NDArray[np.int64], looking: Looking
+) -> list[int]:
+    """The best rows of a recording, none of them of the same moment as a better one."""
+    left = likeness.copy()
+    chosen: list[int] = []
+    while len(chosen) < looking.count and left.max() > -np.inf:
+        best = int(left.argmax())
+        chosen.append(best)
+        near = (epoch == epoch[best]) & (np.abs(stamp_ns - stamp_ns[best]) < looking.apart_s * S_TO_NS)
+        left[near] = left[best] = -np.inf
     return chosen

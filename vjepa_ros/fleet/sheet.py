@@ -35,6 +35,7 @@ _NAME_CHARACTERS = 27
 
 Frames = dict[tuple[str, int, int], NDArray[np.uint8]]
 """(H, W, 3) RGB, by name of the recording, epoch and number of the window."""
+_Part = tuple[float, float, float, float]  # left, top, width, height, as shares of a picture
 
 
 def frames_of(matches: Sequence[Match], store: Store, config: NodeConfig, say: Say) -> Frames:
@@ -72,7 +73,9 @@ def _of_recording(own: Sequence[Match], store: Store, config: NodeConfig) -> Fra
     with ExitStack() as stack:
         path = stack.enter_context(places.brought(own[0].recording))
         silent: Say = lambda sentence: None  # noqa: E731
-        source = open_source([path], config, store.manifest()["topics"], None, silent, stack)
+        made = store.manifest()
+        urdf = None if made["urdf_file"] is None else Path(made["urdf_file"])
+        source = open_source([path], config, made["topics"], urdf, silent, stack)
         feed = Feed(source, decode, silent)
         for recorded in source.recording.messages(source.chosen.all):
             for window in feed.take(recorded):
@@ -86,12 +89,13 @@ def _of_recording(own: Sequence[Match], store: Store, config: NodeConfig) -> Fra
 
 
 def draw(
-    image: NDArray[np.uint8], matches: Sequence[Match], frames: Frames, grid: tuple[int, int]
+    image: NDArray[np.uint8], patch: _Part | None, matches: Sequence[Match], frames: Frames, grid: tuple[int, int]
 ) -> NDArray[np.uint8]:
     """The sheet.
 
     Args:
-        image: (h, w, 3) RGB, what was looked for.
+        image: (H, W, 3) RGB, what the encoder sees of what was looked for.
+        patch: the part of it that was looked for, which is marked: left, top, width and height, as shares.
         matches: what was found, in order.
         frames: of :func:`frames_of`; a window without one is grey.
         grid: H' and W', of tokens; the one that is most like a part is marked.
@@ -99,39 +103,34 @@ def draw(
     Returns:
         (height, width, 3) uint8 RGB.
     """
-    grey = np.full((_TILE_PX, _TILE_PX, 3), 200, np.uint8)
-    tiles = [_tile(_fitted(image), ["looked for"])]
+    tiles, (rows, cols) = [_tile(_fitted(image, patch), ["looked for"])], grid
     for one in matches:
-        pixels = frames.get((one.name, one.epoch, one.number))
-        shown = grey.copy() if pixels is None else _fitted(pixels)
-        if one.token is not None:
-            _mark(shown, one.token, grid)
+        pixels = frames.get((one.name, one.epoch, one.number), np.full_like(image, 200))
+        part = None if one.token is None else (one.token[1] / cols, one.token[0] / rows, 1 / cols, 1 / rows)
         words = [f"{one.likeness:.4f}", _cut(one.name), f"{one.stamp_ns / S_TO_NS:.3f} s"]
-        tiles.append(_tile(shown, words))
+        tiles.append(_tile(_fitted(pixels, part), words))
     blank = np.full_like(tiles[0], _PAPER)
     tiles += [blank] * (-len(tiles) % _COLUMNS)
-    rows = [np.concatenate(tiles[at : at + _COLUMNS], axis=1) for at in range(0, len(tiles), _COLUMNS)]
-    return np.concatenate(rows)
+    lines = [np.concatenate(tiles[at : at + _COLUMNS], axis=1) for at in range(0, len(tiles), _COLUMNS)]
+    return np.concatenate(lines)
 
 
-def _fitted(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """In the middle of a tile, as large as fits."""
+def _fitted(pixels: NDArray[np.uint8], part: _Part | None) -> NDArray[np.uint8]:
+    """In the middle of a tile, as large as fits, with a part of it marked."""
     height, width = pixels.shape[:2]
     scale = _TILE_PX / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.asarray(
         cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST), np.uint8
     )
+    if part is not None:
+        x, y, across, down = part
+        corners = [(round(u * size[0]), round(v * size[1])) for u, v in ((x, y), (x + across, y + down))]
+        cv2.rectangle(small, corners[0], corners[1], _MARK, 2)
     tile = np.full((_TILE_PX, _TILE_PX, 3), _PAPER, np.uint8)
     top, left = (_TILE_PX - size[1]) // 2, (_TILE_PX - size[0]) // 2
     tile[top : top + size[1], left : left + size[0]] = small
     return tile
-
-
-def _mark(tile: NDArray[np.uint8], token: tuple[int, int], grid: tuple[int, int]) -> None:
-    (row, col), (rows, cols) = token, grid
-    corners = [(round(c * _TILE_PX / cols), round(r * _TILE_PX / rows)) for r, c in ((row, col), (row + 1, col + 1))]
-    cv2.rectangle(tile, corners[0], corners[1], _MARK, 2)
 
 
 def _tile(pixels: NDArray[np.uint8], words: Sequence[str]) -> NDArray[np.uint8]:

@@ -23,9 +23,9 @@ from vjepa_ros.errors import BagError, place
 from vjepa_ros.forecast.outcome import Outcome
 from vjepa_ros.forecast.prediction_error import PredictionError
 
-LATENTS = ("forecast", "context")
+LATENTS = ("forecast", "context", "summary")
 METADATA = b"vjepa_ros"
-_GROUP_BYTES = 16 * 2**20  # of rows that are held, and written as one
+_GROUP_BYTES = 16 * 2**20  # of rows that are held, and written or read as one
 _PLAIN = {
     "epoch": pa.int64(), "window": pa.int64(), "stamp_ns": pa.int64(), "late": pa.int64(), "held": pa.int64(),
     "prediction_error": pa.float32(), "no_change_error": pa.float32(), "error_steps": pa.int64(),
@@ -34,7 +34,7 @@ _PLAIN = {
 _ARRAYS: dict[str, np.dtype[Any]] = {
     "frame_stamps_ns": np.dtype(np.int64), "step_stamps_ns": np.dtype(np.int64), "actions": np.dtype(np.float64),
     "states": np.dtype(np.float64), "future_actions": np.dtype(np.float64), "forecast": np.dtype(np.float16),
-    "context": np.dtype(np.float16),
+    "context": np.dtype(np.float16), "summary": np.dtype(np.float16),
 }  # fmt: skip
 _ERRORS = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError)
 
@@ -108,6 +108,7 @@ class Writer:
             "frame_stamps_ns": [frame.stamp_ns for frame in window.frames], "step_stamps_ns": window.step_stamps_ns,
             "actions": window.actions.values, "states": window.states.values, "future_actions": window.future.values,
             "forecast": forecast.predicted, "context": forecast.context[first:],
+            "summary": forecast.context[-1].mean(axis=(0, 1), dtype=np.float32),
         }  # fmt: skip
         for name, dtype in _ARRAYS.items():
             values[name] = np.ascontiguousarray(values[name], dtype)
@@ -215,8 +216,10 @@ class Table:
         """Of an array of every row."""
         return self._shapes[name]
 
-    def columns(self, names: Sequence[str], rows: int = 64) -> Iterator[dict[str, NDArray[Any]]]:
-        """Columns, some rows at once: arrays of (rows, *shape); numbers that are not there as NaN."""
+    def columns(self, names: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
+        """Columns, some MB at once: arrays of (rows, *shape); numbers that are not there as NaN."""
+        sizes = (int(np.prod(self._shapes[name])) * _ARRAYS[name].itemsize if name in _ARRAYS else 8 for name in names)
+        rows = max(1, _GROUP_BYTES // sum(sizes))
         try:
             for batch in self._file.iter_batches(batch_size=rows, columns=list(names), use_threads=False):
                 yield {name: self._array(name, batch.column(name)) for name in names}
