@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import videos
-from support.videos import Packet, film, picture, shown
+from support.videos import LIMITS, film, played
 
 from vjepa_ros.config.limits import ImageLimits
 from vjepa_ros.errors import ConfigError, InputError
 from vjepa_ros.images import video
 from vjepa_ros.images.h264 import Headers
 from vjepa_ros.images.video import Video, is_h264
-
-LIMITS = ImageLimits(**dict.fromkeys(ImageLimits.__dataclass_fields__, 10**7))
-PERIOD_NS = 33_000_000
-CODING = 6.0  # grey levels, of a picture that is coded with loss
-
-
-def played(
-    packets: Iterable[Packet], *, with_pts: bool = False, stamp_ns: Callable[[int], int] = lambda n: n * PERIOD_NS
-) -> tuple[list[int], dict[int, str]]:
-    """What a decoder shows of packets, which picture each label came with; and what it refuses, by label."""
-    decoder: Video[int] = Video(LIMITS)
-    numbers, refused = [], {}
-    for packet in packets:
-        pts = packet.number if with_pts else None
-        for label, came in decoder.take("h264", packet.data, packet.number, stamp_ns(packet.number), pts):
-            if isinstance(came, InputError):
-                refused[label] = came.reason
-                continue
-            numbers.append(label)
-            assert np.abs(came.astype(int) - picture(label)).mean() < CODING, "another picture"
-            assert shown(came) == label % 40
-    return numbers, refused
 
 
 @pytest.mark.parametrize("with_pts", [False, True])

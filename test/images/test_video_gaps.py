@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from images.test_video import LIMITS, played
-from support.videos import Packet, film
+from support.videos import LIMITS, Packet, film, played
 
 from vjepa_ros.errors import InputError
 from vjepa_ros.images import h264, video

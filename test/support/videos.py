@@ -1,14 +1,25 @@
-"""Short films of H.264, encoded by PyAV: packets in the order in which they are sent, and the pictures in them."""
+"""Short films of H.264, encoded by PyAV: packets in the order in which they are sent, and the pictures in them.
+
+:func:`played` is what the package shows of them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
 import av
 import numpy as np
 
+from vjepa_ros.config.limits import ImageLimits
+from vjepa_ros.errors import InputError
+from vjepa_ros.images.video import Video
+
 HEIGHT, WIDTH = 48, 64
+LIMITS = ImageLimits(**dict.fromkeys(ImageLimits.__dataclass_fields__, 10**7))
+PERIOD_NS = 33_000_000
+CODING = 6.0  # grey levels, of a picture that is coded with loss
 
 
 class Packet(NamedTuple):
@@ -58,3 +69,21 @@ def film(count: int, group: int = 10, reordered: int = 0) -> list[Packet]:
 def shown(pixels: np.ndarray) -> int:
     """Which picture this is, of the first 40: by its grey."""
     return round((float(np.median(pixels[:, -8:])) - 20) / 5)
+
+
+def played(
+    packets: Iterable[Packet], *, with_pts: bool = False, stamp_ns: Callable[[int], int] = lambda n: n * PERIOD_NS
+) -> tuple[list[int], dict[int, str]]:
+    """What a decoder shows of packets, which picture each label came with; and what it refuses, by label."""
+    decoder: Video[int] = Video(LIMITS)
+    numbers, refused = [], {}
+    for packet in packets:
+        pts = packet.number if with_pts else None
+        for label, came in decoder.take("h264", packet.data, packet.number, stamp_ns(packet.number), pts):
+            if isinstance(came, InputError):
+                refused[label] = came.reason
+                continue
+            numbers.append(label)
+            assert np.abs(came.astype(int) - picture(label)).mean() < CODING, "another picture"
+            assert shown(came) == label % 40
+    return numbers, refused
