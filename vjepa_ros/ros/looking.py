@@ -37,7 +37,7 @@ _TURN_S = 0.05
 _LEAST_S = 2.5  # a stamp stands still once it has for a second
 _ENOUGH = (64, 1)  # messages of a topic that is judged by them, and of a latched one; clocks are judged by 31
 _SEE = "see docs/topics.md and docs/time.md"
-_MILD = ("damaged_image", "zero_stamp")  # said of messages that are used all the same
+_MILD = ("damaged_image", "rotation_ignored", "zero_stamp")  # said of messages that are used all the same
 
 
 @dataclass(frozen=True)
