@@ -88,9 +88,8 @@ class Seeing(Robot):
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Predictor, Predictor]]:
     folder = tmp_path_factory.mktemp("cameras")
-    pair = Predictor(
-        folder / "pair.txt", {"cameras": "[left, right]", "hop": 16, **deep(PAIR, SIDES)}, ("-r", f"__ns:={PAIR}")
-    )
+    values = {"cameras": "[left, right]", "hop": 16, **deep(PAIR, SIDES)}
+    pair = Predictor(folder / "pair.txt", values, ("-r", f"__ns:={PAIR}", "-r", "image:=/front"))
     single = Predictor(folder / "single.txt", {"hop": 16, **deep(SINGLE, ("",))}, ("-r", f"__ns:={SINGLE}"))
     yield pair, single
     assert pair.stop() == 0, pair.log
@@ -102,6 +101,8 @@ def test_each_camera_gives_what_it_gives_alone(nodes: tuple[Predictor, Predictor
     try:
         pair.start()
         single.start()
+        assert "image is renamed to /front, and is not read: with cameras the topics are left/image" in nodes[0].log
+        assert "is renamed" not in nodes[1].log
         assert pair.infos["left"] == pair.infos["right"] == single.infos[""]
         pair.see(range(48), left=0, right=100)
         for number in (0, 100):  # one after another, after a jump of time
@@ -137,11 +138,14 @@ def test_each_camera_gives_what_it_gives_alone(nodes: tuple[Predictor, Predictor
 def _one_stalls(pair: Seeing) -> None:
     """The right camera's windows go on while the left one's frames do not come; diagnostics say which."""
     before = {side: len(pair.latents[side]) for side in SIDES}
+    stream, inputs = (f"{PAIR}/vjepa_predictor: {part}" for part in ("stream left", "inputs"))
+    pair.settle(0.1)  # what was said before the first frame, while nobody listened
+    pair.messages.pop(stream, None)
     pair.see(range(48, 96), right=100)
     pair.need(lambda: len(pair.latents["right"]) == before["right"] + 3, "the left camera holds up the right one")
     assert len(pair.latents["left"]) == before["left"]
-    pair.need(lambda: "no frames" in pair.messages[f"{PAIR}/vjepa_predictor: stream left"], "nobody misses it")
-    assert pair.levels[f"{PAIR}/vjepa_predictor: inputs"] == b"\2"
+    pair.need(lambda: "no frames" in pair.messages.get(stream, ""), "nobody misses it")
+    assert pair.levels[inputs] == b"\2"
 
 
 def _together(pair: Seeing) -> None:
@@ -178,3 +182,8 @@ def _off_and_on(pair: Seeing) -> None:
     pair.need(lambda: all(pair.eyes[side].get_subscription_count() == 0 for side in SIDES), "still subscribed")
     assert pair.call(SetBool, "enable", SetBool.Request(data=True)).success
     pair.need(lambda: all(pair.eyes[side].get_subscription_count() == 1 for side in SIDES), "not subscribed")
+    # What came before the pause says nothing of how often frames come after it.
+    inputs, topics = f"{PAIR}/vjepa_predictor: inputs", [f"{PAIR}/{side}/image" for side in SIDES]
+    pair.need(lambda: all(pair.diagnostics[inputs].get(f"messages {topic}") == "0" for topic in topics), "not forgotten")
+    assert all(f"{topic}: nothing has come yet" in pair.messages[inputs] for topic in topics), pair.messages[inputs]
+    assert pair.diagnostics[inputs][f"messages {PAIR}/joint_states"] != "0"
