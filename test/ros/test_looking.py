@@ -140,16 +140,18 @@ def test_a_camera_of_two_that_is_missing() -> None:
     compressed = (CompressedImage, lambda *_: CompressedImage())
     given = config(cameras=["left", "right"])
     end_s = time.monotonic() + 60.0
-    with robot_that_sends({**ALL, "/left/image": ALL[IMAGE], "/wrist/image/compressed": compressed}):
+    cameras = {"/left/image": ALL[IMAGE], "/wrist/image": ALL[IMAGE], "/right/image/compressed": compressed}
+    with robot_that_sends({COMMANDS: ALL[COMMANDS], STATES: ALL[STATES], **cameras}):
         while True:
-            found = look(given, 20.0, arguments=["--ros-args", "-r", "image:=/front/image_raw"])
-            hint = "set image_transport: compressed, remap right/image/compressed:=/wrist/image/compressed"
+            found = look(given, 3.0, arguments=["--ros-args", "-r", "image:=/front/image_raw"])
+            hint = "set image_transport: compressed, remap right/image/compressed:=/right/image"
             if hint in found["topic /right/image"][0].remedy and found["topic /left/image"][0].status == "ok":
                 break
             assert time.monotonic() < end_s, found
     (missing,), (vain,) = found["topic /right/image"], found["cameras"]
     assert missing.status == "wrong" and "nobody publishes sensor_msgs/msg/Image there" in missing.found
-    assert "there is /image (sensor_msgs/msg/Image): remap right/image:=/image" in missing.remedy
+    assert "there is /wrist/image (sensor_msgs/msg/Image): remap right/image:=/wrist/image" in missing.remedy
+    assert "/left/image" not in missing.remedy, "which is the other camera's"
     assert {found[f"topic {topic}"][0].status for topic in ("/left/image", COMMANDS, STATES)} == {"ok"}
     assert vain.status == "warning" and vain.remedy.startswith("remap left/image and so on")
     assert vain.found == (

@@ -138,6 +138,9 @@ class Graph:
         hints = []
         for name in names:
             senders = self._node.get_publishers_info_by_topic(name)
+            readers = self._node.get_subscriptions_info_by_topic(name) if row.camera else ()
+            if any((reader.node_name, reader.node_namespace) == own for reader in readers):
+                continue  # another camera of this node
             if any((sender.node_name, sender.node_namespace) != own for sender in senders):
                 hints.append(f"there is {name} ({kinds[name]}): {remedy(row, ros_type, name, kinds[name])}")
         what = "; ".join(hints[:_MOST_CAMERAS]) or f"start what does, or {row.renamed()}"
