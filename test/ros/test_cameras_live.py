@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from support.messages import JOINTS, MS, T0_NS, S, image_message, joint_message
 
 from vjepa_ros import latents
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "topics.md"
 SIDES = ("left", "right")
 PAIR, SINGLE = "/pair", "/single"
 ROUNDING = 2e-5  # of float32, between one window at a time and two
@@ -129,6 +131,7 @@ def test_each_camera_gives_what_it_gives_alone(nodes: tuple[Predictor, Predictor
         _one_stalls(pair)
         _together(pair)
         _a_jump_of_one(pair)
+        _as_the_page_says(pair)
         _off_and_on(pair)
     finally:
         pair.close()
@@ -176,6 +179,20 @@ def _a_jump_of_one(pair: Seeing) -> None:
     pair.need(lambda: pair.diagnostics[left]["epoch"] == str(epochs["left"]), "the left camera has jumped too")
 
 
+def _as_the_page_says(pair: Seeing) -> None:
+    """The parts that each camera has one of, and the keys that there are with several alone."""
+    section = PAGE.read_text(encoding="utf-8").split("\n## Diagnostics\n")[1].split("\n## ")[0]
+    parts = {name.rpartition(": ")[2] for name in pair.diagnostics if name.startswith(f"{PAIR}/")}
+    kinds = {part.partition(" ")[0] for part in parts if " " in part}
+    assert parts >= {f"{kind} {side}" for kind in kinds for side in SIDES} and "`stream left`" in section
+    (sentence,) = (line for line in section.splitlines() if "are there once for each, with" in line)
+    assert set(re.findall(r"`(\w+)`", sentence)) == kinds == {"stream", "prediction", "clocks"}
+    model = pair.diagnostics[f"{PAIR}/vjepa_predictor: model"]
+    assert "together" in model and [name for name in model if f"`{name}`" not in section] == []
+    assert model["epoch"] == pair.diagnostics[f"{PAIR}/vjepa_predictor: stream left"]["epoch"]
+    assert model["epoch"] != pair.diagnostics[f"{PAIR}/vjepa_predictor: stream right"]["epoch"]
+
+
 def _off_and_on(pair: Seeing) -> None:
     """Images of all cameras are subscribed to, or of none."""
     assert pair.call(SetBool, "enable", SetBool.Request(data=False)).success
@@ -184,6 +201,8 @@ def _off_and_on(pair: Seeing) -> None:
     pair.need(lambda: all(pair.eyes[side].get_subscription_count() == 1 for side in SIDES), "not subscribed")
     # What came before the pause says nothing of how often frames come after it.
     inputs, topics = f"{PAIR}/vjepa_predictor: inputs", [f"{PAIR}/{side}/image" for side in SIDES]
-    pair.need(lambda: all(pair.diagnostics[inputs].get(f"messages {topic}") == "0" for topic in topics), "not forgotten")
+    pair.need(
+        lambda: all(pair.diagnostics[inputs].get(f"messages {topic}") == "0" for topic in topics), "not forgotten"
+    )
     assert all(f"{topic}: nothing has come yet" in pair.messages[inputs] for topic in topics), pair.messages[inputs]
     assert pair.diagnostics[inputs][f"messages {PAIR}/joint_states"] != "0"
