@@ -167,13 +167,13 @@ def _together(pair: Seeing) -> None:
 def _a_jump_of_one(pair: Seeing) -> None:
     """Stamps of one camera that jump back begin an epoch of that camera alone."""
     epochs = {side: pair.told[side][-1]["epoch"] for side in SIDES}
-    stamp_ns, count = T0_NS - 100 * S, len(pair.told["right"])
+    stamp_ns = T0_NS - 100 * S
     for index in range(17):
         pair.commands.publish(joint_message(stamp_ns + index * STEP_NS, JOINTS, [0.1] * 7))
         pair.states.publish(joint_message(stamp_ns + index * STEP_NS, JOINTS, [0.1] * 7))
         pair.eyes["right"].publish(image_message(stamp_ns + index * STEP_NS, index))
-    pair.need(lambda: len(pair.told["right"]) > count, "no window of the new epoch")
-    assert pair.told["right"][-1]["epoch"] > epochs["right"]
+    # Windows of before may still be under way.
+    pair.need(lambda: pair.told["right"][-1]["epoch"] > epochs["right"], "no window of the new epoch")
     left = f"{PAIR}/vjepa_predictor: stream left"
     pair.diagnostics.pop(left)
     pair.need(lambda: pair.diagnostics[left]["epoch"] == str(epochs["left"]), "the left camera has jumped too")
