@@ -155,7 +155,7 @@ class Input:
 
 
 _INTAKE = "vjepa_ros.stream.intake:Intake"
-_CAMERA = "Camera topic, without a trailing /compressed."
+_CAMERA = "Camera topic, without a trailing /compressed. It does nothing where there are several cameras."
 
 CAMERAS: dict[str, Input] = {
     "raw": Input("image", "sensor_msgs/msg/Image", "camera", f"{_INTAKE}.image", "image_topic", _CAMERA),
