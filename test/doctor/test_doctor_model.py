@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,7 @@ def test_a_model_that_is_too_slow(monkeypatch: pytest.MonkeyPatch, queue: str, s
     given = config(preset="tiny_random", queue=queue, frame_rate=100.0)  # a window each 20 ms
     monkeypatch.setattr(latency, "_ENOUGH", 2)
 
-    def slow(_window: Window) -> None:
+    def slow(_windows: Sequence[Window]) -> None:
         time.sleep(0.05)
 
     line = latency_line(given, lambda _: slow)
@@ -175,8 +176,28 @@ def test_a_model_that_is_too_slow(monkeypatch: pytest.MonkeyPatch, queue: str, s
     assert line.values["median_ms"] >= 50 > line.values["period_ms"] == pytest.approx(1e3 * given.stream.hop / 100)
 
 
+def test_windows_of_all_cameras_fall_into_one_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that takes 30 ms for each window is fast enough for one camera, and too slow for three."""
+    monkeypatch.setattr(latency, "_ENOUGH", 2)
+    period = {"preset": "tiny_random", "frame_rate": 40.0}  # a window of each each 50 ms
+
+    def each_30_ms(windows: Sequence[Window]) -> None:
+        time.sleep(0.03 * len(windows))
+
+    def line(**more: Any) -> Line:
+        return latency_line(config(**period, **more), lambda _: each_30_ms)
+
+    alone, three = line(), line(cameras=["left", "right", "wrist"])
+    assert alone.values["period_ms"] == three.values["period_ms"] == 50.0
+    assert (alone.values["cameras"], three.values["cameras"]) == (1, 3)
+    assert three.values["median_ms"] >= 90 and "a window of each of 3 cameras, in one call, takes" in three.found
+    assert three.status == "warning" and "but one of each ends every 50.0 ms" in three.found
+    real = latency_line(config(preset="tiny_random", frame_rate=0.5, cameras=["left", "right"]))
+    assert real.status == "ok" and real.values["cameras"] == 2, real
+
+
 def test_a_model_that_fails_or_cannot_be_loaded(tmp_path: Path) -> None:
-    def fails(_window: Window) -> None:
+    def fails(_windows: Sequence[Window]) -> None:
         raise EngineError("out of memory")
 
     line = latency_line(config(), lambda _: fails)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from support.messages import JOINTS, MS, T0_NS, S, image_message, joint_message
 
 from vjepa_ros import latents
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "topics.md"
 SIDES = ("left", "right")
 PAIR, SINGLE = "/pair", "/single"
 ROUNDING = 2e-5  # of float32, between one window at a time and two
@@ -88,9 +90,8 @@ class Seeing(Robot):
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Predictor, Predictor]]:
     folder = tmp_path_factory.mktemp("cameras")
-    pair = Predictor(
-        folder / "pair.txt", {"cameras": "[left, right]", "hop": 16, **deep(PAIR, SIDES)}, ("-r", f"__ns:={PAIR}")
-    )
+    values = {"cameras": "[left, right]", "hop": 16, **deep(PAIR, SIDES)}
+    pair = Predictor(folder / "pair.txt", values, ("-r", f"__ns:={PAIR}", "-r", "image:=/front"))
     single = Predictor(folder / "single.txt", {"hop": 16, **deep(SINGLE, ("",))}, ("-r", f"__ns:={SINGLE}"))
     yield pair, single
     assert pair.stop() == 0, pair.log
@@ -102,6 +103,8 @@ def test_each_camera_gives_what_it_gives_alone(nodes: tuple[Predictor, Predictor
     try:
         pair.start()
         single.start()
+        assert "image is renamed to /front, and is not read: with cameras the topics are left/image" in nodes[0].log
+        assert "is renamed" not in nodes[1].log
         assert pair.infos["left"] == pair.infos["right"] == single.infos[""]
         pair.see(range(48), left=0, right=100)
         for number in (0, 100):  # one after another, after a jump of time
@@ -128,6 +131,7 @@ def test_each_camera_gives_what_it_gives_alone(nodes: tuple[Predictor, Predictor
         _one_stalls(pair)
         _together(pair)
         _a_jump_of_one(pair)
+        _as_the_page_says(pair)
         _off_and_on(pair)
     finally:
         pair.close()
@@ -137,11 +141,14 @@ def test_each_camera_gives_what_it_gives_alone(nodes: tuple[Predictor, Predictor
 def _one_stalls(pair: Seeing) -> None:
     """The right camera's windows go on while the left one's frames do not come; diagnostics say which."""
     before = {side: len(pair.latents[side]) for side in SIDES}
+    stream, inputs = (f"{PAIR}/vjepa_predictor: {part}" for part in ("stream left", "inputs"))
+    pair.settle(0.1)  # what was said before the first frame, while nobody listened
+    pair.messages.pop(stream, None)
     pair.see(range(48, 96), right=100)
     pair.need(lambda: len(pair.latents["right"]) == before["right"] + 3, "the left camera holds up the right one")
     assert len(pair.latents["left"]) == before["left"]
-    pair.need(lambda: "no frames" in pair.messages[f"{PAIR}/vjepa_predictor: stream left"], "nobody misses it")
-    assert pair.levels[f"{PAIR}/vjepa_predictor: inputs"] == b"\2"
+    pair.need(lambda: "no frames" in pair.messages.get(stream, ""), "nobody misses it")
+    assert pair.levels[inputs] == b"\2"
 
 
 def _together(pair: Seeing) -> None:
@@ -160,16 +167,30 @@ def _together(pair: Seeing) -> None:
 def _a_jump_of_one(pair: Seeing) -> None:
     """Stamps of one camera that jump back begin an epoch of that camera alone."""
     epochs = {side: pair.told[side][-1]["epoch"] for side in SIDES}
-    stamp_ns, count = T0_NS - 100 * S, len(pair.told["right"])
+    stamp_ns = T0_NS - 100 * S
     for index in range(17):
         pair.commands.publish(joint_message(stamp_ns + index * STEP_NS, JOINTS, [0.1] * 7))
         pair.states.publish(joint_message(stamp_ns + index * STEP_NS, JOINTS, [0.1] * 7))
         pair.eyes["right"].publish(image_message(stamp_ns + index * STEP_NS, index))
-    pair.need(lambda: len(pair.told["right"]) > count, "no window of the new epoch")
-    assert pair.told["right"][-1]["epoch"] > epochs["right"]
+    # Windows of before may still be under way.
+    pair.need(lambda: pair.told["right"][-1]["epoch"] > epochs["right"], "no window of the new epoch")
     left = f"{PAIR}/vjepa_predictor: stream left"
     pair.diagnostics.pop(left)
     pair.need(lambda: pair.diagnostics[left]["epoch"] == str(epochs["left"]), "the left camera has jumped too")
+
+
+def _as_the_page_says(pair: Seeing) -> None:
+    """The parts that each camera has one of, and the keys that there are with several alone."""
+    section = PAGE.read_text(encoding="utf-8").split("\n## Diagnostics\n")[1].split("\n## ")[0]
+    parts = {name.rpartition(": ")[2] for name in pair.diagnostics if name.startswith(f"{PAIR}/")}
+    kinds = {part.partition(" ")[0] for part in parts if " " in part}
+    assert parts >= {f"{kind} {side}" for kind in kinds for side in SIDES} and "`stream left`" in section
+    (sentence,) = (line for line in section.splitlines() if "are there once for each, with" in line)
+    assert set(re.findall(r"`(\w+)`", sentence)) == kinds == {"stream", "prediction", "clocks"}
+    model = pair.diagnostics[f"{PAIR}/vjepa_predictor: model"]
+    assert "together" in model and [name for name in model if f"`{name}`" not in section] == []
+    assert model["epoch"] == pair.diagnostics[f"{PAIR}/vjepa_predictor: stream left"]["epoch"]
+    assert model["epoch"] != pair.diagnostics[f"{PAIR}/vjepa_predictor: stream right"]["epoch"]
 
 
 def _off_and_on(pair: Seeing) -> None:
@@ -178,3 +199,10 @@ def _off_and_on(pair: Seeing) -> None:
     pair.need(lambda: all(pair.eyes[side].get_subscription_count() == 0 for side in SIDES), "still subscribed")
     assert pair.call(SetBool, "enable", SetBool.Request(data=True)).success
     pair.need(lambda: all(pair.eyes[side].get_subscription_count() == 1 for side in SIDES), "not subscribed")
+    # What came before the pause says nothing of how often frames come after it.
+    inputs, topics = f"{PAIR}/vjepa_predictor: inputs", [f"{PAIR}/{side}/image" for side in SIDES]
+    pair.need(
+        lambda: all(pair.diagnostics[inputs].get(f"messages {topic}") == "0" for topic in topics), "not forgotten"
+    )
+    assert all(f"{topic}: nothing has come yet" in pair.messages[inputs] for topic in topics), pair.messages[inputs]
+    assert pair.diagnostics[inputs][f"messages {PAIR}/joint_states"] != "0"

@@ -56,6 +56,26 @@ def test_nothing_has_come_yet() -> None:
     found = health(config(), {}, 10.0)
     assert {one.state for one in found.values()} == {"awaited"}
     assert all("nothing has come yet" in one.text and one.is_needed for one in found.values())
+    assert not any(one.keeps_from_publishing for one in found.values())
+
+
+def test_what_does_not_come_in_time_is_missing() -> None:
+    """After its limit and the seconds that discovery may take; where something stands in, nothing is kept back."""
+    given, rates = config(states__on_missing="hold"), Rates()
+    rates.add("/joint_commands", 100.0, 0)
+
+    def at(now_s: float) -> dict[str, Judged]:
+        return {one.topic: one for one in judged(given, rates, lambda name: f"/{name}", now_s)}
+
+    assert at(100.0)["/image"].state == at(104.5)["/image"].state == "awaited"
+    found = at(106.0)
+    assert {topic: one.state for topic, one in found.items()} == {
+        "/image": "missing", "/joint_states": "missing", "/joint_commands": "stopped",
+    }  # fmt: skip
+    assert found["/image"].text == "nothing has come yet, for longer than window.max_gap_s (0.625 s)"
+    assert [topic for topic, one in found.items() if one.keeps_from_publishing] == ["/image", "/joint_commands"]
+    rates.add("/image", 106.1, 0)
+    assert at(106.2)["/image"].state == "well"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float64MultiArray
 from support.messages import JOINTS, S, image_message, joint_message, rgb8, stamped
 
@@ -133,6 +133,30 @@ def test_nobody_sends_but_on_a_topic_with_nearly_that_name() -> None:
     with robot_that_sends({"/camera/image_raw": ALL[IMAGE], COMMANDS: ALL[COMMANDS]}):
         found_in_the_end(IMAGE, "nobody publishes sensor_msgs/msg/Image there", "remap image:=/camera/image_raw")
         found_in_the_end(STATES, "nobody publishes", "joint_states_topic")
+
+
+def test_a_camera_of_two_that_is_missing() -> None:
+    """Its topic is named with the name that is to be remapped; what renames the image alone is said to do nothing."""
+    compressed = (CompressedImage, lambda *_: CompressedImage())
+    given = config(cameras=["left", "right"])
+    end_s = time.monotonic() + 60.0
+    cameras = {"/left/image": ALL[IMAGE], "/wrist/image": ALL[IMAGE], "/right/image/compressed": compressed}
+    with robot_that_sends({COMMANDS: ALL[COMMANDS], STATES: ALL[STATES], **cameras}):
+        while True:
+            found = look(given, 3.0, arguments=["--ros-args", "-r", "image:=/front/image_raw"])
+            hint = "set image_transport: compressed, remap right/image/compressed:=/right/image"
+            if hint in found["topic /right/image"][0].remedy and found["topic /left/image"][0].status == "ok":
+                break
+            assert time.monotonic() < end_s, found
+    (missing,), (vain,) = found["topic /right/image"], found["cameras"]
+    assert missing.status == "wrong" and "nobody publishes sensor_msgs/msg/Image there" in missing.found
+    assert "there is /wrist/image (sensor_msgs/msg/Image): remap right/image:=/wrist/image" in missing.remedy
+    assert "/left/image" not in missing.remedy, "which is the other camera's"
+    assert {found[f"topic {topic}"][0].status for topic in ("/left/image", COMMANDS, STATES)} == {"ok"}
+    assert vain.status == "warning" and vain.remedy.startswith("remap left/image and so on")
+    assert vain.found == (
+        "image is renamed to /front/image_raw, and is not read: with cameras the topics are left/image, right/image"
+    )
 
 
 def test_another_type() -> None:

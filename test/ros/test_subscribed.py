@@ -11,7 +11,15 @@ from std_msgs.msg import Float32MultiArray, Float64MultiArray, String
 from support import added
 from support.builders import pose_config, signal_config, stream_config
 
-from vjepa_ros.config.inputs import CAMERAS, COMMAND_TYPES, DYNAMIC_JOINT_STATE, INPUTS, JOINT_STATE, STATE_TYPES
+from vjepa_ros.config.inputs import (
+    CAMERAS,
+    COMMAND_TYPES,
+    DYNAMIC_JOINT_STATE,
+    INPUTS,
+    JOINT_STATE,
+    STATE_TYPES,
+    input_of_camera,
+)
 from vjepa_ros.config.pose import POSE_NAMES
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.ros import qos
@@ -91,6 +99,16 @@ def test_messages_that_are_not_installed_are_refused_by_the_parameter_that_asks_
 )
 def test_another_type_on_an_input_is_read_by_the_parameter_of_that_input(name: str, kind: str, advice: str) -> None:
     assert remedy(INPUTS[name], INPUTS[name].ros_type or JOINT_STATE, f"/{name}", kind).startswith(advice)
+
+
+@pytest.mark.parametrize(("camera", "own"), [("", ""), ("left", "left/")])
+def test_what_is_remapped_is_the_name_of_the_camera(camera: str, own: str) -> None:
+    row, kind = input_of_camera(CAMERAS["raw"], camera), CAMERAS["compressed"].ros_type
+    of_driver = remedy(row, row.ros_type, "/cam/image/compressed", kind)
+    assert of_driver.startswith(f"set image_transport: compressed, remap {own}image/compressed:=/cam/image/compressed")
+    of_another = remedy(row, row.ros_type, "/cam", kind)
+    assert of_another == f"set image_transport: compressed and remap {own}image/compressed:=/cam"
+    assert remedy(row, row.ros_type, "/cam", row.ros_type).startswith(f"remap {own}image:=/cam")
 
 
 def test_every_word_for_a_quality_has_a_profile_of_its_own() -> None:

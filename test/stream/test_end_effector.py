@@ -185,6 +185,19 @@ def test_the_gripper_goes_from_open_to_closed_and_no_further(position: float, cl
     np.testing.assert_allclose(gripper, [closed], rtol=0, atol=1e-12)
 
 
+def test_a_rotation_that_the_version_does_not_know_is_said_once_and_changes_nothing() -> None:
+    newer = panda.URDF.replace('rpy="0 0 0" xyz="0 0 0.333"', 'rpy="0 0 0" quat_xyzw="0 0 1 0" xyz="0 0 0.333"', 1)
+    assert newer.count("quat_xyzw") == 1
+    without_commands = [item for item in MESSAGES if item[0] != recorded.COMMANDS]
+    intake, told = intake_of()
+    windows = feed(intake, [(DESCRIPTION, text(newer)), (DESCRIPTION, text(newer)), *without_commands])
+    assert [(topic, reason) for topic, reason, _ in told] == [(DESCRIPTION, "rotation_ignored")]
+    assert "quat_xyzw of joint 'panda_joint1' is ignored: it needs" in told[0][2]
+    poses = panda.oracle_poses()
+    assert_same(windows, panda.oracle_windows(poses, poses))
+    assert intake.counters.rejected_total == 0 and len(windows) > 30
+
+
 def test_an_arm_without_a_gripper_has_an_open_one() -> None:
     intake, _ = intake_of(pose__gripper_joint="")
     windows = feed(intake, [(DESCRIPTION, text()), *MESSAGES])

@@ -133,6 +133,7 @@ class Input:
         suffix: what is added to that argument's value.
         is_read: whether a configuration reads it at all.
         typed_by: the parameter that decides, where one does, see :data:`TYPES`.
+        camera: whose it is, where there are several; empty else.
     """
 
     topic: str
@@ -144,6 +145,7 @@ class Input:
     suffix: str = ""
     is_read: Callable[[StreamConfig], bool] = _always
     typed_by: str = ""
+    camera: str = ""
 
     def renamed(self, to: str = "") -> str:
         """How it is renamed, in words; ``to`` is the other name."""
@@ -153,7 +155,7 @@ class Input:
 
 
 _INTAKE = "vjepa_ros.stream.intake:Intake"
-_CAMERA = "Camera topic, without a trailing /compressed."
+_CAMERA = "Camera topic, without a trailing /compressed. It does nothing where there are several cameras."
 
 CAMERAS: dict[str, Input] = {
     "raw": Input("image", "sensor_msgs/msg/Image", "camera", f"{_INTAKE}.image", "image_topic", _CAMERA),
@@ -217,7 +219,7 @@ def of_camera(topic: str, camera: str) -> str:
 
 def input_of_camera(row: Input, camera: str) -> Input:
     """The row of one camera of several; the launch file has no argument that renames it."""
-    return replace(row, topic=of_camera(row.topic, camera), argument="") if camera else row
+    return replace(row, topic=of_camera(row.topic, camera), argument="", camera=camera) if camera else row
 
 
 def launch_arguments() -> dict[str, tuple[str, str]]:

@@ -25,6 +25,8 @@ _DEEPEST = 50  # elements inside of each other; URDF needs 6
 _SHORTEST_AXIS = 1e-6
 _QUATERNION_ROUNDED = 1e-3  # as far from 1 as a few digits of its numbers leave its norm
 _LEFT_OUT = {"axis": "1 0 0", "origin": "0 0 0"}  # what stands for an attribute that is not there
+_VERSIONS = ((1, 0), (1, 1), (1, 2))  # those that urdfdom 6.0 reads
+_WITH_QUATERNIONS = (1, 1)
 _DOCTYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)  # the only way to declare entities
 
 JointKind = Literal["fixed", "revolute", "prismatic"]
@@ -43,7 +45,7 @@ class Joint:
         kind: ``fixed``, ``revolute`` (with or without limits) or ``prismatic``.
         xyz, rpy: its origin in the link before it, in m and, extrinsic xyz Euler angles, in rad.
         axis: unit vector that it turns about or moves along, in its own frame; of no meaning where it is fixed.
-        quat_xyzw: its origin's rotation in place of ``rpy``, of norm 1, where it is given so (URDF 1.2).
+        quat_xyzw: its origin's rotation in place of ``rpy``, of norm 1, where it is given so (since URDF 1.1).
     """
 
     name: str
@@ -84,6 +86,25 @@ def read_chain(text: str, base_link: str, tip_link: str) -> tuple[Joint, ...]:
         InputError: ``bad_description``, with what is wrong in one sentence.
     """
     return _chain(_read(text), base_link, tip_link)[0]
+
+
+def ignored_rotations(text: str, base_link: str, tip_link: str) -> str:
+    """What is said of joints between two links whose ``quat_xyzw`` is not read; empty where there is none.
+
+    As in urdfdom (its pull request 235), and so in robot_state_publisher: in a description of version 1.0, or of no
+    version, that attribute does not exist; ``rpy``, or no rotation, holds.
+
+    Raises:
+        InputError: as :func:`read_chain` does.
+    """
+    reader = _read(text)
+    if reader.version >= _WITH_QUATERNIONS:
+        return ""
+    chain = {joint.name for joint in _chain(reader, base_link, tip_link)[0]}
+    names = [raw.name for raw in reader.joints if raw.name in chain and "quat_xyzw" in raw.inside.get("origin", {})]
+    if not names:
+        return ""
+    return f'quat_xyzw of joint {listed(names)} is ignored: it needs <robot version="1.1">, and this is 1.0'
 
 
 def root_link(text: str, base_link: str, tip_link: str) -> str:
@@ -133,7 +154,7 @@ def _chain(reader: _Reader, base_link: str, tip_link: str) -> tuple[tuple[Joint,
         if len(found) == MOST_JOINTS:
             raise _refusal(f"more than {MOST_JOINTS} joints carry {quoted(tip_link)}")
         raw = joints[link]
-        found.append(_joint(raw))
+        found.append(_joint(raw, reader.version >= _WITH_QUATERNIONS))
         link = raw.get("parent", "link")
         _require_name("a link", link)
         if link not in links:
@@ -158,11 +179,13 @@ class _Reader:
     Attributes:
         links: their names.
         joints: in the order in which they stand there.
+        version: of the format, (1, 0) where none is given.
     """
 
     def __init__(self) -> None:
         self.links: set[str] = set()
         self.joints: list[RawJoint] = []
+        self.version = _VERSIONS[0]
         self._depth = 0
         self._elements = 0
         self._joint: RawJoint | None = None  # that is being read
@@ -190,6 +213,8 @@ class _Reader:
         self._elements += 1
         if self._depth == 1 and tag != "robot":
             raise _refusal(f"its outermost element is {quoted(tag, 40)}, not 'robot'")
+        if self._depth == 1 and "version" in attributes:
+            self.version = _version(attributes["version"])
         if tag.startswith("xacro:"):
             raise _refusal(f"it has an element {quoted(tag, 40)}: it must go through xacro first")
         if self._depth > _DEEPEST:
@@ -210,6 +235,16 @@ class _Reader:
         self._depth -= 1
 
 
+def _version(text: str) -> tuple[int, int]:
+    """The version of the format. Others than urdfdom knows are refused, as there: what they mean is not known."""
+    found = re.fullmatch(r"\s*([0-9]{1,9})\.([0-9]{1,9})", text)
+    version = (int(found[1]), int(found[2])) if found else None
+    if version not in _VERSIONS:
+        known = ", ".join(f"{major}.{minor}" for major, minor in _VERSIONS)
+        raise _refusal(f"its version is {quoted(text, 40)}; those that are read are {known}")
+    return version
+
+
 def _require_name(what: str, name: str) -> None:
     if len(name) > MOST_NAME_CHARACTERS:
         raise _refusal(f"the name of {what}, {quoted(name)}, has {len(name):,} of at most {MOST_NAME_CHARACTERS}"
@@ -218,7 +253,7 @@ def _require_name(what: str, name: str) -> None:
         raise _refusal(f"the name of {what}, {quoted(name)}, has control characters")
 
 
-def _joint(raw: RawJoint) -> Joint:
+def _joint(raw: RawJoint, has_quaternions: bool) -> Joint:
     _require_name("a joint", raw.name)
     name = quoted(raw.name)
     if raw.kind not in KINDS:
@@ -235,11 +270,11 @@ def _joint(raw: RawJoint) -> Joint:
         raise _refusal(f"joint {name} has an axis of length {length:g}, which gives no direction")
     x, y, z = (number / length for number in axis)
     xyz, rpy = _three(raw, "origin", "xyz"), _three(raw, "origin", "rpy")
-    return Joint(raw.name, kind, xyz, rpy, (x, y, z), _quaternion(raw))
+    return Joint(raw.name, kind, xyz, rpy, (x, y, z), _quaternion(raw) if has_quaternions else None)
 
 
 def _quaternion(raw: RawJoint) -> tuple[float, float, float, float] | None:
-    """The rotation of an origin as URDF 1.2 may have it; angles beside it would say it twice."""
+    """The rotation of an origin as URDF may have it since 1.1; angles beside it would say it twice."""
     origin = raw.inside.get("origin", {})
     if "quat_xyzw" not in origin:
         return None

@@ -144,6 +144,7 @@ class Active:
             self._subscribe_images()
             return
         for subscription in self._images:
+            self.rates.forget(subscription.topic_name)  # a rate over the pause would be no camera's
             self._subscriptions.remove(subscription)
             self._endpoints.destroy(subscription)
         self._images = []

@@ -74,7 +74,7 @@ class Health:
             text = ", ".join(found.values()) or _well(part, now)
             if part == "model" and now.failed is not None:
                 level, text, found = DiagnosticStatus.ERROR, f"the model has failed: {now.failed}", {}
-            if part == "inputs" and any(one.state == "stopped" and one.is_needed for one in now.inputs):
+            if part == "inputs" and any(one.keeps_from_publishing for one in now.inputs):
                 level = DiagnosticStatus.ERROR
             if part == "node" and now.loading:
                 level, text = DiagnosticStatus.OK, now.loading

@@ -13,7 +13,7 @@ from typing import Any
 
 from rclpy.node import Node
 
-from vjepa_ros.config.inputs import CAMERAS, TYPES, Input
+from vjepa_ros.config.inputs import CAMERAS, TYPES, Input, of_camera
 from vjepa_ros.config.names import near_topics
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.errors import quoted
@@ -138,6 +138,9 @@ class Graph:
         hints = []
         for name in names:
             senders = self._node.get_publishers_info_by_topic(name)
+            readers = self._node.get_subscriptions_info_by_topic(name) if row.camera else ()
+            if any((reader.node_name, reader.node_namespace) == own for reader in readers):
+                continue  # another camera of this node
             if any((sender.node_name, sender.node_namespace) != own for sender in senders):
                 hints.append(f"there is {name} ({kinds[name]}): {remedy(row, ros_type, name, kinds[name])}")
         what = "; ".join(hints[:_MOST_CAMERAS]) or f"start what does, or {row.renamed()}"
@@ -184,9 +187,10 @@ def remedy(row: Input, wanted: str, name: str, kind: str) -> str:
         return remap
     for transport, other in CAMERAS.items():
         if row.quality == "camera" and other.ros_type == kind and not name.endswith(_NO_CAMERAS):
+            own = of_camera(other.topic, row.camera)
             if other.suffix and not name.endswith(other.suffix):
-                return f"set image_transport: {transport} and remap {other.topic}:={name}"
-            return f"set image_transport: {transport}, remap {other.topic}:={name} where that is not its name yet"
+                return f"set image_transport: {transport} and remap {own}:={name}"
+            return f"set image_transport: {transport}, remap {own}:={name} where that is not its name yet"
     for choice in TYPES[row.typed_by].values() if row.typed_by else ():
         if choice.ros_type == kind:
             return f"set {row.typed_by}: {choice.name}" + ("" if name.endswith(f"/{row.topic}") else f", and {remap}")

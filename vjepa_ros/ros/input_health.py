@@ -16,8 +16,9 @@ from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.ros.inputs import rows_of
 from vjepa_ros.ros.rates import Rate, Rates
 
-State = Literal["well", "awaited", "late", "stopped"]
+State = Literal["well", "awaited", "missing", "late", "stopped"]
 
+_DISCOVERY_S = 4.0  # what a sender that is there, or is just being started, may take to be heard
 _LATE = 0.5  # of the time after which it has stopped
 _DIGITS = 4
 
@@ -28,7 +29,7 @@ class Judged:
 
     Attributes:
         topic: its name, resolved.
-        state: whether it has never come, is late, or has stopped.
+        state: whether it has not come yet, has not come though it should have, is late, or has stopped.
         is_needed: whether nothing is published without it; else an older value, or zero, stands in for it.
         text: what is wrong, in words that stay the same while it lasts; empty where nothing is.
         values: the numbers.
@@ -39,6 +40,11 @@ class Judged:
     is_needed: bool
     text: str
     values: dict[str, Any]
+
+    @property
+    def keeps_from_publishing(self) -> bool:
+        """Whether nothing is published for want of it."""
+        return self.is_needed and self.state in ("missing", "stopped")
 
 
 def judged(
@@ -84,6 +90,8 @@ def _of_joints(row: Input, stream: StreamConfig) -> tuple[float, str, bool]:
 
 def _state(rate: Rate, limit_s: float, name: str, wanted_hz: float | None) -> tuple[State, str]:
     if rate.silence_s is None:
+        if rate.awaited_s is not None and rate.awaited_s > limit_s + _DISCOVERY_S:
+            return "missing", f"nothing has come yet, for longer than {name} ({limit_s:g} s)"
         return "awaited", "nothing has come yet"
     if rate.silence_s > limit_s:
         return "stopped", f"nothing comes any more, for longer than {name} ({limit_s:g} s)"

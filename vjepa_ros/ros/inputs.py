@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
+from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
-from vjepa_ros.config.inputs import CAMERAS, INPUTS, Input, input_of_camera
+from vjepa_ros.config.inputs import CAMERAS, INPUTS, Input, input_of_camera, of_camera
+from vjepa_ros.config.parts import CameraConfig
 from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import ConfigError
 from vjepa_ros.images.video import require_decoder
@@ -79,6 +81,25 @@ def rows_of(config: StreamConfig, transport: str, cameras: Iterable[str] = ("",)
     """What is read: the cameras, which come in as ``image_transport`` says, and all else; each with its type."""
     rows = [input_of_camera(CAMERAS[transport], camera) for camera in cameras]
     return [*((row, row.ros_type) for row in rows), *((INPUTS[name], config.ros_type(name)) for name in config.inputs)]
+
+
+def renamed_in_vain(node: Node, camera: CameraConfig) -> tuple[str, str]:
+    """What is wrong where the image's topic is renamed though several cameras have topics of their own, and what to do.
+
+    Args:
+        node: its rules count, those of its launch file among them.
+        camera: says whether there are several.
+
+    Returns:
+        Two empty texts where nothing is.
+    """
+    own = CAMERAS[camera.transport].topic
+    to = node.resolve_topic_name(own)
+    if not camera.names or to == node.resolve_topic_name(own, only_expand=True):
+        return "", ""
+    topics = [of_camera(own, name) for name in camera.names]
+    found = f"{own} is renamed to {to}, and is not read: with cameras the topics are {', '.join(topics)}"
+    return found, f"remap {topics[0]} and so on; image_topic of the launch file and --image rename none of them"
 
 
 def subscribed(

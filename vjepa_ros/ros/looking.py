@@ -26,7 +26,7 @@ from vjepa_ros.errors import ConfigError
 from vjepa_ros.images import bridge
 from vjepa_ros.ros import bonding, graph, qos
 from vjepa_ros.ros.connections import describe
-from vjepa_ros.ros.inputs import message_class, require_messages, rows_of
+from vjepa_ros.ros.inputs import message_class, renamed_in_vain, require_messages, rows_of
 from vjepa_ros.ros.messages import message_stamp_ns
 from vjepa_ros.ros.rates import Rates
 from vjepa_ros.stream.intake import build_intake
@@ -37,7 +37,7 @@ _TURN_S = 0.05
 _LEAST_S = 2.5  # a stamp stands still once it has for a second
 _ENOUGH = (64, 1)  # messages of a topic that is judged by them, and of a latched one; clocks are judged by 31
 _SEE = "see docs/topics.md and docs/time.md"
-_MILD = ("damaged_image", "zero_stamp")  # said of messages that are used all the same
+_MILD = ("damaged_image", "rotation_ignored", "zero_stamp")  # said of messages that are used all the same
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,9 @@ class _Visit:
             executor.spin_once(timeout_sec=_TURN_S)
         executor.shutdown()
         yield from self._clock()
+        found, remedy = renamed_in_vain(self._node, self._config.camera)
+        if found:
+            yield warning("cameras", found, remedy)
         for row, ros_type in rows:
             yield from self._topic(row, ros_type, wait_s)
 

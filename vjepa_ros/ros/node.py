@@ -26,7 +26,7 @@ from vjepa_ros.ros.active import Active
 from vjepa_ros.ros.configured import Configured
 from vjepa_ros.ros.diagnostics import Health, input_findings
 from vjepa_ros.ros.endpoints import Endpoints
-from vjepa_ros.ros.inputs import require_messages
+from vjepa_ros.ros.inputs import renamed_in_vain, require_messages
 from vjepa_ros.ros.lifecycle import ManagedNode
 from vjepa_ros.ros.loader import Loader
 from vjepa_ros.ros.messages import diagnostics_message
@@ -93,6 +93,8 @@ class PredictorNode(ManagedNode):
             log.info(f"whole windows and one-step predictions: {model.backend}")
         for notice in configured.notices:  # after the long lines, which would bury them
             log.warning(notice)
+        if any(in_vain := renamed_in_vain(self, config.camera)):
+            log.warning(": ".join(in_vain))
 
     async def _prepare(self) -> str:
         """Load the model while the executor goes on; why that cannot be, or nothing: configure takes it then."""

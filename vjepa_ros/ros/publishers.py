@@ -1,7 +1,9 @@
-"""What the node publishes, and the one door that it goes through: plain values in, messages out, row by row.
+"""The one door that latents go out by, with what is told of them, and pictures and answers: values in, messages out.
 
-A value becomes a message in an adapter and nowhere else: whoever wants latents to travel in another type of message
-changes that row (docs/adr/0001). It knows no windows, no model and no threads.
+Such a value becomes a message in an adapter and nowhere else: whoever wants latents to travel in another type of
+message changes that row (docs/adr/0001). What has a type that is not the node's to choose goes another way: commands
+and plans (:mod:`vjepa_ros.ros.planner`), ``/diagnostics`` (:mod:`vjepa_ros.ros.node`) and heartbeats
+(:mod:`vjepa_ros.ros.bonding`). It knows no windows, no model and no threads.
 """
 
 from __future__ import annotations
@@ -79,7 +81,7 @@ PUBLISHERS: dict[str, Published] = {
         Adapter(DiagnosticArray, answer_message), "~/candidate_info", qos.QUESTIONS, each_camera=False
     ),
 }
-"""What is published, by a word for it."""
+"""What is published here, by a word for it."""
 
 
 class Publishers:

@@ -11,7 +11,7 @@ import numpy as np
 
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.errors import InputError
-from vjepa_ros.kinematics.urdf import root_link
+from vjepa_ros.kinematics.urdf import ignored_rotations, root_link
 from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.execution import Execution
 from vjepa_ros.stream.bounds import check_description, check_size
@@ -74,6 +74,7 @@ class RobotInputs:
             check_description(text, self._config.messages)
             self._base = root_link(text, stream.pose.base_link, stream.pose.tip_link)
             arm = Arm(text, self._config.planner, stream.pose, self._joint_names)
+            ignored = ignored_rotations(text, stream.pose.base_link, stream.pose.tip_link)
         except InputError as error:
             self._text = self._read = None
             self._execution.describe(None)
@@ -81,6 +82,8 @@ class RobotInputs:
             if self._config.planner.needs_robot:  # without one there are plans to look at all the same
                 self._report(topic, error.reason, error.detail)
             return []
+        if ignored and stream.pose.source != "forward_kinematics":  # else who makes poses says it
+            self._report(topic, "rotation_ignored", ignored)
         self._text, count = text, len(arm.joint_names)
         alike = replace(
             stream.states, joint_names=arm.joint_names, field="position", scale=(1.0,) * count, offset=(0.0,) * count

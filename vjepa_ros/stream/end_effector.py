@@ -19,7 +19,7 @@ from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import InputError, quoted
 from vjepa_ros.geometry import Vector, euler_angles, quaternion_matrix
 from vjepa_ros.kinematics.forward import Kinematics
-from vjepa_ros.kinematics.urdf import read_chain
+from vjepa_ros.kinematics.urdf import ignored_rotations, read_chain
 from vjepa_ros.stream.joint_signal import Part
 from vjepa_ros.stream.joints import Read, Values
 from vjepa_ros.stream.watched import Watched
@@ -33,11 +33,15 @@ class EndEffector:
 
     Args:
         config: where they come from.
+
+    Attributes:
+        ignored: what the newest description says and is not read, in words; empty where there is nothing.
     """
 
     def __init__(self, config: StreamConfig) -> None:
         self._stream = config
         self._config = config.pose
+        self.ignored = ""
         self._description: str | None = None
         self._kinematics: Kinematics | None = None
         self._pose_of: Callable[[bytes], Vector] | None = None
@@ -85,6 +89,7 @@ class EndEffector:
         if text == self._description:
             return False
         chain = read_chain(text, self._config.base_link, self._config.tip_link)
+        self.ignored = ignored_rotations(text, self._config.base_link, self._config.tip_link)
         is_another = self._kinematics is not None
         self._kinematics = kinematics = Kinematics(chain)
         self._description = text

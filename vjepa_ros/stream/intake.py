@@ -314,20 +314,27 @@ class Intake:
     def robot_description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
         """Take in a std_msgs/String with a URDF. One that replaces another starts a new epoch: it is another robot."""
         try:
-            self.describe(message.data)
+            self.describe(message.data, topic)
         except InputError as error:
             return self._reject(topic, error)
         return []
 
-    def describe(self, text: str) -> None:
+    def describe(self, text: str, topic: str = "robot_description") -> None:
         """Take in a robot description.
+
+        Args:
+            text: the URDF.
+            topic: where it came, for what is said of it.
 
         Raises:
             InputError: ``bad_description``; the one before it stays.
         """
         assert self._end_effector is not None, "nothing else reads a description"
         check_description(text, self._messages)
+        said = self._end_effector.ignored
         is_another = self._end_effector.describe(text)
+        if self._end_effector.ignored not in ("", said):
+            self._report(topic, "rotation_ignored", self._end_effector.ignored)
         self._wanted = self._wanted_joints()
         if is_another:
             self.stream.reset(EpochCause.DESCRIPTION)
