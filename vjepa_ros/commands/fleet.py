@@ -75,7 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if done["failed"] and not done["done"]:
             terminal.say(_first_reason(given.out))
             return FAILED
-        if done["failed"] + done["incomplete"] and not given.allow_incomplete:
+        if done["left"]:
+            terminal.say(f"{done['left']} recordings are left: exit status {INCOMPLETE}; the same command goes on")
+            status = INCOMPLETE
+        elif done["failed"] + done["incomplete"] and not given.allow_incomplete:
             terminal.say(f"done, but {done['failed']} recordings failed and {done['incomplete']} are not whole: exit "
                          f"status {INCOMPLETE}, {DONE} with `allow_incomplete`; {RECORDINGS} has why")  # fmt: skip
             status = INCOMPLETE
@@ -118,8 +121,9 @@ def _status(words: Sequence[str]) -> int:
     terminal = Terminal(TOOL, parsing.options(given))
     status, found = terminal.attempt(lambda: _looked(given.out))
     if found is not None:
+        dataset = "" if found["dataset"] is None else f"; dataset {found['dataset']}"
         print(f"{given.out}: {found['done']} done ({found['windows']} windows, {found['incomplete']} not whole), "
-              f"{found['failed']} failed, {found['left']} left")  # fmt: skip
+              f"{found['failed']} failed, {found['left']} left{dataset}")  # fmt: skip
         for name, recording, reason in found["failures"]:
             print(f"failed  {name}  {recording}: {reason}")
     return status

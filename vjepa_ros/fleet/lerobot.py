@@ -71,7 +71,7 @@ def write(found: Store, out: Path, config: NodeConfig, task: str, progress: Prog
         folder.mkdir()
         with _Episodes(folder / EPISODES.format(chunk_index=0, file_index=0)) as episodes:
             for number, name in enumerate(names, start=1):
-                report = found.report(name)
+                report = found.report(name, frames=True)
                 if report is not None and report["rows"]:
                     _add(folder, found.folder(name), report, config, task, written, episodes.add, say)
                 progress("recordings of the dataset", number, len(names))

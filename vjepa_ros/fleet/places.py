@@ -25,6 +25,7 @@ from vjepa_ros.recordings.opening import DATASET, SUFFIXES
 LISTS = (".txt", ".list")
 """Of files that name a recording in each line."""
 _MOST_LIST_BYTES = 100_000_000
+_OF_THIS_MACHINE = re.compile(r"^(file|local)://(?=/)", re.IGNORECASE)  # before a path
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -45,8 +46,12 @@ def find(given: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def brought(recording: str) -> Iterator[Path]:
+def brought(recording: str, folder: Path | None = None) -> Iterator[Path]:
     """A recording as a path of this machine; one behind an address is copied, and the copy goes when the block ends.
+
+    Args:
+        recording: of :func:`find`.
+        folder: where the copy lies; None for the folder for temporary files.
 
     Raises:
         BagError: where it is not there, or cannot be had.
@@ -57,8 +62,8 @@ def brought(recording: str) -> Iterator[Path]:
         yield Path(recording)
         return
     system, path = _opened(recording)
-    with TemporaryDirectory(prefix="vjepa_ros_") as folder:
-        copy = Path(folder) / (posixpath.basename(path.rstrip("/")) or "recording")
+    with TemporaryDirectory(prefix="vjepa_ros_", dir=folder) as own:
+        copy = Path(own) / (posixpath.basename(path.rstrip("/")) or "recording")
         with _asked(recording):
             is_folder = bool(system.isdir(path))
             system.get(f"{path.rstrip('/')}/" if is_folder else path, str(copy) + "/" * is_folder, recursive=is_folder)
@@ -67,8 +72,12 @@ def brought(recording: str) -> Iterator[Path]:
 
 def _opened(text: str) -> tuple[Any, str]:
     """(file system, path in it)."""
+    if not is_address(text):
+        return LocalFileSystem(), os.path.abspath(text)
+    if "::" in text:
+        raise ConfigError("bags", f"{place(text)}: is an address in an address, which is not read")
     try:
-        system, path = fsspec.core.url_to_fs(text if is_address(text) else os.path.abspath(text))
+        system, path = fsspec.core.url_to_fs(text)
     except ImportError as error:
         raise ConfigError("bags", f"{place(text)}: nothing here reads such an address ({error})") from error
     except ValueError as error:
@@ -94,19 +103,35 @@ def _asked(text: str) -> Iterator[None]:
 
 
 def _found(text: str, *, listing: bool) -> list[str]:
+    text = _OF_THIS_MACHINE.sub("", text)
     system, path = _opened(text)
-    shown: Callable[[str], str] = system.unstrip_protocol if is_address(text) else (lambda at: at)
+    shown = _prefixed(system, text, path)
     with _asked(text):
         if _PATTERN.search(path) and not system.exists(path):
             matches = sorted(system.glob(path))
             if not matches:
                 raise BagError(f"{place(text)}: nothing is called so")
-            return [one for match in matches for one in _inside(system, match, shown, required=False)]
+            found = [one for match in matches for one in _inside(system, match, shown, required=False)]
+            if not found:
+                raise BagError(f"{place(text)}: nothing that is called so is a recording, or has one in it")
+            return found
         if path.endswith(LISTS) and not system.isdir(path):
             if listing:
                 raise BagError(f"{place(text)}: is a list in a list: name recordings there")
             return _listed(system, path, shown)
         return _inside(system, path, shown, required=True)
+
+
+def _prefixed(system: Any, text: str, path: str) -> Callable[[str], str]:
+    """What makes an address of a path in a file system: what stood before the path in the one that was given, a host
+    too, where that is plain to see."""
+    if not is_address(text):
+        return str
+    given = text.rstrip("/")
+    before = given.removesuffix(path)
+    if is_address(before) and before != given:
+        return lambda at: before + at
+    return lambda at: str(system.unstrip_protocol(at))
 
 
 def _listed(system: Any, path: str, shown: Callable[[str], str]) -> list[str]:

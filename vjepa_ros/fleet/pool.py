@@ -30,44 +30,43 @@ _LONGEST_FOLDER = 40  # bytes: a socket's path, with what Ray puts behind it, mu
 _LOCAL = "127.0.0.2"  # a loopback address too; 127.0.0.1 Ray takes for that of the network's interface
 
 
-def results(plan: Plan, recordings: Sequence[str], expected: str) -> Generator[Result, None, None]:
+def results(plan: Plan, recordings: Sequence[str]) -> Generator[Result, None, None]:
     """What becomes of each recording.
 
     Args:
         plan: how; its ``out`` is there.
         recordings: which.
-        expected: ``info_id`` of the rows that are there already, empty for none.
 
     Raises:
         ConfigError: where Ray is not installed, or there is no such cluster.
         EngineError: where Ray fails as a whole.
     """
     if plan.workers == 0:
-        yield from map(Worker(plan, expected), recordings)
+        yield from map(Worker(plan), recordings)
         return
     with joined(plan) as ray:
-        yield from _from_ray(ray, plan, recordings, expected)
+        yield from _from_ray(ray, plan, recordings)
 
 
 class _Actor:
     """What Ray calls: a batch of one name in, one answer out."""
 
-    def __init__(self, plan: Plan, expected: str) -> None:
-        self._worker = Worker(plan, expected)
+    def __init__(self, plan: Plan) -> None:
+        self._worker = Worker(plan)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         found = [asdict(self._worker(str(recording))) for recording in batch["item"]]
         return {name: [one[name] for one in found] for name in found[0]}
 
 
-def _from_ray(ray: Any, plan: Plan, recordings: Sequence[str], expected: str) -> Iterator[Result]:
+def _from_ray(ray: Any, plan: Plan, recordings: Sequence[str]) -> Iterator[Result]:
     gpus = _gpus(plan)
     threads = int(plan.values.get("threads") or 1)
     # Workers see other folders, and may be on other machines.
     plan = replace(plan, out=plan.out.resolve(), urdf=plan.urdf and plan.urdf.resolve(), bags=("all",))
     data = ray.data.from_items(list(recordings), override_num_blocks=min(len(recordings), _MOST_BLOCKS))
     asked = data.map_batches(
-        _Actor, fn_constructor_args=(plan, expected), batch_size=1, batch_format="numpy",
+        _Actor, fn_constructor_args=(plan,), batch_size=1, batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(size=min(plan.workers, len(recordings))), num_cpus=threads, num_gpus=gpus,
     )  # fmt: skip
     try:

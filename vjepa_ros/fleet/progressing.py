@@ -15,18 +15,18 @@ def status(out: Path) -> dict[str, Any]:
         out: its folder; a run may be at it.
 
     Returns:
-        ``done``, ``failed``, ``left``, ``windows``, ``incomplete``: how many; ``failures``: (name, recording, reason)
-        of those that failed.
+        ``done``, ``failed``, ``left``, ``windows``, ``incomplete``: how many; ``dataset``: ``left`` or ``written``,
+        None where none is wanted; ``failures``: (name, recording, reason) of those that failed.
 
     Raises:
         OutputError: where it is no folder of a fleet.
     """
     found = Store(out)
-    found.manifest()
+    dataset = found.manifest().get("dataset")
     done = windows = incomplete = left = 0
     failures = []
     for line in found.lines():
-        report = found.report(line["name"])
+        report = found.report(line["name"], frames=dataset is not None)
         if report is not None:
             done += 1
             windows += report["rows"]
@@ -37,5 +37,5 @@ def status(out: Path) -> dict[str, Any]:
             left += 1
     return {
         "done": done, "failed": len(failures), "left": left, "windows": windows, "incomplete": incomplete,
-        "failures": failures,
+        "dataset": dataset, "failures": failures,
     }  # fmt: skip

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from vjepa_ros.documents import to_json
 from vjepa_ros.errors import ConfigError, EngineError, OutputError, place
 from vjepa_ros.fleet import places, pool, store
 from vjepa_ros.fleet.names import is_address, name_of
-from vjepa_ros.fleet.plan import LEROBOT, Plan
+from vjepa_ros.fleet.plan import LEROBOT, RECORDINGS, Plan
 from vjepa_ros.fleet.store import Store
 from vjepa_ros.fleet.work import Result, with_threads
 from vjepa_ros.recordings import content
@@ -36,6 +36,7 @@ class _Counts:
     failed: int = 0
     incomplete: int = 0
     windows: int = 0
+    copies: int = 0
 
 
 def run(
@@ -67,31 +68,35 @@ def run(
     _require_apart(plan, recordings)
     asked = _asked(plan, config)
     with store.opened(plan.out, force=plan.force) as found:
-        expected = _expected(plan, found, asked)
+        _require_same(found, asked)
         names = {name_of(recording): recording for recording in recordings}
-        left = [recording for name, recording in names.items() if found.report(name) is None]
-        store.write_manifest(plan.out, {**asked, "state": "unfinished", "info_id": expected})
+        # What was done before and is not named now stays, and is a part of the fleet.
+        others = [name for name in found.names() if name not in names]
+        names |= {name: report["recording"] for name in others if (report := found.report(name)) is not None}
+        left = [one for name, one in names.items() if found.report(name, frames=plan.writes_dataset) is None]
+        store.write_manifest(plan.out, {**asked, "state": "unfinished", **(found.latents() or {})})
         store.write_lines(plan.out, ({"name": name, "recording": one} for name, one in names.items()))
         say(f"{len(names):,} recordings, {len(names) - len(left):,} of them done before")
         try:
-            _work(plan, left, expected, len(names), progress, say)
+            _work(plan, left, len(names), progress, say)
+            manifest = _concluded(plan, found, asked, names, started_s, say)
+            if manifest["dataset"] is not None and manifest["windows"]:
+                from vjepa_ros.fleet import lerobot  # here, because only this needs PyAV
+
+                lerobot.write(found, plan.out / LEROBOT, config, plan.task, progress, say)
+                manifest = _concluded(plan, found, asked, names, started_s, dataset="written")
         except BaseException:
             with suppress(OSError):  # where the disk is full, what is done can be seen all the same
-                _concluded(plan, found, asked, names, time.monotonic() - started_s)
+                _concluded(plan, found, asked, names, started_s)
             raise
-        manifest = _concluded(plan, found, asked, names, time.monotonic() - started_s)
-        if plan.writes_dataset:
-            from vjepa_ros.fleet import lerobot  # here, because only this needs PyAV
-
-            lerobot.write(found, plan.out / LEROBOT, config, plan.task, progress, say)
     return manifest
 
 
-def _work(plan: Plan, left: Sequence[str], expected: str, total: int, progress: Progress, say: Say) -> None:
+def _work(plan: Plan, left: Sequence[str], total: int, progress: Progress, say: Say) -> None:
     before = total - len(left)
     if not left:
         return
-    with closing(pool.results(plan, left, expected)) as results:
+    with closing(pool.results(plan, left)) as results:
         for number, result in enumerate(results, start=1):
             if result.state == "stop":
                 _stop(result)
@@ -109,6 +114,8 @@ def _stop(result: Result) -> None:
         error = OSError(int(first), os.strerror(int(first)))
         error.filename = second
         raise error
+    if kind == "output":
+        raise OutputError(second)
     raise ConfigError(first, second) if first else EngineError(second)
 
 
@@ -131,55 +138,54 @@ def _asked(plan: Plan, config: NodeConfig) -> dict[str, Any]:
         "topics": dict(plan.topics),
         "urdf": None if plan.urdf is None else content.content_hash(plan.urdf),
         "kept_steps": plan.kept_steps,
-        "formats": sorted(plan.formats),
     }
     key = hashlib.sha256(to_json(asked, sort_keys=True).encode()).hexdigest()
     return {"vjepa_ros": vjepa_ros.__version__, "key": key, **asked, "parameters": parameters,
-            "workers": plan.workers, "task": plan.task,
+            "formats": sorted(plan.formats), "workers": plan.workers, "task": plan.task,
             "urdf_file": None if plan.urdf is None else str(plan.urdf.absolute())}  # fmt: skip
 
 
-def _expected(plan: Plan, found: Store, asked: Mapping[str, Any]) -> str:
-    """``info_id`` of the rows that are there.
+def _require_same(found: Store, asked: Mapping[str, Any]) -> None:
+    """Refuse to go on with rows of other parameters. Whether they are of the same weights, the workers say.
 
     Raises:
-        OutputError: where they are of other parameters.
+        OutputError: naming what differs.
     """
-    try:
-        before = found.manifest()
-    except OutputError:
-        return ""
-    if before.get("key") != asked["key"] and found.names():
-        others = [name for name in ("topics", "urdf", "kept_steps", "formats") if before.get(name) != asked[name]]
-        was = before.get("parameters") or {}
-        others += [
-            name for name, value in asked["parameters"].items() if name not in _HARMLESS and was.get(name) != value
-        ]
-        raise OutputError(f"{place(plan.out)}: has rows of other parameters in it ({', '.join(others[:5]) or 'version'}"
-                          "): choose another place, or `force` begins again")  # fmt: skip
-    return str(before.get("info_id") or "") if before.get("key") == asked["key"] else ""
+    if not found.names():
+        return
+    before = found.manifest()
+    if before.get("key") == asked["key"]:
+        return
+    others = [name for name in ("topics", "urdf", "kept_steps") if before.get(name) != asked[name]]
+    was = before.get("parameters") or {}
+    others += [name for name, value in asked["parameters"].items() if name not in _HARMLESS and was.get(name) != value]
+    raise OutputError(f"{place(found.out)}: has rows of other parameters in it ({', '.join(others[:5]) or 'version'}): "
+                      "choose another place, or `force` begins again")  # fmt: skip
 
 
 def _concluded(
-    plan: Plan, found: Store, asked: Mapping[str, Any], names: Mapping[str, str], took_s: float
-) -> dict[str, Any]:
-    """Write the list of recordings and the manifest, from what is on the disk."""
-    counts, info_ids, of_model = _Counts(), set(), {}
+    plan: Plan, found: Store, asked: Mapping[str, Any], names: Mapping[str, str], started_s: float,
+    say: Say = lambda sentence: None, dataset: str = "left",
+) -> dict[str, Any]:  # fmt: skip
+    """Write the list of recordings and the manifest, from what is on the disk; the dataset is as ``dataset`` says."""
+    counts, first_with = _Counts(), dict[str, str]()
     timings = dict.fromkeys(("all_s", "cpu_s", "model_s", "recorded_s"), 0.0)
 
     def lines() -> Iterator[dict[str, Any]]:
         for name, recording in names.items():
-            report, line = found.report(name), {"name": name, "recording": recording}
+            report, line = found.report(name, frames=plan.writes_dataset), {"name": name, "recording": recording}
             if report is not None:
                 counts.done += 1
                 counts.windows += report["rows"]
                 counts.incomplete += bool(report["incomplete"])
-                info_ids.add(report["info_id"])
-                of_model.update({key: report[key] for key in ("encoder_hash", "predictor_hash")})
                 for key in timings:
                     timings[key] += report["timings"][key]
                 line |= {"state": "done", "windows": report["rows"], "bag_hash": report["bag_hash"],
                          "sha256": report["sha256"], "incomplete": report["incomplete"]}  # fmt: skip
+                same = first_with.setdefault(report["bag_hash"], name)
+                if same != name:
+                    counts.copies += 1
+                    line["copy_of"] = same
             elif (failure := found.failure(name)) is not None:
                 counts.failed += 1
                 line |= {"state": "failed", "reason": failure["reason"]}
@@ -188,12 +194,15 @@ def _concluded(
             yield line
 
     store.write_lines(plan.out, lines())
+    if counts.copies:
+        say(f"{counts.copies} recordings have the same in them as another one; {RECORDINGS} has which")
     left = len(names) - counts.done - counts.failed
+    of_dataset = dataset if plan.writes_dataset else None
     manifest = {
-        **asked, "state": "finished" if not left else "unfinished", "info_id": min(info_ids, default=""), **of_model,
-        "recordings": len(names), "done": counts.done, "failed": counts.failed, "left": left,
-        "incomplete": counts.incomplete, "windows": counts.windows,
-        "timings": {**{key: round(value, 3) for key, value in timings.items()}, "last_run_s": round(took_s, 3)},
+        **asked, "state": "unfinished" if left or of_dataset == "left" else "finished", "info_id": "",
+        **(found.latents() or {}), "dataset": of_dataset, "recordings": len(names), "left": left, **asdict(counts),
+        "timings": {**{key: round(value, 3) for key, value in timings.items()},
+                    "last_run_s": round(time.monotonic() - started_s, 3)},
     }  # fmt: skip
     store.write_manifest(plan.out, manifest)
     return manifest

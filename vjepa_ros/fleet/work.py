@@ -12,25 +12,24 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.engine.world_model import WorldModel
-from vjepa_ros.errors import ConfigError, OutputError, VjepaError, named, place
-from vjepa_ros.fleet import places
+from vjepa_ros.errors import BagError, ConfigError, EngineError, OutputError, VjepaError, named, place
+from vjepa_ros.fleet import places, store
 from vjepa_ros.fleet.frames import FrameWriter
 from vjepa_ros.fleet.names import name_of
 from vjepa_ros.fleet.plan import MOST_ATTEMPTS, Plan
-from vjepa_ros.fleet.store import TABLE, VIDEO, Store
-from vjepa_ros.fleet.table import Writer
+from vjepa_ros.fleet.rows import Rows, windows
+from vjepa_ros.fleet.store import OF_LATENTS, TABLE, VIDEO, Store
 from vjepa_ros.forecast.forecaster import load_model
 from vjepa_ros.recordings import content
-from vjepa_ros.recordings.feed import open_source
+from vjepa_ros.recordings.feed import Feed, open_source
 from vjepa_ros.replay.run import Run
-from vjepa_ros.replay.written import Written
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MOST_BROKEN = 3  # failures of the model in a row: those of one recording, and one of the next
 _NODE = "/vjepa_predictor"
 _Started = tuple[float, float]  # on the wall's clock, and on the processor's
 
@@ -46,7 +45,8 @@ class Result:
         windows: rows that are there for it.
         incomplete: how much of what the recording announced could not be read.
         reason: why it failed.
-        fatal: kind and words of what nobody can go on with: ``disk`` has errno and file, ``model`` the parameter.
+        fatal: kind and words of what nobody can go on with: ``disk`` has errno and file, ``model`` the parameter,
+            ``output`` a sentence.
         seconds: how long it took.
     """
 
@@ -64,33 +64,27 @@ class Worker:
 
     Args:
         plan: how; its ``out`` is there.
-        expected: ``info_id`` of the rows that are there already, empty for none.
     """
 
-    def __init__(self, plan: Plan, expected: str = "") -> None:
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._expected = expected
         self._store = Store(plan.out)
-        self._config: NodeConfig | None = None
         self._model: WorldModel | None = None
+        self._broken = 0  # so often the model has failed in a row
 
     def __call__(self, recording: str) -> Result:
         """Do one, unless it is done; see :class:`Result`."""
         started_s = (time.monotonic(), time.process_time())
         name = name_of(recording)
-        there = self._store.report(name)
+        there = self._store.report(name, frames=self._plan.writes_dataset)
         if there is not None:
-            return Result(name, "there", there["counts"]["windows"], len(there["incomplete"]))
-        try:
-            config, model = self._ready()
-        except ConfigError as error:
-            return Result(name, "stop", fatal=("model", error.parameter, error.reason))
-        except VjepaError as error:
-            return Result(name, "stop", fatal=("model", "", str(error)))
+            return Result(name, "there", there["rows"], len(there["incomplete"]))
         try:
             if self._store.begun(name) > MOST_ATTEMPTS:
                 raise OutputError(f"the worker that had it died, {MOST_ATTEMPTS} times")
-            report = self._done(recording, name, config, model, started_s)
+            report = self._report(recording, name, started_s)
+        except _Fatal as fatal:
+            return Result(name, "stop", fatal=fatal.said)
         except OSError as error:
             if error.errno in _FULL:
                 return Result(name, "stop", fatal=("disk", str(error.errno), str(error.filename or self._plan.out)))
@@ -98,15 +92,49 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the recording's fault, whatever it is; the others go on
             return self._failed(recording, name, error, started_s)
         self._store.ended(name)
-        return Result(name, "done", report["counts"]["windows"], len(report["incomplete"]),
+        return Result(name, "done", report["rows"], len(report["incomplete"]),
                       seconds=time.monotonic() - started_s[0])  # fmt: skip
 
-    def _ready(self) -> tuple[NodeConfig, WorldModel]:
-        if self._config is None or self._model is None:
+    def _report(self, recording: str, name: str, started_s: _Started) -> Mapping[str, Any]:
+        """Its report, once all that is wanted of it is there. Where the model fails, it is loaded anew, and the
+        recording is tried once more."""
+        try:
             config = resolve(self._plan.values)
-            self._model = load_model(config)
-            self._config = config
-        return self._config, self._model
+        except ConfigError as error:
+            raise _Fatal("model", error.parameter, error.reason) from error
+        there = self._store.report(name)
+        if there is not None:
+            self._add_frames(recording, name, config, there)
+            return there
+        try:
+            report = self._done(recording, name, config, self._ready(config), started_s)
+        except EngineError as error:
+            self._fails(error)
+        else:
+            self._broken = 0
+            return report
+        try:
+            return self._done(recording, name, config, self._ready(config), started_s)
+        except EngineError as error:
+            self._fails(error)
+            raise
+
+    def _ready(self, config: NodeConfig) -> WorldModel:
+        if self._model is None:
+            try:
+                self._model = load_model(config)
+            except ConfigError as error:
+                raise _Fatal("model", error.parameter, error.reason) from error
+            except VjepaError as error:
+                raise _Fatal("model", "", str(error)) from error
+        return self._model
+
+    def _fails(self, error: EngineError) -> None:
+        """Count it; what fails with one recording after the other is the device, and no recording is to blame."""
+        self._model = None
+        self._broken += 1
+        if self._broken == _MOST_BROKEN:
+            raise _Fatal("model", "", str(error)) from error
 
     def _failed(self, recording: str, name: str, error: Exception, started_s: _Started) -> Result:
         said = str(error) if isinstance(error, VjepaError) else f"{type(error).__name__}: {error}"
@@ -129,26 +157,23 @@ class Worker:
         """Its report, once all of its rows are at their place."""
         plan, said = self._plan, _Said()
         with ExitStack() as stack:
-            path = stack.enter_context(places.brought(recording))
+            path = stack.enter_context(places.brought(recording, self._store.work))
             source = open_source([path], config, plan.topics, plan.urdf, said, stack)
             new = stack.enter_context(self._store.writing(name))
-            bag_hash = content.content_hash(path)
-            about = {"recording": recording, "bag_hash": bag_hash}
-            rows = _Rows(plan, new, about, source.config, stack)
+            rows = Rows(plan, new, source.config, stack)
             run = Run(source, _NODE, plan.fallback, said, stack, [rows])
             run.use(model, keeps_context=True)
             assert run.info is not None
-            rows.begin(run.info)
-            if self._expected and run.info["info_id"] != self._expected:
-                raise OutputError(f"its latents would be of another model than those that are there: info_id "
-                                  f"{run.info['info_id']}, not {self._expected}")  # fmt: skip
+            self._require_same({name: run.info[name] for name in OF_LATENTS})
+            bag_hash = content.content_hash(path)
+            rows.begin(recording, bag_hash, run.info)
             for recorded in source.recording.messages(source.chosen.all):
                 run.take(recorded)
             run.finish()
             rows.close()
             report = {
                 "name": name, "recording": recording, "worker": os.getpid(), "bag_hash": bag_hash, "rows": rows.count,
-                **source.report, "bags": [recording], **run.summary(), **rows.seen, "said": said.sentences,
+                **source.report, "bags": [recording], **run.summary(), "said": said.sentences,
                 "timings": {
                     "all_s": round(time.monotonic() - started_s[0], 3),
                     "cpu_s": round(time.process_time() - started_s[1], 3), "model_s": round(run.model_s, 3),
@@ -159,6 +184,44 @@ class Worker:
             self._store.publish(new, name, report)
             return report
 
+    def _require_same(self, latents: Mapping[str, Any]) -> None:
+        """Have nobody go on with latents of another model than those that are there."""
+        there, out = self._store.agreed(latents), place(self._plan.out)
+        if there["info_id"] != latents["info_id"]:
+            others = ", ".join(name for name in OF_LATENTS if there.get(name) != latents[name])
+            raise _Fatal("output", "", f"{out}: has rows of another model in it ({others}): choose another place, or "
+                         "`force` begins again")  # fmt: skip
+
+    def _add_frames(self, recording: str, name: str, config: NodeConfig, there: Mapping[str, Any]) -> None:
+        """Write the frames of rows that are there: no model runs."""
+        plan = self._plan
+        with ExitStack() as stack:
+            path = stack.enter_context(places.brought(recording, self._store.work))
+            if content.content_hash(path) != there["bag_hash"]:
+                raise BagError(f"{place(recording)}: is another one than its rows were made of")
+            source = open_source([path], config, plan.topics, plan.urdf, _Said(), stack)
+            new = stack.enter_context(self._store.writing(name))
+            frames = FrameWriter(new / VIDEO, source.config)
+            stack.callback(frames.abort)
+            rows = windows(self._store.folder(name) / TABLE) if there["rows"] else set()
+            feed = Feed(source, plan.fallback, _Said())
+            for recorded in source.recording.messages(source.chosen.all):
+                for window in feed.take(recorded):
+                    if (window.epoch, window.number) in rows:
+                        frames.add(window)
+            frames.close()
+            store.write_episodes(new, frames.frame_px, frames.episodes)
+            self._store.publish_frames(new, name)
+
+
+class _Fatal(Exception):
+    """What nobody can go on with; ``said`` is the ``fatal`` of a :class:`Result`."""
+
+    def __init__(self, *said: str) -> None:
+        super().__init__(*said)
+        kind, first, second = said
+        self.said = (kind, first, second)
+
 
 class _Said:
     """Keeps what is said of a recording, for its report."""
@@ -168,56 +231,6 @@ class _Said:
 
     def __call__(self, sentence: str) -> None:
         self.sentences.append(sentence)
-
-
-class _Rows:
-    """What is written of a recording's windows: the table, and frames for a dataset where one is wanted."""
-
-    def __init__(
-        self, plan: Plan, folder: Path, about: Mapping[str, Any], config: NodeConfig, stack: ExitStack
-    ) -> None:
-        self._plan, self._folder, self._about, self._stack = plan, folder, about, stack
-        self._config = config
-        self._writer: Writer | None = None
-        self._frames: FrameWriter | None = None
-
-    def begin(self, info: Mapping[str, Any]) -> None:
-        """Say what the latents are."""
-        about = {**self._about, "latent_info": info}
-        self._writer = Writer(
-            self._folder / TABLE, about, str(self._about["bag_hash"]), info["info_id"], self._plan.kept_steps
-        )
-        self._stack.callback(self._writer.abort)
-        if self._plan.writes_dataset:
-            self._frames = FrameWriter(self._folder / VIDEO, self._config)
-            self._stack.callback(self._frames.abort)
-
-    def open(self) -> None:
-        """The model decides what the table is: see :meth:`begin`."""
-
-    def add(self, written: Written) -> None:
-        """Take in a window."""
-        assert self._writer is not None and written.outcome is not None, "a model computes"
-        self._writer.add(written.outcome, written.error)
-        if self._frames is not None:
-            self._frames.add(written.window)
-
-    def close(self) -> None:
-        """Write what is left."""
-        assert self._writer is not None
-        self._writer.close()
-        if self._frames is not None:
-            self._frames.close()
-
-    @property
-    def count(self) -> int:
-        """Rows of the table."""
-        return 0 if self._writer is None else self._writer.rows
-
-    @property
-    def seen(self) -> dict[str, Any]:
-        """What a dataset needs besides the table, where one is wanted: see :class:`FrameWriter`."""
-        return {} if self._frames is None else {"episodes": self._frames.episodes, "frame_px": self._frames.frame_px}
 
 
 def with_threads(plan: Plan, cores: int | None = None) -> Plan:
