@@ -3,6 +3,10 @@
 ``tools/run.sh -m benchmarks.fleet`` replays recordings of a minute, one after another in one process, then does the
 same as a fleet; ``--tiny 10000`` hands out so many links to a recording of half a second, and looks at the memory of
 this process meanwhile. Both print JSON lines. The figures of docs/fleet.md come from here.
+
+Both sides load a model once in each process, and of both every process is counted that has to do with it: this one,
+Ray's own, its workers. Each side is run twice: with one recording of a second, which is what starting costs, and with
+it and those of a minute; the difference, by recording, is what a recording costs.
 """
 
 from __future__ import annotations
@@ -12,25 +16,32 @@ import json
 import os
 import shutil
 import sys
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 
+import psutil
 from support import bags, fleets, recorded
 
 from benchmarks.memory import status_mb
+from vjepa_ros.config.node import resolve
 from vjepa_ros.fleet import running
 from vjepa_ros.fleet.plan import Plan
 from vjepa_ros.fleet.store import Store
+from vjepa_ros.forecast.forecaster import load_model
 from vjepa_ros.replay import plan as replay_plan
-from vjepa_ros.replay import replaying
+from vjepa_ros.replay import replaying, run
 
 VALUES: dict[str, Any] = {"joint_names": list(recorded.JOINTS), "threads": 1, "device": "cpu"}
 _GAP_NS = 50 * bags.MS
 _MB = 2**20
 _LOOKS = 20
+_LOOK_S = 0.1  # at the processes there are: what one computes after the last look at it is missed
 
 
 def long_bag(folder: Path, seconds: float) -> Path:
@@ -54,30 +65,81 @@ def told(what: str, **figures: Any) -> None:
     print(json.dumps({"what": what, "load": load, **figures}), flush=True)
 
 
-def replays(paths: list[Path], folder: Path) -> float:
-    """Seconds of the processor per recording, one after another, as a loop over vjepa_replay's own function.
+class Spent:
+    """Seconds on the wall's clock, and of the processor: of this process and all that it has started, and they."""
 
-    The wall's clock says nothing where something else is busy on this machine.
-    """
-    started_s, cpu_s = time.monotonic(), time.process_time()
-    for number, path in enumerate(paths):
-        report = replaying.replay(replay_plan.Plan([path], VALUES, folder / f"replay{number}"))
-    each_s = (time.process_time() - cpu_s) / len(paths)
-    whole_s = round(time.monotonic() - started_s, 2)
-    told("replay", recordings=len(paths), whole_s=whole_s, cpu_s_each=round(each_s, 2), timings=report["timings"])
-    return each_s
+    def __init__(self) -> None:
+        self.whole_s = self.cpu_s = 0.0
+        self._of: dict[tuple[int, float], float] = {}
+
+    def look(self) -> None:
+        """Count anew those that are there; of those that are gone stays what was last seen."""
+        for one in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                times = one.cpu_times()
+                self._of[one.pid, one.create_time()] = times.user + times.system
+
+    @property
+    def of_others_s(self) -> float:
+        """Of all but this process, so far."""
+        return sum(self._of.values())
 
 
-def fleet(paths: list[Path], folder: Path, workers: int, plain_s: float) -> None:
-    """The same as a fleet, and what it costs more."""
-    out = folder / f"fleet{workers}"
-    started_s = time.monotonic()
-    manifest = running.run(Plan([str(path) for path in paths], VALUES, out, workers=workers))
-    all_s = time.monotonic() - started_s
-    each = {name: round(value / len(paths), 2) for name, value in manifest["timings"].items() if name != "last_run_s"}
-    size = sum(file.stat().st_size for file in out.rglob("*.parquet"))
-    told("fleet", workers=workers, recordings=len(paths), whole_s=round(all_s, 2), each=each,
-         overhead_of_cpu=round(each["cpu_s"] / plain_s - 1, 4), mb_each=round(size / len(paths) / _MB, 2))  # fmt: skip
+@contextmanager
+def spent() -> Iterator[Spent]:
+    """What the block costs."""
+    found, over = Spent(), threading.Event()
+
+    def look() -> None:
+        while not over.wait(_LOOK_S):
+            found.look()
+
+    found.look()
+    before_s, started_s, own_s = found.of_others_s, time.monotonic(), time.process_time()
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+        found.whole_s = time.monotonic() - started_s
+        found.cpu_s = time.process_time() - own_s + found.of_others_s - before_s
+
+
+def replays(paths: list[Path], out: Path) -> None:
+    """One after another, as a loop over vjepa_replay's own function that keeps its model."""
+    model = load_model(resolve(VALUES))
+    with mock.patch.object(run, "load_model", lambda config: model):
+        for number, path in enumerate(paths):
+            replaying.replay(replay_plan.Plan([path], VALUES, out / f"replay{number}"))
+
+
+def fleet(paths: list[Path], out: Path, workers: int) -> None:
+    """The same as a fleet."""
+    running.run(Plan([str(path) for path in paths], VALUES, out / "fleet", workers=workers))
+
+
+def compared(short: Path, paths: list[Path], folder: Path, workers: list[int]) -> None:
+    """Print what each side costs, and a fleet more than replays."""
+    plain_s = 0.0
+    sides: list[tuple[str, Callable[[list[Path], Path], None]]] = [("replay", replays)]
+    sides += [(f"fleet{count}", lambda given, out, n=count: fleet(given, out, n)) for count in workers]  # type: ignore[misc]
+    for name, side in sides:
+        outs = [folder / f"{name}_{which}" for which in ("start", "whole")]
+        for out in outs:
+            out.mkdir()
+        with spent() as start:
+            side([short], outs[0])
+        with spent() as whole:
+            side([short, *paths], outs[1])
+        each_s = (whole.cpu_s - start.cpu_s) / len(paths)
+        plain_s = plain_s or each_s
+        tables = list(outs[1].rglob("*.parquet"))
+        sizes = {} if not tables else {"mb_each": round(max(file.stat().st_size for file in tables) / _MB, 2)}
+        told(name, recordings=len(paths), start_cpu_s=round(start.cpu_s, 2), start_s=round(start.whole_s, 2),
+             cpu_s_each=round(each_s, 2), s_each=round((whole.whole_s - start.whole_s) / len(paths), 2),
+             overhead_of_cpu=round(each_s / plain_s - 1, 4), **sizes)  # fmt: skip
 
 
 def tiny(count: int, folder: Path, workers: int, most_s: float) -> None:
@@ -122,11 +184,9 @@ def main() -> int:
         if given.tiny:
             tiny(given.tiny, folder, max(given.workers), given.most_seconds)
             return 0
-        first = long_bag(folder / "bag0", given.seconds)
+        short, first = long_bag(folder / "short", 1.0), long_bag(folder / "bag0", given.seconds)
         paths = [first, *(shutil.copytree(first, folder / f"bag{number}") for number in range(1, given.recordings))]
-        plain_s = replays(list(paths), folder)
-        for workers in given.workers:
-            fleet(list(paths), folder, workers, plain_s)
+        compared(short, list(paths), folder, given.workers)
     return 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support import fleets
 
+from vjepa_ros import work_folder
 from vjepa_ros.fleet import pool, running
 from vjepa_ros.fleet.names import name_of
 from vjepa_ros.fleet.plan import MOST_ATTEMPTS
@@ -53,6 +54,7 @@ def test_two_workers_give_what_a_replay_gives_and_survive_one_that_is_killed(tmp
     report = fleets.replayed(folder / "bag0", tmp_path / "replayed")
     assert hashes[0][name_of(str(folder / "bag0"))] == report["sha256"]
     assert [table.rows for table in fleets.tables(out)] == [table.rows for table in fleets.tables(alone)]
+    assert os.listdir(out / ".work") == [work_folder.LOCK], "nothing is left of those that were killed"
     workers = {json.loads(path.read_text())["worker"] for path in out.glob("windows/*/_report.json")}
     assert os.getpid() not in workers
 

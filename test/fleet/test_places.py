@@ -70,9 +70,36 @@ def test_what_is_not_there_is_said(tree: Path) -> None:
     (tree / "other" / "a.txt").write_text("")
     with pytest.raises(BagError, match=r"other: has no recording in it; what lies there: '\.txt'"):
         find([str(tree / "other")])
-    for address in ("nosuch://bucket/bags", "s4://bucket/bags"):
+    for address in ("nosuch://bucket/bags", "s4://bucket/bags", "zip://b::/all/x.zip", "memory://b::file:///x"):
         with pytest.raises(ConfigError, match="^bags: "):
             find([address])
+    with pytest.raises(BagError, match="nothing that is called so is a recording, or has one in it"):
+        find([f"{tree}/b/n*"])
+
+
+def test_what_an_address_begins_with_stays(tree: Path) -> None:
+    (tree / "a::b").mkdir()
+    (tree / "a::b" / "x.mcap").write_bytes(b"")
+    assert find([f"{tree}/a::b"]) == [f"{tree}/a::b"], "a path is no address"
+    assert find([f"file://{tree}/a", f"{tree}/a"]) == find([f"local://{tree}/a"]) == [str(tree / "a")]
+
+    class Remote(fsspec.get_filesystem_class("memory")):  # type: ignore[misc]
+        """A host stands in its addresses, and in none of its paths, as with sftp."""
+
+        protocol = "remote"
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
+
+    fsspec.register_implementation("remote", Remote, clobber=True)
+    memory = fsspec.filesystem("memory")
+    memory.put(str(tree / "a"), "/host/bags/a", recursive=True)
+    try:
+        given = ["remote://me@robot/host", "remote://me@robot/host/bags/", "remote://me@robot/host/*"]
+        assert find(given) == ["remote://me@robot/host/bags/a"]
+    finally:
+        memory.rm("/host", recursive=True)
 
 
 def test_names_are_of_places(tmp_path: Path) -> None:
@@ -88,7 +115,8 @@ def test_a_fleet_behind_an_address(tmp_path: Path) -> None:
     memory.put(str(bag), "/fleet/one/bag0", recursive=True)
     try:
         assert find(["memory://fleet"]) == find(["memory://fleet/*"]) == ["memory:///fleet/one/bag0"]
-        with brought("memory:///fleet/one/bag0") as copy:
+        with brought("memory:///fleet/one/bag0", tmp_path) as copy:
+            assert copy.parent.parent == tmp_path
             assert sorted(path.name for path in copy.iterdir()) == sorted(path.name for path in bag.iterdir())
         assert not copy.exists()
         with pytest.raises(BagError, match="there is no such bag"), brought("memory:///fleet/none"):

@@ -106,3 +106,17 @@ def test_a_recording_is_held_back_by_the_place_where_it_lay(tmp_path: Path) -> N
     names = Store(out).names()
     assert [path.name for path in asked.hold_back] == [f"recording={names[0]}"]
     assert json.loads((asked.hold_back[0] / "_report.json").read_text())["recording"] == str(bag)
+
+
+def test_a_content_is_trained_on_once(tmp_path: Path) -> None:
+    out, said = fleet(tmp_path, {}), []
+    (tmp_path / "bags" / "copy").symlink_to(tmp_path / "bags" / "bag1")
+    fleet(tmp_path, {})
+    asked = fleet_tables.expanded(Plan([out], {}, tmp_path / "model.safetensors"), said.append)
+    names = [path.name.partition("=")[2].rpartition("-")[0] for path in asked.bags]
+    assert names == ["bag0", "bag1"] and len(Store(out).names()) == 3
+    assert said == ["1 recordings have the same in them as another one, and are left out"]
+    held = [tmp_path / "bags" / "copy"]
+    asked = fleet_tables.expanded(Plan([out], {}, tmp_path / "model.safetensors", hold_back=held), said.append)
+    assert [path.name.partition("=")[2].rpartition("-")[0] for path in asked.bags] == ["bag0", "copy"]
+    assert list(asked.hold_back) == [asked.bags[1]] and len(asked.recordings) == 2

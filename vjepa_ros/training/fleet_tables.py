@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from vjepa_ros.errors import BagError, ConfigError, listed, place
 from vjepa_ros.fleet.names import name_of
 from vjepa_ros.fleet.plan import MANIFEST, TOOL, WINDOWS
 from vjepa_ros.fleet.store import PARTITION, REPORT, TABLE, Store
-from vjepa_ros.recordings.reading import Progress
+from vjepa_ros.recordings.reading import Progress, Say
 from vjepa_ros.stream.actions import Steps
 from vjepa_ros.stream.frame import Frame
 from vjepa_ros.stream.future import Future
@@ -52,11 +52,15 @@ def fleet_of(recording: Path) -> Path | None:
     return folder.parent.parent if is_one else None
 
 
-def expanded(plan: Plan) -> Plan:
+def expanded(plan: Plan, say: Say = lambda sentence: None) -> Plan:
     """The plan with a fleet's recordings in place of its folder, and its parameters where the plan has none.
 
+    Args:
+        plan: of bags, or of a fleet.
+        say: is told how many recordings have the same in them as another one, and are left out.
+
     Raises:
-        BagError: for a fleet with no recording that is done.
+        BagError: for a fleet with no recording that is done, or one whose report cannot be read.
         ConfigError: where tables and bags are mixed, or several fleets.
         OutputError: for a fleet of another version.
     """
@@ -67,17 +71,25 @@ def expanded(plan: Plan) -> Plan:
     if len(fleets) > 1 or not all(_is_fleet(path) or fleet_of(path) for path in plan.bags):
         raise ConfigError("bags", f"{place(min(fleets))} is a folder of {TOOL}: train on one such folder, or on bags")
     store = Store(fleets.pop())
-    bags = [one for path in plan.bags for one in (_recordings(store) if _is_fleet(path) else [path])]
     held = [_held(store, path) for path in plan.hold_back]
+    bags = [one for path in plan.bags for one in (_recordings(store, held, say) if _is_fleet(path) else [path])]
     values = {name: value for name, value in store.manifest()["parameters"].items() if name not in _WHO_COMPUTES}
     return replace(plan, bags=bags, hold_back=held, values={**values, **plan.values})
 
 
-def _recordings(store: Store) -> list[Path]:
+def _recordings(store: Store, held: Sequence[Path], say: Say) -> list[Path]:
+    """Those with a window, each content once: a copy would be trained on twice, or on both sides of what is held."""
     found = [store.folder(name) for name in store.names() if (store.folder(name) / TABLE).is_file()]
     if not found:
         raise BagError(f"{place(store.out)}: has no recording with a window in it")
-    return found
+    first = {content_of(path): path for path in held if fleet_of(path) is not None}
+    for path in found:
+        first.setdefault(content_of(path), path)
+    once = set(first.values())
+    kept = [path for path in found if path in once]
+    if len(kept) < len(found):
+        say(f"{len(found) - len(kept)} recordings have the same in them as another one, and are left out")
+    return kept
 
 
 def _held(store: Store, path: Path) -> Path:

@@ -92,8 +92,9 @@ def train(plan: Plan, watcher: Watcher | None = None) -> Done | None:
             and what was done until then is in the folder.
     """
     report.require_packages()
-    plan = fleet_tables.expanded(plan)
     team = Team.of(plan.device)
+    watcher = (watcher if team.is_first else None) or Watcher()
+    plan = fleet_tables.expanded(plan, watcher.say)
     outputs, checkpoint = [plan.out, sidecar_path(plan.out)], _checkpoint(plan)
     files.require_apart(
         [*outputs, plan.folder], [*plan.inputs, *([] if plan.train_encoder else [weights_file(checkpoint)])]
@@ -104,7 +105,7 @@ def train(plan: Plan, watcher: Watcher | None = None) -> Done | None:
         if team.is_first:
             stack.enter_context(stages.entered(plan.folder, plan.out))
             stack.callback(_leave_empty, plan.folder)
-        return _Training(plan, team, (watcher if team.is_first else None) or Watcher(), checkpoint).run()
+        return _Training(plan, team, watcher, checkpoint).run()
 
 
 def _leave_empty(folder: Path) -> None:
