@@ -90,7 +90,7 @@ def test_what_an_address_begins_with_stays(tree: Path) -> None:
 
         @classmethod
         def _strip_protocol(cls, path: str) -> str:
-            return "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
+            return "/" + path.partition("://")[2].partition("/")[2].rstrip("/") if "://" in path else path.rstrip("/")
 
     fsspec.register_implementation("remote", Remote, clobber=True)
     memory = fsspec.filesystem("memory")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_a_recording_is_held_back_by_the_place_where_it_lay(tmp_path: Path) -> N
 
 def test_a_content_is_trained_on_once(tmp_path: Path) -> None:
     out, said = fleet(tmp_path, {}), []
-    (tmp_path / "bags" / "copy").symlink_to(tmp_path / "bags" / "bag1")
+    shutil.copytree(tmp_path / "bags" / "bag1", tmp_path / "bags" / "copy")
     fleet(tmp_path, {})
     asked = fleet_tables.expanded(Plan([out], {}, tmp_path / "model.safetensors"), said.append)
     names = [path.name.partition("=")[2].rpartition("-")[0] for path in asked.bags]

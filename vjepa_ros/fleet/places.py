@@ -128,7 +128,7 @@ def _prefixed(system: Any, text: str, path: str) -> Callable[[str], str]:
     if not is_address(text):
         return str
     given = text.rstrip("/")
-    before = given.removesuffix(path)
+    before = given.removesuffix(path.rstrip("/"))
     if is_address(before) and before != given:
         return lambda at: before + at
     return lambda at: str(system.unstrip_protocol(at))

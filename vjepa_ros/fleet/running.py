@@ -80,7 +80,7 @@ def run(
         try:
             _work(plan, left, len(names), progress, say)
             manifest = _concluded(plan, found, asked, names, started_s, say)
-            if manifest["dataset"] is not None and manifest["windows"]:
+            if plan.writes_dataset and manifest["done"]:
                 from vjepa_ros.fleet import lerobot  # here, because only this needs PyAV
 
                 lerobot.write(found, plan.out / LEROBOT, config, plan.task, progress, say)
