@@ -4,9 +4,9 @@
 same as a fleet; ``--tiny 10000`` hands out so many links to a recording of half a second, and looks at the memory of
 this process meanwhile. Both print JSON lines. The figures of docs/fleet.md come from here.
 
-Both sides load a model once in each process, and of both every process is counted that has to do with it: this one,
-Ray's own, its workers. Each side is run twice: with one recording of a second, which is what starting costs, and with
-it and those of a minute; the difference, by recording, is what a recording costs.
+Both sides write the same latents and load a model once in each process, and of both every process is counted that has
+to do with it: this one, Ray's own, its workers. Each side is run twice: with a recording of a second for each worker,
+which is what starting costs, and with them and those of a minute; the difference is what those cost.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -107,12 +108,14 @@ def spent() -> Iterator[Spent]:
         found.cpu_s = time.process_time() - own_s + found.of_others_s - before_s
 
 
-def replays(paths: list[Path], out: Path) -> None:
-    """One after another, as a loop over vjepa_replay's own function that keeps its model."""
-    model = load_model(resolve(VALUES))
+def replays(paths: list[Path], out: Path, *, context: bool = True) -> None:
+    """One after another, as a loop over vjepa_replay's own function that keeps its model; with the context, it writes
+    the latents that a fleet writes."""
+    values = {**VALUES, "latents.publish_context": context}
+    model = load_model(resolve(values))
     with mock.patch.object(run, "load_model", lambda config: model):
         for number, path in enumerate(paths):
-            replaying.replay(replay_plan.Plan([path], VALUES, out / f"replay{number}"))
+            replaying.replay(replay_plan.Plan([path], values, out / f"replay{number}"))
 
 
 def fleet(paths: list[Path], out: Path, workers: int) -> None:
@@ -120,26 +123,33 @@ def fleet(paths: list[Path], out: Path, workers: int) -> None:
     running.run(Plan([str(path) for path in paths], VALUES, out / "fleet", workers=workers))
 
 
-def compared(short: Path, paths: list[Path], folder: Path, workers: list[int]) -> None:
-    """Print what each side costs, and a fleet more than replays."""
+def compared(shorts: list[Path], paths: list[Path], folder: Path, workers: list[int]) -> None:
+    """Print what each side costs, and how much more than the first one."""
     plain_s = 0.0
-    sides: list[tuple[str, Callable[[list[Path], Path], None]]] = [("replay", replays)]
-    sides += [(f"fleet{count}", lambda given, out, n=count: fleet(given, out, n)) for count in workers]  # type: ignore[misc]
-    for name, side in sides:
+    sides: list[tuple[str, int, Callable[[list[Path], Path], None]]] = [
+        ("replay", 1, replays), ("replay_without_context", 1, partial(replays, context=False)),
+        *((f"fleet{count}", max(count, 1), partial(fleet, workers=count)) for count in workers),
+    ]  # fmt: skip
+    for name, count, side in sides:
         outs = [folder / f"{name}_{which}" for which in ("start", "whole")]
         for out in outs:
             out.mkdir()
         with spent() as start:
-            side([short], outs[0])
+            side(shorts[:count], outs[0])
         with spent() as whole:
-            side([short, *paths], outs[1])
+            side([*shorts[:count], *paths], outs[1])
         each_s = (whole.cpu_s - start.cpu_s) / len(paths)
         plain_s = plain_s or each_s
-        tables = list(outs[1].rglob("*.parquet"))
-        sizes = {} if not tables else {"mb_each": round(max(file.stat().st_size for file in tables) / _MB, 2)}
+        of_table: dict[str, float] = {}
+        if name.startswith("fleet"):
+            of_workers = [Store(out / "fleet").manifest()["timings"]["cpu_s"] for out in outs]
+            mb = max(file.stat().st_size for file in outs[1].rglob("*.parquet")) / _MB
+            of_table = {"worker_cpu_s_each": round((of_workers[1] - of_workers[0]) / len(paths), 2), "mb": round(mb, 2)}
         told(name, recordings=len(paths), start_cpu_s=round(start.cpu_s, 2), start_s=round(start.whole_s, 2),
              cpu_s_each=round(each_s, 2), s_each=round((whole.whole_s - start.whole_s) / len(paths), 2),
-             overhead_of_cpu=round(each_s / plain_s - 1, 4), **sizes)  # fmt: skip
+             overhead_of_cpu=round(each_s / plain_s - 1, 4), **of_table)  # fmt: skip
+        for out in outs:
+            shutil.rmtree(out)
 
 
 def tiny(count: int, folder: Path, workers: int, most_s: float) -> None:
@@ -184,9 +194,10 @@ def main() -> int:
         if given.tiny:
             tiny(given.tiny, folder, max(given.workers), given.most_seconds)
             return 0
-        short, first = long_bag(folder / "short", 1.0), long_bag(folder / "bag0", given.seconds)
+        shorts = [long_bag(folder / f"short{number}", 1.0) for number in range(max([1, *given.workers]))]
+        first = long_bag(folder / "bag0", given.seconds)
         paths = [first, *(shutil.copytree(first, folder / f"bag{number}") for number in range(1, given.recordings))]
-        compared(short, list(paths), folder, given.workers)
+        compared(shorts, list(paths), folder, given.workers)
     return 0
 
 
