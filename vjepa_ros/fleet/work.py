@@ -107,12 +107,9 @@ class Worker:
             self._add_frames(recording, name, config, there)
             return there
         try:
-            report = self._done(recording, name, config, self._ready(config), started_s)
+            return self._done(recording, name, config, self._ready(config), started_s)
         except EngineError as error:
             self._fails(error)
-        else:
-            self._broken = 0
-            return report
         try:
             return self._done(recording, name, config, self._ready(config), started_s)
         except EngineError as error:
@@ -182,6 +179,7 @@ class Worker:
                 "bytes": sum(file.stat().st_size for file in new.iterdir()),
             }  # fmt: skip
             self._store.publish(new, name, report)
+            self._broken = 0
             return report
 
     def _require_same(self, latents: Mapping[str, Any]) -> None:
