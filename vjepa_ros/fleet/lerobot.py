@@ -175,7 +175,7 @@ def _rate(found: Store, names: Sequence[str], config: NodeConfig) -> float:
         exact = config.stream.frame_rate_hz / config.stream.hop
         return int(exact) if exact == int(exact) else exact
     for name in names:
-        report = found.report(name)
+        report = found.report(name, frames=True)
         if report is None or not report["rows"]:
             continue
         with closing(Table(found.folder(name) / TABLE)) as table:
