@@ -74,5 +74,5 @@ def windows(table: Path) -> set[tuple[int, int]]:
         BagError: for a table that is damaged.
     """
     with closing(Table(table)) as found:
-        parts = found.columns(("epoch", "window"), 1000)
+        parts = found.columns(("epoch", "window"))
         return {pair for part in parts for pair in zip(part["epoch"].tolist(), part["window"].tolist(), strict=True)}
