@@ -162,8 +162,12 @@ def test_a_model_that_breaks_is_loaded_anew_and_recordings_are_not_blamed(
             raise EngineError("encoding failed: the device is gone")
         finish(self)
 
+    def counted(config: Any) -> Any:
+        loaded.append(1)
+        return load(config)
+
     monkeypatch.setattr(Run, "finish", breaks)
-    monkeypatch.setattr(work, "load_model", lambda config: loaded.append(1) or load(config))
+    monkeypatch.setattr(work, "load_model", counted)
     for times, done, failed, loads in ((1, 2, 0, 2), (2, 1, 1, 3)):
         loaded.clear()
         broken[0] = times
