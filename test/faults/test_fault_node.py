@@ -102,7 +102,7 @@ def test_two_nodes_of_one_name(predictor: Predictor, robot: Robot, row: Row, tmp
     finally:
         assert second.stop() == 0, second.log
     robot.levels.clear()
-    assert robot.spin(lambda: robot.levels.get(TOPICS) == b"\0")
+    assert robot.spin(lambda: robot.levels.get(TOPICS) == b"\0"), robot.diagnostics.get(TOPICS)
     row.injected, row.lost = "a second, unconfigured one", "nothing; a warning while it lasts"
 
 
