@@ -52,8 +52,9 @@ def pinned() -> set[str]:
 
 BY_ANOTHER_NAME = {  # what brings a module whose name is not its own
     "PIL": "python3-pil", "_pytest": "python3-pytest", "backports": "rosbags", "cv2": "python3-opencv",
-    "faiss": "faiss-cpu", "jinja2": "torch", "lz4": "rosbags", "rosbags": "rosbags", "yaml": "python3-yaml",
+    "faiss": "faiss-cpu", "jinja2": "torch", "lz4": "rosbags", "psutil": "accelerate", "rosbags": "rosbags",
     "catkin_pkg": "python3-colcon-common-extensions", "packaging": "python3-colcon-common-extensions",
+    "yaml": "python3-yaml",
     "vjepa2": "requirements/reference.txt",
 }  # fmt: skip
 ELSEWHERE = {"compression", "xdist"}  # of Python 3.14, and where pytest-xdist is used: both are asked for first
