@@ -99,7 +99,7 @@ def renamed_in_vain(node: Node, camera: CameraConfig) -> tuple[str, str]:
         return "", ""
     topics = [of_camera(own, name) for name in camera.names]
     found = f"{own} is renamed to {to}, and is not read: with cameras the topics are {', '.join(topics)}"
-    return found, f"remap {topics[0]} and so on; image_topic of the launch file and --image rename none of them"
+    return found, f"remap {topics[0]} and so on; what is said for a camera without a name renames none of them"
 
 
 def subscribed(
