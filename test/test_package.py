@@ -48,7 +48,17 @@ KEYS = {
 }
 # What only a checkout needs, and requirements/ installs: the tests' own tools, the public code that tests and
 # benchmarks compare with, and what reads ONNX files, which the package itself asks for by name only where it is wanted.
-DEVELOPMENT_ONLY = {"catkin_pkg", "lz4", "onnx", "onnxruntime", "packaging", "psutil", "transformers", "vjepa2", "xdist"}
+DEVELOPMENT_ONLY = {
+    "catkin_pkg",
+    "lz4",
+    "onnx",
+    "onnxruntime",
+    "packaging",
+    "psutil",
+    "transformers",
+    "vjepa2",
+    "xdist",
+}
 TESTS_OWN = {"benchmarks", "docs", "test"}
 """The folders that need it; what is installed, and the examples, do without."""
 
