@@ -29,13 +29,6 @@ TOLERANCE_S = 1e-4  # lerobot's own, between a row and its frame
 
 
 @pytest.fixture(scope="module")
-def bags(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bags")
-    fleets.recordings(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def dataset(bags: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("fleet") / "out"
     options: dict[str, Any] = {"formats": ("parquet", "lerobot"), "task": "pick the cube"}

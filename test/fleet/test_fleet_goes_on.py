@@ -34,13 +34,6 @@ running.run(fleets.plan(out, *given, fallback=fleets.decode))
 
 
 @pytest.fixture(scope="module")
-def bags(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bags")
-    fleets.recordings(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def dataset(bags: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dataset") / "out"
     running.run(fleets.plan(out, bags, **BOTH))

@@ -26,7 +26,8 @@ from vjepa_ros.planning.questions import (
 from vjepa_ros.ros import qos
 from vjepa_ros.ros.publishers import Publishers
 from vjepa_ros.stream.bounds import checked_stamp_ns
-from vjepa_ros.stream.intake import Intake, Report
+from vjepa_ros.stream.frames import Report
+from vjepa_ros.stream.intake import Intake
 from vjepa_ros.stream.window import Window
 from vjepa_ros.worker import Worker
 

@@ -16,7 +16,7 @@ from vjepa_ros.images.preprocess import pixels
 from vjepa_ros.pictures.colours import Colours, Picture, side_by_side
 from vjepa_ros.pictures.heat import Heat
 from vjepa_ros.ros.publishers import Publishers
-from vjepa_ros.stream.intake import Report
+from vjepa_ros.stream.frames import Report
 
 
 class PictureTopics:

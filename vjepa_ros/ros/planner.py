@@ -37,7 +37,8 @@ from vjepa_ros.ros.commanding import KINDS, Commanding
 from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.plan_services import PlanServices
 from vjepa_ros.ros.robot_inputs import RobotInputs
-from vjepa_ros.stream.intake import Intake, Report, Take
+from vjepa_ros.stream.frames import Report
+from vjepa_ros.stream.intake import Intake, Take
 from vjepa_ros.stream.window import Window
 from vjepa_ros.units import S_TO_NS
 from vjepa_ros.worker import Worker

@@ -16,7 +16,8 @@ from vjepa_ros.planning.arm import Arm
 from vjepa_ros.planning.execution import Execution
 from vjepa_ros.stream.bounds import check_description, check_size
 from vjepa_ros.stream.common_clock import own_stamp_ns
-from vjepa_ros.stream.intake import Report, Take
+from vjepa_ros.stream.frames import Report
+from vjepa_ros.stream.intake import Take
 from vjepa_ros.stream.joint_signal import Part
 from vjepa_ros.stream.joints import Read
 from vjepa_ros.stream.window import Window

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pkgutil import resolve_name
 from types import MethodType
 from typing import Any, TypeVar
@@ -23,12 +22,12 @@ from vjepa_ros.config.stream import StreamConfig
 from vjepa_ros.errors import InputError
 from vjepa_ros.geometry import Vector
 from vjepa_ros.images.preprocess import Preprocess
-from vjepa_ros.images.video import is_h264, require_decoder
-from vjepa_ros.stream.bounds import check_description, check_frame_id, check_size
+from vjepa_ros.images.video import require_decoder
+from vjepa_ros.stream.bounds import check_description, check_size
 from vjepa_ros.stream.common_clock import NO_OFFSETS, CommonClock
 from vjepa_ros.stream.counters import Counters
 from vjepa_ros.stream.end_effector import EndEffector
-from vjepa_ros.stream.frame import Frame
+from vjepa_ros.stream.frames import Frames, Report
 from vjepa_ros.stream.joints import Values
 from vjepa_ros.stream.pictures import Decode, Pictures
 from vjepa_ros.stream.watch import Watch
@@ -37,7 +36,6 @@ from vjepa_ros.stream.window import EpochCause, Window
 from vjepa_ros.stream.window_stream import WindowStream
 
 T = TypeVar("T")
-Report = Callable[[str, str, str], None]  # (topic, reason, detail)
 Take = Callable[[str, Any, int], list[Window]]  # (topic, message, time of receipt in ns)
 
 
@@ -58,20 +56,6 @@ def build_intake(config: NodeConfig, report: Report, fallback: Decode | None) ->
         config.stream, preprocess, report, config.clocks.offsets_s, config.clocks.max_skew_s, fallback,
         images=config.images, messages=config.messages,
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Header:
-    frame_id: str
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A picture of a video, with the fields of a message that frames are made by."""
-
-    header: _Header
-    encoding: str
-    pixels: NDArray[np.uint8]
 
 
 class Intake:
@@ -107,11 +91,11 @@ class Intake:
         self.stream = WindowStream(config, self.counters, max_signal_bytes=messages.max_stream_bytes, **made)
         self.watch = Watch(report, max_skew_s, config.jump_back_s)
         self._pictures = Pictures(preprocess, images, fallback)
-        self._video = self._pictures.video()
         self._messages = messages
         self._config = config
         self._report = report
         self._clock = CommonClock(offsets_s, self.watch, self.counters, report)
+        self._frames = Frames(self.stream, self._clock, self.watch, self._pictures, messages, report, self._reject)
         commands, states = config.command_kind.decoder, config.state_kind.decoder
         self._command_values = Watched.of(commands, config.commands, "joint_names")
         self._state_values = Watched.of(states, config.states, "state_names, or joint_names where that is empty")
@@ -146,7 +130,15 @@ class Intake:
 
     def image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a sensor_msgs/Image."""
-        return self._frame(topic, message, received_ns, self._pictures.raw)
+        return self._looked(self._frames.image(topic, message, received_ns))
+
+    def compressed_image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
+        """Take in a sensor_msgs/CompressedImage: a JPEG or PNG file, or a packet of H.264."""
+        return self._looked(self._frames.compressed_image(topic, message, received_ns))
+
+    def video_packet(self, topic: str, message: Any, received_ns: int) -> list[Window]:
+        """Take in an ffmpeg_image_transport_msgs/FFMPEGPacket."""
+        return self._looked(self._frames.video_packet(topic, message, received_ns))
 
     def still(self, message: Any) -> NDArray[np.float32]:
         """A sensor_msgs/Image that is no frame, decoded and preprocessed as the camera's are.
@@ -162,69 +154,6 @@ class Intake:
     def compressed_still(self, message: Any) -> NDArray[np.float32]:
         """The same of a sensor_msgs/CompressedImage."""
         return self._pictures.prepared(self._pictures.compressed, message)
-
-    def compressed_image(self, topic: str, message: Any, received_ns: int) -> list[Window]:
-        """Take in a sensor_msgs/CompressedImage: a JPEG or PNG file, or a packet of H.264."""
-        if is_h264(message.format):
-            return self._packet(topic, message, received_ns, message.format, None)
-
-        def tell(detail: str) -> None:
-            self._report(topic, "damaged_image", detail)
-
-        return self._frame(topic, message, received_ns, lambda seen: self._pictures.compressed(seen, tell))
-
-    def video_packet(self, topic: str, message: Any, received_ns: int) -> list[Window]:
-        """Take in an ffmpeg_image_transport_msgs/FFMPEGPacket."""
-        return self._packet(topic, message, received_ns, message.encoding, int(message.pts))
-
-    def _packet(self, topic: str, message: Any, received_ns: int, encoding: str, pts: int | None) -> list[Window]:
-        """A packet of video: it is decoded whatever becomes of its picture, since later ones refer to it."""
-        try:
-            check_frame_id(message, self._messages)
-            stamp_ns, offset_ns = self._clock.stamp_ns("image", topic, message, received_ns, self.stream.epoch)
-            label = stamp_ns, offset_ns, message.header.frame_id
-        except InputError as error:
-            return self._reject(topic, error)
-        windows: list[Window] = []
-        for (of_ns, by_ns, frame_id), came in self._video.take(encoding, message.data, label, stamp_ns, pts):
-            if isinstance(came, InputError):
-                self._reject(topic, came)
-                continue
-            seen = _Shown(_Header(frame_id), "h264", came)
-            windows += self._add_frame(topic, seen, of_ns, by_ns, lambda shown: shown.pixels)
-        return windows
-
-    def _frame(self, topic: str, message: Any, received_ns: int, decode: Decode) -> list[Window]:
-        try:
-            check_frame_id(message, self._messages)
-            stamp_ns, offset_ns = self._clock.stamp_ns("image", topic, message, received_ns, self.stream.epoch)
-        except InputError as error:
-            return self._reject(topic, error)
-        return self._add_frame(topic, message, stamp_ns, offset_ns, decode)
-
-    def _add_frame(self, topic: str, message: Any, stamp_ns: int, offset_ns: int, decode: Decode) -> list[Window]:
-        self.watch.frame(topic, message.header.frame_id)
-        epoch, newest_ns, dropped = self.stream.epoch, self.stream.newest_frame_ns, self.counters.frames_out_of_order
-
-        def noted(seen: Any) -> NDArray[np.uint8]:
-            pixels = decode(seen)
-            encoding = getattr(seen, "encoding", None) or seen.format
-            self.watch.picture(topic, encoding, pixels.shape[0], pixels.shape[1])
-            return pixels
-
-        def load() -> Frame:
-            return Frame(stamp_ns, message.header.frame_id, self._pictures.prepared(noted, message), offset_ns)
-
-        try:
-            windows = self.stream.add_frame(stamp_ns, load)
-        except InputError as error:
-            return self._reject(topic, error)
-        if self.counters.frames_out_of_order > dropped:
-            self.watch.dropped(topic)
-        if self.stream.epoch != epoch and newest_ns is not None:
-            self.watch.jumped(topic, newest_ns - offset_ns, stamp_ns - offset_ns)
-        self._look_for_joints()
-        return windows
 
     def joint_command(self, topic: str, message: Any, received_ns: int) -> list[Window]:
         """Take in a command, of the type that the configuration names."""
@@ -282,10 +211,9 @@ class Intake:
                 return []
             stamp_ns, _ = self._clock.stamp_ns(clock, topic, message, received_ns, self.stream.epoch)
         except InputError as error:
-            return self._reject(topic, error)
-        windows = add(stamp_ns, values)
-        self._look_for_joints()
-        return windows
+            self._reject(topic, error)
+            return []
+        return self._looked(add(stamp_ns, values))
 
     def _readers(self) -> Iterable[tuple[str, Watched]]:
         """What reads joints by name, with the input that it reads."""
@@ -301,22 +229,22 @@ class Intake:
             wanted[name] = wanted.get(name, frozenset()).union(reader.wanted)
         return wanted
 
-    def _look_for_joints(self) -> None:
-        """Where steps went without a value: report the wanted joints that nobody sends."""
+    def _looked(self, windows: list[Window]) -> list[Window]:
+        """The windows; where steps went without a value, the wanted joints that nobody sends are reported."""
         missing = self.counters.missing_commands + self.counters.missing_states
-        if missing == self._missing:
-            return
-        self._missing = missing
-        for name, reader in self._readers():
-            if reader.complaint and name in self._topics:
-                self._report(self._topics[name], "missing_joints", reader.complaint)
+        if missing != self._missing:
+            self._missing = missing
+            for name, reader in self._readers():
+                if reader.complaint and name in self._topics:
+                    self._report(self._topics[name], "missing_joints", reader.complaint)
+        return windows
 
     def robot_description(self, topic: str, message: Any, _received_ns: int) -> list[Window]:
         """Take in a std_msgs/String with a URDF. One that replaces another starts a new epoch: it is another robot."""
         try:
             self.describe(message.data, topic)
         except InputError as error:
-            return self._reject(topic, error)
+            self._reject(topic, error)
         return []
 
     def describe(self, text: str, topic: str = "robot_description") -> None:
@@ -339,7 +267,6 @@ class Intake:
         if is_another:
             self.stream.reset(EpochCause.DESCRIPTION)
 
-    def _reject(self, topic: str, error: InputError) -> list[Window]:
+    def _reject(self, topic: str, error: InputError) -> None:
         self.counters.rejected[topic, error.reason] += 1
         self._report(topic, error.reason, error.detail)
-        return []
