@@ -85,11 +85,11 @@ class Frames:
         windows: list[Window] = []
         if stamped is None:
             return windows
-        for label, came in self._video.take(encoding, message.data, stamped, stamped[0], pts):
+        for (of_ns, by_ns, frame_id), came in self._video.take(encoding, message.data, stamped, stamped[0], pts):
             if isinstance(came, InputError):
                 self._reject(topic, came)
             else:
-                windows += self._add(topic, *label, "h264", lambda pixels: pixels, came)
+                windows += self._add(topic, of_ns, by_ns, frame_id, "h264", lambda pixels: pixels, came)
         return windows
 
     def _add(
