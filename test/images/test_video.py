@@ -48,7 +48,7 @@ def test_a_group_that_is_missing_as_a_whole_is_missed(with_pts: bool) -> None:
 
 
 def test_packets_that_come_twice_or_in_another_order_are_none_to_build_on() -> None:
-    packets = film(20)
+    packets = [*film(20)]
     packets[4], packets[5] = packets[5], packets[4]
     numbers, _ = played(packets)
     assert numbers == [*range(4), *range(10, 20)]
@@ -59,17 +59,13 @@ def test_packets_that_come_twice_or_in_another_order_are_none_to_build_on() -> N
 @settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(0, 39)), st.booleans(), st.sampled_from([0, 2]))
 def test_whatever_is_lost_no_wrong_picture_is_shown(lost: set[int], with_pts: bool, reordered: int) -> None:
-    packets = FILMS[reordered]
-    played([one for place, one in enumerate(packets) if place not in lost], with_pts=with_pts)
-
-
-FILMS = {reordered: film(40, group=8, reordered=reordered) for reordered in (0, 2)}
+    played([one for place, one in enumerate(film(40, 8, reordered)) if place not in lost], with_pts=with_pts)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 200), st.integers(0, 255))
 def test_strangers_bytes_are_refused_in_words(extra: bytes, place: int, value: int) -> None:
-    for data in (b"\0\0\1" + extra, _changed(FILMS[0][0].data, place, value)):
+    for data in (b"\0\0\1" + extra, _changed(film(40)[0].data, place, value)):
         for _, came in Video[int](LIMITS).take("h264", data, 0, 0):
             assert not isinstance(came, InputError) or (
                 came.reason in ("undecodable_image", "awaits_keyframe", "image_too_large") and "\n" not in came.detail
@@ -96,13 +92,13 @@ def test_what_is_no_h264_and_what_is_too_large() -> None:
 
 
 def test_what_headers_say() -> None:
-    headers = Headers()
-    first = headers.read(memoryview(FILMS[0][0].data))
+    headers, packets = Headers(), film(40)
+    first = headers.read(memoryview(packets[0].data))
     assert first is not None and first.is_key and first.is_reference and first.number == 0
     assert (first.sequence.width, first.sequence.height, first.sequence.in_order) == (64, 48, True)
-    numbers = [headers.read(memoryview(packet.data)).number for packet in FILMS[0][1:8]]
+    numbers = [headers.read(memoryview(packet.data)).number for packet in packets[1:8]]
     assert numbers == list(range(1, 8))
-    assert Headers().read(memoryview(FILMS[0][1].data)) is None, "its parameter sets have not come"
+    assert Headers().read(memoryview(packets[1].data)) is None, "its parameter sets have not come"
 
 
 @pytest.mark.parametrize(
@@ -115,14 +111,11 @@ def test_names_of_h264(name: str, is_one: bool) -> None:
 
 
 def test_without_a_decoder_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = film(1)[0].data
     monkeypatch.setitem(sys.modules, "av", None)
-    [(_, said)] = Video[int](LIMITS).take("h264", film_of_one(), 0, 0)
+    [(_, said)] = Video[int](LIMITS).take("h264", data, 0, 0)
     assert isinstance(said, InputError) and said.reason == "no_video_decoder"
     assert "no decoder is installed: install PyAV: pip install 'vjepa_ros[video]'" in said.detail
     monkeypatch.setattr(video.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"image_transport.*install PyAV"):
         video.require_decoder("image_transport")
-
-
-def film_of_one() -> bytes:
-    return FILMS[0][0].data

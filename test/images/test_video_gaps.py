@@ -16,8 +16,7 @@ from vjepa_ros.images.gaps import Gaps
 from vjepa_ros.images.h264 import Headers, Picture, Sequence
 from vjepa_ros.images.video import Video
 
-FILMS = {group: film(40, group=group) for group in (2, 5, 8)}
-SHOWN_LATER = film(40, group=8, reordered=2)
+GROUPS, REORDERED = (2, 5, 8), 2
 IN_ORDER, FREE = Sequence(64, 48, 4, False, True), Sequence(64, 48, 4, False, False, order_bits=6)
 MS = 10**6
 
@@ -31,7 +30,7 @@ def parts(packet: Packet) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize(("group", "lost"), [(8, range(2, 10)), (2, (1, 2)), (8, range(1, 17)), (5, range(3, 8))])
 def test_a_group_that_is_missing_early_is_missed(group: int, lost: Any) -> None:
     """Nothing is known yet of the pace: what comes after waits until it is."""
-    numbers, refused = played([one for one in FILMS[group] if one.number not in lost])
+    numbers, refused = played([one for one in film(40, group) if one.number not in lost])
     following = (max(lost) // group + 1) * group
     assert numbers == [*range(min(lost)), *range(following, 40)]
     assert refused[max(lost) + 1] == "lost_packets" and set(refused) == set(range(max(lost) + 1, following))
@@ -41,21 +40,21 @@ def test_a_group_that_is_missing_early_is_missed(group: int, lost: Any) -> None:
 @given(
     st.lists(st.tuples(st.integers(1, 39), st.integers(1, 20)), min_size=1, max_size=2),
     st.booleans(),
-    st.sampled_from([*FILMS.values(), SHOWN_LATER]),
+    st.sampled_from([*((group, 0) for group in GROUPS), (8, REORDERED)]),
 )
 def test_whatever_runs_are_lost_no_wrong_picture_is_shown(
-    runs: list[tuple[int, int]], with_pts: bool, packets: list[Packet]
+    runs: list[tuple[int, int]], with_pts: bool, coded: tuple[int, int]
 ) -> None:
     lost = {place for first, count in runs for place in range(first, first + count)}
-    played([one for place, one in enumerate(packets) if place not in lost], with_pts=with_pts)
+    played([one for place, one in enumerate(film(40, *coded)) if place not in lost], with_pts=with_pts)
 
 
 @pytest.mark.parametrize("with_pts", [False, True])
 def test_whichever_whole_group_is_lost(with_pts: bool) -> None:
-    for group, packets in FILMS.items():
+    for group in GROUPS:
         for first in range(1, group + 1):
             lost = range(first, first + group)
-            played([one for one in packets if one.number not in lost], with_pts=with_pts)
+            played([one for one in film(40, group) if one.number not in lost], with_pts=with_pts)
 
 
 @pytest.mark.parametrize("later_ms", [100, 10])
@@ -80,13 +79,11 @@ def test_numbers_count_also_where_pictures_could_be_shown_in_another_order() -> 
 
 @pytest.mark.parametrize("with_pts", [False, True])
 def test_a_loss_and_another_rate_where_pictures_come_in_another_order(with_pts: bool) -> None:
-    packets = [one for at, one in enumerate(SHOWN_LATER) if not 2 <= at < 10]
-    numbers, refused = played(packets, with_pts=with_pts)
+    packets = film(40, 8, REORDERED)
+    numbers, refused = played([one for at, one in enumerate(packets) if not 2 <= at < 10], with_pts=with_pts)
     assert {*range(16, 37)} <= {*numbers} <= {0, 3, *range(16, 40)}
     assert "lost_packets" in refused.values()
-    numbers, _ = played(
-        SHOWN_LATER, with_pts=with_pts, stamp_ns=lambda n: (33 * min(n, 10) + 100 * max(n - 10, 0)) * MS
-    )
+    numbers, _ = played(packets, with_pts=with_pts, stamp_ns=lambda n: (33 * min(n, 10) + 100 * max(n - 10, 0)) * MS)
     assert {*numbers} >= ({*range(37)} if with_pts else {*range(7), *range(16, 37)})
 
 

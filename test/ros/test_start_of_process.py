@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+
+import pytest
 
 from vjepa_ros.config.table import TABLE
 
@@ -89,6 +92,29 @@ with signals.Signals().installed() as taken:
     now_s += 10.0
     assert not raised(SIGINT)
 print("to the end")
+""")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_whose_wake_was_missed_ends_it_too(number: int) -> None:
+    """rclpy wakes the executor before it ends the context: here, with its guard condition replaced, never."""
+    alone(f"""
+import os, threading
+import rclpy.executors
+from rclpy.guard_condition import GuardCondition
+from vjepa_ros.ros import main
+
+class Bare(rclpy.node.Node):
+    last_line = None
+    def __init__(self):
+        super().__init__("bare")
+        threading.Timer(0.5, os.kill, [os.getpid(), {int(number)}]).start()
+    def close(self, timeout_s):
+        print("to the end")
+
+rclpy.executors.SignalHandlerGuardCondition = lambda context: GuardCondition(None, None, context)
+with signals.Signals().installed() as taken:
+    main.run("bare", [], Bare, taken)
 """)
 
 

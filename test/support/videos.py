@@ -1,15 +1,15 @@
 """Short films of H.264, encoded by PyAV: packets in the order in which they are sent, and the pictures in them.
 
-:func:`played` is what the package shows of them.
+:func:`played` is what the package shows of them. PyAV is looked for only where a film is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
-import av
 import numpy as np
 
 from vjepa_ros.config.limits import ImageLimits
@@ -43,7 +43,8 @@ def picture(number: int) -> np.ndarray:
     return shades
 
 
-def film(count: int, group: int = 10, reordered: int = 0) -> list[Packet]:
+@cache
+def film(count: int, group: int = 10, reordered: int = 0) -> tuple[Packet, ...]:
     """A film of pictures 0 to count - 1.
 
     Args:
@@ -51,6 +52,8 @@ def film(count: int, group: int = 10, reordered: int = 0) -> list[Packet]:
         group: from one keyframe to the next.
         reordered: pictures, between two others, that are coded after the later one.
     """
+    import av
+
     codec = av.CodecContext.create("libx264", "w")
     codec.width, codec.height, codec.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     codec.time_base, codec.framerate, codec.gop_size = Fraction(1, 30), Fraction(30, 1), group
@@ -63,7 +66,7 @@ def film(count: int, group: int = 10, reordered: int = 0) -> list[Packet]:
         frame.pts = number
         packets += codec.encode(frame)
     packets += codec.encode(None)
-    return [Packet(bytes(packet), int(packet.pts), packet.is_keyframe) for packet in packets]
+    return tuple(Packet(bytes(packet), int(packet.pts), packet.is_keyframe) for packet in packets)
 
 
 def shown(pixels: np.ndarray) -> int:

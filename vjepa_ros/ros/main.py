@@ -91,6 +91,7 @@ def run(program: str, args: list[str] | None, start: Callable[[], Running], sign
         )
     node: Running | None = None
     executor = Executor(lambda: None if node is None else node.last_line)
+    signals.wake = executor.wake
     try:
         if not signals.came:  # else it came before rclpy could take note of it
             node = start()
