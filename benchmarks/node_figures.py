@@ -6,6 +6,7 @@ No ROS here. All processes read one machine's clock.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import statistics
@@ -29,6 +30,7 @@ from vjepa_ros.planning.solvers import Options
 
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Fast DDS 2 and 3
 WIDTH, HEIGHT = 640, 480  # px
+COMMANDS = 1500  # 2 ms apart
 TIMEOUT_S = 900.0  # a big model has to be drawn and loaded
 
 ALLOWED_OVERHEAD_MS, FRAME_CPU_MS, COMMAND_CPU_US, START_RATIO, MEMORY_RATIO = 5.0, 2.0, 50.0, 1.5, 1.2
@@ -65,7 +67,7 @@ class Extent:
 
 
 def measure_node(names: set[str], extent: Extent) -> Iterator[dict[str, Any]]:
-    """The figures of ``node``, ``start``, ``memory`` and ``plan``, those that are asked for.
+    """The figures of ``node``, ``commands``, ``start``, ``memory`` and ``plan``, those that are asked for.
 
     Yields:
         Each with ``name``, ``what``, ``value`` and ``unit``, ``goal`` (None: for information) and, in ``from``, the
@@ -80,6 +82,8 @@ def measure_node(names: set[str], extent: Extent) -> Iterator[dict[str, Any]]:
         yield from node_figures("tiny_random", notes)
         if extent.layers != 0:
             yield from node_figures("6.4 MB of latents", _robot(LARGE, extent.windows))
+    if "commands" in names:
+        yield commands_figure(extent.starts, COMMANDS if extent.layers != 0 else 100)
     if "start" in names:
         yield start_figure(extent.starts)
     if "memory" in names:
@@ -142,6 +146,25 @@ def start_figure(starts: int) -> dict[str, Any]:
     )  # fmt: skip
 
 
+def commands_figure(rounds: int, count: int) -> dict[str, Any]:
+    """CPU time of the whole process of an active node per command, beside that of a bare subscription, in turns.
+
+    The bare one is spun by rclpy's executor of one thread and, where there is one, by its events executor.
+    """
+    bare = ("single", *(["events"] if importlib.util.find_spec("rclpy.experimental") else []))
+    us: dict[str, list[float]] = {executor: [] for executor in ("", *bare)}
+    for _ in range(rounds):
+        for executor, found in us.items():
+            module = "benchmarks.bare_commands" if executor else "vjepa_ros.ros.main"
+            notes = _robot({"preset": "tiny_random"}, 0, module, commands=count, executor=executor)
+            found.append(notes["command_us"])
+    medians = {executor: statistics.median(found) for executor, found in us.items()}
+    return figure(
+        "command-process-cpu", "CPU of the whole process per command, tiny_random", medians[""], "us", None,
+        **{f"bare_{executor}_us": medians[executor] for executor in bare}, commands=count, rounds=rounds,
+    )  # fmt: skip
+
+
 def memory_figure(what: str, parameters: Mapping[str, Any], rest_kb: int) -> dict[str, Any]:
     """Memory of an active node that has published and rests, above a bare process, over weights and activations."""
     rest_mb, bare_mb = rest_kb * 1024 / MB, _bare_process_mb()
@@ -193,16 +216,24 @@ def figure(name: str, what: str, value: float, unit: str, goal: float | None, **
 
 
 def environment() -> dict[str, str]:
-    """The environment of processes that talk to each other on this machine only, with room for large messages."""
+    """The environment of processes that talk to each other on this machine only, with room for large messages.
+
+    Bytecode is kept, as it is of an installed package.
+    """
     profile = dict.fromkeys(PROFILE_VARIABLES, str(config_folder() / "fastdds.xml"))
-    return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", **profile, **os.environ}
+    environment = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", **profile, **os.environ}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
 
 
-def _robot(parameters: dict[str, Any], windows: int, module: str = "benchmarks.measured_node") -> dict[str, Any]:
-    """What a robot has noted that started this node and waited for this many windows."""
+def _robot(
+    parameters: dict[str, Any], windows: int, module: str = "benchmarks.measured_node", *, commands: int = 0,
+    executor: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """What a robot has noted that started this node and waited for this many windows; its options by their names."""
     options = {
         "module": module, "parameters": {"device": "cpu", **parameters}, "windows": windows,
-        "width": WIDTH, "height": HEIGHT,
+        "width": WIDTH, "height": HEIGHT, "commands": commands, "executor": executor,
     }  # fmt: skip
     command = [sys.executable, "-m", "benchmarks.robot", json.dumps(options)]
     try:

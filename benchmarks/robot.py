@@ -110,6 +110,17 @@ class BenchRobot(RobotNode):
                 self.settle(PAUSE_S)
         return ended
 
+    def cpu_per_command_us(self, pid: int, count: int) -> float:
+        """CPU time that a process takes for each of so many commands that are sent to it, 2 ms apart."""
+        self.need_listeners(self.commands)
+        self.settle(1.0)
+        before_s = cpu_s(pid)
+        for _ in range(count):
+            self.commands.publish(joint_message(time.time_ns(), JOINTS, [0.1] * len(JOINTS)))
+            time.sleep(COMMAND_PERIOD_S)
+        self.settle(0.3)
+        return (cpu_s(pid) - before_s) / count * 1e6
+
     def _ask_for_bare(self) -> None:
         count = len(self.bare_ns)
         self._requests.publish(Float64MultiArray(data=[float(self.latent_bytes)]))
@@ -118,6 +129,12 @@ class BenchRobot(RobotNode):
     def _send_joints(self, stamp_ns: int) -> None:
         for publisher in (self.commands, self.states):
             publisher.publish(joint_message(stamp_ns, JOINTS, [0.1] * len(JOINTS)))
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time of a process so far."""
+    _, fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rsplit(")", 1)
+    return sum(map(int, fields.split()[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def bare(namespace: str) -> None:
@@ -151,8 +168,9 @@ def robot(options: dict[str, Any]) -> dict[str, Any]:
     """Start the node, bring it up, drive it, let it rest, end it.
 
     Args:
-        options: ``module`` to run, its ``parameters``, the number of ``windows`` (0: only bring it up) and the image's
-            ``width`` and ``height``.
+        options: ``module`` to run, its ``parameters``, the number of ``windows`` (0: only bring it up), the image's
+            ``width`` and ``height``, the number of ``commands`` whose CPU time is measured, and the ``executor`` of a
+            bare subscription, which is brought up by nobody (empty: a node).
     """
     namespace = f"/bench_{os.getpid()}"
     rclpy.init()
@@ -163,18 +181,22 @@ def robot(options: dict[str, Any]) -> dict[str, Any]:
     # A lost frame would only be a window that is waited for in vain.
     values[f"qos_overrides.{namespace}/image.subscription.reliability"] = "reliable"
     arguments = ["-r", f"__ns:={namespace}", *parameter_arguments(values)]
-    command = [sys.executable, "-m", options["module"], "--ros-args", *arguments]
+    command = [sys.executable, "-m", options["module"], *options["executor"].split(), "--ros-args", *arguments]
     started_ns = time.time_ns()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     publisher = None
     ended: dict[int, int] = {}
+    command_us = 0.0
     try:
-        node.bring_up()
+        if not options["executor"]:
+            node.bring_up()
         active_ns = time.time_ns()
         if options["windows"]:
             publisher = subprocess.Popen([sys.executable, "-m", __spec__.name, "--bare", namespace])
             node.connect()
             ended = node.drive(options["windows"], options["width"], options["height"])
+        if options["commands"]:
+            command_us = node.cpu_per_command_us(process.pid, options["commands"])
         node.settle(1.0)  # at rest
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
         process.send_signal(signal.SIGINT)
@@ -192,6 +214,7 @@ def robot(options: dict[str, Any]) -> dict[str, Any]:
     return {
         "start_ns": active_ns - started_ns,
         "rest_kb": int(status.split("RssAnon:")[1].split()[0]),
+        "command_us": command_us,
         "sent_ns": ended,
         "arrived_ns": node.arrived_ns,
         "compute_ms": node.compute_ms,

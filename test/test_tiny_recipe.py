@@ -75,8 +75,8 @@ def test_the_first_steps_of_its_training_are_those_of_the_recipe(tmp_path: Path)
         history: list[dict[str, Any]] = json.loads(path.read_text())
         assert [told["step"] for told in history] == [10, 20]
         for name, values in expected.items():
-            rel = 1e-4 if name == "rate" else 0.02  # processors differ
-            assert [told[name] for told in history] == pytest.approx(values, rel=rel, abs=1e-9), (part, name)
+            rel, least = (1e-4, 1e-9) if name == "rate" else (0.02, 0.002)  # processors differ
+            assert [told[name] for told in history] == pytest.approx(values, rel=rel, abs=least), (part, name)
     ours, new = (
         Sidecar.of_checkpoint(ROOT / "vjepa_ros/weights/tiny.safetensors"),
         Sidecar.of_checkpoint(tmp_path / "out" / "tiny.safetensors"),

@@ -13,18 +13,22 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def test_the_node_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    assert __main__.main(["--smoke", "--threads", "1", "--only", "node", "start", "memory"]) == __main__.OK
+    assert __main__.main(["--smoke", "--threads", "1", "--only", "node", "commands", "start", "memory"]) == __main__.OK
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])["node"]
     by_name = {figure["name"]: figure for figure in figures}
-    assert list(by_name) == ["node-overhead", "node-frame-cpu", "node-command-cpu", "start", "memory"]
+    names = ["node-overhead", "node-frame-cpu", "node-command-cpu", "command-process-cpu", "start", "memory"]
+    assert list(by_name) == names
     for figure in figures:
         made_of = figure["from"].values()
-        assert all(math.isfinite(value) for value in (figure["value"], figure["goal"], *made_of)), figure
+        assert all(math.isfinite(value) for value in (figure["value"], *made_of)), figure
+        assert (figure["goal"] is None) == (figure["name"] == "command-process-cpu")
     overhead = by_name["node-overhead"]["from"]
     assert overhead["windows"] == 3 and overhead["message_bytes"] == 1 * 4 * 4 * 128 * 4
     assert 0 < by_name["node-overhead"]["value"] < overhead["frame_sent_to_latents_ms"]
     assert by_name["node-frame-cpu"]["from"]["messages"] == 16 + 2 * 2
     assert by_name["node-command-cpu"]["from"]["messages"] == 10 * (16 + 2 * 2)
+    commands = by_name["command-process-cpu"]
+    assert commands["from"]["commands"] == 100 and min(commands["value"], commands["from"]["bare_single_us"]) > 0
     start = by_name["start"]
     assert start["value"] == pytest.approx(start["from"]["node_s"] / start["from"]["bare_s"])
     assert start["value"] > 1, "the node imports torch and rclpy as well"

@@ -12,15 +12,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.service import Service
 
 REASON = "internal_error"
 _MOST_KINDS = 100  # kinds of errors whose tracebacks are told
-
-# Where an exception comes from the waiting for work, not from the work: to go on would be to go round in a circle.
-_WAITING = {"wait_for_ready_callbacks", "_wait_for_ready_callbacks"}
 
 
 class LastLine:
@@ -81,57 +77,3 @@ class LastLine:
         """Let a service answer where its callback fails: with ``otherwise``, or a response in which nothing stands."""
         name = service.srv_name
         service.callback = self.guarded(name, service.callback, otherwise)
-
-
-class Executor(SingleThreadedExecutor):
-    """One thread for all callbacks, which none of them ends.
-
-    Also an error in taking a message or request over from the middleware, before any callback is called: rclpy would
-    leave the callback group taken, and no callback of the node would be called any more.
-
-    Args:
-        last_line: gives who is told, None before there is a node.
-    """
-
-    def __init__(self, last_line: Callable[[], LastLine | None]) -> None:
-        super().__init__()
-        self._last_line = last_line
-
-    def spin_once(self, timeout_sec: float | None = None) -> None:
-        """Wait for one callback and call it."""
-        try:
-            super().spin_once(timeout_sec)
-        except ExternalShutdownException:
-            raise
-        except Exception as error:
-            names = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
-            if names & _WAITING or not self._caught("a callback", error):
-                raise
-
-    def _caught(self, place: str, error: Exception) -> bool:
-        last_line = self._last_line()
-        if last_line is None or not self.context.ok():
-            return False
-        last_line.caught(place, error)
-        return True
-
-    def _take(self, take: Callable[[Any], Any], entity: Any, name: str) -> Any:
-        try:
-            return take(entity)
-        except Exception as error:  # noqa: BLE001 - the last line
-            self._caught(str(getattr(entity, name, "an event")), error)
-            return None
-
-    # What rclpy takes over by; where a version of it has no such method, none of these is called.
-
-    def _take_subscription(self, sub: Any) -> Any:
-        return self._take(super()._take_subscription, sub, "topic_name")
-
-    def _take_service(self, srv: Any) -> Any:
-        return self._take(super()._take_service, srv, "srv_name")
-
-    def _take_waitable(self, waitable: Any) -> Any:
-        return self._take(super()._take_waitable, waitable, "topic")
-
-    def _take_timer(self, tmr: Any) -> Any:
-        return self._take(super()._take_timer, tmr, "timer")

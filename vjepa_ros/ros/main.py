@@ -17,7 +17,8 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from vjepa_ros.config.parameter import Parameter
 from vjepa_ros.config.table import TABLE
-from vjepa_ros.ros.last_line import Executor, LastLine
+from vjepa_ros.ros.executor import Executor
+from vjepa_ros.ros.last_line import LastLine
 from vjepa_ros.ros.signals import Signals
 
 _LAST_WINDOW_S = 1.0  # how long the model may take to end its window; after a signal it is looked at once
