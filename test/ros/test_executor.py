@@ -17,6 +17,7 @@ from std_msgs.msg import Int32
 from std_srvs.srv import Trigger
 
 from vjepa_ros.ros.executor import Executor
+from vjepa_ros.ros.last_line import LastLine
 
 LONG_S = 30.0
 DEEP = QoSProfile(depth=100)
@@ -131,3 +132,30 @@ def test_events_are_seen_beside_messages_but_not_with_each(executor: Counting, n
         assert time.monotonic() - began_s < LONG_S
     handlers = sum(isinstance(one, EventHandler) for one in node.waitables)
     assert 0 < executor.event_waits - before <= handlers * (2 + time.monotonic() - began_s)
+
+
+def test_what_a_callback_raises_does_not_end_the_spinning(
+    executor: Counting, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever rclpy's own spin() does: newer ones go past spin_once()."""
+    caught: list[str] = []
+
+    class Said(LastLine):
+        def caught(self, place: str, error: Exception) -> None:
+            caught.append(str(error))
+
+    def fail() -> None:
+        timer.cancel()
+        node.create_timer(0.01, lambda: done.set())
+        raise ValueError("of a callback")
+
+    done = threading.Event()
+    executor._last_line = lambda: Said(node)
+    monkeypatch.setattr("rclpy.executors.Executor.spin", lambda _: pytest.fail("rclpy's own"))
+    timer = node.create_timer(0.01, fail)
+    spinning = threading.Thread(target=executor.spin, daemon=True)
+    spinning.start()
+    assert done.wait(LONG_S) and caught == ["of a callback"]
+    executor.shutdown()
+    spinning.join(LONG_S)
+    assert not spinning.is_alive()

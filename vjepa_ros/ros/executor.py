@@ -87,6 +87,11 @@ class Executor(SingleThreadedExecutor):
             with suppress(InvalidHandle):  # of an executor that has just been closed
                 self.wake()
 
+    def spin(self) -> None:
+        """Call callbacks until a signal comes: by :meth:`spin_once`, which rclpy's own no longer asks from 7.1.9 on."""
+        while self.context.ok() and not self._is_closed:
+            self.spin_once()
+
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Wait for one callback and call it."""
         try:
