@@ -13,6 +13,7 @@ from rclpy.event_handler import EventHandler, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
+from rclpy.task import Future
 from std_msgs.msg import Int32
 from std_srvs.srv import Trigger
 
@@ -20,6 +21,7 @@ from vjepa_ros.ros.executor import Executor
 from vjepa_ros.ros.last_line import LastLine
 
 LONG_S = 30.0
+pytestmark = pytest.mark.timeout(120)  # what is missed is waited for for ever
 DEEP = QoSProfile(depth=100)
 
 
@@ -65,12 +67,13 @@ def test_each_message_is_waited_for_once(executor: Counting, node: Node) -> None
     node.create_subscription(Int32, "numbers", lambda message: came.append(message.data), DEEP)
     publisher = node.create_publisher(Int32, "numbers", DEEP)
     executor.until(lambda: publisher.get_subscription_count() == 1)
-    before = executor.waits
+    began_s, before = time.monotonic(), executor.waits
     for number in range(50):
         publisher.publish(Int32(data=number))
         executor.until(lambda: len(came) > number)  # noqa: B023
     assert came == list(range(50))
-    assert executor.waits - before <= 60
+    reminders = (time.monotonic() - began_s) / 0.02
+    assert executor.waits - before <= 52 + reminders < 100, "or the machine is too slow to tell"
 
 
 def test_what_a_callback_adds_is_waited_for(executor: Counting, node: Node) -> None:
@@ -100,6 +103,46 @@ def test_another_thread_wakes_it(executor: Counting, node: Node) -> None:
         executor.spin_once()  # for ever, if nothing wakes it
     for thread in threads:
         thread.join()
+
+
+def test_what_tasks_begin_is_waited_for(executor: Counting, node: Node) -> None:
+    done: list[str] = []
+    both = [Future(executor=executor), Future(executor=executor)]
+    both[1].add_done_callback(lambda _: done.append("told"))
+
+    async def wait_for(place: int) -> None:
+        await both[place]
+        done.append(f"resumed {place}")
+        if place == 0:
+            both[1].set_result(None)
+
+    def first() -> None:
+        done.append("first")
+        executor.create_task(lambda: done.append("second"))
+
+    for place in (0, 1):
+        executor.create_task(wait_for, place)
+    executor.create_task(first)
+    threading.Timer(0.3, both[0].set_result, [None]).start()
+    while {*done} != {"first", "second", "resumed 0", "resumed 1", "told"}:
+        executor.spin_once()
+
+
+def test_an_event_after_the_last_message_is_seen(executor: Counting, node: Node) -> None:
+    seen: list[int] = []
+    came: list[int] = []
+    callbacks = SubscriptionEventCallbacks(incompatible_qos=lambda event: seen.append(event.total_count))
+    node.create_subscription(Int32, "odd", lambda _: None, DEEP, event_callbacks=callbacks)
+    node.create_subscription(Int32, "numbers", lambda message: came.append(message.data), DEEP)
+    publisher = node.create_publisher(Int32, "numbers", DEEP)
+    executor.until(lambda: publisher.get_subscription_count() == 1)
+    publisher.publish(Int32())
+    executor.until(lambda: len(came) == 1)
+    other = rclpy.create_node("other", start_parameter_services=False)
+    other.create_publisher(Int32, "odd", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    while not seen:
+        executor.spin_once()
+    other.destroy_node()
 
 
 def test_a_service_that_was_left_out_is_soon_looked_at(executor: Counting, node: Node) -> None:

@@ -98,11 +98,12 @@ print("to the end")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_whose_wake_was_missed_ends_it_too(number: int) -> None:
     """rclpy wakes the executor before it ends the context: here, with its guard condition replaced, never."""
-    alone(f"""
-import os, threading
+    lines = f"""
+import os, signal, threading
 import rclpy.executors
 from rclpy.guard_condition import GuardCondition
-from vjepa_ros.ros import main
+from vjepa_ros.ros import main, signals
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever has started the tests
 
 class Bare(rclpy.node.Node):
     last_line = None
@@ -115,7 +116,9 @@ class Bare(rclpy.node.Node):
 rclpy.executors.SignalHandlerGuardCondition = lambda context: GuardCondition(None, None, context)
 with signals.Signals().installed() as taken:
     main.run("bare", [], Bare, taken)
-""")
+"""
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "to the end\n"), done.stderr
 
 
 def test_help_says_how_it_is_started_and_what_can_be_set() -> None:

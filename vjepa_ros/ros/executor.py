@@ -44,7 +44,8 @@ class Executor(SingleThreadedExecutor):
         super().__init__()
         self._last_line = last_line
         self._services, self._events = _Seldom(_SERVICES_S), _Seldom(_EVENTS_S)
-        self._thread: int | None = None  # in which it spins
+        self._made: Any = None  # the newest call of a callback, made after a wait
+        self._thread: int | None = None  # in which such a call runs
         guard: Any = getattr(self, "_guard", None)
         if isinstance(guard, GuardCondition):
             guard.destroy()
@@ -79,13 +80,25 @@ class Executor(SingleThreadedExecutor):
         return bool(super().shutdown(timeout_sec))
 
     def _look_again(self) -> None:
-        """Where services were left out, wake whoever waits without them."""
+        """Wake whoever waits without the services, and later whoever waits without the events."""
         while not self._is_closed:
-            self._left_out.wait()
-            time.sleep(_SERVICES_S)
-            self._left_out.clear()
-            with suppress(InvalidHandle):  # of an executor that has just been closed
-                self.wake()
+            if self._left_out.wait(None if self._events.is_due else _EVENTS_S):
+                time.sleep(_SERVICES_S)
+                self._left_out.clear()
+            if not self._is_closed:
+                with suppress(InvalidHandle):  # of an executor that has just been closed
+                    self.wake()
+
+    def wait_for_ready_callbacks(self, *arguments: Any, **options: Any) -> Any:
+        """The next call; whether it was made after a wait, and is no task that goes on before the next one."""
+        self._thread = None
+        found = super().wait_for_ready_callbacks(*arguments, **options)
+        self._thread = threading.get_ident() if found[0] is self._made else None
+        return found
+
+    def _make_handler(self, *arguments: Any) -> Any:
+        self._made = super()._make_handler(*arguments)
+        return self._made
 
     def spin(self) -> None:
         """Call callbacks until a signal comes: by :meth:`spin_once`, which rclpy's own no longer asks from 7.1.9 on."""
@@ -95,7 +108,6 @@ class Executor(SingleThreadedExecutor):
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Wait for one callback and call it."""
         try:
-            self._thread = threading.get_ident()
             super().spin_once(timeout_sec)
         except ExternalShutdownException:
             raise
@@ -161,18 +173,19 @@ class _Seldom:
 class _Wake(GuardCondition):
     """Ends an executor's waiting.
 
-    rclpy triggers it after each callback, for executors of several threads. In the thread that spins nothing waits at
-    that time, and what to wait for is looked up before the next waiting anyway.
+    rclpy triggers it after each callback, for executors of several threads. In one thread, what to do and what to wait
+    for is looked up anew between a callback that was waited for and the next wait. Between a task and that wait it is
+    not: what a task triggers counts.
 
     Args:
-        spinning: the thread that spins, None where none does.
+        calling: the thread that calls a callback that was waited for, None where none does.
     """
 
-    def __init__(self, spinning: Callable[[], int | None]) -> None:
+    def __init__(self, calling: Callable[[], int | None]) -> None:
         super().__init__(None, None)
-        self._spinning = spinning
+        self._calling = calling
 
     def trigger(self) -> None:
-        """Wake the executor, from another thread."""
-        if threading.get_ident() != self._spinning():
+        """Wake the executor, unless such a callback does."""
+        if threading.get_ident() != self._calling():
             super().trigger()

@@ -91,10 +91,11 @@ def run(program: str, args: list[str] | None, start: Callable[[], Running], sign
             "must be all whole or all with a point: [1.0, 1.5]"
         )
     node: Running | None = None
-    executor = Executor(lambda: None if node is None else node.last_line)
-    signals.wake = executor.wake
+    executor: Executor | None = None
     try:
         if not signals.came:  # else it came before rclpy could take note of it
+            executor = Executor(lambda: None if node is None else node.last_line)
+            signals.wake = executor.wake
             node = start()
             executor.add_node(node)
             executor.spin()
@@ -107,7 +108,8 @@ def run(program: str, args: list[str] | None, start: Callable[[], Running], sign
         signals.close()
         if node is not None:
             node.close(timeout_s=_LAST_WINDOW_S)
-        executor.shutdown()
+        if executor is not None:
+            executor.shutdown()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

@@ -82,6 +82,6 @@ class Signals:
                 os.kill(os.getpid(), signal.SIGTERM)
             elif set(numbers) & {*_ENDING}:
                 while not self._is_closing:
-                    with suppress(InvalidHandle):  # of an executor that has just been closed
+                    with suppress(InvalidHandle, AttributeError):  # of an executor that has just been closed
                         self.wake()
                     time.sleep(_WAKING_S)
