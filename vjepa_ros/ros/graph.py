@@ -95,7 +95,10 @@ class Graph:
             self.senders[topic] = len(ours)
             if self._lasts(topic, "several", len(ours) > 1, _SURE_S) and not watch.complete_each_other(topic):
                 found.append(several(topic, row, ours))
-            found += other_types(topic, row, ros_type, [sender for sender in senders if sender not in ours])
+            others = [sender for sender in senders if sender not in ours]
+            is_unknown = any(sender.node_name == _UNKNOWN for sender in others)
+            if self._lasts(topic, "unknown", is_unknown, _PATIENCE_S) or not is_unknown:  # it is said once: by its name
+                found += other_types(topic, row, ros_type, others)
             if self._lasts(topic, "nobody", not senders, _PATIENCE_S):
                 found.append(self.nobody(topic, row, ros_type))
         return found
