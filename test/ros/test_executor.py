@@ -11,6 +11,7 @@ import pytest
 import rclpy
 from rclpy.event_handler import EventHandler, SubscriptionEventCallbacks
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.task import Future
@@ -62,11 +63,25 @@ def node(executor: Counting) -> Iterator[Node]:
     made.destroy_node()
 
 
-def test_each_message_is_waited_for_once(executor: Counting, node: Node) -> None:
+def numbered(executor: Counting, node: Node) -> tuple[list[int], Publisher]:
+    """What comes on a topic of numbers, and who sends there."""
     came: list[int] = []
     node.create_subscription(Int32, "numbers", lambda message: came.append(message.data), DEEP)
     publisher = node.create_publisher(Int32, "numbers", DEEP)
     executor.until(lambda: publisher.get_subscription_count() == 1)
+    return came, publisher
+
+
+def watched(executor: Counting, node: Node) -> tuple[list[int], list[int], Publisher]:
+    """The same, behind the events of senders whose quality of service does not fit on another topic."""
+    seen: list[int] = []
+    callbacks = SubscriptionEventCallbacks(incompatible_qos=lambda event: seen.append(event.total_count))
+    node.create_subscription(Int32, "odd", lambda _: None, DEEP, event_callbacks=callbacks)
+    return (seen, *numbered(executor, node))
+
+
+def test_each_message_is_waited_for_once(executor: Counting, node: Node) -> None:
+    came, publisher = numbered(executor, node)
     began_s, before = time.monotonic(), executor.waits
     for number in range(50):
         publisher.publish(Int32(data=number))
@@ -129,13 +144,7 @@ def test_what_tasks_begin_is_waited_for(executor: Counting, node: Node) -> None:
 
 
 def test_an_event_after_the_last_message_is_seen(executor: Counting, node: Node) -> None:
-    seen: list[int] = []
-    came: list[int] = []
-    callbacks = SubscriptionEventCallbacks(incompatible_qos=lambda event: seen.append(event.total_count))
-    node.create_subscription(Int32, "odd", lambda _: None, DEEP, event_callbacks=callbacks)
-    node.create_subscription(Int32, "numbers", lambda message: came.append(message.data), DEEP)
-    publisher = node.create_publisher(Int32, "numbers", DEEP)
-    executor.until(lambda: publisher.get_subscription_count() == 1)
+    seen, came, publisher = watched(executor, node)
     publisher.publish(Int32())
     executor.until(lambda: len(came) == 1)
     other = rclpy.create_node("other", start_parameter_services=False)
@@ -146,11 +155,10 @@ def test_an_event_after_the_last_message_is_seen(executor: Counting, node: Node)
 
 
 def test_a_service_that_was_left_out_is_soon_looked_at(executor: Counting, node: Node) -> None:
-    came: list[int] = []
-    node.create_subscription(Int32, "numbers", lambda message: came.append(message.data), DEEP)
+    came, publisher = numbered(executor, node)
     node.create_service(Trigger, "ask", lambda _request, response: response)
-    publisher, client = node.create_publisher(Int32, "numbers", DEEP), node.create_client(Trigger, "ask")
-    executor.until(lambda: publisher.get_subscription_count() == 1 and client.service_is_ready())
+    client = node.create_client(Trigger, "ask")
+    executor.until(client.service_is_ready)
     for number in range(20):
         publisher.publish(Int32(data=number))
         executor.until(lambda: len(came) > number)  # noqa: B023
@@ -160,13 +168,7 @@ def test_a_service_that_was_left_out_is_soon_looked_at(executor: Counting, node:
 
 
 def test_events_are_seen_beside_messages_but_not_with_each(executor: Counting, node: Node) -> None:
-    seen: list[int] = []
-    came: list[int] = []
-    callbacks = SubscriptionEventCallbacks(incompatible_qos=lambda event: seen.append(event.total_count))
-    node.create_subscription(Int32, "odd", lambda _: None, DEEP, event_callbacks=callbacks)
-    node.create_subscription(Int32, "numbers", lambda message: came.append(message.data), DEEP)
-    publisher = node.create_publisher(Int32, "numbers", DEEP)
-    executor.until(lambda: publisher.get_subscription_count() == 1)
+    seen, came, publisher = watched(executor, node)
     node.create_publisher(Int32, "odd", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
     began_s, before = time.monotonic(), executor.event_waits
     while not seen or len(came) < 300:

@@ -18,6 +18,8 @@ from vjepa_ros.training.runs import Dataset, Sample
 
 POINTS = 9
 """Grid points along each dimension; the true action is the middle."""
+SAME = 1e-6
+"""Energies of float32 that differ by less, as a share, differ by how a processor has rounded them."""
 REACH = 2.0
 """How far the grid goes to either side, in steps of the usual length along that dimension."""
 
@@ -42,7 +44,8 @@ class ActionGrid:
         the mean of their places."""
         flat = self.energies.reshape(len(self.energies), -1)
         true = flat[:, flat.shape[1] // 2, None]
-        lower, equal = (flat < true).sum(axis=1), (flat == true).sum(axis=1) - 1
+        same = np.isclose(flat, true, rtol=SAME, atol=0.0)
+        lower, equal = ((flat < true) & ~same).sum(axis=1), same.sum(axis=1) - 1
         return np.asarray((lower + equal / 2) / (flat.shape[1] - 1), np.float64)
 
     @property
