@@ -1,8 +1,9 @@
 """Measures what a packed model computes with against the alternatives, on the CPU.
 
-    tools/run.sh -m benchmarks.measure_kernels [THREADS]
+    tools/run.sh -m benchmarks.measure_kernels [THREADS [DTYPE]]
 
 The figures of docs/performance.md, "What helped". Works of one table run in turns; figures are medians in ms.
+Where bfloat16 is imitated it takes long: DTYPE chooses one of both.
 """
 
 from __future__ import annotations
@@ -50,11 +51,6 @@ def show(what: str, dtype: torch.dtype, workloads: dict[str, Work]) -> None:
     print(f"{what}, {str(dtype).removeprefix('torch.')}: {figures}", flush=True)
 
 
-def gelu_after(linear: LinearKernel, x: Tensor) -> Tensor:
-    """Two operators where one would do."""
-    return F.gelu(linear(x))
-
-
 def sum_after(linear: LinearKernel, x: Tensor, add: Tensor) -> Tensor:
     """Two operators where one would do."""
     return linear(x) + add
@@ -68,9 +64,10 @@ def linear_layers(dtype: torch.dtype) -> None:
         wide, narrow = noise(4 * dim, dtype=dtype), noise(dim, dtype=dtype)
         public = PublicLinear(up, wide), PublicLinear(down, narrow)
         packed = PackedLinear(up, wide), PackedLinear(down, narrow)
+        apart = PackedLinear(up, wide, gelu_inside=False)
         gelu: dict[str, Work] = {
             "F.linear": partial(public[0], x, gelu=True),
-            "packed, then GELU": partial(gelu_after, packed[0], x),
+            "packed, then GELU": partial(apart, x, gelu=True),
             "packed with it": partial(packed[0], x, gelu=True),
         }
         show(f"{rows}x{dim} to {4 * dim} and GELU", dtype, gelu)
@@ -178,12 +175,12 @@ def patches(config: ModelConfig, dtype: torch.dtype) -> None:
     show("patches of a window", dtype, {"convolution": lambda: embed(clip), "product": product})
 
 
-def main(threads: str = "1") -> None:
-    """Print all figures."""
+def main(threads: str = "1", *names: str) -> None:
+    """Print all figures, of these dtypes alone where some are given."""
     torch.set_num_threads(int(threads))
     config = model_config("vitl")
     with torch.inference_mode():
-        for dtype in DTYPES:
+        for dtype in [getattr(torch, name) for name in names] or DTYPES:
             linear_layers(dtype)
             attention(dtype)
             shared_attention(dtype)

@@ -133,6 +133,33 @@ def test_attention_in_bfloat16_is_what_the_processor_is_fast_at(
     assert choose_kernels(CPU, torch.float32).attend is fused_attention
 
 
+@pytest.mark.parametrize(
+    "flags, inside",
+    [({"avx2"}, False), ({"avx2", "avx512f"}, True), ({"avx2", "avx512f", "amx_bf16"}, True), ({"asimd"}, True)],
+)
+def test_gelu_is_where_the_processor_is_fast_at_it(
+    flags: set[str], inside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    real = torch.ops.aten.gelu_.default
+
+    def gelu(x: Tensor) -> Tensor:
+        calls.append(x.shape)
+        return real(x)
+
+    weight, bias, x = drawn(16, 8), drawn(16, seed=1), drawn(3, 8, seed=2)
+    monkeypatch.setattr(kernels, "cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(torch.ops.aten.gelu_, "default", gelu)
+    for dtype, apart in ((torch.float32, not inside), (torch.bfloat16, False)):
+        layer = choose_kernels(CPU, dtype).linear(weight.to(dtype), bias.to(dtype))
+        calls.clear()
+        assert layer(x.to(dtype)).shape == (3, 16) and not calls
+        found = layer(x.to(dtype), gelu=True)
+        assert bool(calls) is apart
+        if dtype == torch.float32:
+            compared("gelu", found, PublicLinear(weight, bias)(x, gelu=True))
+
+
 def test_a_machine_that_says_nothing_of_its_cpu(tmp_path: Path) -> None:
     assert cpu_flags(tmp_path / "none") == frozenset()
 

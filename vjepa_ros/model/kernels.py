@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -49,22 +50,31 @@ class PublicLinear:
 
 
 class PackedLinear:
-    """A linear layer of oneDNN on a CPU, weights in the order of its loops; GELU or sum on the way out."""
+    """A linear layer of oneDNN on a CPU, weights in the order of its loops; the sum on the way out, and GELU there or
+    after it.
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    Args:
+        weight, bias: (out, in) and (out,).
+        gelu_inside: whether oneDNN computes GELU.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, *, gelu_inside: bool = True) -> None:
         operators = torch.ops.mkldnn
         # By their full names: to find out which one is meant, torch would look at every number of the bias.
         self._linear, self._linear_add = operators._linear_pointwise.default, operators._linear_pointwise.binary
+        self._gelu = torch.ops.aten.gelu_.default  # in place: what it is given is new
         self._weight = operators._reorder_linear_weight(weight.contiguous(), None)
         self._bias = bias
+        self._gelu_inside = gelu_inside
 
     def __call__(self, x: Tensor, *, gelu: bool = False, add: Tensor | None = None) -> Tensor:
         y: Tensor
         if add is not None:
             y = self._linear_add(x, add, self._weight, self._bias, "add")
         else:
-            y = self._linear(x, self._weight, self._bias, "gelu" if gelu else "none", [], "none")
-        return y
+            after = "gelu" if gelu and self._gelu_inside else "none"
+            y = self._linear(x, self._weight, self._bias, after, [], "none")
+        return self._gelu(y) if gelu and not self._gelu_inside else y
 
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -154,14 +164,16 @@ def choose_kernels(device: torch.device, dtype: torch.dtype) -> Kernels:
     The choice depends on the machine and on torch's version alone, not on a measurement: the same machine computes the
     same bits every time.
     """
-    is_packed = device.type == "cpu" and dtype in _PROBE_TOLERANCE and _packed_works(dtype)
-    by_products = device.type == "cpu" and dtype == torch.bfloat16 and products_are_faster(cpu_flags())
+    flags = cpu_flags()
+    packed = partial(PackedLinear, gelu_inside=dtype != torch.float32 or gelu_is_faster_inside(flags))
+    is_packed = device.type == "cpu" and dtype in _PROBE_TOLERANCE and _works(packed, dtype)
+    by_products = device.type == "cpu" and dtype == torch.bfloat16 and products_are_faster(flags)
     # In bfloat16 the two parts would be rounded once more, and copies took no longer.
     is_joined = device.type == "cpu" and dtype == torch.float32 and _joined_works()
     names = ("weights packed for oneDNN" if is_packed else "torch's linear layers",
              "attention by batched products" if by_products else "torch's fused attention")  # fmt: skip
     return Kernels(
-        PackedLinear if is_packed else PublicLinear,
+        packed if is_packed else PublicLinear,
         attention_by_products if by_products else fused_attention,
         joined_attention if is_joined else None,
         ", ".join(names),
@@ -180,6 +192,15 @@ def products_are_faster(flags: Collection[str]) -> bool:
     return "amx_bf16" not in flags and not {"avx512_bf16", "bf16"}.isdisjoint(flags)
 
 
+def gelu_is_faster_inside(flags: Collection[str]) -> bool:
+    """Whether oneDNN's own GELU, in float32, takes less time than torch's after it: not with AVX2 alone.
+
+    Args:
+        flags: of the CPU, see :func:`vjepa_ros.devices.cpu_flags`.
+    """
+    return "avx2" not in flags or "avx512f" in flags
+
+
 def _joined_works() -> bool:
     """Whether this torch has the private operator, and whether it computes what the public one does."""
     generator = torch.Generator(device="cpu").manual_seed(0)
@@ -193,7 +214,7 @@ def _joined_works() -> bool:
     return float((joined - fused_attention(query, *seen)).abs().max()) <= _PROBE_TOLERANCE[torch.float32]
 
 
-def _packed_works(dtype: torch.dtype) -> bool:
+def _works(linear: Callable[[Tensor, Tensor], LinearKernel], dtype: torch.dtype) -> bool:
     """Whether this torch has the private operators, and whether they compute what the public ones do."""
     generator = torch.Generator(device="cpu").manual_seed(0)
     weight, x = (torch.randn(shape, generator=generator).to(dtype) for shape in ((64, 48), (32, 48)))
@@ -201,7 +222,7 @@ def _packed_works(dtype: torch.dtype) -> bool:
     add = torch.linspace(-1, 1, 32 * 64).view(32, 64).to(dtype)
     public = PublicLinear(weight, bias)
     try:
-        packed = PackedLinear(weight, bias)
+        packed = linear(weight, bias)
         pairs = [
             (packed(x), public(x)),
             (packed(x, gelu=True), public(x, gelu=True)),
