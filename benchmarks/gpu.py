@@ -37,14 +37,15 @@ ROUNDS, BUDGET_S = 30, 3.0  # per line
 PLANNING = Case("planning", "planning: 10 iterations of 800 candidates, 1 step", {}, planning)
 
 _BY_NAME = {case.name: case for case in CASES}
-_MODELS: dict[str, tuple[str, tuple[Case, ...]]] = {
+MODELS: dict[str, tuple[str, tuple[Case, ...]]] = {
     "vitl": ("vitl", (_BY_NAME["encoder"], _BY_NAME["frame"], _BY_NAME["predictor"], _BY_NAME["rollout-2x32"])),
     "vitg": ("vitg", (_BY_NAME["encoder"],)),
     "2.1": (V21, (_BY_NAME["encoder-2.1"], _BY_NAME["image-2.1"])),
     "released": (RELEASED, (_BY_NAME["frame"], _BY_NAME["predictor-released"], _BY_NAME["rollout-5x16"])),
     "planning": (RELEASED, (PLANNING,)),
 }
-PARTS = ("tests", *_MODELS)
+"""By part: a preset, and what is measured with its sizes."""
+PARTS = ("tests", *MODELS)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -173,7 +174,7 @@ def _measured(
     part: str, settings: Settings, lines: list[Line], keep: Callable[[dict[str, Any], Sequence[Line]], None]
 ) -> dict[str, Any]:
     """A part's lines; each is kept as soon as it is there."""
-    preset, cases = _MODELS[part]
+    preset, cases = MODELS[part]
     for line in _lines(replace(settings, preset=preset), cases):
         lines.append(line)
         keep({}, lines)
