@@ -188,6 +188,8 @@ def rollout(
         given.append((torch.cat([past.expand(*every), actions], dim=1), all_states))
 
     def ours(world_model: WorldModel) -> Callable[[], Tensor]:
+        world_model.record_rollout(observed, candidates, horizon)
+
         def run() -> Tensor:
             seen = world_model.observe(context, past, states)
             for actions in future:
@@ -241,6 +243,8 @@ def planning(settings: Settings, folder: Path, *, candidates: int = 800, iterati
     drawn = drawn_weights(config)
 
     def ours(world_model: WorldModel) -> Callable[[], Tensor]:
+        world_model.record_rollout(1, candidates, 1)
+
         def plan() -> Tensor:
             observed = world_model.observe(context, past, states)
             for actions in future:

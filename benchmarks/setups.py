@@ -93,7 +93,7 @@ class Setup:
             compute too.
 
     Attributes:
-        warm_up_s: how long the engine's first window took, which on a GPU is compiled and recorded.
+        warm_up_s: how long the engine's first window took, and on a GPU what is compiled and recorded.
     """
 
     def __init__(
@@ -141,9 +141,10 @@ class Setup:
         )
         began_s = time.perf_counter()
         world_model.warm_up()  # on a GPU, what is asked for in the model's own shapes is recorded
+        made = self._make(world_model)  # and rollouts
         if backend == DEFAULT_BACKEND:
             self.warm_up_s = time.perf_counter() - began_s
-        return self._make(world_model)
+        return made
 
 
 def drawn_weights(config: ModelConfig) -> dict[str, dict[str, Tensor]]:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import vjepa_ros
 from vjepa_ros.engine.world_model import WorldModel
-from vjepa_ros.model.graphs import Graphs
+from vjepa_ros.model import graphs as graphs_module
+from vjepa_ros.model import predictor as predictor_module
+from vjepa_ros.model.graphs import Compute, Graphs
 from vjepa_ros.model.kernels import Kernels, PublicLinear, fused_attention
+from vjepa_ros.planning.solvers import Options
 from vjepa_ros.weights import build
+
+
+@pytest.fixture
+def gpu_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layers that a GPU is served with."""
+    monkeypatch.setattr(
+        build, "choose_kernels", lambda device, dtype: Kernels(PublicLinear, fused_attention, None, "a GPU's")
+    )
 
 
 def inputs_of(wm: WorldModel, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -35,13 +50,11 @@ def test_off_a_gpu_everything_is_simply_called() -> None:
     assert calls == [(3,)]
 
 
+@pytest.mark.usefixtures("gpu_kernels")
 @pytest.mark.parametrize("encoding", ["clip", "frame_repeat", "frame"])
-def test_a_compiler_finds_one_graph_without_a_break(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiler_finds_one_graph_without_a_break(encoding: str) -> None:
     """What is recorded must have static shapes and no Python in between; the compiler's front end says so on a CPU, of
     the layers that a GPU is served with."""
-    monkeypatch.setattr(
-        build, "choose_kernels", lambda device, dtype: Kernels(PublicLinear, fused_attention, None, "a GPU's")
-    )
     family, depth = ("vjepa2_1", 4) if encoding == "frame" else ("vjepa2", 2)
     sizes = {"encoder_family": family, "encoder_depth": depth, "predictor_depth": 2}
     wm = vjepa_ros.load("tiny_random", encoding=encoding, fast=True, **sizes)
@@ -52,6 +65,160 @@ def test_a_compiler_finds_one_graph_without_a_break(encoding: str, monkeypatch: 
             torch._dynamo.reset()
             traced = torch.compile(part, backend="eager", fullgraph=True, dynamic=False)
             torch.testing.assert_close(traced(*given), part(*given), rtol=0, atol=1e-6)
+
+
+class Traced(Graphs):
+    """Records on a CPU as a GPU does: what is replayed is a list of operators on memory that stays where it is, so that
+    whatever Python decided while it was recorded is decided for good.
+
+    Attributes:
+        replays: the shape of the actions of each replay.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(torch.device("cpu"), compile_first=False)
+        self.records = True
+        self.replays: list[tuple[int, ...]] = []
+
+    def _record(self, compute: Compute, faster: Compute, inputs: tuple[Tensor, ...]) -> None:
+        places = tuple(value.clone() for value in inputs)
+        operators = make_fx(faster)(*places)
+        output = operators(*places)
+
+        def replay() -> None:
+            self.replays.append(tuple(places[1].shape))
+            output.copy_(operators(*places))
+
+        recorded: Any = graphs_module._Recorded(SimpleNamespace(replay=replay), places, output)  # type: ignore[arg-type]
+        self._recorded[graphs_module._key(compute, inputs)] = recorded
+
+
+def rollout_inputs(wm: WorldModel, steps: int, candidates: int, horizon: int, seed: int) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    sizes = wm.config
+    context = torch.nn.functional.layer_norm(draw(1, steps * 16, sizes.latent_dim), (sizes.latent_dim,))
+    past, states = draw(1, steps - 1, sizes.action_dim), draw(1, steps, sizes.state_dim)
+    return context, past, states, draw(candidates, horizon, sizes.action_dim)
+
+
+@pytest.mark.usefixtures("gpu_kernels")
+@pytest.mark.parametrize(
+    "steps, horizon, replays",
+    [
+        (1, 1, [(4, 1, 7), (3, 1, 7)]),
+        (1, 3, [(4, 3, 7), (3, 3, 7)]),
+        (5, 4, [(4, 4, 7), (3, 4, 7)]),
+        (8, 3, [(4, 1, 7), (3, 1, 7)]),  # after the first forecast the oldest step is pushed out
+    ],
+)
+def test_a_rollout_that_is_replayed_is_one_that_is_called(
+    steps: int, horizon: int, replays: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wm = vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=2)
+    tokens = 4 * wm.predictor.step_tokens
+    monkeypatch.setattr(predictor_module, "_CHUNK_TOKENS", {"cpu": tokens, "gpu": tokens})
+    given = [rollout_inputs(wm, steps, 7, horizon, seed) for seed in range(2)]
+    called = [wm.rollout(*inputs) for inputs in given]
+    wm._graphs = graphs = Traced()
+    wm.record_rollout(steps, 7, horizon)
+    assert not graphs.replays and len(graphs._recorded) == 2
+    replayed = [wm.rollout(*inputs) for inputs in given]  # the second must not change what the first one gave
+    assert graphs.replays == replays * 2
+    for ours, theirs in zip(replayed, called, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    one = rollout_inputs(wm, steps, 1, horizon, 2)
+    ours = wm.rollout(*one)  # of a size that was not recorded
+    assert len(graphs.replays) == 4
+    wm._graphs = Graphs(torch.device("cpu"), compile_first=False)
+    torch.testing.assert_close(ours, wm.rollout(*one), rtol=0, atol=1e-6)
+
+
+@pytest.mark.usefixtures("gpu_kernels")
+def test_a_plan_is_made_of_replays(monkeypatch: pytest.MonkeyPatch) -> None:
+    wm = vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=2)
+    context, past, states, _ = rollout_inputs(wm, 8, 1, 1, 0)
+    goal = rollout_inputs(wm, 1, 1, 1, 1)[0]
+
+    def plan() -> Any:
+        options = Options(samples=10, elites=3, iterations=2)
+        seen = wm.observe(context, past, states)
+        return vjepa_ros.plan(wm, seen, goal, horizon=3, std=0.1, options=options, batch_size=4, seed=0)
+
+    called = plan()
+    wm._graphs = graphs = Traced()
+    for candidates in (4, 2):
+        wm.record_rollout(6, candidates, 3)
+    replayed = plan()
+    assert graphs.replays[:6] == [(4, 3, 7), (4, 3, 7), (2, 3, 7)] * 2
+    torch.testing.assert_close(replayed.actions, called.actions, rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("gpu_kernels")
+def test_without_the_memory_to_record_them_rollouts_are_called(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wm = vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=1)
+    wm._graphs = Traced()
+
+    def record(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(wm._graphs, "_record", record)
+    wm.record_rollout(2, 3, 1)
+    assert "not recorded: the memory" in caplog.text
+    assert wm.rollout(*rollout_inputs(wm, 2, 3, 1, 0)).isfinite().all()
+
+
+def test_only_one_step_ahead_is_compiled_before_it_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    wm = vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=1)
+    wm._graphs = graphs = Traced()
+    graphs._compile_first = True
+    compiled: list[Any] = []
+
+    def compile_(compute: Compute, dynamic: bool) -> Compute:
+        compiled.append(compute)
+        return compute
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    wm.record_rollout(2, 3, 2)
+    assert not compiled
+    wm.record_rollout(2, 3, 1)
+    assert compiled == [wm.predictor.ahead]
+
+
+@pytest.mark.usefixtures("gpu_kernels")
+@pytest.mark.parametrize("steps, horizon", [(1, 1), (3, 1), (3, 2)])
+def test_a_compiler_finds_one_graph_in_a_rollout(steps: int, horizon: int) -> None:
+    wm = vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=2)
+    context, past, states, future = rollout_inputs(wm, steps, 4, horizon, 0)
+    with torch.inference_mode():
+        newest, *kept = wm.observe(context, past, states).history.of_window(0)
+        inputs = newest, future, future, *kept
+        torch._dynamo.reset()
+        traced = torch.compile(wm.predictor.ahead, backend="eager", fullgraph=True, dynamic=False)
+        torch.testing.assert_close(traced(*inputs), wm.predictor.ahead(*inputs), rtol=0, atol=1e-6 if horizon == 1 else 1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("steps, horizon", [(1, 1), (3, 3), (8, 2)])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_replay_of_a_rollout_is_a_call(
+    steps: int, horizon: int, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = vjepa_ros.load("tiny_random", fast=False)
+    wm = vjepa_ros.load("tiny_random", device="cuda", dtype="float32", compile_graphs=compiled)
+    tokens = 4 * wm.predictor.step_tokens
+    monkeypatch.setattr(predictor_module, "_CHUNK_TOKENS", {"cpu": tokens, "gpu": tokens})
+    wm.record_rollout(steps, 7, horizon)
+    assert len(wm._graphs._recorded) == 2
+    given = [rollout_inputs(wm, steps, 7, horizon, seed) for seed in range(2)]
+    replayed = [wm.rollout(*inputs) for inputs in given]
+    for ours, inputs in zip(replayed, given, strict=True):
+        assert (ours.cpu() - exact.rollout(*inputs)).abs().max() < 1e-4
 
 
 @pytest.mark.gpu

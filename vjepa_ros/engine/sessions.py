@@ -36,6 +36,7 @@ class Sessions(Graphs):
     """
 
     def __init__(self, graphs: Graphs, sessions: Mapping[Compute, tuple[GraphOf, Session]]) -> None:
+        self.records = graphs.records
         self._graphs = graphs
         self._sessions = dict(sessions)
         self._is_aside = False
@@ -45,10 +46,10 @@ class Sessions(Graphs):
         session = self._session(compute, inputs)
         return self._graphs.run(compute, *inputs) if session is None else session(*inputs)
 
-    def record(self, compute: Compute, *inputs: Tensor) -> None:
+    def record(self, compute: Compute, *inputs: Tensor, compile_first: bool = True) -> None:
         """As :meth:`.Graphs.record`; nothing where a session computes it."""
         if self._session(compute, inputs) is None:
-            self._graphs.record(compute, *inputs)
+            self._graphs.record(compute, *inputs, compile_first=compile_first)
 
     @contextmanager
     def aside(self) -> Iterator[None]:

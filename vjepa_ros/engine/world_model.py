@@ -6,6 +6,7 @@ nowhere else. No ROS, no threads, no clock, no files.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.config.normalization import Normalizations
-from vjepa_ros.devices import failures
+from vjepa_ros.devices import failures, release_memory
 from vjepa_ros.engine.arguments import Values, as_tensor
 from vjepa_ros.engine.image_encoder import ImageEncoder
 from vjepa_ros.engine.normalizing import Normalizing
@@ -22,10 +23,20 @@ from vjepa_ros.errors import ConfigError, ShapeError
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.graphs import Graphs
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.model.rollout import Observed, check_future, check_observed, mean_distance, predict, roll_out
+from vjepa_ros.model.rollout import (
+    Observed,
+    check_future,
+    check_observed,
+    mean_distance,
+    predict,
+    record_rollout,
+    roll_out,
+)
 from vjepa_ros.model.state_model import StateModel
 from vjepa_ros.weights.build import build
 from vjepa_ros.weights.values import Weights
+
+_LOG = logging.getLogger(__name__)
 
 
 class WorldModel(ImageEncoder):
@@ -84,6 +95,7 @@ class WorldModel(ImageEncoder):
             encoder, self.predictor, self.kernels = build(encoder, predictor, weights, device, dtype, fast)
         super().__init__(config, encoder, device, dtype, graphs or Graphs(device, compile_first=False))
         self.backend = ""
+        self._reach = self.grid.with_steps(config.most_context)
         self.normalization = normalization
         self._state_model = state_model
         self._actions = Normalizing("actions", normalization.actions, device)
@@ -234,9 +246,8 @@ class WorldModel(ImageEncoder):
                 # No state depends on a latent: all of them are known before the first forecast.
                 ahead = torch.from_numpy(advance.unroll(now.numpy(), all_future[:, :, :-1].numpy()))
                 states = torch.cat([states, ahead], dim=2)  # (B, K, H, S)
-            reach = self.grid.with_steps(self.config.most_context)
             normalized = self._actions(all_future), self._states(states)
-            forecasts = roll_out(self._graphs, self.predictor, reach, observed, *normalized)
+            forecasts = roll_out(self._graphs, self.predictor, self._reach, observed, *normalized)
             return forecasts if future.ndim == 4 else forecasts[0]
 
     def energy(self, latents: Values, goal: Values, mask: Tensor | NDArray[Any] | None = None) -> Tensor:
@@ -258,6 +269,32 @@ class WorldModel(ImageEncoder):
             found, wanted = as_tensor(latents, "latents").to(self.device), as_tensor(goal, "a goal").to(self.device)
             counts = None if mask is None else torch.as_tensor(mask, device=self.device)
             return mean_distance(self.config, found, wanted, counts)
+
+    def record_rollout(self, steps: int, candidates: int, horizon: int) -> None:
+        """On a GPU, have rollouts of these sizes replayed from now on; nothing elsewhere. Where memory is missing for
+        that, they go on being called.
+
+        Args:
+            steps: t, how many are observed.
+            candidates: K, in one call.
+            horizon: H, steps ahead.
+
+        Raises:
+            EngineError: where model or device fail.
+        """
+        if not self._graphs.records or not self.kernels:  # not packed
+            return
+        config = self.config
+        context = torch.zeros(1, steps * self.grid.tokens_per_step, config.latent_dim)
+        past, states = torch.zeros(1, steps - 1, config.action_dim), torch.zeros(1, steps, config.state_dim)
+        observed, shape = self.observe(context, past, states), (1, candidates, horizon)
+        at_rest = torch.zeros(*shape, config.action_dim), torch.zeros(*shape, config.state_dim)
+        with torch.inference_mode(), failures("recording a rollout"):
+            try:
+                record_rollout(self._graphs, self.predictor, self._reach, observed, *at_rest)
+            except torch.cuda.OutOfMemoryError:
+                _LOG.warning("rollouts are not recorded: the memory for that is missing")
+                release_memory()
 
     def warm_up(self, windows: int = 1) -> None:
         """Run whole windows through once, so that the first real ones do not pay for what is done only once.

@@ -39,9 +39,13 @@ class Graphs:
         device: where the tensors are.
         compile_first: whether ``torch.compile`` makes fewer kernels of a computation before it is recorded. It needs
             Triton; without it, or where it fails, the computation is recorded as it is.
+
+    Attributes:
+        records: whether anything is recorded here at all.
     """
 
     def __init__(self, device: torch.device, compile_first: bool) -> None:
+        self.records = device.type == "cuda"
         self._device = device
         self._compile_first = compile_first and importlib.util.find_spec("triton") is not None
         self._recorded: dict[_Key, _Recorded] = {}
@@ -59,14 +63,19 @@ class Graphs:
         recorded.graph.replay()
         return recorded.output.clone()
 
-    def record(self, compute: Compute, *inputs: Tensor) -> None:
+    def record(self, compute: Compute, *inputs: Tensor, compile_first: bool = True) -> None:
         """Have ``compute`` replayed for inputs of these shapes and dtypes from now on; nothing off a GPU.
 
         Its output must depend on nothing but the values of the inputs and what never changes.
+
+        Args:
+            compute, inputs: what is recorded.
+            compile_first: False leaves the compiler out, which takes time for every layer that it meets.
         """
-        if self._device.type != "cuda" or _key(compute, inputs) in self._recorded:
+        if not self.records or _key(compute, inputs) in self._recorded:
             return
-        ways = {"not compiled": torch.compile(compute, dynamic=False)} if self._compile_first else {}
+        compiles = self._compile_first and compile_first
+        ways = {"not compiled": torch.compile(compute, dynamic=False)} if compiles else {}
         for what_then, way in {**ways, "not recorded": compute}.items():
             try:
                 self._record(compute, way, inputs)

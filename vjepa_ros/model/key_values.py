@@ -36,6 +36,13 @@ class KeyValues:
         self._in_place = room is not None
         self.filled = 0
 
+    @classmethod
+    def of_all(cls, kept: Tensor) -> KeyValues:
+        """That keep all of (2, B, heads, n, head_dim)."""
+        made = cls(kept)
+        made.filled = kept.shape[3]
+        return made
+
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Keep (B, heads, n, head_dim) of the next n tokens; all keys, and all values, up to there."""
         if self._in_place:

@@ -6,7 +6,7 @@ in is the caller's, and so is what comes out of :meth:`Predictor.forward`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +44,16 @@ class History:
     kept: list[KeyValues] | None
     newest: Tensor
     steps: int
+
+    @property
+    def windows(self) -> int:
+        """B."""
+        return self.newest.shape[0]
+
+    def of_window(self, window: int) -> list[Tensor]:
+        """A window's part of it: newest (1, H'*W', dim), then of each layer (2, 1, heads, tokens, head_dim), if any."""
+        kept = [] if self.kept is None else [of_layer.of([window]) for of_layer in self.kept]
+        return [self.newest[window : window + 1], *kept]
 
 
 class Predictor(nn.Module):
@@ -139,32 +149,57 @@ class Predictor(nn.Module):
         windows, candidates, horizon, _ = actions.shape
         conditions = [value.flatten(0, 1) for value in (actions, states, extrinsics) if value is not None]
         shape = (windows * candidates, horizon, self.grid.tokens_per_step, self.config.latent_dim)
-        chunk = max(1, _CHUNK_TOKENS["cpu" if actions.device.type == "cpu" else "gpu"] // self.step_tokens)
         # Without gradients, every forecast is written to where it belongs: of so much memory there are no two copies.
         whole = None if torch.is_grad_enabled() else torch.empty(shape, dtype=torch.float32, device=actions.device)
         parts: list[Tensor] = []
-        for start in range(0, shape[0], chunk):
-            stop = min(start + chunk, shape[0])
-            chosen = [sequence // candidates for sequence in range(start, stop)]
-            forecasts = self._forecasts(history, chosen, [value[start:stop] for value in conditions])
+        for some in self.chunks(shape[0], actions.device):
+            chosen = [sequence // candidates for sequence in range(some.start, some.stop)]
+            forecasts = self._forecasts(history, chosen, [value[some] for value in conditions], self._own_memory)
             if whole is None:
                 parts.append(torch.stack(list(forecasts), dim=1))
             else:
                 for index, forecast in enumerate(forecasts):
-                    whole[start:stop, index] = forecast
+                    whole[some, index] = forecast
         return (torch.cat(parts) if whole is None else whole).view(windows, candidates, *shape[1:])
 
-    def _forecasts(self, history: History, windows: list[int], conditions: list[Tensor]) -> Iterator[Tensor]:
+    def chunks(self, sequences: int, device: torch.device) -> list[slice]:
+        """Which of so many sequences go through a layer together in a rollout: as many at once as nearly equal parts
+        allow."""
+        most = max(1, _CHUNK_TOKENS["cpu" if device.type == "cpu" else "gpu"] // self.step_tokens)
+        size = -(-sequences // -(-sequences // most))
+        return [slice(start, min(start + size, sequences)) for start in range(0, sequences, size)]
+
+    def ahead(self, newest: Tensor, actions: Tensor, states: Tensor, *kept: Tensor) -> Tensor:
+        """What :meth:`roll_out` gives for a chunk of sequences from one window, in memory that is taken anew: a
+        computation of its inputs alone, which may be recorded. For inference, not for gradients.
+
+        Args:
+            newest, kept: as :meth:`History.of_window` gives them.
+            actions, states: (k, H, A) and (k, H, S).
+
+        Returns:
+            (k, H, H'*W', D) float32, layer-normalised.
+        """
+        steps = 1 + (kept[0].shape[3] // self.step_tokens if kept else 0)
+        history = History([KeyValues.of_all(of_layer) for of_layer in kept] or None, newest, steps)
+        forecasts = self._forecasts(history, [0] * len(actions), [actions, states], self._rooms)
+        return torch.stack(list(forecasts), dim=1)
+
+    def _forecasts(
+        self, history: History, windows: list[int], conditions: list[Tensor],
+        memory: Callable[[int, int, Tensor], list[KeyValues]],
+    ) -> Iterator[Tensor]:  # fmt: skip
         """Step by step (k, H'*W', D) float32, layer-normalised, of k sequences.
 
         Args:
             history: of all windows.
             windows: the window of each sequence.
             conditions: actions, states and, where they are used, extrinsics, (k, H, ...) each.
+            memory: for the keys and values of so many sequences and steps.
         """
         count, horizon, _ = conditions[0].shape
         embedded = choose(history.newest, windows, dim=0)
-        own = self._own_memory(count, horizon, embedded) if horizon > 1 else None
+        own = memory(count, horizon, embedded) if horizon > 1 else None
         for index in range(horizon):
             x = self.tokens(embedded, *(value[:, index : index + 1] for value in conditions)).flatten(1, 2)
             first = (history.steps - 1 + index) * self.step_tokens
@@ -219,6 +254,10 @@ class Predictor(nn.Module):
         """For the keys and values of so many steps of so many sequences, by layer; nothing is kept yet."""
         if not torch.is_inference_mode_enabled():
             return [KeyValues() for _ in self.predictor_blocks]
+        return self._rooms(batch, steps, like)
+
+    def _rooms(self, batch: int, steps: int, like: Tensor) -> list[KeyValues]:
+        """The same, under inference mode."""
         heads = self.config.predictor_heads
         shape = (2, batch, heads, steps * self.step_tokens, self.config.predictor_dim // heads)
         rooms = (torch.empty(shape, dtype=like.dtype, device=like.device) for _ in self.predictor_blocks)

@@ -5,6 +5,7 @@ Tensors in, tensors out. It does not know how actions advance states: the states
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -54,7 +55,7 @@ def roll_out(
     """Predict each step from the newest before it, as many as there is reach for.
 
     Args:
-        graphs: runs the predictor over whole steps, where it was recorded by a replay.
+        graphs: runs the predictor over whole steps and, where it records, over a window's candidates in chunks.
         predictor: goes on from what it has kept, as far as that goes.
         reach: grid of the most steps that a forecast is made from.
         observed: t steps of B windows, no more than these.
@@ -64,15 +65,23 @@ def roll_out(
         (B, K, H, H'*W', D)
     """
     windows, count, horizon, _ = actions.shape
-    # Once the oldest step is pushed out, every other moves to another place and has to be computed again.
-    known = min(horizon, reach.steps - observed.steps + 1)
+    known = _known(reach, observed, horizon)
     place = observed.history.newest
 
     def there(value: Tensor) -> Tensor:
         """The value where the predictor computes, and in what."""
         return to_device(value, place.device, place.dtype)
 
-    forecasts = predictor.roll_out(observed.history, there(actions[:, :, :known]), there(states[:, :, :known]))
+    given = there(actions[:, :, :known]), there(states[:, :, :known])
+    if graphs.records and windows == 1:
+        forecasts = place.new_empty(
+            (count, known, reach.tokens_per_step, predictor.config.latent_dim), dtype=torch.float32
+        )
+        for some, inputs in _chunks(predictor, observed.history, *given):
+            forecasts[some] = graphs.run(predictor.ahead, *inputs)
+        forecasts = forecasts[None]
+    else:
+        forecasts = predictor.roll_out(observed.history, *given)
     if known == horizon:
         return forecasts
 
@@ -93,6 +102,36 @@ def roll_out(
         context = torch.cat([context, predicted[:, -size:]], dim=1)  # (B*K, (stop+1)*H'*W', D)
     whole = context.view(windows, count, -1, size, context.shape[2])  # (B, K, t+H, H'*W', D)
     return whole[:, :, -horizon:]
+
+
+def record_rollout(
+    graphs: Graphs, predictor: Predictor, reach: Grid, observed: Observed, actions: Tensor, states: Tensor
+) -> None:
+    """Have :func:`roll_out` replayed for inputs of these sizes, as far as it goes on from what is kept; one window.
+
+    One step ahead is compiled too, where that is asked for; for more steps that would take as many times as long.
+    """
+    known, place = _known(reach, observed, actions.shape[2]), observed.history.newest
+    given = (to_device(value[:, :, :known], place.device, place.dtype) for value in (actions, states))
+    for _, inputs in _chunks(predictor, observed.history, *given):
+        graphs.record(predictor.ahead, *inputs, compile_first=known == 1)
+
+
+def _known(reach: Grid, observed: Observed, horizon: int) -> int:
+    """For how many steps ahead what is kept stays true.
+
+    Once the oldest step is pushed out, every other moves to another place and has to be computed again.
+    """
+    return min(horizon, reach.steps - observed.steps + 1)
+
+
+def _chunks(
+    predictor: Predictor, history: History, actions: Tensor, states: Tensor
+) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Which candidates of one window go together, and the inputs of :meth:`.Predictor.ahead` for them."""
+    newest, *kept = history.of_window(0)
+    for some in predictor.chunks(actions.shape[1], actions.device):
+        yield some, [newest, actions[0, some], states[0, some], *kept]
 
 
 def predict(graphs: Graphs, predictor: Predictor, context: Tensor, actions: Tensor, states: Tensor) -> Tensor:
