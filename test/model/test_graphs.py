@@ -200,7 +200,8 @@ def test_a_compiler_finds_one_graph_in_a_rollout(steps: int, horizon: int) -> No
         inputs = newest, future, future, *kept
         torch._dynamo.reset()
         traced = torch.compile(wm.predictor.ahead, backend="eager", fullgraph=True, dynamic=False)
-        torch.testing.assert_close(traced(*inputs), wm.predictor.ahead(*inputs), rtol=0, atol=1e-6 if horizon == 1 else 1e-5)
+        atol = 1e-6 if horizon == 1 else 1e-5  # rounding goes from step to step
+        torch.testing.assert_close(traced(*inputs), wm.predictor.ahead(*inputs), rtol=0, atol=atol)
 
 
 @pytest.mark.gpu
