@@ -91,6 +91,22 @@ def test_no_plan_is_made_of_a_window_that_is_too_old(predictor: Predictor, stand
     assert int(robot.diagnostics[HEALTH]["no_plan stale_window"]) >= 1
 
 
+def test_a_camera_that_stops_is_said_without_a_plan_or_a_message(predictor: Predictor, standing: Standing) -> None:
+    standing.start()
+    standing.aim()
+    assert standing.is_planning()
+    robot, standing.is_sending = standing.robot, False
+    assert robot.spin(lambda: standing.statuses[-1]["reason"] == "stale_window"), standing.statuses[-1]
+    assert standing.statuses[-1]["state"] == "waiting"
+    assert standing.statuses[-1]["detail"].startswith("no window comes: the newest frame of the last one is ")
+    assert robot.spin(lambda: robot.messages.get(HEALTH, "").startswith("waiting: stale_window: ")), robot.messages
+    said, plans = len(standing.statuses), len(standing.plans)
+    robot.settle(1.2)
+    assert len(standing.statuses) == said, "once, not twice a second"
+    standing.is_sending = True
+    assert robot.spin(lambda: len(standing.plans) > plans and standing.statuses[-1]["state"] == "planned")
+
+
 def test_goals_change_and_bad_ones_change_nothing(predictor: Predictor, standing: Standing) -> None:
     robot = standing.robot
     standing.start()
