@@ -51,7 +51,9 @@ def check_size(message: Any, limits: MessageLimits) -> None:
     """
     check_frame_id(message, limits)
     for field in _NAMES:
-        names = getattr(message, field, ())
+        names = getattr(message, field, None)
+        if not names:
+            continue
         if len(names) > limits.max_joints:
             raise InputError("too_large", f"{len(names)} joints, at most {limits.max_joints} (messages.max_joints)")
         _check_names(names, limits)
@@ -82,8 +84,8 @@ def check_description(text: str, limits: MessageLimits) -> None:
 
 
 def _check_names(names: Sequence[str], limits: MessageLimits) -> None:
-    longest = max(names, key=len, default="")
-    if len(longest) > limits.max_name_length:
+    if max(map(len, names), default=0) > limits.max_name_length:
+        longest = max(names, key=len)
         raise InputError(
             "too_large",
             f"the name {quoted(longest, 40)} of {len(longest)} characters, at most {limits.max_name_length} "

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -91,10 +92,10 @@ class JointStates:
             return None
         if found is None or len(values) != len(names):
             raise _wrong_length(self._config, len(names), f"{field}s", self._sent(message))
-        wanted = np.array([values[index] for index in found.indices], np.float64)
-        if np.isnan(wanted).all():
+        wanted = [values[index] for index in found.indices]
+        if all(map(isnan, wanted)):
             _refuse_empty(self._config, found, self._sent(message))
-        return _finished(wanted, found, self._config)
+        return _finished(np.array(wanted, np.float64), found, self._config)
 
     @staticmethod
     def _sent(message: Any) -> dict[str, Sequence[float]]:
@@ -164,10 +165,10 @@ class ControllerReferences:
         if len(values) != len(message.joint_names):
             named = _POINT_FIELDS[self._config.field]
             raise _wrong_length(self._config, len(message.joint_names), named, _fields(point))
-        wanted = np.array([values[index] for index in found.indices], np.float64)
-        if np.isnan(wanted).all():
+        wanted = [values[index] for index in found.indices]
+        if all(map(isnan, wanted)):
             _refuse_empty(self._config, found, _fields(point))
-        return _finished(wanted, found, self._config)
+        return _finished(np.array(wanted, np.float64), found, self._config)
 
 
 class ControllerFeedback(ControllerReferences):
@@ -264,8 +265,8 @@ def _finished(values: Vector, found: _Found, config: SignalConfig, times: Vector
     if config.is_scaled:
         with np.errstate(over="ignore", invalid="ignore"):
             values = values * np.array(config.scale)[which] + np.array(config.offset)[which]
-    fits = np.abs(values) <= _MOST  # false for what is no number
-    if not fits.all():
+    if not np.abs(values).max() <= _MOST:  # also where one is no number
+        fits = np.abs(values) <= _MOST
         columns, read = np.atleast_2d(fits).T, np.atleast_2d(came).T  # a row per joint
         names = np.array(config.joint_names, dtype=object)[which]
         broken = [index for index, column in enumerate(columns) if not column.all()]
