@@ -1,11 +1,8 @@
-"""How long callbacks take. It measures time by a monotonic clock, and knows neither topics' types nor what is done."""
+"""How long callbacks take. It measures no time itself, and knows neither topics' types nor what is done."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 
@@ -23,17 +20,13 @@ class CallbackTimes:
         self._durations_s: dict[str, deque[float]] = {}
         self._longest_s: dict[str, float] = {}
 
-    @contextmanager
-    def measured(self, topic: str) -> Iterator[None]:
-        """Measure what is done inside of it, waiting included."""
-        started_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            took_s = time.perf_counter() - started_s
-            self._durations_s.setdefault(topic, deque(maxlen=KEPT)).append(took_s)
-            if took_s > self._longest_s.get(topic, 0.0):
-                self._longest_s[topic] = took_s
+    def add(self, topic: str, took_s: float) -> None:
+        """A callback of a topic has taken so long, waiting included."""
+        if topic not in self._durations_s:
+            self._durations_s[topic] = deque(maxlen=KEPT)
+        self._durations_s[topic].append(took_s)
+        if took_s > self._longest_s.get(topic, 0.0):
+            self._longest_s[topic] = took_s
 
     def p99_ms(self) -> dict[str, float]:
         """The 99th percentile of each topic's last 10,000 callbacks."""
