@@ -227,7 +227,7 @@ def rollout(
     )
 
 
-def planning(settings: Settings, folder: Path, *, candidates: int = 800, iterations: int = 10) -> Setup:
+def planning(settings: Settings, folder: Path, *, candidates: int, iterations: int) -> Setup:
     """As in the V-JEPA 2 paper: in each iteration one step ahead for all candidates, and their energies to a goal.
 
     The candidates of all iterations are drawn beforehand: how they are narrowed down takes no time worth timing, and

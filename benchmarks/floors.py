@@ -4,7 +4,7 @@ for reading what has to be read, whichever is longer.
     tools/run.sh -m benchmarks.floors [--tflops 989.4 --gb-per-s 3350]
 
 Operations are those of the bare matrix products and attentions (:mod:`benchmarks.shapes`). Read are all weights once a
-step, keys and values, what goes in and what comes out; activations in between may stay on the chip.
+step, what goes in and what comes out; all that is computed in between may stay on the chip.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+from benchmarks.cases import Case
 from benchmarks.gpu import MODELS
 from benchmarks.shapes import Product, Shape, encoder_shapes, predict_shapes, rollout_shapes
 from vjepa_ros.config.model import ModelConfig
@@ -62,16 +64,14 @@ def _flop(shape: Shape) -> int:
 
 
 def _read(shape: Shape) -> int:
-    """Numbers: a product's weights, an attention's keys and values."""
-    if isinstance(shape, Product):
-        return shape.inner * shape.outer * shape.count
-    return 2 * shape.sequences * shape.heads * shape.keys * shape.head_dim * shape.count
+    """Numbers: a product's weights; what attends has been computed just before."""
+    return shape.inner * shape.outer * shape.count if isinstance(shape, Product) else 0
 
 
 def works() -> list[Work]:
     """The lines of ``make gpu``."""
     return [
-        Work(preset, case.what, *_SHAPES[case.name](model_config(preset)))
+        Work(preset, case.what, *_SHAPES[case.name](model_config(preset), **_sizes_of(case)))
         for preset, cases in MODELS.values()
         for case in cases
     ]
@@ -80,12 +80,18 @@ def works() -> list[Work]:
 _Paper = tuple[list[Shape], int]  # shapes, and how many numbers go in and come out
 
 
+def _sizes_of(case: Case) -> dict[str, Any]:
+    """What a case is built with, besides a preset."""
+    given = case.build.keywords if isinstance(case.build, partial) else {}
+    return {name: value for name, value in given.items() if name != "preset"}
+
+
 def _window(config: ModelConfig) -> _Paper:
     tokens, pixels = Grid.of(config).tokens, 3 * config.num_frames * math.prod(config.image_size)
     return encoder_shapes(config, 1, tokens), pixels + tokens * config.encoder_dim
 
 
-def _frame(encoding: str, config: ModelConfig) -> _Paper:
+def _frame(config: ModelConfig, encoding: str = "frame_repeat") -> _Paper:
     alone = model_config(config.preset, encoding=encoding)
     tokens, pixels = Grid.of(alone).tokens_per_step, 3 * math.prod(alone.image_size)
     return encoder_shapes(alone, 1, tokens), pixels + tokens * alone.encoder_dim
@@ -95,22 +101,22 @@ def _steps(config: ModelConfig) -> _Paper:
     return predict_shapes(config, 1), 2 * Grid.of(config).tokens * config.encoder_dim
 
 
-def _ahead(candidates: int, horizon: int, iterations: int, config: ModelConfig) -> _Paper:
+def _ahead(config: ModelConfig, candidates: int, observed: int = 1, horizon: int = 1, iterations: int = 1) -> _Paper:
     size = Grid.of(config).tokens_per_step
-    shapes = rollout_shapes(config, candidates, 1, horizon, iterations)
-    return shapes, size * config.encoder_dim * (1 + candidates * horizon * iterations)
+    shapes = rollout_shapes(config, candidates, observed, horizon, iterations)
+    return shapes, size * config.encoder_dim * (observed + candidates * horizon * iterations)
 
 
-_SHAPES: dict[str, Callable[[ModelConfig], _Paper]] = {
+_SHAPES: dict[str, Callable[..., _Paper]] = {
     "encoder": _window,
     "encoder-2.1": _window,
-    "frame": partial(_frame, "frame_repeat"),
-    "image-2.1": partial(_frame, "frame"),
+    "frame": _frame,
+    "image-2.1": _frame,
     "predictor": _steps,
     "predictor-released": _steps,
-    "rollout-2x32": partial(_ahead, 32, 2, 1),
-    "rollout-5x16": partial(_ahead, 16, 5, 1),
-    "planning": partial(_ahead, 800, 1, 10),
+    "rollout-2x32": _ahead,
+    "rollout-5x16": _ahead,
+    "planning": _ahead,
 }
 
 

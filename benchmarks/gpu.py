@@ -34,7 +34,8 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 ROOT = Path(__file__).parents[1]
 ROUNDS, BUDGET_S = 30, 3.0  # per line
 
-PLANNING = Case("planning", "planning: 10 iterations of 800 candidates, 1 step", {}, planning)
+PLANNING = Case("planning", "planning: 10 iterations of 800 candidates, 1 step", {},
+                partial(planning, candidates=800, iterations=10))  # fmt: skip
 
 _BY_NAME = {case.name: case for case in CASES}
 MODELS: dict[str, tuple[str, tuple[Case, ...]]] = {

@@ -37,6 +37,14 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
+def recorded_mb(device: torch.device) -> float:
+    """What recorded graphs keep of a GPU for what they compute in between: taken, and not given to anybody; in MB."""
+    if device.type != "cuda":
+        return 0.0
+    torch.cuda.empty_cache()
+    return (torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)) / MB
+
+
 def peak_of(work: Callable[[], ResultT], device: torch.device) -> tuple[ResultT, float]:
     """(what the workload gives, the memory that it needed at its peak on top of what was in use before, in MB).
 

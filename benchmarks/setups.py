@@ -17,6 +17,7 @@ from support import public_code
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.memory import recorded_mb
 from benchmarks.shapes import Shape
 from vjepa_ros.config.backends import BACKENDS, DEFAULT_BACKEND
 from vjepa_ros.config.model import ModelConfig
@@ -94,6 +95,7 @@ class Setup:
 
     Attributes:
         warm_up_s: how long the engine's first window took, and on a GPU what is compiled and recorded.
+        recorded_mb: what graphs keep of a GPU that were recorded.
     """
 
     def __init__(
@@ -109,7 +111,7 @@ class Setup:
     ) -> None:
         self.config, self.references, self.shapes = config, references, shapes
         self._settings, self._make, self._is_whole = settings, ours, is_whole
-        self.warm_up_s = 0.0
+        self.warm_up_s = self.recorded_mb = 0.0
         self._file = folder / "weights.safetensors"
         write_safetensors(self._file, weights)
 
@@ -144,6 +146,7 @@ class Setup:
         made = self._make(world_model)  # and rollouts
         if backend == DEFAULT_BACKEND:
             self.warm_up_s = time.perf_counter() - began_s
+            self.recorded_mb = recorded_mb(self._settings.device)
         return made
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from support.plan_bench import GIVEN, Bench
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import vjepa_ros
+from vjepa_ros.config.node import resolve
 from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.model import graphs as graphs_module
 from vjepa_ros.model import predictor as predictor_module
 from vjepa_ros.model.graphs import Compute, Graphs
 from vjepa_ros.model.kernels import Kernels, PublicLinear, fused_attention
-from vjepa_ros.planning.solvers import Options
+from vjepa_ros.planning.asked import record_plans
+from vjepa_ros.ros.configured import load
 from vjepa_ros.weights import build
 
 
@@ -131,30 +137,83 @@ def test_a_rollout_that_is_replayed_is_one_that_is_called(
     for ours, theirs in zip(replayed, called, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
     one = rollout_inputs(wm, steps, 1, horizon, 2)
-    ours = wm.rollout(*one)  # of a size that was not recorded
+    with monkeypatch.context() as patched:
+        patched.setattr(wm.predictor, "ahead", None)
+        ours = wm.rollout(*one)  # of a size that was not recorded
     assert len(graphs.replays) == 4
     wm._graphs = Graphs(torch.device("cpu"), compile_first=False)
     torch.testing.assert_close(ours, wm.rollout(*one), rtol=0, atol=1e-6)
 
 
 @pytest.mark.usefixtures("gpu_kernels")
-def test_a_plan_is_made_of_replays(monkeypatch: pytest.MonkeyPatch) -> None:
-    wm = vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=2)
-    context, past, states, _ = rollout_inputs(wm, 8, 1, 1, 0)
-    goal = rollout_inputs(wm, 1, 1, 1, 1)[0]
-
-    def plan() -> Any:
-        options = Options(samples=10, elites=3, iterations=2)
-        seen = wm.observe(context, past, states)
-        return vjepa_ros.plan(wm, seen, goal, horizon=3, std=0.1, options=options, batch_size=4, seed=0)
-
-    called = plan()
+@pytest.mark.parametrize("values", [{}, {"samples_decay": 1.5, "iterations": 3}, {"horizon": 8}])
+def test_what_a_node_records_is_all_that_its_plans_ask_for(
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wm = vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=1)
+    called = Bench(wm, **values).plan()
     wm._graphs = graphs = Traced()
-    for candidates in (4, 2):
-        wm.record_rollout(6, candidates, 3)
-    replayed = plan()
-    assert graphs.replays[:6] == [(4, 3, 7), (4, 3, 7), (2, 3, 7)] * 2
-    torch.testing.assert_close(replayed.actions, called.actions, rtol=0, atol=1e-5)
+    bench = Bench(wm, **values)
+    record_plans(wm, bench.planner.config)
+    asked: list[tuple[int, ...]] = []
+    rollout_from = wm.rollout_from
+
+    def ask(observed: Any, actions: Any, **options: Any) -> Tensor:
+        asked.append(tuple(actions.shape))
+        return rollout_from(observed, actions, **options)
+
+    monkeypatch.setattr(wm, "rollout_from", ask)
+    replayed = bench.plan()
+    assert called.plan is not None and replayed.plan is not None and asked
+    assert graphs.replays == asked
+    np.testing.assert_allclose(replayed.plan.actions, called.plan.actions, rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("gpu_kernels")
+def test_a_node_that_plans_records_as_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded: list[tuple[int, ...]] = []
+    monkeypatch.setattr(WorldModel, "record_rollout", lambda wm, *sizes: recorded.append(sizes))
+    given = {**GIVEN, "preset": "tiny_random"}
+    load(resolve({**given, "planner.enabled": False}))
+    assert not recorded, "one step ahead is predicted, not rolled out"
+    load(resolve({**given, "planner.enabled": False, "latents.horizon": 3}))
+    assert recorded == [(8, 1, 3)]
+    recorded.clear()
+    load(resolve(given))
+    assert recorded == [(5, 4, 4), (5, 2, 4), (5, 1, 4)]  # 6 candidates in batches of 4, and the plan
+    recorded.clear()
+
+    def fail(wm: WorldModel, *sizes: int) -> None:
+        raise EngineError("recording a rollout failed: no")
+
+    monkeypatch.setattr(WorldModel, "record_rollout", fail)
+    with pytest.raises(ConfigError, match="device: recording a rollout failed: no"):
+        load(resolve(given))
+
+
+class NoHost(TorchDispatchMode):
+    """Refuses what cannot be recorded on a GPU: numbers from the host, and numbers that the host waits for."""
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = operator.name().split("::")[1].split(".")[0]
+        assert name not in ("lift_fresh", "lift_fresh_copy", "_local_scalar_dense", "nonzero", "masked_select"), name
+        return operator(*args, **(kwargs or {}))
+
+
+@pytest.mark.usefixtures("gpu_kernels")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("steps, horizon", [(1, 1), (3, 3)])
+def test_nothing_of_a_rollout_comes_from_the_host(steps: int, horizon: int, dtype: str) -> None:
+    wm = vjepa_ros.load("tiny_random", encoder_depth=1, predictor_depth=2, dtype=dtype)
+    context, past, states, future = rollout_inputs(wm, steps, 4, horizon, 0)
+    with torch.inference_mode():
+        newest, *kept = wm.observe(context, past, states).history.of_window(0)
+        future = future.to(wm.dtype)
+        with pytest.raises(AssertionError, match="lift_fresh"), NoHost():
+            torch.tensor([1, 2])
+        with NoHost():
+            ahead = wm.predictor.ahead(newest, future, future, *kept)
+    assert ahead.shape == (4, horizon, 16, 128)
 
 
 @pytest.mark.usefixtures("gpu_kernels")
@@ -169,7 +228,7 @@ def test_without_the_memory_to_record_them_rollouts_are_called(
 
     monkeypatch.setattr(wm._graphs, "_record", record)
     wm.record_rollout(2, 3, 1)
-    assert "not recorded: the memory" in caplog.text
+    assert "rollouts of 1 steps for 3 candidates are called, not replayed: there is no memory" in caplog.text
     assert wm.rollout(*rollout_inputs(wm, 2, 3, 1, 0)).isfinite().all()
 
 
@@ -207,19 +266,33 @@ def test_a_compiler_finds_one_graph_in_a_rollout(steps: int, horizon: int) -> No
 @pytest.mark.gpu
 @pytest.mark.parametrize("steps, horizon", [(1, 1), (3, 3), (8, 2)])
 @pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_replay_of_a_rollout_is_a_call(
-    steps: int, horizon: int, compiled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    steps: int, horizon: int, compiled: bool, dtype: str, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     exact = vjepa_ros.load("tiny_random", fast=False)
-    wm = vjepa_ros.load("tiny_random", device="cuda", dtype="float32", compile_graphs=compiled)
+    wm = vjepa_ros.load("tiny_random", device="cuda", dtype=dtype, compile_graphs=compiled)
     tokens = 4 * wm.predictor.step_tokens
     monkeypatch.setattr(predictor_module, "_CHUNK_TOKENS", {"cpu": tokens, "gpu": tokens})
-    wm.record_rollout(steps, 7, horizon)
-    assert len(wm._graphs._recorded) == 2
     given = [rollout_inputs(wm, steps, 7, horizon, seed) for seed in range(2)]
-    replayed = [wm.rollout(*inputs) for inputs in given]
-    for ours, inputs in zip(replayed, given, strict=True):
-        assert (ours.cpu() - exact.rollout(*inputs)).abs().max() < 1e-4
+    called = [wm.rollout(*inputs) for inputs in given]
+    wm.record_rollout(steps, 7, horizon)
+    assert len(wm._graphs._recorded) == 2 and not caplog.records, "neither compiler nor recording have failed"
+    replays, replay = [], torch.cuda.CUDAGraph.replay
+
+    def counted(graph: torch.cuda.CUDAGraph) -> None:
+        replays.append(graph)
+        replay(graph)
+
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", counted)
+    replayed = [wm.rollout(*inputs) for inputs in given]  # the second must not change what the first one gave
+    assert len(replays) >= 4
+    for ours, theirs, inputs in zip(replayed, called, given, strict=True):
+        difference = (ours.cpu() - exact.rollout(*inputs)).abs()
+        print(f"{dtype}, compiled {compiled}: maximum {difference.max():.1e}, mean {difference.mean():.1e}")
+        assert difference.max() < (1e-4 if dtype == "float32" else 0.2)
+        assert (ours - theirs).abs().mean() < (1e-5 if dtype == "float32" else 2e-2)
 
 
 @pytest.mark.gpu

@@ -96,13 +96,13 @@ def test_a_camera_that_stops_is_said_without_a_plan_or_a_message(predictor: Pred
     standing.aim()
     assert standing.is_planning()
     robot, standing.is_sending = standing.robot, False
-    assert robot.spin(lambda: standing.statuses[-1]["reason"] == "stale_window"), standing.statuses[-1]
-    assert standing.statuses[-1]["state"] == "waiting"
-    assert standing.statuses[-1]["detail"].startswith("no window comes: the newest frame of the last one is ")
+    said = "no window comes: the newest frame of the last one is "
+    assert robot.spin(lambda: standing.statuses[-1]["detail"].startswith(said)), standing.statuses[-1]
+    assert (standing.statuses[-1]["state"], standing.statuses[-1]["reason"]) == ("waiting", "stale_window")
     assert robot.spin(lambda: robot.messages.get(HEALTH, "").startswith("waiting: stale_window: ")), robot.messages
-    said, plans = len(standing.statuses), len(standing.plans)
+    statuses, plans = len(standing.statuses), len(standing.plans)
     robot.settle(1.2)
-    assert len(standing.statuses) == said, "once, not twice a second"
+    assert len(standing.statuses) == statuses, "once, not twice a second"
     standing.is_sending = True
     assert robot.spin(lambda: len(standing.plans) > plans and standing.statuses[-1]["state"] == "planned")
 

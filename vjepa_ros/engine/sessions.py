@@ -46,6 +46,10 @@ class Sessions(Graphs):
         session = self._session(compute, inputs)
         return self._graphs.run(compute, *inputs) if session is None else session(*inputs)
 
+    def has(self, compute: Compute, *inputs: Tensor) -> bool:
+        """As :meth:`.Graphs.has`; nothing where a session computes it."""
+        return self._session(compute, inputs) is None and self._graphs.has(compute, *inputs)
+
     def record(self, compute: Compute, *inputs: Tensor, compile_first: bool = True) -> None:
         """As :meth:`.Graphs.record`; nothing where a session computes it."""
         if self._session(compute, inputs) is None:

@@ -7,6 +7,7 @@ nowhere else. No ROS, no threads, no clock, no files.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -290,11 +291,16 @@ class WorldModel(ImageEncoder):
         observed, shape = self.observe(context, past, states), (1, candidates, horizon)
         at_rest = torch.zeros(*shape, config.action_dim), torch.zeros(*shape, config.state_dim)
         with torch.inference_mode(), failures("recording a rollout"):
-            try:
+            is_recorded = False
+            with suppress(torch.cuda.OutOfMemoryError):
                 record_rollout(self._graphs, self.predictor, self._reach, observed, *at_rest)
-            except torch.cuda.OutOfMemoryError:
-                _LOG.warning("rollouts are not recorded: the memory for that is missing")
-                release_memory()
+                is_recorded = True
+        if not is_recorded:
+            release_memory()
+            _LOG.warning(
+                "rollouts of %d steps for %d candidates are called, not replayed: there is no memory to record them; "
+                "fewer at once need less (candidates.batch_size)", horizon, candidates,
+            )  # fmt: skip
 
     def warm_up(self, windows: int = 1) -> None:
         """Run whole windows through once, so that the first real ones do not pay for what is done only once.

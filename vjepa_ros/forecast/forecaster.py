@@ -49,7 +49,6 @@ def load_model(config: NodeConfig, on_bytes: Callable[[int, int], None] | None =
         model = build_world_model(sizes, config.weights, config.engine, config.normalization, state_model, on_bytes)
         for windows in sorted({1, len(config.camera.each)}):
             model.warm_up(windows)
-        _record_rollouts(model, config)
         _warm_up_rollout(model, config.stream.horizon)
     except CheckpointError as error:
         raise ConfigError(error.parameter or "checkpoint", str(error)) from error
@@ -67,20 +66,11 @@ def notices(config: NodeConfig, model: WorldModel) -> list[str]:
     return [*overridden, *model.notes, *([] if model.trained else [model.notice])]
 
 
-def _record_rollouts(model: WorldModel, config: NodeConfig) -> None:
-    """Those that windows and plans ask for, with what is observed before each; on a GPU alone."""
-    model.record_rollout(model.grid.steps, 1, config.stream.horizon)
-    planner, batch = config.planner, config.candidates.batch_size
-    if planner.enabled:
-        observed = max(1, model.config.most_context - planner.horizon + 1)
-        for candidates in {min(batch, planner.samples), planner.samples % batch} - {0}:
-            model.record_rollout(observed, candidates, planner.horizon)
-
-
 def _warm_up_rollout(model: WorldModel, horizon: int) -> None:
     """Forecast once as far as it will be, so that what is done only once, and want of memory, come now."""
     if horizon == 1:
         return
+    model.record_rollout(model.grid.steps, 1, horizon)
     sizes, steps = model.config, model.grid.steps
     context = torch.zeros(1, model.grid.tokens, sizes.latent_dim)
     actions, states = torch.zeros(1, steps - 1, sizes.action_dim), torch.zeros(1, steps, sizes.state_dim)

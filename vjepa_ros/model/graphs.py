@@ -10,6 +10,7 @@ import importlib.util
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,6 +50,7 @@ class Graphs:
         self._device = device
         self._compile_first = compile_first and importlib.util.find_spec("triton") is not None
         self._recorded: dict[_Key, _Recorded] = {}
+        self._pool: Any = None  # of memory, of all graphs: no two run at once, and what one gives is copied at once
 
     def run(self, compute: Compute, *inputs: Tensor) -> Tensor:
         """``compute(*inputs)``: a replay where it was recorded in these shapes and dtypes, else a call.
@@ -63,6 +65,10 @@ class Graphs:
         recorded.graph.replay()
         return recorded.output.clone()
 
+    def has(self, compute: Compute, *inputs: Tensor) -> bool:
+        """Whether it would be replayed for inputs of these shapes and dtypes."""
+        return _key(compute, inputs) in self._recorded
+
     def record(self, compute: Compute, *inputs: Tensor, compile_first: bool = True) -> None:
         """Have ``compute`` replayed for inputs of these shapes and dtypes from now on; nothing off a GPU.
 
@@ -72,7 +78,7 @@ class Graphs:
             compute, inputs: what is recorded.
             compile_first: False leaves the compiler out, which takes time for every layer that it meets.
         """
-        if not self.records or _key(compute, inputs) in self._recorded:
+        if not self.records or self.has(compute, *inputs):
             return
         compiles = self._compile_first and compile_first
         ways = {"not compiled": torch.compile(compute, dynamic=False)} if compiles else {}
@@ -96,8 +102,9 @@ class Graphs:
                     faster(*places)
             torch.cuda.current_stream().wait_stream(beside)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, stream=beside):
+            with torch.cuda.graph(graph, pool=self._pool, stream=beside):
                 output = faster(*places)
+            self._pool = graph.pool()
         self._recorded[_key(compute, inputs)] = _Recorded(graph, places, output)
 
 

@@ -69,12 +69,14 @@ class PackedLinear:
 
     def __call__(self, x: Tensor, *, gelu: bool = False, add: Tensor | None = None) -> Tensor:
         y: Tensor
-        if add is not None:
+        if add is not None and not gelu:
             y = self._linear_add(x, add, self._weight, self._bias, "add")
-        else:
-            after = "gelu" if gelu and self._gelu_inside else "none"
-            y = self._linear(x, self._weight, self._bias, after, [], "none")
-        return self._gelu(y) if gelu and not self._gelu_inside else y
+            return y
+        after = "gelu" if gelu and self._gelu_inside else "none"
+        y = self._linear(x, self._weight, self._bias, after, [], "none")
+        if gelu and not self._gelu_inside:
+            y = self._gelu(y)
+        return y if add is None else add + y
 
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -165,12 +167,14 @@ def choose_kernels(device: torch.device, dtype: torch.dtype) -> Kernels:
     same bits every time.
     """
     flags = cpu_flags()
-    packed = partial(PackedLinear, gelu_inside=dtype != torch.float32 or gelu_is_faster_inside(flags))
+    gelu_inside = dtype != torch.float32 or gelu_is_faster_inside(flags)
+    packed = partial(PackedLinear, gelu_inside=gelu_inside)
     is_packed = device.type == "cpu" and dtype in _PROBE_TOLERANCE and _works(packed, dtype)
     by_products = device.type == "cpu" and dtype == torch.bfloat16 and products_are_faster(flags)
     # In bfloat16 the two parts would be rounded once more, and copies took no longer.
     is_joined = device.type == "cpu" and dtype == torch.float32 and _joined_works()
-    names = ("weights packed for oneDNN" if is_packed else "torch's linear layers",
+    packed_name = f"weights packed for oneDNN, GELU {'inside' if gelu_inside else 'apart'}"
+    names = (packed_name if is_packed else "torch's linear layers",
              "attention by batched products" if by_products else "torch's fused attention")  # fmt: skip
     return Kernels(
         packed if is_packed else PublicLinear,
@@ -194,6 +198,8 @@ def products_are_faster(flags: Collection[str]) -> bool:
 
 def gelu_is_faster_inside(flags: Collection[str]) -> bool:
     """Whether oneDNN's own GELU, in float32, takes less time than torch's after it: not with AVX2 alone.
+
+    With AVX-512 it does; what is neither was not measured, and has oneDNN's. docs/performance.md has the figures.
 
     Args:
         flags: of the CPU, see :func:`vjepa_ros.devices.cpu_flags`.

@@ -55,7 +55,7 @@ def roll_out(
     """Predict each step from the newest before it, as many as there is reach for.
 
     Args:
-        graphs: runs the predictor over whole steps and, where it records, over a window's candidates in chunks.
+        graphs: runs the predictor over whole steps; replays what :func:`record_rollout` has recorded.
         predictor: goes on from what it has kept, as far as that goes.
         reach: grid of the most steps that a forecast is made from.
         observed: t steps of B windows, no more than these.
@@ -73,13 +73,12 @@ def roll_out(
         return to_device(value, place.device, place.dtype)
 
     given = there(actions[:, :, :known]), there(states[:, :, :known])
-    if graphs.records and windows == 1:
-        forecasts = place.new_empty(
-            (count, known, reach.tokens_per_step, predictor.config.latent_dim), dtype=torch.float32
-        )
-        for some, inputs in _chunks(predictor, observed.history, *given):
-            forecasts[some] = graphs.run(predictor.ahead, *inputs)
-        forecasts = forecasts[None]
+    chunks = list(_chunks(predictor, observed.history, *given)) if graphs.records and windows == 1 else []
+    if chunks and all(graphs.has(predictor.ahead, *inputs) for _, inputs in chunks):
+        shape = 1, count, known, reach.tokens_per_step, predictor.config.latent_dim
+        forecasts = torch.empty(shape, dtype=torch.float32, device=place.device)
+        for some, inputs in chunks:
+            forecasts[0, some] = graphs.run(predictor.ahead, *inputs)
     else:
         forecasts = predictor.roll_out(observed.history, *given)
     if known == horizon:

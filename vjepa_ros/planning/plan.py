@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from vjepa_ros.config.checks import require, require_choice
+from vjepa_ros.config.model import ModelConfig
 from vjepa_ros.devices import failures
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ShapeError
@@ -128,6 +129,11 @@ def plan(
     return planning.plan
 
 
+def observed_before(config: ModelConfig, horizon: int) -> int:
+    """How many of the newest steps a plan begins from, at most: as many as leave room for its own."""
+    return max(1, config.most_context - horizon + 1)
+
+
 class Planning:
     """A plan in the making, a batch of candidates at a time, for whoever has other work for the model in between.
 
@@ -174,7 +180,7 @@ class Planning:
         self._repeat, self._free = action_repeat, horizon - len(self._committed)
         shape = (-(-self._free // action_repeat), self._space.dims)
         problem = _problem(shape, std, mean, low, high, last, executed / action_repeat, options)
-        self._room = wm.newest(seen, max(1, wm.config.most_context - horizon + 1))
+        self._room = wm.newest(seen, observed_before(wm.config, horizon))
         newest = seen.context[0, -wm.grid.tokens_per_step :]
         with failures("comparing with the goal"):
             self._now = float(wm.energy(newest, goal, mask))

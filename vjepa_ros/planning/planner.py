@@ -26,11 +26,11 @@ from vjepa_ros.model.grid import Grid
 from vjepa_ros.planning.aims import Aims, GoalImages, Target
 from vjepa_ros.planning.approach import Approach
 from vjepa_ros.planning.arm import Arm
+from vjepa_ros.planning.asked import options_of
 from vjepa_ros.planning.command import Command
 from vjepa_ros.planning.motion import Motion, Steps
 from vjepa_ros.planning.plan import Plan, Planning
 from vjepa_ros.planning.plan_outcome import REASONS, Outcome
-from vjepa_ros.planning.solvers import Options
 from vjepa_ros.units import S_TO_NS, to_ns
 
 Array = NDArray[Any]
@@ -84,11 +84,7 @@ class Planner:
         self.arm: Arm | None = None
         self.tally: Counter[str] = Counter(dict.fromkeys((*_COUNTED, *REASONS), 0))
         self.delay_s = 0.0
-        self.options = Options(
-            samples=config.planner.samples, elites=config.planner.elites, iterations=config.planner.iterations,
-            cost=config.planner.cost, momentum_mean=np.array(config.planner.momentum_mean),
-            momentum_std=np.array(config.planner.momentum_std), samples_decay=config.planner.samples_decay,
-        )  # fmt: skip
+        self.options = options_of(config.planner)
         self.start()
 
     def start(self) -> None:

@@ -12,8 +12,10 @@ from rclpy.lifecycle import LifecycleNode
 from vjepa_ros import devices
 from vjepa_ros.config.node import NodeConfig
 from vjepa_ros.engine.world_model import WorldModel
+from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import load_model, notices
+from vjepa_ros.planning.asked import record_plans
 from vjepa_ros.ros import bonding
 from vjepa_ros.ros.camera import Camera
 from vjepa_ros.ros.candidates import CandidateTopics
@@ -26,7 +28,7 @@ from vjepa_ros.ros.saying import Warnings
 
 
 def load(config: NodeConfig, tell: Callable[[int, int], None] | None = None) -> WorldModel:
-    """The model, in whichever thread.
+    """The model, warm, also for plans; in whichever thread.
 
     Args:
         config: what the parameters say.
@@ -35,7 +37,13 @@ def load(config: NodeConfig, tell: Callable[[int, int], None] | None = None) -> 
     Raises:
         ConfigError: as :func:`load_model`.
     """
-    return load_model(config, tell)
+    model = load_model(config, tell)
+    if config.planner.enabled:
+        try:
+            record_plans(model, config)
+        except EngineError as error:
+            raise ConfigError("device", str(error)) from error
+    return model
 
 
 class Configured:
@@ -76,7 +84,7 @@ class Configured:
         require_messages(
             config.stream, config.camera.transport, bonding.needed(config.bond)
         )  # before a model is loaded
-        self.model = load_model(config) if model is None else model
+        self.model = load(config) if model is None else model
         self.info = info.latent_info(config, self.model)
         self.device_name = devices.name_of(self.model.device)
         self.notices = notices(config, self.model)
