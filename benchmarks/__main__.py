@@ -29,7 +29,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 PIPE_WIDTH = 160  # columns of the tables where there is no terminal
 
-AROUND = ("node", "commands", "start", "memory", "plan")
+AROUND = ("node", "commands", "start", "memory", "imports", "plan")
 NAMES = (*(case.name for case in CASES), *AROUND)
 
 # Layers, rounds at most, seconds per line, windows and starts of the node. How fast one is to the other hardly depends

@@ -35,6 +35,7 @@ TIMEOUT_S = 900.0  # a big model has to be drawn and loaded
 
 ALLOWED_OVERHEAD_MS, FRAME_CPU_MS, COMMAND_CPU_US, START_RATIO, MEMORY_RATIO = 5.0, 2.0, 50.0, 1.5, 1.2
 PLAN_S = 0.5  # on 2 cores
+PARTS = 8  # of the imports, by name
 
 LARGE: dict[str, Any] = {"preset": "vitl", "encoder_depth": 1, "predictor_depth": 1, "latents.steps": "all"}
 """Latents of 6.4 MB from a model that is quick for its size."""
@@ -67,7 +68,7 @@ class Extent:
 
 
 def measure_node(names: set[str], extent: Extent) -> Iterator[dict[str, Any]]:
-    """The figures of ``node``, ``commands``, ``start``, ``memory`` and ``plan``, those that are asked for.
+    """The figures of ``node``, ``commands``, ``start``, ``memory``, ``imports`` and ``plan``, those that are asked for.
 
     Yields:
         Each with ``name``, ``what``, ``value`` and ``unit``, ``goal`` (None: for information) and, in ``from``, the
@@ -92,6 +93,8 @@ def measure_node(names: set[str], extent: Extent) -> Iterator[dict[str, Any]]:
             depth = {} if extent.layers is None else dict.fromkeys(("encoder_depth", "predictor_depth"), extent.layers)
             vitl = {"preset": "vitl", **depth}
             yield memory_figure("vitl", vitl, _robot(vitl, 2)["rest_kb"])
+    if "imports" in names:
+        yield imports_figure(_output("benchmarks.imports"))
     if "plan" in names:
         yield plan_figure(extent.windows)
 
@@ -183,6 +186,17 @@ def memory_figure(what: str, parameters: Mapping[str, Any], rest_kb: int) -> dic
     )  # fmt: skip
 
 
+def imports_figure(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """What an active node has imported besides torch and rclpy: the whole, and the parts that take the most memory."""
+    own = sorted(notes["own"].items(), key=lambda item: -item[1][0])
+    made_of = {f"{part}_{unit}": cost for part, costs in own[:PARTS]
+               for unit, cost in zip(("mb", "cpu_ms"), costs, strict=True)}  # fmt: skip
+    return figure(
+        "imports", "imports besides torch and rclpy, tiny_random", sum(mb for _, (mb, _) in own), "MB", None,
+        cpu_ms=sum(cpu_ms for _, (_, cpu_ms) in own), modules=notes["modules"], **made_of,
+    )  # fmt: skip
+
+
 def plan_figure(plans: int) -> dict[str, Any]:
     """How long ``vjepa_ros.plan`` takes with the preset tiny_random, solver and all, after one to warm up.
 
@@ -235,7 +249,12 @@ def _robot(
         "module": module, "parameters": {"device": "cpu", **parameters}, "windows": windows,
         "width": WIDTH, "height": HEIGHT, "commands": commands, "executor": executor,
     }  # fmt: skip
-    command = [sys.executable, "-m", "benchmarks.robot", json.dumps(options)]
+    return _output("benchmarks.robot", json.dumps(options))
+
+
+def _output(module: str, *arguments: str) -> dict[str, Any]:
+    """What a module of the benchmark has noted, run in a process of its own."""
+    command = [sys.executable, "-m", module, *arguments]
     try:
         done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.node_figures import node_figures
+from benchmarks.node_figures import imports_figure, node_figures
 
 MS = 1_000_000
 # One window whose command comes 4 ms after its newest frame, one that waits for nothing. All in ns.
@@ -32,3 +32,12 @@ def test_the_overhead_is_what_neither_the_wait_nor_the_model_took() -> None:
     assert overhead["from"]["windows"] == 2 and overhead["from"]["message_bytes"] == 8192
     assert (frame["value"], frame["unit"], frame["goal"]) == (2.0, "ms", 2.0)
     assert (command["value"], command["unit"], command["goal"]) == (40.0, "us", 50.0)
+
+
+def test_imports_are_added_up_and_the_largest_are_named() -> None:
+    own = {f"part{number}": [0.5 * number, 3.0] for number in range(20)}
+    found = imports_figure({"own": own, "modules": 33})
+    assert (found["value"], found["unit"], found["goal"]) == (0.5 * 190, "MB", None)
+    largest = {f"part{number}_mb": 0.5 * number for number in range(12, 20)}
+    cpu = {name.replace("_mb", "_cpu_ms"): 3.0 for name in largest}
+    assert found["from"] == {"cpu_ms": 60.0, "modules": 33} | largest | cpu

@@ -19,7 +19,7 @@ from std_msgs.msg import Float32MultiArray
 from vjepa_ros.forecast import info
 from vjepa_ros.ros.overrides import DIAGNOSTICS_TOPIC
 from vjepa_ros.ros.panda_node import PandaNode
-from vjepa_ros.ros.planner import PICTURE, PLAN_ENERGY, SENT
+from vjepa_ros.ros.plan_topics import PICTURE, PLAN_ENERGY, SENT
 from vjepa_ros.ros.publishers import PUBLISHERS
 from vjepa_ros.ros.stages import Stages
 

@@ -11,6 +11,7 @@ from lifecycle_msgs.msg import Transition
 from support.harness import RELIABLE, Predictor, Robot
 
 import vjepa_ros
+from benchmarks.memory import status_mb
 from vjepa_ros.config.table import TABLE
 
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
@@ -91,6 +92,17 @@ def test_nothing_is_published_while_inactive_and_activation_starts_anew(predicto
     robot.send_frames(0, 16)
     assert robot.spin(lambda: len(robot.windows) == 2)
     assert robot.windows[1]["epoch"] > first
+
+
+def test_deactivation_gives_back_what_windows_took(predictor: Predictor, robot: Robot) -> None:
+    """Some 70 MB here; the last window has been sent, and the next comes after the next activation."""
+    robot.start(image_size=[256, 256], encoder_dim=384, encoder_heads=6, encoder_depth=1, predictor_depth=1)
+    robot.send_frames(0, 18)
+    assert robot.spin(lambda: len(robot.windows) >= 1)
+    robot.settle()
+    active_mb = status_mb("RssAnon", predictor.process.pid)
+    assert robot.change_state(DEACTIVATE)
+    assert status_mb("RssAnon", predictor.process.pid) < active_mb - 40
 
 
 def test_diagnostics_once_a_second_in_every_state(predictor: Predictor, robot: Robot) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+from support.harness import parameter_arguments
+from support.messages import JOINTS
 
 from vjepa_ros.config.table import TABLE
 
@@ -44,6 +46,53 @@ def test_what_goes_wrong_otherwise_is_not_hidden() -> None:
     done = run("raise ValueError('a bug')")
     assert done.returncode == 1
     assert "ValueError: a bug" in done.stderr
+
+
+def test_what_it_imports_is_never_looked_through_for_garbage_again() -> None:
+    """The node is imported in the middle of `main`; here another stands in its place, and says what it finds."""
+    lines = """
+import gc, sys, types
+from vjepa_ros.ros.main import main
+
+class Module(types.ModuleType):
+    def __getattr__(self, name):  # it is asked for the class
+        print(gc.isenabled(), gc.get_freeze_count(), gc.get_threshold()[0] == before[0], gc.get_threshold()[1] > 10**6)
+        return make
+
+def make():
+    print(gc.isenabled(), gc.get_freeze_count() > 10_000, gc.get_threshold() == before)
+    raise KeyboardInterrupt
+
+before = gc.get_threshold()
+sys.modules["vjepa_ros.ros.node"] = Module("vjepa_ros.ros.node")
+main(args=[])
+"""
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-2:]) == (0, ["True 0 True True", "True True True"]), done.stderr
+
+
+def test_an_active_node_without_a_planner_has_imported_none() -> None:
+    lines = """
+import sys, rclpy
+from vjepa_ros.ros.node import PredictorNode
+rclpy.init(args=["--ros-args", *sys.argv[1:]])
+node = PredictorNode()
+node.trigger_configure()
+node.trigger_activate()
+print(node.state_label)
+print(*sorted(name for name in sys.modules if name.split(".")[0] in ("vjepa_ros", "geometry_msgs", "trajectory_msgs")))
+node.close()
+node.destroy_node()
+rclpy.shutdown()
+"""
+    command = [sys.executable, "-c", lines, *parameter_arguments({"joint_names": JOINTS, "device": "cpu"})]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    state, modules = done.stdout.splitlines()
+    imported = set(modules.split())
+    assert state == "active" and "vjepa_ros.planning.questions" in imported
+    assert not {"vjepa_ros.ros.planner", "vjepa_ros.planning.planner", "vjepa_ros.planning.solvers"} & imported
+    assert not {"geometry_msgs", "trajectory_msgs"} & imported, "messages of planners alone"
 
 
 def alone(lines: str) -> None:

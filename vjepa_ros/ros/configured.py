@@ -6,6 +6,7 @@ It knows no lifecycle, no subscriptions and no threads.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -22,9 +23,11 @@ from vjepa_ros.ros.candidates import CandidateTopics
 from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.inputs import require_messages
 from vjepa_ros.ros.no_planner import NoPlanner
-from vjepa_ros.ros.planner import PlannerTopics
 from vjepa_ros.ros.publishers import PUBLISHERS, Publishers
 from vjepa_ros.ros.saying import Warnings
+
+if TYPE_CHECKING:
+    from vjepa_ros.ros.planner import PlannerTopics
 
 
 def load(config: NodeConfig, tell: Callable[[int, int], None] | None = None) -> WorldModel:
@@ -98,6 +101,8 @@ class Configured:
             names = [word for word, row in PUBLISHERS.items() if not row.each_camera]
             self._publishers = Publishers(endpoints, names)
             if config.planner.enabled:
+                from vjepa_ros.ros.planner import PlannerTopics  # here, because most nodes do without a planner
+
                 self.planner = PlannerTopics(node, config, self.model, forecaster, intake, endpoints, warn)
         except BaseException:
             self.close()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import rclpy
@@ -22,6 +23,7 @@ from vjepa_ros.ros.last_line import LastLine
 from vjepa_ros.ros.signals import Signals
 
 _LAST_WINDOW_S = 1.0  # how long the model may take to end its window; after a signal it is looked at once
+_NEVER = 1_000_000_000  # collections of what is new, before one of what is older
 
 _HELP = """\
 usage: predictor_node [--help] [--ros-args -p NAME:=VALUE ... --params-file FILE -r FROM:=TO ...]
@@ -137,11 +139,26 @@ def _start(node: Callable[[], Running] | None) -> Running:
     try:
         if node is not None:
             return node()
-        from vjepa_ros.ros.node import PredictorNode
-
+        with _kept():
+            from vjepa_ros.ros.node import PredictorNode
         return PredictorNode()
     finally:
         stand_in.destroy_node()
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """What is made inside stays, some 200,000 objects of torch above all: later nobody looks for garbage among them.
+
+    Meanwhile only what is new is looked through: all that there is, again and again, would take a tenth of the start.
+    """
+    newest, *older = gc.get_threshold()
+    gc.set_threshold(newest, _NEVER)
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.set_threshold(newest, *older)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,7 @@ class PredictorNode(ManagedNode):
         if self._configured is not None:
             for camera in self._configured.cameras:
                 camera.intake.stream.reset()
+            devices.release_memory()  # what windows took is free, and kept for the next ones
         if not stopped:
             raise EngineError(
                 f"the model is still at its window, which was not waited for longer (at most {timeout_s:g} s)"

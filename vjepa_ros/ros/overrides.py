@@ -18,7 +18,7 @@ from vjepa_ros.config.inputs import CAMERAS, INPUTS, of_camera
 from vjepa_ros.config.names import QOS, unknown_overrides, unknown_parameters
 from vjepa_ros.config.ros_names import is_camera_name
 from vjepa_ros.ros.candidates import CANDIDATES, COMPRESSED_GOAL, GOAL_IMAGE
-from vjepa_ros.ros.planner import SENT
+from vjepa_ros.ros.plan_topics import SENT
 from vjepa_ros.ros.publishers import PUBLISHERS
 from vjepa_ros.ros.qos import OVERRIDABLE
 

@@ -36,6 +36,7 @@ from vjepa_ros.ros import plan_messages, qos
 from vjepa_ros.ros.commanding import KINDS, Commanding
 from vjepa_ros.ros.endpoints import Endpoints
 from vjepa_ros.ros.plan_services import PlanServices
+from vjepa_ros.ros.plan_topics import COMMAND, PICTURE, PLAN, PLAN_ENERGY, STATUS
 from vjepa_ros.ros.robot_inputs import RobotInputs
 from vjepa_ros.stream.frames import Report
 from vjepa_ros.stream.intake import Intake, Take
@@ -43,9 +44,6 @@ from vjepa_ros.stream.window import Window
 from vjepa_ros.units import S_TO_NS
 from vjepa_ros.worker import Worker
 
-PLAN, PLAN_ENERGY, STATUS, PICTURE, COMMAND = "~/plan", "~/plan_energy", "~/planner_status", "~/plan_image", "~/command"
-SENT = (PLAN, PLAN_ENERGY, STATUS, PICTURE, COMMAND)
-"""What a planner may send."""
 _CHECKED_EVERY_S = 0.05  # whether what execution needs has come in time
 _SAID_EVERY_S = 0.5  # what has changed without a plan or a message: that nothing comes any more
 
