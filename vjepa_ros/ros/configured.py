@@ -16,7 +16,6 @@ from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.forecast import info
 from vjepa_ros.forecast.forecaster import load_model, notices
-from vjepa_ros.planning.asked import record_plans
 from vjepa_ros.ros import bonding
 from vjepa_ros.ros.camera import Camera
 from vjepa_ros.ros.candidates import CandidateTopics
@@ -42,6 +41,8 @@ def load(config: NodeConfig, tell: Callable[[int, int], None] | None = None) -> 
     """
     model = load_model(config, tell)
     if config.planner.enabled:
+        from vjepa_ros.planning.asked import record_plans  # here, because most nodes do without a planner
+
         try:
             record_plans(model, config)
         except EngineError as error:
@@ -101,7 +102,7 @@ class Configured:
             names = [word for word, row in PUBLISHERS.items() if not row.each_camera]
             self._publishers = Publishers(endpoints, names)
             if config.planner.enabled:
-                from vjepa_ros.ros.planner import PlannerTopics  # here, because most nodes do without a planner
+                from vjepa_ros.ros.planner import PlannerTopics  # here, for the same reason
 
                 self.planner = PlannerTopics(node, config, self.model, forecaster, intake, endpoints, warn)
         except BaseException:
