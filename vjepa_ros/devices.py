@@ -65,6 +65,26 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     return frozenset(next((line for line in lines if line.lower().startswith(("flags", "features"))), "").split()[1:])
 
 
+_INSTRUCTIONS = {
+    torch.bfloat16: {"avx512_bf16", "amx_bf16", "bf16"},
+    torch.float16: {"avx512_fp16", "amx_fp16", "asimdhp"},
+}  # by what Linux calls them, on x86 and on ARM
+
+
+def imitation(device: torch.device, dtype: torch.dtype, flags: frozenset[str] | None = None) -> str:
+    """That a CPU has no instructions for a dtype, in words; empty where it has some, or nobody says what it has.
+
+    Args:
+        device, dtype: where and in what is computed.
+        flags: of the CPU, see :func:`cpu_flags`; this machine's where none are given.
+    """
+    flags = cpu_flags() if flags is None else flags
+    if device.type != "cpu" or dtype not in _INSTRUCTIONS or not flags or flags & _INSTRUCTIONS[dtype]:
+        return ""
+    name = str(dtype).removeprefix("torch.")
+    return f"this CPU has no instructions for {name}: it is imitated, and takes longer than float32"
+
+
 def to_device(value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     """The value there and in that dtype; where it goes to a GPU, the host does not wait for it."""
     if device.type == "cuda" and value.device.type == "cpu":

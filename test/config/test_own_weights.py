@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import vjepa_ros
+from vjepa_ros import devices
 from vjepa_ros.config.node import resolve
 from vjepa_ros.config.own_weights import RANDOM, checkpoint_of, own_weights
 from vjepa_ros.config.presets import config_folder, load_preset, preset_names
@@ -79,6 +81,30 @@ def test_python_refuses_a_preset_of_another_convention(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="context_steps: the weights were trained with 1, the configuration says 0"):
         vjepa_ros.load(preset, checkpoint=own_weights("tiny"))
     assert vjepa_ros.load(preset, checkpoint=own_weights("tiny"), context_steps=1).trained
+
+
+def test_a_dtype_that_the_cpu_imitates_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "cpu_flags", lambda: frozenset({"avx2"}))
+    config = resolve({"preset": "tiny", "threads": 1, "device": "cpu", "dtype": "bfloat16"})
+    (said,) = notices(config, load_model(config))
+    assert said == "dtype: this CPU has no instructions for bfloat16: it is imitated, and takes longer than float32"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "flags", "is_imitated"),
+    [
+        (torch.float32, {"avx2"}, False),
+        (torch.bfloat16, {"avx2", "avx512f"}, True),
+        (torch.bfloat16, {"avx512_bf16"}, False),
+        (torch.bfloat16, {"asimd", "bf16"}, False),
+        (torch.float16, {"avx512f", "avx512_bf16"}, True),
+        (torch.float16, {"asimd", "asimdhp"}, False),
+        (torch.bfloat16, set(), False),
+    ],
+)
+def test_which_dtypes_are_imitated(dtype: torch.dtype, flags: set[str], is_imitated: bool) -> None:
+    assert bool(devices.imitation(torch.device("cpu"), dtype, frozenset(flags))) is is_imitated
+    assert not devices.imitation(torch.device("meta"), dtype, frozenset(flags)), "no CPU"
 
 
 def test_a_node_runs_them_without_another_word() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import vjepa_ros
+from vjepa_ros import devices
 from vjepa_ros.config.node import NodeConfig, resolve
 from vjepa_ros.doctor import latency
 from vjepa_ros.doctor.checkpoint import available_bytes, checkpoint_lines
@@ -129,6 +130,18 @@ def test_memory_that_is_not_enough() -> None:
         assert of_weights(given, free)["memory"].status == status, free
     half = of_weights(config(preset="tiny", dtype="bfloat16"), needed - 1)["memory"]
     assert half.status == "ok" and half.values["needed"] * 2 == needed
+
+
+def test_a_dtype_that_the_cpu_imitates(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = config(preset="tiny", dtype="bfloat16")
+    monkeypatch.setattr(devices, "cpu_flags", lambda: frozenset({"avx2", "avx512_bf16"}))
+    assert "dtype" not in of_weights(given) and "or set dtype: bfloat16" in of_weights(given, 1)["memory"].remedy
+    monkeypatch.setattr(devices, "cpu_flags", lambda: frozenset({"avx2", "avx512f"}))
+    line = of_weights(given)["dtype"]
+    assert (line.status, line.remedy) == ("warning", "set dtype: auto")
+    assert line.found == "this CPU has no instructions for bfloat16: it is imitated, and takes longer than float32"
+    assert "bfloat16" not in of_weights(given, 1)["memory"].remedy, "it would be slow"
+    assert "dtype" not in of_weights(config(preset="tiny"))
 
 
 def test_a_device_that_is_not_there() -> None:

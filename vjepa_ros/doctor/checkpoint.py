@@ -12,6 +12,7 @@ import torch
 
 from vjepa_ros.config.folder import weights_file
 from vjepa_ros.config.node import NodeConfig
+from vjepa_ros.devices import imitation
 from vjepa_ros.doctor.line import Line, ok, warning, wrong
 from vjepa_ros.errors import CheckpointError, ConfigError, place
 from vjepa_ros.model.encoder import Encoder
@@ -36,7 +37,14 @@ def checkpoint_lines(
         encoder, predictor = Encoder(config.model), Predictor(config.model)
     yield _file(config, encoder, predictor)
     count = sum(weight.numel() for part in (encoder, predictor) for weight in part.parameters())
-    yield _memory(config, count, available or available_bytes)
+    try:
+        runtime = find_runtime(config.engine.backend, config.engine.device, config.engine.dtype)
+    except ConfigError as error:
+        yield wrong("device", str(error), "set engine.backend, device and dtype to what there is; auto takes a GPU")
+        return
+    yield _memory(count, runtime.device, runtime.dtype, available or available_bytes)
+    if slow := imitation(runtime.device, runtime.dtype):
+        yield warning("dtype", slow, "set dtype: auto")
 
 
 def _file(config: NodeConfig, encoder: Encoder, predictor: Predictor) -> Line:
@@ -64,19 +72,18 @@ def _file(config: NodeConfig, encoder: Encoder, predictor: Predictor) -> Line:
     return ok("checkpoint", found, **values)
 
 
-def _memory(config: NodeConfig, count: int, available: Callable[[torch.device], int | None]) -> Line:
-    try:
-        runtime = find_runtime(config.engine.backend, config.engine.device, config.engine.dtype)
-        device, dtype = runtime.device, runtime.dtype
-    except ConfigError as error:
-        return wrong("device", str(error), "set engine.backend, device and dtype to what there is; auto takes a GPU")
+def _memory(
+    count: int, device: torch.device, dtype: torch.dtype, available: Callable[[torch.device], int | None]
+) -> Line:
     needed, free = count * dtype.itemsize, available(device)
     weigh = f"{count / 1e6:.1f} M parameters take {needed / 1e6:.1f} MB of {str(dtype).removeprefix('torch.')}"
     values = {"device": str(device), "needed": needed, "free": free}
     if free is None:
         return ok("memory", f"{weigh}; how much is free on {device}, nobody says", **values)
     found = f"{weigh}; {device} has {free / 1e6:.0f} MB free"
-    smaller = "free some, take a smaller preset, or set dtype: bfloat16"
+    smaller = "free some, or take a smaller preset"
+    if not imitation(device, torch.bfloat16):
+        smaller = "free some, take a smaller preset, or set dtype: bfloat16"
     if needed > free:
         return wrong("memory", found, smaller, **values)
     if needed * _TIGHT > free:

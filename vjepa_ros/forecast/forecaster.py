@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from vjepa_ros.config.node import NodeConfig
-from vjepa_ros.devices import failures, release_memory, use_threads
+from vjepa_ros.devices import failures, imitation, release_memory, use_threads
 from vjepa_ros.engine.loading import build_world_model
 from vjepa_ros.engine.world_model import WorldModel
 from vjepa_ros.errors import CheckpointError, ConfigError, EngineError
@@ -60,10 +60,11 @@ def load_model(config: NodeConfig, on_bytes: Callable[[int, int], None] | None =
 
 
 def notices(config: NodeConfig, model: WorldModel) -> list[str]:
-    """What people must be told about a model: conventions that were overridden, weights that are not trained, or not
-    used."""
+    """What people must be told about a model: conventions that were overridden, a dtype that is slow here, weights that
+    are not trained, or not used."""
     overridden = [f"override_convention: {warning}" for warning in config.convention_warnings]
-    return [*overridden, *model.notes, *([] if model.trained else [model.notice])]
+    slow = [f"dtype: {said}" for said in [imitation(model.device, model.dtype)] if said]
+    return [*overridden, *slow, *model.notes, *([] if model.trained else [model.notice])]
 
 
 def _warm_up_rollout(model: WorldModel, horizon: int) -> None:
