@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,20 @@ def test_the_tests_that_need_a_gpu_are_found() -> None:
     found = gpu.gpu_tests()
     assert "test/model/test_graphs.py" in found and "test/forecast/test_upload.py" in found
     assert "test/stream/test_window.py" not in found and "test/test_skip_policy.py" not in found
+
+
+def test_they_need_no_ros() -> None:
+    """`tools/gpu.sh` runs them on a machine with torch and no ROS; that they can be collected says what they import."""
+    lines = """
+import sys
+sys.modules |= dict.fromkeys(("rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "lifecycle_msgs"))
+import pytest
+sys.exit(pytest.main(["--collect-only", "-q", "-m", "gpu", "-p", "no:cacheprovider", *sys.argv[1:]]))
+"""
+    command = [sys.executable, "-c", lines, *gpu.gpu_tests()]
+    done = subprocess.run(command, cwd=gpu.ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert "test_a_replay_of_a_rollout_is_a_call" in done.stdout
 
 
 def test_an_unknown_part_is_a_wrong_argument(capsys: pytest.CaptureFixture[str]) -> None:

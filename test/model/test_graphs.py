@@ -8,21 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.plan_bench import GIVEN, Bench
+from support.plan_bench import Bench
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import vjepa_ros
-from vjepa_ros.config.node import resolve
 from vjepa_ros.engine.world_model import WorldModel
-from vjepa_ros.errors import ConfigError, EngineError
 from vjepa_ros.model import graphs as graphs_module
 from vjepa_ros.model import predictor as predictor_module
 from vjepa_ros.model.graphs import Compute, Graphs
 from vjepa_ros.model.kernels import Kernels, PublicLinear, fused_attention
 from vjepa_ros.planning.asked import record_plans
-from vjepa_ros.ros.configured import load
 from vjepa_ros.weights import build
 
 
@@ -169,28 +166,6 @@ def test_what_a_node_records_is_all_that_its_plans_ask_for(
     np.testing.assert_allclose(replayed.plan.actions, called.plan.actions, rtol=0, atol=1e-5)
 
 
-@pytest.mark.usefixtures("gpu_kernels")
-def test_a_node_that_plans_records_as_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorded: list[tuple[int, ...]] = []
-    monkeypatch.setattr(WorldModel, "record_rollout", lambda wm, *sizes: recorded.append(sizes))
-    given = {**GIVEN, "preset": "tiny_random"}
-    load(resolve({**given, "planner.enabled": False}))
-    assert not recorded, "one step ahead is predicted, not rolled out"
-    load(resolve({**given, "planner.enabled": False, "latents.horizon": 3}))
-    assert recorded == [(8, 1, 3)]
-    recorded.clear()
-    load(resolve(given))
-    assert recorded == [(5, 4, 4), (5, 2, 4), (5, 1, 4)]  # 6 candidates in batches of 4, and the plan
-    recorded.clear()
-
-    def fail(wm: WorldModel, *sizes: int) -> None:
-        raise EngineError("recording a rollout failed: no")
-
-    monkeypatch.setattr(WorldModel, "record_rollout", fail)
-    with pytest.raises(ConfigError, match="device: recording a rollout failed: no"):
-        load(resolve(given))
-
-
 class NoHost(TorchDispatchMode):
     """Refuses what cannot be recorded on a GPU: numbers from the host, and numbers that the host waits for."""
 
@@ -264,8 +239,7 @@ def test_a_compiler_finds_one_graph_in_a_rollout(steps: int, horizon: int) -> No
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("steps, horizon", [(1, 1), (3, 3), (8, 2)])
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("steps, horizon, compiled", [(1, 1, False), (1, 1, True), (3, 3, False), (8, 2, True)])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_replay_of_a_rollout_is_a_call(
     steps: int, horizon: int, compiled: bool, dtype: str, monkeypatch: pytest.MonkeyPatch,
