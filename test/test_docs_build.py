@@ -35,6 +35,13 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert named == set(vjepa_ros.__all__) - {"__version__"}
 
 
+def test_the_reference_has_what_the_world_model_inherits() -> None:
+    """Most of its methods stand in the classes below it; without the option Sphinx leaves them out."""
+    assert "encode" not in vars(vjepa_ros.WorldModel) and "rollout" not in vars(vjepa_ros.WorldModel)
+    text = (DOCS / "api.rst").read_text(encoding="utf-8")
+    assert ".. autoclass:: vjepa_ros.WorldModel\n   :members:\n   :inherited-members:\n" in text
+
+
 @pytest.mark.parametrize(
     ("page", "written", "read"),
     [
