@@ -65,10 +65,11 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     return frozenset(next((line for line in lines if line.lower().startswith(("flags", "features"))), "").split()[1:])
 
 
-_INSTRUCTIONS = {
-    torch.bfloat16: {"avx512_bf16", "amx_bf16", "bf16"},
-    torch.float16: {"avx512_fp16", "amx_fp16", "asimdhp"},
-}  # by what Linux calls them, on x86 and on ARM
+INSTRUCTIONS = {
+    torch.bfloat16: frozenset({"avx512_bf16", "amx_bf16", "bf16"}),
+    torch.float16: frozenset({"avx512_fp16", "amx_fp16", "asimdhp"}),
+}
+"""Of CPUs for a dtype, any of them, as Linux calls them on x86 and on ARM."""
 
 
 def imitation(device: torch.device, dtype: torch.dtype, flags: frozenset[str] | None = None) -> str:
@@ -79,7 +80,7 @@ def imitation(device: torch.device, dtype: torch.dtype, flags: frozenset[str] | 
         flags: of the CPU, see :func:`cpu_flags`; this machine's where none are given.
     """
     flags = cpu_flags() if flags is None else flags
-    if device.type != "cpu" or dtype not in _INSTRUCTIONS or not flags or flags & _INSTRUCTIONS[dtype]:
+    if device.type != "cpu" or dtype not in INSTRUCTIONS or not flags or flags & INSTRUCTIONS[dtype]:
         return ""
     name = str(dtype).removeprefix("torch.")
     return f"this CPU has no instructions for {name}: it is imitated, and takes longer than float32"

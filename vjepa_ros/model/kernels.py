@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vjepa_ros.devices import cpu_flags
+from vjepa_ros.devices import INSTRUCTIONS, cpu_flags
 
 MOST_SCORES = 2**26
 """That are there at once, 134 MB in bfloat16: more than a head has of 8,000 tokens."""
@@ -193,7 +193,7 @@ def products_are_faster(flags: Collection[str]) -> bool:
     Args:
         flags: of the CPU, see :func:`vjepa_ros.devices.cpu_flags`.
     """
-    return "amx_bf16" not in flags and not {"avx512_bf16", "bf16"}.isdisjoint(flags)
+    return "amx_bf16" not in flags and not INSTRUCTIONS[torch.bfloat16].isdisjoint(flags)
 
 
 def gelu_is_faster_inside(flags: Collection[str]) -> bool:
