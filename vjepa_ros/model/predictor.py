@@ -45,11 +45,6 @@ class History:
     newest: Tensor
     steps: int
 
-    @property
-    def windows(self) -> int:
-        """B."""
-        return self.newest.shape[0]
-
     def of_window(self, window: int) -> list[Tensor]:
         """A window's part of it: newest (1, H'*W', dim), then of each layer (2, 1, heads, tokens, head_dim), if any."""
         kept = [] if self.kept is None else [of_layer.of([window]) for of_layer in self.kept]
