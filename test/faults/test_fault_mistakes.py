@@ -74,7 +74,7 @@ def test_mistakes(row: Row, mistaken: tuple[Predictor, Robot, Callable[[str], No
         "~/reset": 1,
         "a jump of /clock": 1,
         "set_parameters": 1,
-        "a callback": 1,  # an event's; counted by the report after it, which the counts above need not wait for
+        "a callback": 1,  # of an event
     }
     feed.counted(TOPICS, **{f"internal_errors__{place}": count for place, count in places.items()})
     of_timer = int(robot.diagnostics[TOPICS]["internal_errors /diagnostics"])
