@@ -180,6 +180,7 @@ def robot(options: dict[str, Any]) -> dict[str, Any]:
     values |= options["parameters"]
     # A lost frame would only be a window that is waited for in vain.
     values[f"qos_overrides.{namespace}/image.subscription.reliability"] = "reliable"
+    values[f"qos_overrides.{namespace}/image.subscription.depth"] = 100
     arguments = ["-r", f"__ns:={namespace}", *parameter_arguments(values)]
     command = [sys.executable, "-m", options["module"], *options["executor"].split(), "--ros-args", *arguments]
     started_ns = time.time_ns()

@@ -159,11 +159,11 @@ def send_large(count: int) -> None:
     publisher = robot.create_publisher(Image, "large_latents", qos.LATENTS())
     require_listeners(robot, publisher)
     values = np.random.default_rng(0).standard_normal(LARGE_SHAPE, np.float32)
-    started_s = time.monotonic()
     for number in range(count):
+        sent_s = time.monotonic()
         values[0, 0, 0, 0] = values[-1, -1, -1, -1] = number
         publisher.publish(latents.write(Image(), latents.Latents(values, number + 1, "camera")))
-        time.sleep(max(0.0, started_s + (number + 1) / LARGE_HZ - time.monotonic()))
+        time.sleep(max(0.0, sent_s + 1 / LARGE_HZ - time.monotonic()))  # never two at once, however late one was
     print(json.dumps({"segment_mb": segment_mb()}), flush=True)
     time.sleep(2.0)
     robot.close()

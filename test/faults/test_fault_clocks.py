@@ -35,12 +35,12 @@ def test_two_senders(predictor: Predictor, robot: Robot, row: Row) -> None:
     try:
         assert robot.spin(lambda: "/robot, /second_camera publish it" in robot.messages.get(TOPICS, ""))
         assert robot.levels[TOPICS] == b"\1"
+        assert robot.spin(lambda: "/image: several_senders: /robot, /second_camera publish it" in predictor.log)
         feed.both(0, 20)
         feed.check()
     finally:
         other.destroy_node()
         rclpy.shutdown(context=context)
-    assert robot.spin(lambda: "/image: several_senders: /robot, /second_camera publish it" in predictor.log)
     assert robot.spin(lambda: robot.levels[TOPICS] == b"\0")
     row.injected = "a second camera, which sends nothing"
     row.lost = "nothing; both nodes and what would happen in the log and /diagnostics"
@@ -54,12 +54,12 @@ def test_another_type(predictor: Predictor, robot: Robot, row: Row) -> None:
     words = "/forward_controller sends std_msgs/msg/Float64MultiArray, this node reads sensor_msgs/msg/JointState"
     try:
         assert robot.spin(lambda: words in robot.messages.get(TOPICS, ""))
+        assert robot.spin(lambda: words in predictor.log), predictor.log[-3000:]
         feed.both(0, 20)
         feed.check()
     finally:
         other.destroy_node()
         rclpy.shutdown(context=context)
-    assert robot.spin(lambda: words in predictor.log, 5.0), predictor.log[-3000:]
     assert "set actions.type: Float64MultiArray" in predictor.log
     row.injected, row.lost = "a publisher of Float64MultiArray", "its messages; both types and the parameter to change"
 

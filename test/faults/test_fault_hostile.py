@@ -170,13 +170,16 @@ def test_own_services_and_clock(predictor: Predictor, robot: Robot, row: Row) ->
     robot.set_parameters(use_sim_time=True)
     robot.need_listeners(clock)
     times = [(-1, 0), (-(2**31), 2**32 - 1), (0, 10**9), (2**31 - 1, 2**32 - 1), (2**31 - 1, 10**9 - 1), (0, 0), (5, 0)]
+    feed, bad = Feed(robot), 0
     for sec, nanosec in times:
         message = Clock()
         message.clock.sec, message.clock.nanosec = sec, nanosec
         clock.publish(message)
         robot.settle(0.1)
-    feed = Feed(robot)
-    feed.counted(TOPICS, internal_errors=0, **{"rejected__/clock__bad_stamp": 4})
+        if sec < 0 or nanosec >= 10**9:  # one by one: rclpy keeps one message of /clock, the newest
+            bad += 1
+            feed.counted(TOPICS, internal_errors=0, **{"rejected__/clock__bad_stamp": bad})
+    assert bad == 4
     assert "Traceback" not in predictor.log
     robot.start()
     feed.both(0, 20)

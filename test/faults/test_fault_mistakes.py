@@ -12,7 +12,7 @@ from sensor_msgs.msg import JointState
 from support.fault_feed import TOPICS, Feed, at
 from support.fault_table import Row
 from support.harness import Predictor, Robot
-from support.messages import JOINTS, image_message, joint_message
+from support.messages import JOINTS, S, image_message, joint_message
 
 
 @pytest.fixture
@@ -58,6 +58,8 @@ def test_mistakes(row: Row, mistaken: tuple[Predictor, Robot, Callable[[str], No
         message.clock.sec = sec
         clock.publish(message)
         robot.settle(0.2)
+        # rclpy keeps one message of /clock, the newest: the next one waits until this one is the node's time.
+        robot.need(lambda sec=sec: sec == 50 or robot.diagnosed_ns == sec * S, "its clock stands still")
     assert robot.spin(lambda: "a mistake of jump" in node.log)
     make("event")
     best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)

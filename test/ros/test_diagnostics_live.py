@@ -128,7 +128,8 @@ def test_hardware_id_and_a_refusal_before_there_is_a_model(predictor: Predictor,
     assert not robot.change_state(Transition.TRANSITION_CONFIGURE)
     assert robot.spin(lambda: of("node").level == ERROR), of("node")
     assert "cannot configure: checkpoint: /nowhere/weights.pt: there is no such file" in of("node").message
-    assert robot.diagnostics[f"{NAME}node"]["last_error"].startswith("cannot configure")
+    (last_error,) = (pair.value for pair in of("node").values if pair.key == "last_error")
+    assert last_error.startswith("cannot configure")
     assert robot.set_parameters(checkpoint="")[0][0]
     assert robot.change_state(Transition.TRANSITION_CONFIGURE)
     heard.clear()

@@ -82,13 +82,18 @@ def watched(executor: Counting, node: Node) -> tuple[list[int], list[int], Publi
 
 def test_each_message_is_waited_for_once(executor: Counting, node: Node) -> None:
     came, publisher = numbered(executor, node)
-    began_s, before = time.monotonic(), executor.waits
-    for number in range(50):
-        publisher.publish(Int32(data=number))
-        executor.until(lambda: len(came) > number)  # noqa: B023
-    assert came == list(range(50))
-    reminders = (time.monotonic() - began_s) / 0.02
-    assert executor.waits - before <= 52 + reminders < 100, "or the machine is too slow to tell"
+    reminders = 48.0
+    for _ in range(10):  # too many reminders where the machine was too slow to tell
+        came.clear()
+        began_s, before = time.monotonic(), executor.waits
+        for number in range(50):
+            publisher.publish(Int32(data=number))
+            executor.until(lambda: len(came) > number)  # noqa: B023
+        assert came == list(range(50))
+        reminders = (time.monotonic() - began_s) / 0.02
+        if reminders < 48:
+            break
+    assert executor.waits - before <= 52 + reminders < 100
 
 
 def test_what_a_callback_adds_is_waited_for(executor: Counting, node: Node) -> None:

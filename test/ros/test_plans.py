@@ -51,6 +51,7 @@ def test_a_plan_of_every_window(predictor: Predictor, standing: Standing) -> Non
     robot.settle(0.3)
     assert not standing.commands and robot.count_publishers("/vjepa_predictor/command") == 0
     statuses = planned(standing)
+    step_stamps = {window["window"]: window["step_stamps"] for window in robot.windows}
     for message, energies, status in zip(standing.plans, standing.energies, statuses, strict=False):
         assert message.joint_names == JOINTS
         actions, decided = np.array(status["actions"]), status["decided"]
@@ -60,6 +61,7 @@ def test_a_plan_of_every_window(predictor: Predictor, standing: Standing) -> Non
         since = [p.time_from_start.sec + p.time_from_start.nanosec / S for p in message.points]
         period_s = since[0]
         assert period_s == pytest.approx(STEP_S, rel=0.2)
+        assert period_s == pytest.approx(np.diff(step_stamps[status["window"]]).mean() / S, abs=1e-6)
         np.testing.assert_allclose(np.diff(since), period_s, atol=1e-6)
         # It begins a step after the newest observed one, which is a frame before the window's newest frame.
         begins_s = (stamp_of(message) - status["window_stamp"]) / S

@@ -66,7 +66,7 @@ def test_the_start_of_a_bag_is_not_lost(
     robot.start(image_transport="compressed", actions__max_wait_s=MAX_WAIT_S)
     resets = predictor.log.count(RESET)
     command = ["bag", "play", str(bag), "--clock", "--rate", str(RATE), *options, "--until-heard"]
-    with player(robot, [sys.executable, str(Path(bag_play.__file__)), *command], SECONDS / RATE + 20.0):
+    with player(robot, [sys.executable, str(Path(bag_play.__file__)), *command], SECONDS / RATE + 40.0):
         if "--start-paused" in options:
             resume(robot)
     robot.spin(lambda: len(robot.windows) >= want["counts"]["windows"])

@@ -70,7 +70,7 @@ class Simulation:
     def windows(self, count: int) -> None:
         """Wait for this many windows since the start, and see that there are no more."""
         windows = self.robot.windows
-        assert self.robot.spin(lambda: len(windows) >= count, 10.0), f"{len(windows)} of {count}"
+        assert self.robot.spin(lambda: len(windows) >= count), f"{len(windows)} of {count}"
         self.robot.settle(0.15)
         assert len(windows) == count
 
@@ -95,7 +95,7 @@ class Simulation:
         """Set /clock back; a function that gives the stamps, as frame numbers, of all that was published since."""
         before = self.clock_resets
         self.publish(frame)
-        assert self.robot.spin(lambda: self.clock_resets == before + 1, 5.0), self.predictor.log[-2000:]
+        assert self.robot.spin(lambda: self.clock_resets == before + 1), self.predictor.log[-2000:]
         self.arrived(frame)
         windows, latents = len(self.robot.window_messages), len(self.robot.predicted)
 
@@ -197,7 +197,9 @@ def test_seeking_back_and_forth_never_publishes_what_was_before(simulation: Simu
     simulation.set(200)
     for sent, target in [(140, 40), (100, 60), (400, 20)]:
         simulation.set(sent + 60)  # forwards, unless it is there already
+        before = len(simulation.robot.windows)
         simulation.send(sent, 60)
+        assert simulation.robot.spin(lambda before=before: len(simulation.robot.windows) > before)  # type: ignore[misc]
         stamps = simulation.jump_back(target)
         simulation.send(target, 18)
         assert simulation.robot.spin(lambda stamps=stamps: len(stamps()) >= 4)  # type: ignore[misc]

@@ -80,8 +80,14 @@ def test_quality_of_service_and_names(predictor: Predictor, robot: Robot) -> Non
     robot.start()
 
     def profile(topic: str, publishes: bool) -> tuple[str, str, int, str]:
-        infos = robot.get_publishers_info_by_topic(topic) if publishes else robot.get_subscriptions_info_by_topic(topic)
-        (info,) = [info for info in infos if info.node_name == "vjepa_predictor"]
+        asked = robot.get_publishers_info_by_topic if publishes else robot.get_subscriptions_info_by_topic
+
+        def found() -> list[Any]:
+            """Names of nodes come after their topics."""
+            return [info for info in asked(topic) if info.node_name == "vjepa_predictor"]
+
+        assert robot.spin(lambda: len(found()) == 1), asked(topic)
+        (info,) = found()
         return info.topic_type, info.qos_profile.reliability.name, info.qos_profile.durability.name, ""
 
     own = "/vjepa_predictor/"

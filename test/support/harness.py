@@ -171,6 +171,11 @@ class Robot(RobotNode):
             self.levels[status.name] = status.level
             self.messages[status.name] = status.message
 
+    def disconnect(self) -> None:
+        """Wait until it is known that the predictor, not active, listens no more: the next one is another listener."""
+        senders = (self.commands, self.states, self.images, self.jpegs)
+        self.need(lambda: sum(p.get_subscription_count() for p in senders) == 0, "still subscribed")
+
     def connect(self) -> None:
         """Wait until the predictor listens and both sides know each other."""
         self.need_listeners(self.commands, self.states)
@@ -231,6 +236,7 @@ class Robot(RobotNode):
     def start(self, **values: Any) -> None:
         """From whatever state, configure with these parameters and activate."""
         self.stop()
+        self.disconnect()
         if values:
             assert all(ok for ok, _ in self.set_parameters(**values))
         assert self.change_state(Transition.TRANSITION_CONFIGURE)

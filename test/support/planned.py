@@ -15,7 +15,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from support import panda
 from support.harness import Robot
-from support.messages import JOINTS, image_message, joint_message
+from support.messages import JOINTS, MS, image_message, joint_message
 from vjepa_ros import latents
 from vjepa_ros.units import stamp_to_ns
 
@@ -83,6 +83,7 @@ class Standing:
         robot.create_subscription(Float32MultiArray, f"{name}/plan_energy", self.energies.append, deep)
         robot.create_subscription(DiagnosticArray, f"{name}/planner_status", self._on_status, deep)
         robot.create_subscription(command, f"{name}/command", self.commands.append, deep)
+        self._began_ns, self._tick = robot.get_clock().now().nanoseconds, 0
         self._timer = robot.create_timer(PERIOD_MS / 1000, self._send)
 
     def close(self) -> None:
@@ -96,7 +97,12 @@ class Standing:
         self.statuses.append({**latents.read_window_info(message), "published_ns": published_ns})
 
     def _send(self) -> None:
-        now_ns = self.robot.get_clock().now().nanoseconds
+        """As a camera's clock stamps, a period apart, however late this timer is called."""
+        period_ns, now_ns = PERIOD_MS * MS, self.robot.get_clock().now().nanoseconds
+        tick = (now_ns - self._began_ns + period_ns // 20) // period_ns
+        if tick <= self._tick:
+            return
+        self._tick, now_ns = tick, self._began_ns + tick * period_ns
         if self.joints:
             self.robot.commands.publish(joint_message(now_ns, self.names, self.positions))
             self._measured_ns = self._measured_ns if self.hangs else now_ns
@@ -134,6 +140,7 @@ class Standing:
 
     def aim(self, index: int = 40) -> None:
         """Publish a goal image."""
+        self.robot.need_listeners(self.goals)
         self.goals.publish(image_message(self.robot.get_clock().now().nanoseconds, index))
 
     def execute(self, on: bool = True) -> tuple[bool, str]:

@@ -13,6 +13,14 @@ LONG_S = 10.0  # never reached unless something hangs
 SHORT_S = 0.1  # long enough to see that something waits
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    deadline_s = time.monotonic() + LONG_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "it never happened"
+        time.sleep(0.001)
+
+
 class Bench:
     """A worker whose computations wait until they are let go, and what came of them."""
 
@@ -63,11 +71,9 @@ class Bench:
     def let_go(self, jobs: int = 1) -> None:
         self.gate.release(jobs)
 
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        deadline_s = time.monotonic() + LONG_S
-        while not condition():
-            assert time.monotonic() < deadline_s, "it never happened"
-            time.sleep(0.001)
+    @staticmethod
+    def wait_until(condition: Callable[[], bool]) -> None:
+        wait_until(condition)
 
 
 def benches() -> Iterator[Callable[..., Bench]]:
