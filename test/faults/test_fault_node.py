@@ -35,10 +35,7 @@ def test_deactivate_and_activate(predictor: Predictor, robot: Robot, row: Row) -
     threads, files = resources(predictor)
     assert threads <= before[0] + 2 and files <= before[1] + 5, "nothing is left behind by a round"
     robot.destroy_client(client)
-    assert robot.change_state(DEACTIVATE)
-    robot.disconnect()
-    assert robot.change_state(ACTIVATE)
-    robot.connect()
+    robot.reactivate()
     robot.windows.clear()
     robot.predicted.clear()
     feed = Feed(robot)

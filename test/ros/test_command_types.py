@@ -22,6 +22,7 @@ STREAM = "/vjepa_predictor: stream"
 def start(robot: Robot, kind: type, measures: bool, **values: Any) -> None:
     """Configure and activate for commands of a type; wait until they are connected, and states if they should be."""
     robot.command_by(kind)
+    robot.disconnect()
     assert all(ok for ok, _ in robot.set_parameters(**values))
     assert robot.change_state(Transition.TRANSITION_CONFIGURE)
     assert robot.change_state(Transition.TRANSITION_ACTIVATE)
@@ -97,7 +98,7 @@ def test_arrays_take_the_time_of_receipt(predictor: Predictor, robot: Robot) -> 
     """Sent at about the time of frames stamped now: each action is one of those sent, in order."""
     start(
         robot, Float64MultiArray, False, actions__type="Float64MultiArray", actions__alignment="hold",
-        actions__on_missing="zero", states__source="none",
+        actions__on_missing="zero", actions__timeout_s=60.0, states__source="none",
     )  # fmt: skip
     t0_ns = robot.get_clock().now().nanoseconds
     robot.commands.publish(Float64MultiArray(data=values(0.5)))  # in force at the first frame, however slow the node is

@@ -41,14 +41,19 @@ def test_it_is_off_until_it_is_switched_on_and_after_every_activation(predictor:
     assert standing.commands == [] and not standing.statuses[-1]["executing"]
     assert standing.execute() == (True, "on")
     assert standing.moves(3)
-    means_s = [np.diff(window["step_stamps"]).mean() / S for window in robot.windows]
-    for message in standing.commands:
+    sent = list(standing.commands)
+
+    def is_of_a_window(step_s: float) -> bool:
+        means_s = [np.diff(window["step_stamps"]).mean() / S for window in robot.windows]
+        return any(step_s == pytest.approx(mean_s, abs=1e-6) for mean_s in means_s)
+
+    for message in sent:
         (point,) = message.points
         assert message.joint_names == JOINTS
         assert (message.header.stamp.sec, message.header.stamp.nanosec) == (0, 0), "as soon as it comes"
         step_s = point.time_from_start.sec + point.time_from_start.nanosec / S
         assert step_s == pytest.approx(STEP_S, rel=0.2)
-        assert any(step_s == pytest.approx(mean_s, abs=1e-6) for mean_s in means_s), "a window's steps"
+        assert robot.spin(lambda step_s=step_s: is_of_a_window(step_s))  # type: ignore[misc]
         assert np.abs(np.array(point.positions) - READY).max() <= REACH * 1.2
     assert standing.execute(on=False) == (True, "off")
     assert standing.is_silent()
@@ -59,6 +64,7 @@ def test_it_is_off_until_it_is_switched_on_and_after_every_activation(predictor:
     assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
     assert standing.is_silent(plans=False)
     assert standing.execute()[0] is False
+    robot.disconnect()
     assert robot.change_state(Transition.TRANSITION_ACTIVATE)
     robot.connect()
     standing.description.publish(String(data=panda.URDF))
@@ -141,9 +147,7 @@ def test_it_is_not_switched_on_without_what_it_needs(predictor: Predictor, stand
     standing.statuses.clear()  # among them that of the end before
     standing.description.publish(without_limits)  # the last one comes again to a node that is activated again
     standing.ended("new_robot")
-    assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
-    assert robot.change_state(Transition.TRANSITION_ACTIVATE)
-    robot.connect()
+    robot.reactivate()
     standing.aim()
     assert standing.is_planning()
     assert standing.execute() == (False, "no_limits: no robot description with limits has come, see the log")

@@ -91,9 +91,10 @@ def test_each_message_is_waited_for_once(executor: Counting, node: Node) -> None
             executor.until(lambda: len(came) > number)  # noqa: B023
         assert came == list(range(50))
         reminders = (time.monotonic() - began_s) / 0.02
+        assert executor.waits - before <= 52 + reminders
         if reminders < 48:
             break
-    assert executor.waits - before <= 52 + reminders < 100
+    assert reminders < 48
 
 
 def test_what_a_callback_adds_is_waited_for(executor: Counting, node: Node) -> None:

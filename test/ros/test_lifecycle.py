@@ -87,6 +87,7 @@ def test_nothing_is_published_while_inactive_and_activation_starts_anew(predicto
     robot.send_frames(16, 20)
     robot.settle()
     assert len(robot.windows) == 1
+    robot.disconnect()
     assert robot.change_state(ACTIVATE)
     robot.connect()
     robot.send_frames(0, 16)
@@ -95,14 +96,23 @@ def test_nothing_is_published_while_inactive_and_activation_starts_anew(predicto
 
 
 def test_deactivation_gives_back_what_windows_took(predictor: Predictor, robot: Robot) -> None:
-    """Some 70 MB here; the last window has been sent, and the next comes after the next activation."""
-    robot.start(image_size=[256, 256], encoder_dim=384, encoder_heads=6, encoder_depth=1, predictor_depth=1)
-    robot.send_frames(0, 18)
-    assert robot.spin(lambda: len(robot.windows) >= 1)
-    robot.settle()
-    active_mb = status_mb("RssAnon", predictor.process.pid)
-    assert robot.change_state(DEACTIVATE)
-    assert status_mb("RssAnon", predictor.process.pid) < active_mb - 40
+    """Some 120 MB here; by itself the allocator gives back up to 60. It may keep the end of what a thread had, up to 64
+    MB: so the best of a few turns counts.
+    """
+    robot.start(image_size=[384, 384], encoder_dim=384, encoder_heads=6, encoder_depth=1, predictor_depth=1)
+    given_back_mb: list[float] = []
+    while len(given_back_mb) < 5 and max(given_back_mb, default=0.0) < 90:
+        if given_back_mb:
+            robot.disconnect()
+            assert robot.change_state(ACTIVATE)
+            robot.connect()
+        robot.send_frames(0, 16)
+        assert robot.spin(lambda: len(robot.windows) > len(given_back_mb))
+        robot.settle()
+        active_mb = status_mb("RssAnon", predictor.process.pid)
+        assert robot.change_state(DEACTIVATE)
+        given_back_mb.append(active_mb - status_mb("RssAnon", predictor.process.pid))
+    assert max(given_back_mb) >= 90, given_back_mb
 
 
 def test_diagnostics_once_a_second_in_every_state(predictor: Predictor, robot: Robot) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Float32MultiArray
 from support import recorded
@@ -218,9 +217,7 @@ def test_goals_in_other_encodings_and_goals_that_cannot_be_used(predictor: Predi
     assert np.abs(asker.numbers()[0] - first).min() > 50 * TOLERANCE
 
     # Deactivating forgets the goal.
-    assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
-    assert robot.change_state(Transition.TRANSITION_ACTIVATE)
-    robot.connect()
+    robot.reactivate()
     asker.connect()
     assert asker.refused(values)[0] == "no_goal"
 

@@ -174,7 +174,15 @@ class Robot(RobotNode):
     def disconnect(self) -> None:
         """Wait until it is known that the predictor, not active, listens no more: the next one is another listener."""
         senders = (self.commands, self.states, self.images, self.jpegs)
-        self.need(lambda: sum(p.get_subscription_count() for p in senders) == 0, "still subscribed")
+        still = f"still one who listens to {', '.join(publisher.topic_name for publisher in senders)}"
+        self.need(lambda: sum(publisher.get_subscription_count() for publisher in senders) == 0, still)
+
+    def reactivate(self) -> None:
+        """Deactivate and activate; both sides know each other anew."""
+        assert self.change_state(Transition.TRANSITION_DEACTIVATE)
+        self.disconnect()
+        assert self.change_state(Transition.TRANSITION_ACTIVATE)
+        self.connect()
 
     def connect(self) -> None:
         """Wait until the predictor listens and both sides know each other."""

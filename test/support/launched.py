@@ -90,7 +90,7 @@ class Watching(unittest.TestCase):
         answer = self.ask(ChangeState, f"{node}/change_state", request, DEADLINE_S)
         self.assertIsNotNone(answer, transition)
         self.assertTrue(answer.success, transition)
-        self.need_state(wanted, node)
+        self.assertEqual(self.need(f"an answer of {node}", lambda: self.state(node)), wanted)
 
     def need_topics(self, published: dict[str, str], subscribed: dict[str, str], node: str = PREDICTOR) -> None:
         """Wait until a node has these topics, by name, with their types."""

@@ -97,12 +97,13 @@ class Standing:
         self.statuses.append({**latents.read_window_info(message), "published_ns": published_ns})
 
     def _send(self) -> None:
-        """As a camera's clock stamps, a period apart, however late this timer is called."""
-        period_ns, now_ns = PERIOD_MS * MS, self.robot.get_clock().now().nanoseconds
-        tick = (now_ns - self._began_ns + period_ns // 20) // period_ns
-        if tick <= self._tick:
-            return
-        self._tick, now_ns = tick, self._began_ns + tick * period_ns
+        """What is due by now, stamped a period apart, however late this timer is called; of the last second at most."""
+        due = (self.robot.get_clock().now().nanoseconds - self._began_ns) // (PERIOD_MS * MS)
+        for tick in range(max(self._tick, due - 10) + 1, due + 1):
+            self._send_at(self._began_ns + tick * PERIOD_MS * MS)
+        self._tick = max(self._tick, due)
+
+    def _send_at(self, now_ns: int) -> None:
         if self.joints:
             self.robot.commands.publish(joint_message(now_ns, self.names, self.positions))
             self._measured_ns = self._measured_ns if self.hangs else now_ns
