@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.worker_bench import LONG_S, SHORT_S, Bench, benches, in_thread
+from support.worker_bench import LONG_S, SHORT_S, Bench, benches, in_thread, wait_until
 
 from vjepa_ros.errors import EngineError
 from vjepa_ros.worker import Worker
@@ -26,7 +26,7 @@ def test_only_the_newest_job_waits(bench: Callable[..., Bench]) -> None:
         assert b.worker.submit(0, job)
     assert b.worker.waiting == 1
     b.let_go(2)
-    b.wait_until(lambda: b.worker.counters.done == 2)
+    wait_until(lambda: b.worker.counters.done == 2)
     assert b.delivered == [("a", "A"), ("d", "D")]
     assert b.worker.counters.superseded == 2
     assert b.computed == ["a", "d"]
@@ -46,7 +46,7 @@ def test_a_lossless_queue_keeps_all_in_order_and_makes_the_sender_wait(bench: Ca
     sender.join(LONG_S)
     assert answer == [True]
     b.let_go(3)
-    b.wait_until(lambda: b.worker.counters.done == 4)
+    wait_until(lambda: b.worker.counters.done == 4)
     assert b.delivered == [("a", "A"), ("b", "B"), ("c", "C"), ("d", "D")]
     assert b.worker.counters.superseded == 0
 
@@ -56,16 +56,16 @@ def test_a_sender_that_asks_for_room_never_waits(bench: Callable[..., Bench]) ->
     b: Bench = bench(lossless=True, size=1, on_room=lambda: rooms.append(b.worker.waiting))
     b.worker.submit(0, "a")
     b.wait_until_computing()
-    b.wait_until(lambda: rooms == [0])
+    wait_until(lambda: rooms == [0])
     assert b.worker.has_room and b.worker.submit(0, "b")
     assert not b.worker.has_room
     b.let_go()
-    b.wait_until(lambda: rooms == [0, 0] and b.worker.has_room)
+    wait_until(lambda: rooms == [0, 0] and b.worker.has_room)
     b.worker.submit(0, "c")
     b.worker.start_epoch(1, thrown_away=2)
     assert b.worker.counters.outdated == 3 and b.worker.has_room
     b.let_go()
-    b.wait_until(lambda: b.worker.counters.outdated == 4)
+    wait_until(lambda: b.worker.counters.outdated == 4)
     assert b.worker.stop(LONG_S) and b.worker.has_room, "there is nothing to wait for"
 
 
@@ -75,7 +75,7 @@ def test_whoever_waits_for_room_hears_of_the_end(bench: Callable[..., Bench]) ->
     b.raises = lambda job: ValueError("a bug")
     b.worker.submit(0, "broken")
     b.let_go()
-    b.wait_until(lambda: b.worker.failed is not None and len(rooms) == 2)
+    wait_until(lambda: b.worker.failed is not None and len(rooms) == 2)
     assert rooms[-1] and not b.worker.submit(0, "b")
 
 
@@ -116,7 +116,7 @@ def test_nothing_is_delivered_after_stop(bench: Callable[..., Bench]) -> None:
     b.wait_until_computing()
     b.worker.submit(0, "b")
     stopper, answer = in_thread(lambda: b.worker.stop(LONG_S))
-    b.wait_until(lambda: b.worker.waiting == 0)  # stop has begun
+    wait_until(lambda: b.worker.waiting == 0)  # stop has begun
     b.let_go()
     stopper.join(LONG_S)
     assert answer == [True]
@@ -133,7 +133,7 @@ def test_a_new_epoch_drops_what_waits_and_what_is_being_computed(bench: Callable
     b.worker.start_epoch(1)
     b.worker.submit(1, "c")
     b.let_go(2)
-    b.wait_until(lambda: b.worker.counters.done == 1)
+    wait_until(lambda: b.worker.counters.done == 1)
     assert b.delivered == [("c", "C")]
     assert b.computed == ["a", "c"]
     assert b.worker.counters.outdated == 2
@@ -145,7 +145,7 @@ def test_what_is_submitted_for_an_older_epoch_is_not_delivered(bench: Callable[.
     b.let_go(2)
     b.worker.submit(2, "old")
     b.worker.submit(3, "new")
-    b.wait_until(lambda: b.worker.counters.done == 1)
+    wait_until(lambda: b.worker.counters.done == 1)
     assert b.delivered == [("new", "NEW")]
     assert b.worker.counters.outdated == 1
 

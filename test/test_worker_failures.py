@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.worker_bench import LONG_S, Bench, benches, in_thread
+from support.worker_bench import LONG_S, Bench, benches, in_thread, wait_until
 
 from vjepa_ros.errors import EngineError
 from vjepa_ros.worker import Worker
@@ -22,9 +22,9 @@ def test_one_failure_is_tried_again(bench: Callable[..., Bench]) -> None:
     b.raises = lambda job: EngineError("a hiccup") if len(b.computed) in (1, 2, 4) else None
     b.let_go(5)
     b.worker.submit(0, "a")
-    b.wait_until(lambda: b.worker.counters.done == 1)
+    wait_until(lambda: b.worker.counters.done == 1)
     b.worker.submit(0, "b")  # the count starts anew with every success
-    b.wait_until(lambda: b.worker.counters.done == 2)
+    wait_until(lambda: b.worker.counters.done == 2)
     assert b.computed == ["a", "a", "a", "b", "b"]
     assert b.delivered == [("a", "A"), ("b", "B")]
     assert b.worker.counters.failures == 3
@@ -94,7 +94,7 @@ def test_stop_ends_a_worker_that_keeps_failing(bench: Callable[..., Bench]) -> N
     b.let_go()
     b.wait_until_computing()  # the second attempt
     stopper, answer = in_thread(lambda: b.worker.stop(LONG_S))
-    b.wait_until(lambda: not b.worker.submit(0, "b"))
+    wait_until(lambda: not b.worker.submit(0, "b"))
     b.let_go()
     stopper.join(LONG_S)
     assert answer == [True]

@@ -71,10 +71,6 @@ class Bench:
     def let_go(self, jobs: int = 1) -> None:
         self.gate.release(jobs)
 
-    @staticmethod
-    def wait_until(condition: Callable[[], bool]) -> None:
-        wait_until(condition)
-
 
 def benches() -> Iterator[Callable[..., Bench]]:
     """Makes benches; in the end their threads must be gone."""
