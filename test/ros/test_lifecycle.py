@@ -96,8 +96,8 @@ def test_nothing_is_published_while_inactive_and_activation_starts_anew(predicto
 
 
 def test_deactivation_gives_back_what_windows_took(predictor: Predictor, robot: Robot) -> None:
-    """Some 120 MB here; by itself the allocator gives back up to 60. Now and then a turn gives back less than it could, for
-    a reason that was not found: so the best of a few counts.
+    """Some 120 MB here; by itself the allocator gives back up to 60. Now and then a turn gives back less than it could;
+    why was not found: so the best of a few counts.
     """
     robot.start(image_size=[384, 384], encoder_dim=384, encoder_heads=6, encoder_depth=1, predictor_depth=1)
     given_back_mb: list[float] = []
